@@ -1,0 +1,32 @@
+"""Find out which facial action units your expression network has learned, and whether it uses them.
+
+The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` → ``report``; ``run`` walks it, ``open``
+finds a finished study again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duchenne import evidence, facs, faces, networks, recipes, training, units
+    from duchenne.errors import InputError
+    from duchenne.studies import Study, open, run
+
+__version__ = importlib.metadata.version("duchenne")
+__all__ = [
+    "InputError", "Study", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "training", "units",
+]  # fmt: skip
+
+_WHERE = {"run": "studies", "open": "studies", "Study": "studies", "InputError": "errors"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import parts when they are first asked for: PyTorch and Lightning take seconds."""
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"duchenne.{_WHERE[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"duchenne.{name}")
+    raise AttributeError(f"module 'duchenne' has no attribute {name!r}")

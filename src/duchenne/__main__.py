@@ -1,0 +1,5 @@
+"""``python -m duchenne``."""
+
+from duchenne.cli import main
+
+main()

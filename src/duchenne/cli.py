@@ -1,0 +1,118 @@
+"""The command line: parse, call, say where the result is. Nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duchenne.errors import InputError
+
+app = typer.Typer(
+    help="Find out which facial action units an expression network has learned, and whether it uses them.",
+    epilog="Example:  duchenne run quick --out runs/first",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Faces: check a data set, render one.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")]
+
+
+@app.command(epilog="Example:  duchenne run khorrami2015 --data folder:/photos --set folds.count=5 --out runs/photos")
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name; see 'duchenne recipes'.")] = "quick",
+    data: Annotated[str | None, typer.Option(help="Faces: avatars or folder:PATH.", metavar="SPEC")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Layer whose units are looked at.")] = None,
+    changes: Changes = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out.")] = False,
+) -> None:
+    """Walk the whole line: faces, network, units, evidence, report."""
+    with _explained():
+        from duchenne import studies
+        from duchenne.progress import bars
+
+        wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
+        study = studies.run(
+            recipe, data, out, changes=tuple(wanted), resume=resume, progress=bars, announce=lambda line: _say(line)
+        )
+        for line in study.told():
+            typer.echo(line)
+        typer.echo(study.report.resolve())
+
+
+@app.command(epilog="Example:  duchenne recipes")
+def recipes() -> None:
+    """List the recipes, and the table of a paper that each stands beside."""
+    with _explained():
+        from duchenne import recipes as known
+
+        for name in known.names():
+            recipe = known.read(name)
+            typer.echo(f"{name}\n    {recipe.about}\n    beside: {recipe.paper.table} ({recipe.paper.accuracy} %)")
+
+
+@data.command(epilog="Example:  duchenne data check folder:/photos")
+def check(spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos.")]) -> None:
+    """List everything in a data set that cannot be used; say nothing else of a clean one but what it holds."""
+    with _explained():
+        from duchenne.faces import checking
+        from duchenne.progress import bars
+
+        checked = checking.check(spec, bars)
+        for line in checked.faults:
+            typer.echo(line, err=True)
+        if checked.faults:
+            raise InputError(f"{spec}: {len(checked.faults)} faults")
+        typer.echo(checked.summary)
+
+
+@data.command(epilog="Example:  duchenne data render /tmp/faces --people 40 --protocol posed")
+def render(
+    out: Annotated[Path, typer.Argument(help="A new folder for the pictures.")],
+    people: Annotated[int, typer.Option(help="How many people.")] = 60,
+    protocol: Annotated[str, typer.Option(help="posed, free or dose.")] = "posed",
+    seed: Annotated[int, typer.Option(help="Another seed draws other people.")] = 0,
+    size: Annotated[int, typer.Option(help="Pixels along a side.")] = 96,
+    colour: Annotated[bool, typer.Option("--colour", help="RGB instead of grey.")] = False,
+) -> None:
+    """Render avatars with their labels; the folder reads back as folder:OUT."""
+    with _explained():
+        from duchenne.faces import avatars
+        from duchenne.progress import bars
+
+        table = avatars.render_with_sheet(out, bars, people=people, protocol=protocol, seed=seed, size=size, colour=colour)
+        typer.echo(f"{table.summary()}\ncontact sheet: {(out / 'contact_sheet.png').resolve()}")
+        typer.echo(f"read them as: folder:{out.resolve()}")
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say a user's mistake in one line and exit with 2; let everything else be seen whole."""
+    try:
+        yield
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+
+
+def _fail(line: str) -> None:
+    typer.echo(f"duchenne: {line}", err=True)
+    raise typer.Exit(2)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def main() -> None:
+    """Entry point of the command ``duchenne``."""
+    sys.exit(app())

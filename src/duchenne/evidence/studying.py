@@ -1,0 +1,97 @@
+"""The evidence of a study: the trained network beside its random twin and beside permuted labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne import facs
+from duchenne.evidence import significance
+from duchenne.evidence.matching import detections, match
+from duchenne.progress import Progress, quiet
+from duchenne.recipes import Evidence
+
+
+@dataclass(frozen=True)
+class Found:
+    """Frames of ``match``: for action units (trained and twin; None where none are coded) and for expressions."""
+
+    evidence: pd.DataFrame | None
+    twin: pd.DataFrame | None
+    expressions: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def compare(
+    peaks: NDArray[np.float64],
+    twin: NDArray[np.float64],
+    faces: pd.DataFrame,
+    settings: Evidence,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> Found:
+    """Match units (n, u) of a trained network and of its twin with the labels of their pictures.
+
+    ``faces`` is the frame of a face table, one row a picture. Where it codes no action unit often enough, only
+    expressions are matched and the summary says so.
+    """
+    people, takes = _who(faces)
+    options = {
+        "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
+        "kl_permutations": settings.kl_permutations, "seed": seed, "progress": progress,
+    }  # fmt: skip
+
+    def matched(values: NDArray[np.float64], labels: pd.DataFrame, least: int = settings.least) -> pd.DataFrame:
+        return match(values, labels, people, takes, least=least, **options)
+
+    expressions = matched(peaks, _one_hot(faces["expression"]), least=2).rename(columns={"au": "expression"})
+    labels, rare = _often_enough(faces, settings.least)
+    summary: dict[str, Any] = {
+        "pictures": len(faces), "people": len(set(people)), "units": peaks.shape[1],
+        "level": settings.level, "permutations": settings.permutations,
+        "smallest_p": significance.smallest_p(people, takes, settings.permutations),
+        "action_units": list(labels.columns), "rare": rare,
+    }  # fmt: skip
+    if labels.empty or not len(labels.columns):
+        return Found(None, None, expressions, summary)
+    evidence, of_twin = matched(peaks, labels), matched(twin, labels)
+    moved = next(significance.permutations(people, takes, 1, seed + 1))
+    of_permuted = matched(peaks, labels.iloc[moved].reset_index(drop=True))
+    for name, frame in {"trained": evidence, "random_weights": of_twin, "permuted_labels": of_permuted}.items():
+        summary[name] = _counted(frame, settings.level)
+    return Found(evidence, of_twin, expressions, summary)
+
+
+def _who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Person and sequence of each picture; a picture without either stands alone."""
+    alone = faces["path"]
+    person = faces["subject"].fillna(alone)
+    return person.to_numpy(str), faces["sequence"].fillna(alone).to_numpy(str)
+
+
+def _one_hot(expression: pd.Series) -> pd.DataFrame:
+    shown = [name for name in facs.EXPRESSIONS if (expression == name).any()]
+    return pd.DataFrame({name: (expression == name).astype("boolean") for name in shown}).reset_index(drop=True)
+
+
+def _often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
+    """Labels with at least ``least`` pictures on both sides, and the names of those that were coded but are rarer."""
+    coded = faces[[facs.code(n) for n in facs.ACTION_UNITS if facs.code(n) in faces]].reset_index(drop=True)
+    present, absent = coded.eq(True).sum(), coded.eq(False).sum()
+    enough = (present >= least) & (absent >= least)
+    return coded.loc[:, enough], list(coded.columns[~enough])
+
+
+def _counted(evidence: pd.DataFrame, level: float) -> dict[str, Any]:
+    found = detections(evidence, level)
+    best = found.loc[found.groupby("au")["r"].idxmax()] if len(found) else found
+    return {
+        "pairs": len(found),
+        "units": int(found["unit"].nunique()),
+        "action_units": {row.au: {"unit": int(row.unit), "r": float(row.r)} for row in best.itertuples()},
+        "largest_r": float(evidence["r"].max()),
+    }

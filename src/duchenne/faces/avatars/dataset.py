@@ -1,0 +1,127 @@
+"""Avatars as a labelled data set: scripts drawn, written as pictures with a manifest that ``folder:`` reads."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne import cache, facs
+from duchenne.errors import InputError
+from duchenne.faces.avatars import people
+from duchenne.faces.avatars.basis import HeadBasis, head_basis
+from duchenne.faces.avatars.protocols import PROTOCOLS, Script
+from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.formats import folder
+from duchenne.faces.table import FaceTable
+from duchenne.progress import Progress, quiet
+
+_BATCH = 64
+
+
+def load(settings: AvatarSettings | None = None, progress: Progress = quiet) -> FaceTable:
+    """Render the avatars that ``settings`` ask for into the user's cache, or find them there."""
+    settings = settings or AvatarSettings()
+    out = cache.folder("avatars") / settings.fingerprint()
+    if not (out / folder.MANIFEST).exists():
+        render(out, settings, progress)
+    return folder.load(out)
+
+
+def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> FaceTable:
+    """Render avatars into a new folder: pictures, ``manifest.csv`` and ``landmarks.parquet``, whole or not at all.
+
+    Raises ``InputError`` where ``out`` exists and is not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: exists and is not an empty folder")
+    scripts = list(PROTOCOLS[settings.protocol](settings.people, settings.seed))
+    studio = Studio(head_basis(progress))
+    with cache.replacing_folder(out) as partial, progress("Rendering faces", len(scripts)) as advance:
+
+        def draw(directed: tuple[list[Script], list[Shot]]) -> NDArray[np.float32]:
+            batch, shots = directed
+            pictures = studio.draw(shots, settings.size, settings.samples, settings.colour)
+            for script, picture in zip(batch, pictures, strict=True):
+                _write_picture(partial / _path(script), picture)
+            advance(len(batch))
+            return studio.landmarks(shots, settings.size)
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # kernels run without the interpreter's lock
+            landmarks = list(threads.map(draw, _directed(scripts, studio.basis, settings.seed)))
+        _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
+        _landmark_frame(scripts, np.concatenate(landmarks)).to_parquet(partial / "landmarks.parquet")
+    return folder.load(out)
+
+
+def shots(scripts: Sequence[Script], basis: HeadBasis, seed: int) -> Iterator[Shot]:
+    """Turn scripts into shots: find the person, draw the scene, fix the strength within each grade."""
+    person: dict[int, people.Person] = {}
+    for script in scripts:
+        if script.subject not in person:
+            person[script.subject] = people.draw_person(basis, np.random.default_rng((seed, 0, script.subject)))
+        rng = np.random.default_rng(script.scene)
+        scene = people.STUDIO if script.still else people.draw_scene(rng)
+        moment = np.random.default_rng((*script.scene, script.frame))
+        if not script.still:
+            scene = people.drift(scene, moment)
+        yield Shot(person[script.subject], scene, _strengths(script, moment))
+
+
+def _directed(scripts: list[Script], basis: HeadBasis, seed: int) -> Iterator[tuple[list[Script], list[Shot]]]:
+    pairs = zip(scripts, shots(scripts, basis, seed), strict=True)
+    while batch := list(itertools.islice(pairs, _BATCH)):
+        yield [script for script, _ in batch], [shot for _, shot in batch]
+
+
+def _strengths(script: Script, rng: np.random.Generator) -> dict[int, tuple[float, float]]:
+    """Place each action unit within its grade: at the grade's middle when still, else up to 0.08 off it."""
+    strengths = {}
+    for number, grades in script.grades.items():
+        offset = 0.0 if script.still else rng.uniform(-0.08, 0.08)
+        left, right = (max(0.0, grade / 5 + offset) if grade else 0.0 for grade in grades)
+        strengths[number] = (min(left, 1.0), min(right, 1.0))
+    return strengths
+
+
+def _path(script: Script) -> str:
+    return f"s{script.subject:03d}/{script.sequence:02d}/s{script.subject:03d}_{script.sequence:02d}_{script.frame:02d}.png"
+
+
+def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = picture if picture.ndim == 2 else picture[..., ::-1]
+    if not cv2.imwrite(str(path), pixels):
+        raise OSError(f"{path}: could not be written")
+
+
+def _manifest(scripts: Sequence[Script]) -> pd.DataFrame:
+    rendered = facs.rendered()
+    rows = {
+        "path": [_path(s) for s in scripts],
+        "dataset": "avatars",
+        "subject": [f"s{s.subject:03d}" for s in scripts],
+        "sequence": [f"s{s.subject:03d}_{s.sequence:02d}" for s in scripts],
+        "frame": [s.frame for s in scripts],
+        "expression": [s.expression for s in scripts],
+    }
+    grades = {n: [max(s.grades.get(n, (0, 0))) for s in scripts] for n in rendered}
+    rows |= {facs.code(n): [int(g > 0) for g in grades[n]] for n in rendered}
+    rows |= {f"{facs.code(n)}_intensity": grades[n] for n in rendered}
+    return pd.DataFrame(rows)
+
+
+def _landmark_frame(scripts: Sequence[Script], points: NDArray[np.float32]) -> pd.DataFrame:
+    names = [f"{axis}{i}" for i in range(points.shape[1]) for axis in "xy"]
+    frame = pd.DataFrame(points.reshape(len(points), -1), columns=names)
+    frame.insert(0, "path", [_path(s) for s in scripts])
+    return frame

@@ -1,0 +1,153 @@
+"""Who is in the picture and how it is taken: people and scenes, drawn from a seeded generator.
+
+A person is a point in the head basis with the colours of skin, hair, brows, lips and irises; a scene is a light, a
+turn of the head and a camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.faces.avatars import raster
+from duchenne.faces.avatars.basis import HeadBasis
+
+Floats = NDArray[np.float32]
+Generator = np.random.Generator
+
+_SPREAD, _MOUTH_SPREAD = 0.27, 0.17  # of local shapes: beyond this, chance builds faces that nobody has
+_UNUSED_LOCALS = ("ear-wing", "ear-flap", "neck-double", "measure-neck", "eye-trans", "head-fat", "mouth-angles")
+"""Changes that hide the face, pull the eyes off their sockets, or read as an action unit at rest."""
+
+_SKINS = np.array([[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]])
+_HAIRS = np.array([[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]])
+_IRISES = np.array([[0.055, 0.026, 0.012], [0.13, 0.075, 0.03], [0.11, 0.13, 0.07], [0.12, 0.19, 0.27]])
+
+
+@dataclass(frozen=True)
+class Person:
+    """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a ``Look`` without light."""
+
+    shape: Floats
+    look: NDArray[Any]
+    age: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One shot: ``light`` towards the lamp, strengths, ``turn`` (3, 3) of the head, ``zoom`` and ``shift`` of the camera."""
+
+    light: NDArray[np.float64]
+    key: float
+    fill: float
+    background: float
+    turn: NDArray[np.float64]
+    zoom: float
+    shift: tuple[float, float]
+
+
+def draw_person(basis: HeadBasis, rng: Generator) -> Person:
+    """Draw a person: ancestry, sex, age, weight and some hundred local shapes, the same on the left and the right."""
+    sex, age = rng.beta(0.5, 0.5), rng.uniform() ** 1.4
+    ancestry = rng.dirichlet([0.45, 0.45, 0.45])
+    weight = _hat(rng.uniform(-0.9, 0.9), 3)
+    ages, sexes = _hat(2 * age - 1, 2), _hat(2 * sex - 1, 2)
+    macro = np.einsum("s,a,w->saw", sexes, ages, weight).ravel()
+    peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
+    shape = (
+        basis.rest
+        + np.tensordot(macro, basis.macros, 1)
+        - basis.macros.mean(0)
+        + np.tensordot(peoples, basis.ancestries, 1)
+        - basis.ancestries.mean(0)
+        + np.tensordot(_local_weights(basis, rng), basis.locals, 1)
+    )
+    return Person(shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age)
+
+
+def _hat(position: float, count: int) -> NDArray[np.float64]:
+    """Share a position in -1 … 1 between ``count`` evenly spaced ends."""
+    ends = np.linspace(-1, 1, count)
+    return np.clip(1 - np.abs(position - ends) / (ends[1] - ends[0]), 0, None)
+
+
+def _local_weights(basis: HeadBasis, rng: Generator) -> NDArray[np.float64]:
+    spread = [_MOUTH_SPREAD if name.startswith("mouth") else _SPREAD for name in basis.local_names]
+    drawn = np.clip(rng.normal(0, spread), -0.8, 0.8)
+    unused = [any(part in name for part in _UNUSED_LOCALS) for name in basis.local_names]
+    drawn[unused] = 0
+    return np.concatenate([np.maximum(drawn, 0), np.maximum(-drawn, 0)])
+
+
+def _draw_look(rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float) -> NDArray[Any]:
+    look = np.zeros((), raster.Look.numpy_dtype())
+    darkness = np.clip(ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09), 0, 1)
+    skin = _between(_SKINS, darkness) * rng.normal(1, 0.03, 3)
+    grey = np.clip(1.6 * age - 0.8 + rng.normal(0, 0.15), 0, 1)
+    hair = _between(_HAIRS, np.clip(ancestry[2] * rng.uniform(0.1, 1.1), 0, 1))
+    look["skin"] = skin
+    look["lips"] = skin * np.array([0.80, 0.52, 0.54]) * rng.uniform(0.85, 1.1)
+    look["iris"] = _between(_IRISES, np.clip(ancestry[2] * rng.uniform(0, 1.4), 0, 1))
+    look["hair"] = hair * (1 - grey) + 0.38 * grey
+    look["gloss"] = rng.uniform(0.02, 0.09)
+    look["brow_dark"] = rng.uniform(0.55, 0.95)
+    look["brow_thick"] = rng.uniform(0.028, 0.042) + 0.010 * sex
+    look["brow_arch"] = rng.uniform(0.02, 0.065)
+    look["brow_height"] = 7.375 + rng.uniform(-0.012, 0.02)
+    look["stubble"] = rng.uniform(0, 0.45) if sex > 0.5 and rng.uniform() < 0.6 else 0.0
+    look["hairline"] = rng.uniform(7.72, 7.92)
+    look["lash"] = rng.uniform(0.3, 0.8) - 0.25 * sex
+    look["age"] = age
+    return look
+
+
+def _between(stops: NDArray[np.float64], position: float) -> NDArray[np.float64]:
+    """Interpolate linearly between evenly spaced colours; position in 0 … 1."""
+    grid = np.linspace(0, 1, len(stops))
+    return np.array([np.interp(position, grid, channel) for channel in stops.T])
+
+
+STUDIO = Scene(
+    light=np.array([-0.32, 0.42, 0.85]),
+    key=1.0,
+    fill=0.45,
+    background=0.12,
+    turn=np.eye(3),
+    zoom=1.0,
+    shift=(0.0, 0.0),
+)
+"""A frontal face under a fixed light: what the ``dose`` protocol holds still."""
+
+
+def draw_scene(rng: Generator) -> Scene:
+    """Draw a light from the front hemisphere, a small turn of the head and a slightly misplaced camera."""
+    light = np.array([rng.uniform(-0.8, 0.8), rng.uniform(0.0, 0.9), rng.uniform(0.7, 1.1)])
+    return Scene(
+        light=light / np.linalg.norm(light),
+        key=rng.uniform(0.6, 1.15),
+        fill=rng.uniform(0.3, 0.65),
+        background=rng.uniform(0.02, 0.6),
+        turn=_turn(*np.radians(rng.normal(0, (5.0, 3.5, 2.5)))),
+        zoom=rng.uniform(0.94, 1.08),
+        shift=(rng.normal(0, 0.02), rng.normal(0, 0.02)),
+    )
+
+
+def drift(scene: Scene, rng: Generator) -> Scene:
+    """Move head and camera a little, as between two frames of one film; the light stays."""
+    return replace(
+        scene,
+        turn=_turn(*np.radians(rng.normal(0, (1.5, 1.2, 0.8)))) @ scene.turn,
+        zoom=scene.zoom * rng.uniform(0.99, 1.01),
+        shift=(scene.shift[0] + rng.normal(0, 0.006), scene.shift[1] + rng.normal(0, 0.006)),
+    )
+
+
+def _turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
+    from scipy.spatial.transform import Rotation
+
+    matrix: NDArray[np.float64] = Rotation.from_euler("yxz", [yaw, pitch, roll]).as_matrix()
+    return matrix

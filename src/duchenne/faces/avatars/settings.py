@@ -1,0 +1,37 @@
+"""What to render, as validated data."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from duchenne.faces.avatars.protocols import PROTOCOLS
+
+VERSION = 1
+"""Raised whenever the same settings would give other pictures."""
+
+class AvatarSettings(BaseModel):
+    """What to render: how many people, by which protocol, from which seed, how large."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    people: int = Field(60, ge=1, le=100_000)
+    protocol: str = "posed"
+    seed: int = Field(0, ge=0)
+    size: int = Field(96, ge=16, le=2048)
+    samples: int = Field(2, ge=1, le=8)
+    colour: bool = False
+
+    @field_validator("protocol")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROTOCOLS:
+            raise ValueError(f"{name!r}: not one of {', '.join(PROTOCOLS)}")
+        return name
+
+    def fingerprint(self) -> str:
+        """A digest of everything that the pictures depend on."""
+        told = f"{VERSION} {importlib.metadata.version('anny')} {self.model_dump_json()}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]

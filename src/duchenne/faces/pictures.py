@@ -1,0 +1,99 @@
+"""Reading pictures: any format that Pillow reads, grey or colour, 8 or 16 bit, upright, and never too large.
+
+Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) with C = 1 or 3.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+from duchenne.progress import Progress, quiet
+
+Floats = NDArray[np.float32]
+
+MOST_PIXELS = 100_000_000
+"""A picture that says it is larger is not decoded: it may be a decompression bomb."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
+
+
+def read(path: Path, channels: int = 1) -> Floats:
+    """Read one picture upright as (channels, H, W) in 0 … 1.
+
+    Raises ``InputError`` where the file is missing, empty, truncated, not a picture, or larger than ``MOST_PIXELS``.
+    """
+    pixels = _scaled(_decode(path), path)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if channels == 1:
+        grey = pixels[..., 0] if pixels.shape[-1] < 3 else pixels[..., :3] @ _LUMA
+        return np.ascontiguousarray(grey[None])
+    colour = np.repeat(pixels[..., :1], 3, -1) if pixels.shape[-1] < 3 else pixels[..., :3]
+    return np.ascontiguousarray(colour.transpose(2, 0, 1))
+
+
+def fault(path: Path) -> str | None:
+    """Say in one line why a picture cannot be read, or None."""
+    try:
+        read(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def faults(paths: Sequence[Path], progress: Progress = quiet) -> dict[int, str]:
+    """Decode every picture and say which cannot be read: place in ``paths`` to one line."""
+    with progress("Checking pictures", len(paths)) as advance, ThreadPoolExecutor() as threads:
+        found = {}
+        for place, line in enumerate(threads.map(fault, paths)):
+            advance(1)
+            if line:
+                found[place] = line
+    return found
+
+
+def _decode(path: Path) -> NDArray[np.generic]:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise InputError(f"{path}: {width}×{height} pixels are more than {MOST_PIXELS:,} allowed")
+            upright = ImageOps.exif_transpose(picture)
+            if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
+                upright = upright.convert("RGB")
+            return np.asarray(upright)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such picture") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: more than {MOST_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        empty = path.stat().st_size == 0
+        raise InputError(f"{path}: {'the file is empty' if empty else 'not a picture'}") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read: {reason}") from None
+
+
+def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
+    """Bring 8-bit, 16-bit and floating pixels to 0 … 1."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / 255
+    if pixels.dtype == np.uint16:
+        return pixels.astype(np.float32) / 65535
+    if pixels.dtype == np.int32:  # how Pillow gives some 16-bit greys
+        return np.clip(pixels.astype(np.float32) / 65535, 0, 1)
+    if pixels.dtype.kind == "f":
+        return np.clip(pixels.astype(np.float32), 0, 1)
+    raise InputError(f"{path}: pixels of type {pixels.dtype} are not understood")

@@ -1,0 +1,75 @@
+"""Preparing pictures for a network: named steps from batch to batch, on the batch's device.
+
+A step is a function ``(n, C, H, W) -> (n, C, H, W)`` of float pictures in 0 … 1. ``STEPS`` names them for recipes; the
+names are saved with a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from duchenne.errors import InputError
+
+Step = Callable[[Tensor], Tensor]
+
+_PATCH = 5
+_EPSILON = 1e-2  # of the local standard deviation: keeps flat skin from being blown up to full contrast
+
+
+def local_mean(pictures: Tensor) -> Tensor:
+    """Subtract the mean of each pixel's 5×5 patch: what khorrami2015's released code did.
+
+    The code divides by ``variance ** (1/2)``, and 1/2 is 0 in Python 2. Patches are cut off at the border.
+
+    >>> local_mean(torch.ones(1, 1, 8, 8)).abs().max().item()
+    0.0
+    """
+    return pictures - _patch_mean(pictures)
+
+
+def local_contrast(pictures: Tensor) -> Tensor:
+    """Subtract the mean of each pixel's 5×5 patch and divide by the patch's deviation: khorrami2015 as printed.
+
+    d = x − μ; y = d / sqrt(mean of d² + ε²).
+    """
+    deviation = local_mean(pictures)
+    return deviation / (_patch_mean(deviation**2) + _EPSILON**2).sqrt()
+
+
+def standardise(pictures: Tensor) -> Tensor:
+    """Give each picture mean 0 and standard deviation 1 over its pixels and channels."""
+    centred = pictures - pictures.mean((1, 2, 3), keepdim=True)
+    spread = centred.square().mean((1, 2, 3), keepdim=True).sqrt()
+    return centred / spread.clamp_min(1e-6)
+
+
+def _patch_mean(pictures: Tensor) -> Tensor:
+    return F.avg_pool2d(pictures, _PATCH, stride=1, padding=_PATCH // 2, count_include_pad=False)
+
+
+STEPS: dict[str, Step] = {"local_mean": local_mean, "local_contrast": local_contrast, "standardise": standardise}
+"""Every step by its name in recipes."""
+
+
+def preparation(names: Sequence[str]) -> Step:
+    """Chain named steps into one.
+
+    Raises ``InputError`` for a name that is not known.
+
+    >>> preparation(["local_mean", "standardise"])(torch.rand(2, 1, 8, 8)).shape
+    torch.Size([2, 1, 8, 8])
+    """
+    for name in names:
+        if name not in STEPS:
+            raise InputError(f"preparation step {name!r}: not one of {', '.join(STEPS)}")
+
+    def prepare(pictures: Tensor) -> Tensor:
+        for name in names:
+            pictures = STEPS[name](pictures)
+        return pictures
+
+    return prepare

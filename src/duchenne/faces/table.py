@@ -1,0 +1,132 @@
+"""FaceTable: labelled pictures as a frame, one row a picture.
+
+Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable boolean: True, False,
+NA = not coded) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not scored). An action unit that a set never
+codes has no column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from duchenne import facs
+from duchenne.errors import InputError
+
+KEYS = ("path", "dataset", "subject", "sequence", "frame", "expression")
+
+
+@dataclass(frozen=True)
+class FaceTable:
+    """Labelled pictures below one folder.
+
+    ``frame`` holds the columns above, ``root`` the folder that ``path`` is relative to, ``left_out`` a line for each
+    picture that could not be used.
+
+    >>> table = FaceTable(pd.DataFrame({"path": ["a.png"], "expression": ["fear"], "AU12": [True]}), Path("."))
+    >>> table.frame["AU12"].dtype, table.action_units, len(table)
+    (BooleanDtype, (12,), 1)
+    """
+
+    frame: pd.DataFrame
+    root: Path
+    left_out: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", _regular(self.frame))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def _repr_html_(self) -> str:
+        html: str = self.frame.head(8).to_html()
+        return f"<p>{self.summary()}</p>{html}"
+
+    @property
+    def action_units(self) -> tuple[int, ...]:
+        """Numbers of the action units that have a presence column."""
+        return tuple(number for number in facs.ACTION_UNITS if facs.code(number) in self.frame)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The expressions that occur, in the order of CK+."""
+        present = set(self.frame["expression"].dropna())
+        return tuple(name for name in facs.EXPRESSIONS if name in present)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects that occur, sorted."""
+        return tuple(sorted(self.frame["subject"].dropna().unique()))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Full path of each picture."""
+        return [self.root / path for path in self.frame["path"]]
+
+    def presence(self) -> pd.DataFrame:
+        """Presence of each action unit, nullable boolean."""
+        return self.frame[[facs.code(number) for number in self.action_units]]
+
+    def where(self, rows: Sequence[bool] | pd.Series | np.ndarray) -> FaceTable:
+        """Keep the rows that are marked."""
+        return replace(self, frame=self.frame[np.asarray(rows, bool)].reset_index(drop=True))
+
+    def labelled(self) -> FaceTable:
+        """Keep the pictures with an expression."""
+        return self.where(self.frame["expression"].notna())
+
+    def summary(self) -> str:
+        """One sentence on what the table holds."""
+        counts = self.frame["expression"].value_counts()
+        shares = ", ".join(f"{name} {counts[name]}" for name in self.expressions)
+        coded = f"{len(self.action_units)} action units coded" if self.action_units else "no action units coded"
+        return f"{len(self)} pictures of {len(self.subjects)} people ({shares or 'no expressions'}); {coded}"
+
+    def fingerprint(self) -> str:
+        """A digest of the labels and of the pictures' bytes; changes when either does."""
+        digest = hashlib.sha256(self.frame.to_csv(index=False).encode())
+        for path in self.paths:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:16]
+
+
+def _regular(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give every column its type and its place, or refuse the frame."""
+    if "path" not in frame:
+        raise InputError("a face table needs the column 'path'")
+    rows = {
+        "path": frame["path"].astype("string"),
+        "dataset": _text(frame, "dataset"),
+        "subject": _text(frame, "subject"),
+        "sequence": _text(frame, "sequence"),
+        "frame": pd.to_numeric(frame["frame"]).astype("Int64") if "frame" in frame else _missing(frame, "Int64"),
+        "expression": _text(frame, "expression"),
+    }
+    unknown = set(rows["expression"].dropna()) - set(facs.EXPRESSIONS)
+    if unknown:
+        raise InputError(f"expression {sorted(unknown)[0]!r}: not one of {', '.join(facs.EXPRESSIONS)}")
+    for number in facs.ACTION_UNITS:
+        code = facs.code(number)
+        if code in frame:
+            rows[code] = frame[code].astype("boolean")
+    for number in facs.ACTION_UNITS:
+        code = f"{facs.code(number)}_intensity"
+        if code in frame:
+            rows[code] = frame[code].astype("float64")
+            outside = rows[code].dropna()
+            if ((outside < 0) | (outside > 5)).any():
+                raise InputError(f"column {code}: intensities run from 0 to 5")
+    return pd.DataFrame(rows).reset_index(drop=True)
+
+
+def _text(frame: pd.DataFrame, column: str) -> pd.Series:
+    return frame[column].astype("string") if column in frame else _missing(frame, "string")
+
+
+def _missing(frame: pd.DataFrame, dtype: str) -> pd.Series:
+    return pd.Series(pd.NA, index=frame.index, dtype=dtype)

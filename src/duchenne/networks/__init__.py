@@ -1,0 +1,91 @@
+"""The papers' networks, as plain ``nn.Module``s. They know nothing of faces.
+
+``build`` makes one by name; ``save`` and ``load`` keep one as ``network.safetensors`` beside a ``network.json`` that
+says how to build it and how to prepare its input. No pickle is written or read.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from duchenne import cache
+from duchenne.errors import InputError
+from duchenne.networks.zero_bias import ZeroBias
+
+NETWORKS: dict[str, type[nn.Module]] = {"zero_bias": ZeroBias}
+"""Every network by its name in recipes."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """All it takes to build a network and to prepare its input, except its weights."""
+
+    name: str
+    classes: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    channels: int = 1
+    size: int = 96
+    crop: str = "none"
+    prepare: tuple[str, ...] = ()
+
+
+def build(name: str, classes: int, seed: int | None = None, **options: Any) -> nn.Module:
+    """Make a network by name with fresh weights, drawn from ``seed`` where one is given.
+
+    Raises ``InputError`` for a network or an option that is not known.
+
+    >>> build("zero_bias", classes=8, seed=0).output.out_features
+    8
+    """
+    if name not in NETWORKS:
+        raise InputError(f"network {name!r}: not one of {', '.join(NETWORKS)}")
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    known = inspect.signature(NETWORKS[name]).parameters
+    for option in options:
+        if option not in known:
+            raise InputError(f"network {name}: option {option!r} is not known; there are {', '.join(known)}")
+    return NETWORKS[name](classes=classes, generator=generator, **options)
+
+
+def from_description(description: Description, seed: int | None = None) -> nn.Module:
+    """Make the described network with fresh weights."""
+    classes, channels = len(description.classes), description.channels
+    return build(description.name, classes, seed, channels=channels, **description.options)
+
+
+def save(folder: Path, network: nn.Module, description: Description) -> None:
+    """Write ``network.safetensors`` and ``network.json`` into a folder, each whole or not at all."""
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with cache.replacing(folder / "network.safetensors") as partial:
+        save_file(weights, partial)
+    with cache.replacing(folder / "network.json") as partial:
+        partial.write_text(json.dumps(asdict(description), indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[nn.Module, Description]:
+    """Read a network back, in evaluation mode.
+
+    Raises ``InputError`` where a file is missing or does not fit the network that it describes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        told = json.loads((folder / "network.json").read_text())
+        description = Description(**(told | {key: tuple(told[key]) for key in ("classes", "prepare")}))
+        network = from_description(description)
+        network.load_state_dict(load_file(folder / "network.safetensors"))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file") from None
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder}: not a saved network: {str(error).splitlines()[0]}") from None
+    return network.eval(), description

@@ -1,0 +1,201 @@
+"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an experiment of the papers."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from duchenne.errors import InputError
+from duchenne.faces.augment import AUGMENTATIONS
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.crop import CROPS
+from duchenne.faces.folds import RULES
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Faces(_Part):
+    """Where pictures come from, how they are cut and brought to the network's size."""
+
+    source: str = "avatars"
+    avatars: AvatarSettings = AvatarSettings()
+    crop: str = "none"
+    size: int = Field(96, ge=8, le=2048)
+    channels: Literal[1, 3] = 1
+
+    @field_validator("crop")
+    @classmethod
+    def _known_crop(cls, name: str) -> str:
+        return _one_of(name, CROPS)
+
+
+class Folds(_Part):
+    """How people are split; ``run`` names the folds to train, all where it is empty."""
+
+    rule: str = "khorrami2015"
+    count: int = Field(10, ge=3)
+    run: tuple[int, ...] = ()
+
+    @field_validator("rule")
+    @classmethod
+    def _known_rule(cls, name: str) -> str:
+        return _one_of(name, RULES)
+
+
+class Network(_Part):
+    """Which network, and its own options."""
+
+    name: str = "zero_bias"
+    options: dict[str, Any] = {}
+    prepare: tuple[str, ...] = ("local_mean",)
+
+
+class Training(_Part):
+    """How the weights are found. Epochs are passes over the training pictures; the best epoch is that of the highest
+    validation accuracy, the earliest of equals."""
+
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(64, ge=1)
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    rate: float = Field(0.01, gt=0)
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    decay: float = Field(1e-5, ge=0)
+    augment: str = "khorrami2015"
+    precision: Literal["auto", "32", "bf16"] = "auto"
+
+    @field_validator("augment")
+    @classmethod
+    def _known_augmentation(cls, name: str) -> str:
+        return _one_of(name, AUGMENTATIONS)
+
+
+class Units(_Part):
+    """Which layer is looked at, on which pictures of the first fold, and how its units are projected."""
+
+    layer: str = "conv3"
+    pictures: Literal["train", "test", "all"] = "train"
+    top: int = Field(10, ge=1)
+    method: Literal["guided", "deconvnet", "gradient"] = "guided"
+    gallery: int = Field(40, ge=1)
+
+
+class Evidence(_Part):
+    """How unit and action unit are compared. ``permutations`` must be large enough to reach ``level``."""
+
+    bins: int = Field(64, ge=2)
+    epsilon: float = Field(1e-6, gt=0)
+    permutations: int = Field(1000, ge=19)
+    kl_permutations: int = Field(20, ge=2)
+    level: float = Field(0.05, gt=0, lt=1)
+    least: int = Field(10, ge=2)
+
+
+class Paper(_Part):
+    """Which published figure the recipe stands beside: mean accuracy and its spread, in per cent."""
+
+    table: str = ""
+    accuracy: float | None = None
+    spread: float | None = None
+
+
+class Recipe(_Part):
+    """Every choice of a study."""
+
+    name: str
+    about: str
+    seed: int = Field(0, ge=0)
+    paper: Paper = Paper()
+    faces: Faces = Faces()
+    folds: Folds = Folds()
+    network: Network = Network()
+    training: Training = Training()
+    units: Units = Units()
+    evidence: Evidence = Evidence()
+
+
+def names() -> list[str]:
+    """List the recipes inside the package.
+
+    >>> "quick" in names()
+    True
+    """
+    return sorted(f.name.removesuffix(".toml") for f in resources.files(__name__).iterdir() if f.name.endswith(".toml"))
+
+
+def read(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name and change some of its keys, each as ``"training.rate=0.02"``.
+
+    Raises ``InputError`` for an unknown recipe or key (and names the nearest one) and for a value of the wrong kind.
+
+    >>> read("quick", ["training.epochs=2"]).training.epochs
+    2
+    """
+    if name not in names():
+        raise InputError(f"recipe {name!r}: not one of {', '.join(names())}")
+    told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
+    for change in changes:
+        _set(told, change)
+    return validated({"name": name} | told)
+
+
+def validated(told: Mapping[str, Any]) -> Recipe:
+    """Check a recipe's keys and values."""
+    try:
+        return Recipe.model_validate(told)
+    except ValidationError as error:
+        raise InputError(_explained(error)) from None
+
+
+def _set(told: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    *path, last = key.strip().split(".")
+    if not equals or not last:
+        raise InputError(f"--set {change!r}: expected key=value, such as training.epochs=4")
+    for part in path:
+        told = told.setdefault(part, {})
+        if not isinstance(told, dict):
+            raise InputError(f"--set {change!r}: {part!r} is a value, not a group of keys")
+    told[last] = _parsed(value.strip())
+
+
+def _parsed(value: str) -> Any:
+    """Read a value as TOML does, a bare word as text."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _explained(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
+        return f"recipe key {key!r} is not known; the nearest is {near[0]!r}"
+    return f"recipe key {key!r}: {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += _keys(inner, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def _one_of(name: str, known: Mapping[str, Any]) -> str:
+    if name not in known:
+        raise ValueError(f"{name!r}: not one of {', '.join(known)}")
+    return name

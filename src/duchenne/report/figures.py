@@ -1,0 +1,82 @@
+"""Figures fit for print: functions that take results and return a matplotlib figure; saving is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from duchenne import facs
+
+_SCALE = "RdBu_r"
+_INK = "#222222"
+
+
+def heat_map(evidence: pd.DataFrame, level: float) -> Figure:
+    """Correlation r of every unit with every action unit, units ordered by their strongest action unit.
+
+    Dots mark pairs whose family-wise p is at most ``level``.
+    """
+    values = evidence.pivot(index="au", columns="unit", values="r")
+    p = evidence.pivot(index="au", columns="unit", values="p")
+    order = np.lexsort((-values.to_numpy().max(0), values.to_numpy().argmax(0)))
+    shown, sure = values.to_numpy()[:, order], p.to_numpy()[:, order] <= level
+    figure = Figure(figsize=(10, 0.24 * len(values) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    limit = max(0.1, float(np.abs(shown).max()))
+    mesh = axes.pcolormesh(shown, cmap=_SCALE, vmin=-limit, vmax=limit, rasterized=True)
+    rows, columns = np.nonzero(sure & (shown > 0))
+    axes.plot(columns + 0.5, rows + 0.5, ".", color=_INK, markersize=1.2)
+    names = [facs.ACTION_UNITS[int(code[2:])].name for code in values.index]
+    axes.set_yticks(np.arange(len(values)) + 0.5, [f"{c} {n}" for c, n in zip(values.index, names, strict=True)])
+    axes.set_xlabel(f"{len(order)} units, ordered by the action unit that they answer to most")
+    axes.set_xticks([])
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=8, length=0)
+    figure.colorbar(mesh, ax=axes, label="correlation r", pad=0.01)
+    return figure
+
+
+def confusion(scores: Mapping[str, Any]) -> Figure:
+    """The confusion matrix in shares of each expression shown."""
+    names = list(scores["classes"])
+    counts = np.array(scores["confusion"], float)
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            ink = "white" if shares[row, column] > 0.6 else _INK
+            axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", color=ink, fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("read as")
+    axes.set_ylabel("shown")
+    return figure
+
+
+def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
+    """khorrami2015's Fig. 5: for each unit, a bar an action unit with its divergence, the largest in red.
+
+    The grey line is the mean under permuted labels.
+    """
+    columns = min(5, len(units))
+    rows = -(-len(units) // columns)
+    figure = Figure(figsize=(2.3 * columns, 1.7 * rows), layout="constrained")
+    for axes, unit in zip(figure.subplots(rows, columns, squeeze=False).ravel(), units, strict=False):
+        one = evidence[evidence["unit"] == unit]
+        place = np.arange(len(one))
+        colours = np.where(one["kl"] == one["kl"].max(), "#c1272d", "#4a6fa5")
+        axes.bar(place, one["kl"], color=colours, width=0.8)
+        axes.step(place, one["kl_null"], where="mid", color="0.5", linewidth=0.8)
+        axes.set_title(f"unit {unit}: {one.loc[one['kl'].idxmax(), 'au']}", fontsize=8)
+        axes.set_xticks(place, [code[2:].lstrip("0") for code in one["au"]], fontsize=4, rotation=90)
+        axes.tick_params(axis="y", labelsize=6)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("KL divergence (nats)", fontsize=8)
+    figure.supxlabel("action unit", fontsize=8)
+    return figure

@@ -1,0 +1,149 @@
+"""The gallery: for chosen units, strips of top pictures' receptive fields and the projections within them.
+
+One strip is a row of cells of one size, left to right by rank; a field that the picture's border cuts short is padded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from duchenne import cache
+from duchenne.faces.prepare import preparation
+from duchenne.progress import Progress, quiet
+from duchenne.recipes import Recipe
+from duchenne.units.projection import Windows, project
+
+Floats = NDArray[np.float32]
+KINDS = ("pictures", "fields", "projections", "twin")
+_GAP = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One unit in the gallery: its strips, grey or RGB in 0 … 1, and how like the two projections are."""
+
+    unit: int
+    strips: dict[str, Floats]
+    alike: float
+
+
+def chosen(layer: Path, count: int) -> list[int]:
+    """The units worth showing first: best evidence for an action unit, or for an expression where none is coded."""
+    from duchenne.evidence import strongest
+
+    path = layer / "evidence.parquet"
+    frame = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
+    ranked = strongest(frame)
+    return [int(unit) for unit in ranked["unit"].head(count)]
+
+
+def draw(
+    layer: Path,
+    network: nn.Module,
+    twin: nn.Module,
+    pictures: Floats,
+    units: Sequence[int],
+    recipe: Recipe,
+    progress: Progress = quiet,
+) -> None:
+    """Draw the strips of units into ``<layer>/projections`` with ``alike.parquet``, whole or not at all."""
+    top = pd.read_parquet(layer / "top.parquet")
+    with cache.replacing_folder(layer / "projections") as folder:
+        with progress("Projecting units", len(units)) as advance:
+            alike = []
+            for unit in units:
+                row = _row(unit, top[top["unit"] == unit], network, twin, pictures, recipe)
+                for kind, strip in row.strips.items():
+                    _write(folder / strip_name(unit, kind), strip)
+                alike.append({"unit": unit, "alike": row.alike})
+                advance(1)
+        pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)
+
+
+def strip_name(unit: int, kind: str) -> str:
+    """File name of a strip.
+
+    >>> strip_name(7, "fields")
+    'unit-0007-fields.png'
+    """
+    return f"unit-{unit:04d}-{kind}.png"
+
+
+def _row(unit: int, top: pd.DataFrame, network: nn.Module, twin: nn.Module, pictures: Floats, recipe: Recipe) -> Row:
+    """Project a unit on its top pictures, and its twin at the same places of the same pictures."""
+    shown = pictures[top["image"].to_numpy()]
+    prepared = preparation(recipe.network.prepare)(torch.from_numpy(shown))
+    where = top[["row", "col"]].to_numpy()
+    layer, method = recipe.units.layer, recipe.units.method
+    places = np.full(len(top), unit)
+    projected, of_twin = (project(each, layer, prepared, places, where, method) for each in (network, twin))
+    side = _side(projected.boxes)
+    fields = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(shown, projected.boxes, strict=True)]
+    strips = {
+        "pictures": _strip([_framed(p, box) for p, box in zip(shown, projected.boxes, strict=True)], shown.shape[2]),
+        "fields": _strip(fields, side),
+        "projections": _strip([_signed(pixels) for pixels in projected.pixels], side, 0.5),
+        "twin": _strip([_signed(pixels) for pixels in of_twin.pixels], side, 0.5),
+    }
+    return Row(unit, strips, likeness(projected, of_twin))
+
+
+def likeness(first: Windows, second: Windows) -> float:
+    """Mean correlation between the pixels of two sets of projections of the same places.
+
+    Near 1 the projections show the picture rather than what was learned (Adebayo et al. 2018).
+    """
+    values = []
+    for one, other in zip(first.pixels, second.pixels, strict=True):
+        a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+        scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+        values.append(float(a @ b) / scale if scale > 0 else 0.0)
+    return float(np.mean(values))
+
+
+def _side(boxes: NDArray[np.int64]) -> int:
+    return int((boxes[:, 2:] - boxes[:, :2]).max())
+
+
+def _signed(pixels: Floats) -> Floats:
+    """Map a projection to 0 … 1 with its zero at mid grey; each is scaled by its own largest value."""
+    largest = float(np.abs(pixels).max())
+    return 0.5 + 0.5 * pixels / largest if largest > 0 else np.full_like(pixels, 0.5)
+
+
+def _framed(picture: Floats, box: NDArray[np.int64]) -> Floats:
+    """Draw the receptive field's outline into a copy of a picture."""
+    x0, y0, x1, y1 = box
+    framed = np.repeat(picture, 3, 0) if picture.shape[0] == 1 else picture.copy()
+    line = np.array([1.0, 0.75, 0.0], np.float32)[:, None]
+    framed[:, [y0, y1 - 1], x0:x1] = line[:, None]
+    framed[:, y0:y1, x0] = framed[:, y0:y1, x1 - 1] = line
+    return framed
+
+
+def _strip(cells: Sequence[Floats], side: int, background: float = 1.0) -> Floats:
+    """Lay cells (C, h, w) in a row with white gaps: (C, side, n · (side + gap))."""
+    channels = cells[0].shape[0]
+    laid = np.ones((channels, side, len(cells) * (side + _GAP) - _GAP), np.float32)
+    for place, cell in enumerate(cells):
+        left = place * (side + _GAP)
+        laid[:, :, left : left + side] = background
+        top, inset = (side - cell.shape[1]) // 2, (side - cell.shape[2]) // 2
+        laid[:, top : top + cell.shape[1], left + inset : left + inset + cell.shape[2]] = cell
+    return laid
+
+
+def _write(path: Path, strip: Floats) -> None:
+    import cv2
+
+    pixels = np.rint(strip.transpose(1, 2, 0) * 255).astype(np.uint8)
+    if not cv2.imwrite(str(path), pixels[..., ::-1]):
+        raise OSError(f"{path}: could not be written")

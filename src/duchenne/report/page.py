@@ -1,0 +1,173 @@
+"""The page: one self-contained ``report.html`` from a run folder alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from duchenne import cache, facs
+from duchenne.evidence import detections, strongest
+from duchenne.progress import Progress, quiet
+from duchenne.report import figures, gallery
+
+if TYPE_CHECKING:
+    from duchenne.studies import Study
+
+_PRINT = ("pdf", "svg", "png")
+_SVG = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
+
+
+def write(study: Study, progress: Progress = quiet) -> None:
+    """Write ``report.html`` and ``figures/`` of a study, each whole or not at all."""
+    with progress("Writing the report", 2) as advance:
+        drawn = _figures(study)
+        _save_figures(study.folder / "figures", drawn)
+        advance(1)
+        environment = Environment(
+            loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True,
+        )  # fmt: skip
+        environment.filters["percent"] = lambda value: f"{value:.1%}".replace("%", " %")
+        environment.filters["probability"] = _probability
+        html = environment.get_template("page.html").render(**_content(study, drawn))
+        with cache.replacing(study.report) as partial:
+            partial.write_text(html)
+        advance(1)
+
+
+def _content(study: Study, drawn: Mapping[str, Figure]) -> dict[str, Any]:
+    left_out = (study.folder / "left_out.txt").read_text().splitlines()
+    return {
+        "study": study,
+        "recipe": study.recipe,
+        "state": study.state,
+        "scores": study.scores,
+        "summary": study.summary,
+        "headline": headline(study),
+        "detectors": _detectors(study),
+        "figures": {name: _svg(figure) for name, figure in drawn.items()},
+        "cards": _cards(study),
+        "left_out": left_out,
+        "names": {facs.code(number): unit.name for number, unit in facs.ACTION_UNITS.items()},
+    }
+
+
+def headline(study: Study) -> str:
+    """The study's answer in two sentences."""
+    scores, summary = study.scores, study.summary
+    reads = f"It reads {scores['accuracy']:.0%} of {scores['pictures']} pictures of {scores['people']} people it has never seen"
+    first = f"{reads} (guessing the most frequent expression: {scores['majority']:.0%})."
+    if "trained" not in summary:
+        return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
+    trained = summary["trained"]
+    second = (
+        f"{trained['units']} of {summary['units']} units of {study.recipe.units.layer} detect at least one of "
+        f"{len(summary['action_units'])} action units; under permuted labels {summary['permuted_labels']['units']}, "
+        f"with random weights {summary['random_weights']['units']}."
+    )
+    return f"{first} {second}"
+
+
+def _figures(study: Study) -> dict[str, Figure]:
+    drawn = {"confusion": figures.confusion(study.scores)}
+    if len(study.evidence):
+        shown = [int(unit) for unit in strongest(study.evidence)["unit"].head(10)]
+        drawn["heat_map"] = figures.heat_map(study.evidence, study.recipe.evidence.level)
+        drawn["divergences"] = figures.divergences(study.evidence, shown)
+    return drawn
+
+
+def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+    with cache.replacing_folder(folder) as partial, mpl.rc_context(_SVG):
+        for name, figure in drawn.items():
+            for kind in _PRINT:
+                figure.savefig(partial / f"{name}.{kind}", dpi=200, metadata=dates[kind])
+
+
+def _svg(figure: Figure) -> Markup:
+    text = io.StringIO()
+    with mpl.rc_context(_SVG):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawing = text.getvalue()
+    return Markup(drawing[drawing.index("<svg") :])  # noqa: S704  (drawn by matplotlib from our own numbers)
+
+
+def _detectors(study: Study) -> list[dict[str, Any]]:
+    """For each action unit that was tested, its best detector and how many there are."""
+    if not len(study.evidence):
+        return []
+    found = detections(study.evidence, study.recipe.evidence.level)
+    rows = []
+    for code, pairs in study.evidence.groupby("au"):
+        sure = found[found["au"] == code]
+        best = pairs.loc[pairs["r"].idxmax()]
+        rows.append({"au": code, "count": len(sure), "best": best, "units": [int(u) for u in sure["unit"].head(8)]})
+    return sorted(rows, key=lambda row: (-row["count"], row["au"]))
+
+
+def _cards(study: Study) -> list[dict[str, Any]]:
+    layer = study.units_folder
+    alike = pd.read_parquet(layer / "projections" / "alike.parquet")
+    top = pd.read_parquet(layer / "top.parquet")
+    expressions = pd.read_parquet(layer / "expressions.parquet")
+    shown = study.table.labelled().frame
+    cards = []
+    for row in alike.itertuples():
+        own = top[top["unit"] == row.unit]
+        pairs = study.evidence[study.evidence["unit"] == row.unit] if len(study.evidence) else study.evidence
+        answers = expressions[expressions["unit"] == row.unit].sort_values("r", ascending=False)
+        cards.append(
+            {
+                "unit": int(row.unit),
+                "alike": float(row.alike),
+                "strips": {kind: _picture(layer / "projections" / gallery.strip_name(row.unit, kind)) for kind in gallery.KINDS},
+                "peaks": [f"{peak:.2f}" for peak in own["peak"]],
+                "shown": _counted(shown["expression"].iloc[own["image"]]),
+                "people": int(shown["subject"].iloc[own["image"]].nunique()),
+                "bars": _bars(pairs),
+                "best": pairs.loc[pairs["r"].idxmax()] if len(pairs) else None,
+                "by_kl": pairs.loc[pairs["kl"].idxmax()] if len(pairs) else None,
+                "expression": answers.iloc[0],
+            }
+        )
+    return cards
+
+
+def _bars(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    if not len(pairs):
+        return []
+    largest = max(0.3, float(pairs["r"].abs().max()))
+    strongest_au = pairs.loc[pairs["r"].idxmax(), "au"]
+    return [
+        {"au": row.au, "r": row.r, "p": row.p, "height": round(46 * abs(row.r) / largest, 1), "strongest": row.au == strongest_au}
+        for row in pairs.itertuples()
+    ]
+
+
+def _counted(names: Sequence[str]) -> str:
+    counts = pd.Series(names).value_counts()
+    return ", ".join(f"{count} × {name}" for name, count in counts.items())
+
+
+def _picture(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _probability(value: float) -> str:
+    """Write a p-value.
+
+    >>> _probability(0.000999), _probability(0.25)
+    ('0.001', '0.25')
+    """
+    return f"{value:.3f}" if value < 0.1 else f"{np.round(value, 2):g}"

@@ -1,0 +1,220 @@
+"""Training one network on one fold, with Lightning: an interrupted fit resumes at its last epoch, to the same end.
+
+All chance of an epoch (order, augmentation, dropout) is drawn from generators seeded by (seed, epoch), so that an epoch
+is a function of what stood before it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Sampler, TensorDataset
+
+from duchenne import cache
+from duchenne.faces.augment import AUGMENTATIONS, augment
+from duchenne.faces.prepare import Step
+from duchenne.progress import Advance, Progress, quiet
+from duchenne.recipes import Training
+from duchenne.training import precision
+
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pictures (n, C, H, W) in 0 … 1, not prepared, and the place of their class (n,)."""
+
+    pictures: Tensor
+    classes: Tensor
+
+
+def fit(
+    network: nn.Module,
+    prepare: Step,
+    train: Examples,
+    validation: Examples,
+    settings: Training,
+    seed: int,
+    folder: Path,
+    progress: Progress = quiet,
+) -> list[dict[str, float]]:
+    """Train a network in place to its best epoch and return its history, one entry an epoch.
+
+    ``folder`` keeps checkpoints and ``history.json``; a fit that was interrupted goes on from there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    task = _Classifier(network, prepare, settings, seed, steps=settings.epochs * _batches(train, settings))
+    best = ModelCheckpoint(folder, filename="best", monitor="accuracy", mode="max", save_last=True)
+    best.CHECKPOINT_NAME_LAST = "last"
+    last = folder / "last.ckpt"
+    with progress("Training", task.steps) as advance, _quiet_lightning():
+        trainer = L.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=precision.device(),
+            devices=1,
+            precision="bf16-mixed" if precision.choose(settings.precision, precision.device()) == "bf16" else 32,
+            callbacks=[best, _Advancing(advance)],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+        )
+        trainer.fit(
+            task,
+            _batched(train, settings.batch, seed),
+            _in_order(validation),
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    stored = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
+    task.cpu().load_state_dict(stored["state_dict"])
+    network.to(memory_format=torch.contiguous_format).eval()
+    with cache.replacing(folder / "history.json") as partial:
+        partial.write_text(json.dumps(task.history, indent=1) + "\n")
+    return task.history
+
+
+@torch.no_grad()
+def probabilities(network: nn.Module, prepare: Step, pictures: Tensor) -> Tensor:
+    """Probability of each class for pictures (n, C, H, W) in 0 … 1: (n, classes)."""
+    network.eval()
+    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in pictures.split(_EVALUATION_BATCH)])
+
+
+class _Classifier(L.LightningModule):
+    def __init__(self, network: nn.Module, prepare: Step, settings: Training, seed: int, steps: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.prepare, self.settings, self.seed, self.steps = prepare, settings, seed, steps
+        self.ranges = AUGMENTATIONS[settings.augment]
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+
+    def on_train_epoch_start(self) -> None:
+        drawn = _epoch_seed(self.seed, self.current_epoch)
+        torch.manual_seed(drawn)  # dropout
+        self._chance = Generator().manual_seed(drawn)  # augmentation
+        self._losses = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
+        pictures, classes = batch
+        loss = F.cross_entropy(self._logits(augment(pictures, self.ranges, self._chance)), classes)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._right = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], place: int) -> None:
+        pictures, classes = batch
+        self._right.append(self._logits(pictures).argmax(1) == classes)
+
+    def on_validation_epoch_end(self) -> None:
+        accuracy = torch.cat(self._right).float().mean().item()
+        loss = torch.stack(self._losses).mean().item()
+        self.log("accuracy", accuracy)
+        self.history.append({"epoch": self.current_epoch, "loss": loss, "validation_accuracy": accuracy})
+
+    def configure_optimizers(self) -> Any:
+        settings = self.settings
+        optimiser: Optimizer
+        if settings.optimiser == "adamw":
+            optimiser = torch.optim.AdamW(self.parameters(), settings.rate, weight_decay=settings.decay)
+        else:
+            optimiser = torch.optim.SGD(
+                self.parameters(), settings.rate, settings.momentum, 0.0, settings.decay, settings.nesterov
+            )
+        if settings.schedule == "constant":
+            return optimiser
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.rate, total_steps=self.steps, pct_start=0.2, cycle_momentum=False
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = list(self.history)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["history"])
+
+    def _logits(self, pictures: Tensor) -> Tensor:
+        prepared = self.prepare(pictures.float()).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network(prepared)
+        return logits.float()
+
+
+class _Advancing(Callback):
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._advance(trainer.global_step)
+
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+        self._advance(1)
+
+
+class _Shuffled(Sampler[list[int]]):
+    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped."""
+
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self.count, self.batch, self.seed, self.epoch = count, min(batch, count), seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(self.count, generator=Generator().manual_seed(_epoch_seed(self.seed, self.epoch)))
+        yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
+
+
+def _batches(examples: Examples, settings: Training) -> int:
+    return len(_Shuffled(len(examples.classes), settings.batch, 0))
+
+
+def _batched(examples: Examples, batch: int, seed: int) -> DataLoader[Any]:
+    sampler = _Shuffled(len(examples.classes), batch, seed)
+    return DataLoader(TensorDataset(examples.pictures, examples.classes), batch_size=None, sampler=sampler)
+
+
+def _in_order(examples: Examples) -> DataLoader[Any]:
+    return DataLoader(TensorDataset(examples.pictures, examples.classes), batch_size=_EVALUATION_BATCH)
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return (seed * 1_000_003 + epoch) % 2**63
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's hints on data loading and devices: data lie in memory and the device is chosen here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*num_workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

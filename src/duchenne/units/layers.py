@@ -1,0 +1,65 @@
+"""Reading one layer of a network that is not ours: by its name, leaving nothing behind."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from duchenne.errors import InputError
+
+
+def find(network: nn.Module, name: str) -> nn.Module:
+    """Find a layer by its dotted name.
+
+    Raises ``InputError`` that lists the nearest names.
+
+    >>> find(nn.Sequential(nn.ReLU()), "0")
+    ReLU()
+    """
+    layers = {key: module for key, module in network.named_modules() if key}
+    if name not in layers:
+        near = difflib.get_close_matches(name, layers, n=5, cutoff=0.0)
+        raise InputError(f"layer {name!r}: the network has none of that name; the nearest are {', '.join(near)}")
+    return layers[name]
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Switch a network to evaluation and, at the end, every module back to how it was found."""
+    found = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield network
+    finally:
+        for module, training in found:
+            module.training = training
+
+
+def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """Run a network up to a layer and return what the layer gives; the rest of the network is not run.
+
+    Raises ``InputError`` where the layer is never reached or does not give one tensor.
+    """
+
+    def stop(module: nn.Module, inputs: Any, result: Any) -> None:
+        raise _Reached(result)
+
+    handle = find(network, layer).register_forward_hook(stop)
+    try:
+        network(pictures)
+    except _Reached as reached:
+        if not isinstance(reached.result, Tensor):
+            raise InputError(f"layer {layer!r}: gives {type(reached.result).__name__}, not one tensor") from None
+        return reached.result
+    finally:
+        handle.remove()
+    raise InputError(f"layer {layer!r}: the network never runs it")
+
+
+class _Reached(Exception):
+    def __init__(self, result: Any) -> None:
+        self.result = result

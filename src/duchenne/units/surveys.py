@@ -1,0 +1,60 @@
+"""A survey of one layer: every unit's peak on every picture, and the receptive fields of its top pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from duchenne.faces.prepare import preparation
+from duchenne.progress import Progress, quiet
+from duchenne.units import fields, layers
+from duchenne.units.responses import Peaks, Top, stream
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Peaks of all units, and ``top``: unit, rank, image, peak, row, col, x0, y0, x1, y1."""
+
+    peaks: Peaks
+    top: pd.DataFrame
+
+
+def survey(
+    network: nn.Module,
+    layer: str,
+    pictures: NDArray[np.float32],
+    images: NDArray[np.int64],
+    count: int,
+    prepare: Sequence[str],
+    progress: Progress = quiet,
+) -> Survey:
+    """Show pictures (n, C, H, W) in 0 … 1 to a network and note what each unit of a layer answers.
+
+    ``images`` (n,) are the numbers that the pictures go by in the results; ``count`` top pictures are kept a unit.
+    """
+    step = preparation(prepare)
+    top, parts = Top(count), []
+    with progress(f"Reading units of {layer}", len(pictures)) as advance:
+        batches = (step(torch.from_numpy(batch)) for batch in np.array_split(pictures, range(_BATCH, len(pictures), _BATCH)))
+        for peaks in stream(network, layer, batches):
+            named = Peaks(images[peaks.image], peaks.value, peaks.row, peaks.column)
+            top.update(named)
+            parts.append(named)
+            advance(len(peaks.image))
+    best = top.compute()
+    channels, height, width = pictures.shape[1:]
+    if isinstance(layers.find(network, layer), nn.Linear):
+        boxes = np.tile([0, 0, width, height], (len(best), 1))
+    else:
+        way = fields.windows(network, layer, (channels, height, width))
+        boxes = fields.boxes(way, best["row"].to_numpy(), best["col"].to_numpy())
+    best[["x0", "y0", "x1", "y1"]] = boxes
+    return Survey(Peaks.joined(parts), best)
