@@ -293,7 +293,7 @@ class _Line:
     def _seen(self) -> np.ndarray:
         """Rows of the stack that the units are shown: those of the first fold."""
         fold = self._folds[self._wanted[0]]
-        which = {"train": fold.train, "test": fold.test, "all": np.ones(len(self._stack), bool)}
+        which = {"train": fold.train, "held_out": ~fold.train, "all": np.ones(len(self._stack), bool)}
         return np.flatnonzero(which[self.recipe.units.pictures])
 
     def _units(self) -> None:

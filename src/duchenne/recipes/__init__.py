@@ -79,10 +79,13 @@ class Training(_Part):
 
 
 class Units(_Part):
-    """Which layer is looked at, on which pictures of the first fold, and how its units are projected."""
+    """Which layer is looked at, on which pictures of the first fold, and how its units are projected.
+
+    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and test, or all.
+    """
 
     layer: str = "conv3"
-    pictures: Literal["train", "test", "all"] = "train"
+    pictures: Literal["train", "held_out", "all"] = "train"
     top: int = Field(10, ge=1)
     method: Literal["guided", "deconvnet", "gradient"] = "guided"
     gallery: int = Field(40, ge=1)

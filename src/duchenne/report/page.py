@@ -47,6 +47,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
 
 def _content(study: Study, drawn: Mapping[str, Figure]) -> dict[str, Any]:
     left_out = (study.folder / "left_out.txt").read_text().splitlines()
+    cards = _cards(study)
     return {
         "study": study,
         "recipe": study.recipe,
@@ -56,7 +57,8 @@ def _content(study: Study, drawn: Mapping[str, Figure]) -> dict[str, Any]:
         "headline": headline(study),
         "detectors": _detectors(study),
         "figures": {name: _svg(figure) for name, figure in drawn.items()},
-        "cards": _cards(study),
+        "cards": cards,
+        "shown": {card["unit"] for card in cards},
         "left_out": left_out,
         "names": {facs.code(number): unit.name for number, unit in facs.ACTION_UNITS.items()},
     }
@@ -108,11 +110,12 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     if not len(study.evidence):
         return []
     found = detections(study.evidence, study.recipe.evidence.level)
+    twin = pd.read_parquet(study.units_folder / "twin" / "evidence.parquet").groupby("au")["r"].max()
     rows = []
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]
         best = pairs.loc[pairs["r"].idxmax()]
-        rows.append({"au": code, "count": len(sure), "best": best, "units": [int(u) for u in sure["unit"].head(8)]})
+        rows.append({"au": code, "count": len(sure), "best": best, "twin": float(twin[code]), "units": [int(u) for u in sure["unit"].head(8)]})
     return sorted(rows, key=lambda row: (-row["count"], row["au"]))
 
 

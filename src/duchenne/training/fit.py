@@ -142,7 +142,7 @@ class _Classifier(L.LightningModule):
         if settings.schedule == "constant":
             return optimiser
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.rate, total_steps=self.steps, pct_start=0.2, cycle_momentum=False
+            optimiser, settings.rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

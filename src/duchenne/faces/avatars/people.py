@@ -19,8 +19,10 @@ Floats = NDArray[np.float32]
 Generator = np.random.Generator
 
 _SPREAD, _MOUTH_SPREAD = 0.27, 0.17  # of local shapes: beyond this, chance builds faces that nobody has
-_UNUSED_LOCALS = ("ear-wing", "ear-flap", "neck-double", "measure-neck", "eye-trans", "head-fat", "mouth-angles")
-"""Changes that hide the face, pull the eyes off their sockets, or read as an action unit at rest."""
+_UNUSED_LOCALS = (
+    "ear-wing", "ear-flap", "neck-double", "measure-neck", "eye-trans", "head-fat", "mouth-angles", "trans-in-out",
+)  # fmt: skip
+"""Changes that hide the face, pull the eyes off their sockets, read as an action unit at rest, or move a part sideways."""
 
 _SKINS = np.array([[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]])
 _HAIRS = np.array([[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]])

@@ -51,7 +51,7 @@ def posed(people: int, seed: int) -> Iterator[Script]:
             rng = np.random.default_rng((seed, 1, subject, sequence))
             apex = _pose(expression, rng)
             gaze = {int(rng.choice(_GAZE)): _even(int(rng.integers(1, 4)))} if rng.uniform() < 0.15 else {}
-            for frame, share in enumerate((0.0, *sorted(rng.uniform(0.5, 0.95, FRAMES - 2)), 1.0)):
+            for frame, share in enumerate((0.0, *sorted(rng.uniform(0.6, 0.95, FRAMES - 2)), 1.0)):
                 grades = _along(apex, share) | gaze
                 shown = expression if frame else "neutral"
                 yield Script(subject, sequence, frame, shown, grades, (seed, 2, subject, sequence))
@@ -64,17 +64,17 @@ def free(people: int, seed: int) -> Iterator[Script]:
             rng = np.random.default_rng((seed, 3, subject, sequence))
             grades: dict[int, Grades] = {}
             for number in rng.permutation(facs.rendered()).tolist():
-                if rng.uniform() < 0.15 and not any(facs.excluded(number, other) for other in grades):
-                    grades[number] = _sides(int(rng.integers(1, 6)), rng)
-            yield Script(subject, sequence, 0, None, with_implied(grades), (seed, 4, subject, sequence))
+                if rng.uniform() < 0.15 and _fits(number, grades):
+                    grades = with_implied({number: _sides(int(rng.integers(1, 6)), rng)}) | grades
+            yield Script(subject, sequence, 0, None, grades, (seed, 4, subject, sequence))
 
 
 def dose(people: int, seed: int) -> Iterator[Script]:
-    """One action unit at 0, A … E on one face, all else held still; a sequence for each action unit."""
+    """One action unit at 0, A … E on one face, with those that it implies, all else held still; a sequence for each."""
     for subject in range(people):
         for sequence, number in enumerate(facs.rendered()):
             for frame, grade in enumerate(DOSES):
-                grades = {number: _even(grade)} if grade else {}
+                grades = with_implied({number: _even(grade)}) if grade else {}
                 yield Script(subject, sequence, frame, None, grades, (seed, 5, subject), still=True)
 
 
@@ -101,9 +101,16 @@ def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
             grades[number] = _sides(grade, rng)
     if rng.uniform() < _EXTRA_CHANCE:
         extra = int(rng.choice(_EXTRAS))
-        if extra not in grades and not any(facs.excluded(extra, other) for other in grades):
+        if _fits(extra, grades):
             grades[extra] = _sides(int(rng.integers(1, 4)), rng)
     return with_implied(grades)
+
+
+def _fits(number: int, grades: Mapping[int, Grades]) -> bool:
+    """Say whether an action unit, with those that it brings along, can join those already shown."""
+    joining = {number, *facs.ACTION_UNITS[number].implies}
+    shown = {*grades, *(other for n in grades for other in facs.ACTION_UNITS[n].implies)}
+    return number not in grades and not any(facs.excluded(a, b) for a in joining for b in shown)
 
 
 def _sides(grade: int, rng: Generator) -> Grades:
@@ -118,14 +125,14 @@ def _even(grade: int) -> Grades:
     return grade, grade
 
 
-def with_implied(grades: dict[int, Grades]) -> dict[int, Grades]:
-    """Add the action units that others bring with them: lips part when the jaw drops."""
-    added = dict(grades)
-    for number, sides in grades.items():
-        for other in facs.ACTION_UNITS[number].implies:
-            if other not in added and not any(facs.excluded(other, n) for n in added):
-                added[other] = sides
-    return added
+def with_implied(grades: Mapping[int, Grades]) -> dict[int, Grades]:
+    """Add the action units that others bring with them: lips part when the jaw drops.
+
+    >>> with_implied({26: (3, 3)})
+    {25: (3, 3), 26: (3, 3)}
+    """
+    brought = {other: sides for n, sides in grades.items() for other in facs.ACTION_UNITS[n].implies}
+    return brought | dict(grades)
 
 
 def _along(apex: Mapping[int, Grades], share: float) -> dict[int, Grades]:

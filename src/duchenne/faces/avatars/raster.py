@@ -6,6 +6,10 @@ strength of every furrow. Brows and furrows are painted on the rest head, so tha
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,9 +18,25 @@ from numpy.typing import NDArray
 
 from duchenne.faces.avatars.furrows import FURROWS
 
-wp.config.quiet = True
-wp.config.log_level = wp.LOG_ERROR if hasattr(wp, "LOG_ERROR") else 40
-wp.init()
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Turn the process's error stream off: Warp's library itself writes there that a machine has no CUDA driver."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+wp.config.log_level = wp.LOG_ERROR
+with _muted():
+    wp.init()
 
 Floats = NDArray[np.float32]
 NEAR = 6.0

@@ -1,0 +1,57 @@
+"""Small faces and small networks that many tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from duchenne import facs
+from duchenne.faces.avatars.basis import HeadBasis, head_basis
+from duchenne.faces.avatars.rendering import Studio
+from duchenne.faces.formats import folder
+from duchenne.faces.table import FaceTable
+
+
+@pytest.fixture(scope="session")
+def basis() -> HeadBasis:
+    return head_basis()
+
+
+@pytest.fixture(scope="session")
+def studio(basis: HeadBasis) -> Studio:
+    return Studio(basis)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache of the test's own."""
+    place = tmp_path / "cache"
+    monkeypatch.setenv("DUCHENNE_CACHE", str(place))
+    yield place
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> FaceTable:
+    """Twelve people in three expressions, drawn as a bar whose place and length give expression and action unit away."""
+    root = tmp_path_factory.mktemp("drawings")
+    rng = np.random.default_rng(0)
+    rows = []
+    for person in range(12):
+        for sequence, expression in enumerate(("anger", "happiness", "surprise")):
+            for frame in range(3):
+                shown = expression if frame else "neutral"
+                pixels = rng.integers(90, 120, (32, 32)).astype(np.uint8)
+                if frame:
+                    pixels[4 + 9 * sequence : 8 + 9 * sequence, 4 : 20 + 4 * frame] = 230
+                name = f"p{person:02d}_{sequence}_{frame}.png"
+                cv2.imwrite(str(root / name), pixels)
+                row = {"path": name, "subject": f"p{person:02d}", "sequence": f"p{person:02d}-{sequence}", "frame": frame}
+                units = {facs.code(n): int(frame > 0 and n == (4, 12, 26)[sequence]) for n in (4, 12, 26)}
+                rows.append(row | {"expression": shown} | units)
+    pd.DataFrame(rows).to_csv(root / folder.MANIFEST, index=False)
+    return folder.load(root)

