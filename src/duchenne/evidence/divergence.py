@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ def divergence(with_au: Floats, without_au: Floats, epsilon: float = 1e-6) -> Fl
     """
     q = with_au / with_au.sum(0) + epsilon
     r = without_au / without_au.sum(0) + epsilon
-    result: Floats = (q * np.log(q / r)).sum(0)
+    result: Floats = rel_entr(q, r).sum(0)
     return result
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne import cache
+from duchenne.evidence import strongest
 from duchenne.faces.prepare import preparation
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
@@ -36,13 +37,15 @@ class Row:
 
 
 def chosen(layer: Path, count: int) -> list[int]:
-    """The units worth showing first: best evidence for an action unit, or for an expression where none is coded."""
-    from duchenne.evidence import strongest
+    """The units worth showing first: the best detector of each action unit, then the second best of each, and so on.
 
+    Where no action unit is coded, the same for expressions.
+    """
     path = layer / "evidence.parquet"
-    frame = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
-    ranked = strongest(frame)
-    return [int(unit) for unit in ranked["unit"].head(count)]
+    labels = "au" if path.exists() else "expression"
+    ranked = strongest(pd.read_parquet(path if path.exists() else layer / "expressions.parquet"))
+    turns = ranked.assign(turn=ranked.groupby(labels).cumcount()).sort_values("turn", kind="stable")
+    return [int(unit) for unit in turns["unit"].head(count)]
 
 
 def draw(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from duchenne import cache, facs
-from duchenne.evidence import detections, strongest
+from duchenne.evidence import detections
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
 
@@ -30,8 +29,7 @@ _SVG = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for
 def write(study: Study, progress: Progress = quiet) -> None:
     """Write ``report.html`` and ``figures/`` of a study, each whole or not at all."""
     with progress("Writing the report", 2) as advance:
-        drawn = _figures(study)
-        _save_figures(study.folder / "figures", drawn)
+        _save_figures(study.folder / "figures", _figures(study))
         advance(1)
         environment = Environment(
             loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined,
@@ -39,13 +37,13 @@ def write(study: Study, progress: Progress = quiet) -> None:
         )  # fmt: skip
         environment.filters["percent"] = lambda value: f"{value:.1%}".replace("%", " %")
         environment.filters["probability"] = _probability
-        html = environment.get_template("page.html").render(**_content(study, drawn))
+        html = environment.get_template("page.html").render(**_content(study))
         with cache.replacing(study.report) as partial:
             partial.write_text(html)
         advance(1)
 
 
-def _content(study: Study, drawn: Mapping[str, Figure]) -> dict[str, Any]:
+def _content(study: Study) -> dict[str, Any]:
     left_out = (study.folder / "left_out.txt").read_text().splitlines()
     cards = _cards(study)
     return {
@@ -56,7 +54,7 @@ def _content(study: Study, drawn: Mapping[str, Figure]) -> dict[str, Any]:
         "summary": study.summary,
         "headline": headline(study),
         "detectors": _detectors(study),
-        "figures": {name: _svg(figure) for name, figure in drawn.items()},
+        "figures": {path.stem: _svg(path) for path in sorted((study.folder / "figures").glob("*.svg"))},
         "cards": cards,
         "shown": {card["unit"] for card in cards},
         "left_out": left_out,
@@ -83,7 +81,7 @@ def headline(study: Study) -> str:
 def _figures(study: Study) -> dict[str, Figure]:
     drawn = {"confusion": figures.confusion(study.scores)}
     if len(study.evidence):
-        shown = [int(unit) for unit in strongest(study.evidence)["unit"].head(10)]
+        shown = gallery.chosen(study.units_folder, 10)
         drawn["heat_map"] = figures.heat_map(study.evidence, study.recipe.evidence.level)
         drawn["divergences"] = figures.divergences(study.evidence, shown)
     return drawn
@@ -97,11 +95,8 @@ def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
                 figure.savefig(partial / f"{name}.{kind}", dpi=200, metadata=dates[kind])
 
 
-def _svg(figure: Figure) -> Markup:
-    text = io.StringIO()
-    with mpl.rc_context(_SVG):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    drawing = text.getvalue()
+def _svg(path: Path) -> Markup:
+    drawing = path.read_text()
     return Markup(drawing[drawing.index("<svg") :])  # noqa: S704  (drawn by matplotlib from our own numbers)
 
 

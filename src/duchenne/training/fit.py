@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,8 @@ def fit(
     ``folder`` keeps checkpoints and ``history.json``; a fit that was interrupted goes on from there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    task = _Classifier(network, prepare, settings, seed, steps=settings.epochs * _batches(train, settings))
+    order = _Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
+    task = _Classifier(network, prepare, settings, seed, steps=settings.epochs * len(order))
     best = ModelCheckpoint(folder, filename="best", monitor="accuracy", mode="max", save_last=True)
     best.CHECKPOINT_NAME_LAST = "last"
     last = folder / "last.ckpt"
@@ -75,7 +76,7 @@ def fit(
         )
         trainer.fit(
             task,
-            _batched(train, settings.batch, seed),
+            _batched(train, order),
             _in_order(validation),
             ckpt_path=last if last.exists() else None,
             weights_only=True,
@@ -170,28 +171,23 @@ class _Advancing(Callback):
 
 
 class _Shuffled(Sampler[list[int]]):
-    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped."""
+    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped.
 
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, min(batch, count), seed, 0
+    ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its epoch is known.
+    """
 
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+    def __init__(self, count: int, batch: int, seed: int, epoch: Callable[[], int]) -> None:
+        self.count, self.batch, self.seed, self.epoch = count, min(batch, count), seed, epoch
 
     def __len__(self) -> int:
         return self.count // self.batch
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.count, generator=Generator().manual_seed(_epoch_seed(self.seed, self.epoch)))
+        order = torch.randperm(self.count, generator=Generator().manual_seed(_epoch_seed(self.seed, self.epoch())))
         yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
 
 
-def _batches(examples: Examples, settings: Training) -> int:
-    return len(_Shuffled(len(examples.classes), settings.batch, 0))
-
-
-def _batched(examples: Examples, batch: int, seed: int) -> DataLoader[Any]:
-    sampler = _Shuffled(len(examples.classes), batch, seed)
+def _batched(examples: Examples, sampler: _Shuffled) -> DataLoader[Any]:
     return DataLoader(TensorDataset(examples.pictures, examples.classes), batch_size=None, sampler=sampler)
 
 

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from duchenne.errors import InputError
+from duchenne.evidence import association, detections, divergence, match, significance, strongest, studying
+from duchenne.recipes import Evidence
+
+
+def labelled(seed: int, pictures: int = 200, units: int = 6, labels: int = 4) -> tuple[np.ndarray, ...]:
+    """Peaks with ties and zeros, presence, and which labels were coded."""
+    rng = np.random.default_rng(seed)
+    peaks = np.maximum(rng.normal(0.3, 1, (pictures, units)), 0).round(1)
+    present, coded = rng.random((pictures, labels)) < 0.25, rng.random((pictures, labels)) < 0.8
+    return peaks, present, coded
+
+
+def correlated(seed: int, people: int = 12, takes: int = 4, frames: int = 4) -> tuple[np.ndarray, ...]:
+    """People, sequences, a label per sequence, and units that follow the sequence but not the label."""
+    rng = np.random.default_rng(seed)
+    person = np.repeat(np.arange(people), takes * frames).astype(str)
+    sequence = np.repeat(np.arange(people * takes), frames).astype(str)
+    label = np.repeat(rng.random((people * takes, 3)) < 0.3, frames, 0)
+    own, of_take = rng.normal(size=(people, 8)), rng.normal(size=(people * takes, 8))
+    noise = 0.3 * rng.normal(size=(len(person), 8))
+    units = np.repeat(own, takes * frames, 0) + np.repeat(of_take, frames, 0) + noise
+    return person, sequence, label, units - units.min()
+
+
+# scores against independent references
+
+
+def test_divergence_is_scipys_entropy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        q, r = rng.integers(0, 9, 16).astype(float), rng.integers(1, 9, 16).astype(float)
+        smoothed = (q / q.sum() + 1e-6, r / r.sum() + 1e-6)
+        expected = (smoothed[0] * np.log(smoothed[0] / smoothed[1])).sum()
+        assert float(divergence.divergence(q, r)) == pytest.approx(expected, abs=1e-12)
+        assert float(divergence.divergence(q, r, 0.0)) == pytest.approx(stats.entropy(q, r), abs=1e-12)
+
+
+def test_kl_equals_a_loop_over_histograms() -> None:
+    peaks, present, coded = labelled(1)
+    found = divergence.kl(peaks, present, coded, 8, 1e-6)
+    for unit, label in np.ndindex(*found.shape):
+        rows = coded[:, label]
+        edges = (0.0, peaks[:, unit].max())
+        q, r = (
+            np.histogram(peaks[rows & (present[:, label] == side), unit], 8, edges)[0].astype(float)
+            for side in (True, False)
+        )
+        assert found[unit, label] == pytest.approx(float(divergence.divergence(q, r)), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_equal_scikit_learns_and_numpys_with_ties_and_uncoded_pictures(seed: int) -> None:
+    peaks, present, coded = labelled(seed)
+    r = association.correlation(peaks, present, coded)
+    ap = association.average_precision(peaks, present, coded)
+    roc = association.auroc(peaks, present, coded)
+    for unit, label in np.ndindex(*r.shape):
+        rows = coded[:, label]
+        value, shown = peaks[rows, unit], present[rows, label]
+        assert r[unit, label] == pytest.approx(stats.pointbiserialr(shown, value).statistic, abs=1e-9)
+        assert ap[unit, label] == pytest.approx(average_precision_score(shown, value), abs=1e-9)
+        assert roc[unit, label] == pytest.approx(roc_auc_score(shown, value), abs=1e-9)
+
+
+def test_a_silent_unit_has_no_correlation_and_no_divergence() -> None:
+    _, present, coded = labelled(0)
+    silent = np.zeros((200, 1))
+    assert (association.correlation(silent, present, coded) == 0).all()
+    np.testing.assert_allclose(divergence.kl(silent, present, coded, 8, 1e-6), 0, atol=1e-9)
+    np.testing.assert_allclose(association.auroc(silent, present, coded), 0.5)
+
+
+def test_labels_that_were_not_coded_are_left_out_and_never_taken_for_absent() -> None:
+    peaks, present, _ = labelled(2)
+    coded = np.ones_like(present)
+    coded[150:] = False
+    for score in (association.correlation, association.average_precision, association.auroc):
+        np.testing.assert_allclose(
+            score(peaks, present, coded), score(peaks[:150], present[:150], coded[:150]), atol=1e-12
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"), [("normal", (1.51, 0.75, 0.29, 0.12)), ("uniform", (1.97, 1.05, 0.38, 0.12))]
+)
+def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[float, ...]) -> None:
+    """Both sides are drawn from one distribution: 3000 pictures, 64 bins over their range, ε 1e-6."""
+    rng = np.random.default_rng(0)
+    for positives, expected in zip((10, 30, 100, 300), listed, strict=True):
+        values = getattr(rng, kind)(size=(3000, 120))
+        present = np.zeros((3000, 1), bool)
+        present[:positives] = True
+        found = divergence.kl(values - values.min(0), present, np.ones_like(present), 64, 1e-6)
+        assert found.mean() == pytest.approx(expected, rel=0.1)
+
+
+def test_divergence_depends_on_bins_and_smoothing() -> None:
+    peaks, present, coded = labelled(3)
+    means = [divergence.kl(peaks, present, coded, bins, 1e-6).mean() for bins in (8, 16, 64)]
+    assert means == sorted(means)
+    assert divergence.kl(peaks, present, coded, 64, 1e-2).mean() < means[-1]
+
+
+# permutations
+
+
+def test_labels_move_in_whole_sequences_within_the_person() -> None:
+    person, sequence, *_ = correlated(0)
+    for source in significance.permutations(person, sequence, 20):
+        assert (person[source] == person).all()
+        moved = pd.Series(sequence[source]).groupby(sequence).nunique()
+        assert (moved == 1).all()
+        assert sorted(source) == list(range(len(source)))
+
+
+def test_people_with_one_sequence_exchange_labels_with_each_other() -> None:
+    person = np.repeat(np.arange(30), 3).astype(str)
+    source = next(significance.permutations(person, person, 1))
+    assert (person[source] != person).mean() > 0.7
+    assert (source % 3 == np.arange(90) % 3).all()
+
+
+def test_sequences_of_other_lengths_are_given_labels_of_the_same_share_of_the_way() -> None:
+    groups, sequences = np.array(["a"] * 6), np.array(list("xxyyyy"))
+    sources = {tuple(s.tolist()) for s in significance.permutations(groups, sequences, 30)}
+    assert sources == {(0, 1, 2, 3, 4, 5), (2, 4, 0, 0, 1, 1)}
+
+
+def test_permuted_correlations_equal_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    person, sequence, label, units = correlated(1)
+    coded = np.random.default_rng(0).random(label.shape) < 0.9
+    sources = list(significance.permutations(person, sequence, 7))
+    expected = [association.correlation(units, label[s], coded[s]) for s in sources]
+    monkeypatch.setattr(significance, "_BLOCK", 6)
+    found = significance.permuted_correlations(units, label, coded, sources)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_p_values_equal_a_loop_over_the_arrangements() -> None:
+    rng = np.random.default_rng(0)
+    observed, permuted = rng.normal(size=(3, 2)), rng.normal(size=(49, 3, 2)).astype(np.float32)
+    alone, family = significance.p_values(observed, permuted)
+    every = np.concatenate([observed[None].astype(np.float32), permuted])
+    z = np.abs((every - every.mean(0)) / every.std(0))
+    for unit, label in np.ndindex(3, 2):
+        assert alone[unit, label] == pytest.approx((z[:, unit, label] >= z[0, unit, label]).mean())
+        assert family[unit, label] == pytest.approx((z.max((1, 2)) >= z[0, unit, label]).mean())
+
+
+def test_the_smallest_p_counts_distinct_rearrangements() -> None:
+    groups = np.repeat(["a", "b"], 3)
+    assert significance.smallest_p(groups, np.array(list("uvwxyz")), 999) == pytest.approx(1 / 36)
+    assert significance.smallest_p(groups, np.array(list("uvwxyz")), 9) == pytest.approx(1 / 10)
+
+
+def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> None:
+    """Units follow people and sequences, labels are unrelated; permuting single frames would cry wolf."""
+    runs, found, found_by_frames = 100, 0, 0
+    for seed in range(runs):
+        person, sequence, label, units = correlated(seed)
+        for frames in (False, True):
+            takes = np.arange(len(sequence)).astype(str) if frames else sequence
+            who = np.full(len(person), "all") if frames else person
+            sources = list(significance.permutations(who, takes, 99, seed))
+            coded = np.ones_like(label)
+            r = association.correlation(units, label, coded)
+            _, family = significance.p_values(r, significance.permuted_correlations(units, label, coded, sources))
+            if (family <= 0.05).any():
+                found, found_by_frames = found + (not frames), found_by_frames + frames
+    assert found <= stats.binom.ppf(0.99, runs, 0.05)
+    assert found_by_frames > 3 * max(found, 5)
+
+
+# the whole match
+
+
+def planted(seed: int = 0) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, np.ndarray]:
+    person, sequence, label, units = correlated(seed)
+    units[:, 2] += 6 * label[:, 1]
+    frame = pd.DataFrame(label, columns=["AU01", "AU12", "AU26"]).astype("boolean")
+    return units, frame, person, sequence
+
+
+def test_a_planted_detector_is_found_and_nothing_else() -> None:
+    units, labels, person, sequence = planted()
+    evidence = match(units, labels, person, sequence, permutations=999)
+    assert len(evidence) == 8 * 3
+    found = detections(evidence, 0.05)
+    assert found[["unit", "au"]].values.tolist() == [[2, "AU12"]]
+    assert strongest(evidence).iloc[0][["unit", "au"]].tolist() == [2, "AU12"]
+    best = found.iloc[0]
+    assert best["kl_z"] > 3
+    assert best["ap_lift"] > 1.5
+    assert best["q"] <= 0.05
+    assert best["n_with"] + best["n_without"] == len(labels)
+
+
+def test_labels_removed_or_added_at_random_lower_the_deciding_scores() -> None:
+    units, labels, person, sequence = planted()
+    rng = np.random.default_rng(0)
+    whole = match(units, labels, person, sequence, permutations=19).query("unit == 2 and au == 'AU12'").iloc[0]
+    removed, added = labels & (rng.random(labels.shape) < 0.6), labels | (rng.random(labels.shape) < 0.3)
+    for change, score in ((removed, "ap"), (added, "ap_lift")):  # removing raises the lift, adding raises the precision
+        changed = match(units, change.astype("boolean"), person, sequence, permutations=19)
+        row = changed.query("unit == 2 and au == 'AU12'").iloc[0]
+        assert row["r"] < whole["r"]
+        assert row[score] < whole[score]
+
+
+def test_rare_labels_are_left_out_and_none_at_all_is_refused() -> None:
+    units, labels, person, sequence = planted()
+    labels["AU26"] = False
+    labels.loc[:3, "AU26"] = True
+    assert set(match(units, labels, person, sequence, permutations=19)["au"]) == {"AU01", "AU12"}
+    with pytest.raises(InputError, match="no action unit has 10"):
+        match(units, labels[["AU26"]], person, sequence, permutations=19)
+
+
+def test_a_study_sets_trained_units_beside_their_twin_and_permuted_labels() -> None:
+    units, labels, person, sequence = planted()
+    faces = labels.assign(path=[str(i) for i in range(len(labels))], subject=person, sequence=sequence)
+    faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
+    twin = np.random.default_rng(1).normal(5, 1, units.shape)
+    found = studying.compare(units, twin, faces, Evidence(permutations=99))
+    assert found.summary["trained"]["units"] == 1
+    assert found.summary["permuted_labels"]["units"] == found.summary["random_weights"]["units"] == 0
+    assert found.expressions.loc[found.expressions["r"].idxmax(), "expression"] == "happiness"
+
+
+def test_a_study_without_action_units_matches_expressions_and_says_so() -> None:
+    units, labels, person, sequence = planted()
+    faces = pd.DataFrame({"path": [str(i) for i in range(len(labels))], "subject": person, "sequence": sequence})
+    faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
+    found = studying.compare(units, units, faces, Evidence(permutations=99))
+    assert found.evidence is None
+    assert "trained" not in found.summary
+    assert found.summary["action_units"] == []

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from duchenne import recipes
+from duchenne.errors import InputError
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_is_valid_and_says_what_it_stands_beside(name: str) -> None:
+    recipe = recipes.read(name)
+    assert recipe.name == name
+    assert recipe.about
+    assert recipe.paper.table
+
+
+def test_khorrami2015_is_the_papers_experiment() -> None:
+    recipe = recipes.read("khorrami2015")
+    training = recipe.training
+    assert (training.batch, training.rate, training.momentum, training.decay) == (64, 0.01, 0.9, 1e-5)
+    assert (training.optimiser, training.schedule, training.augment) == ("sgd", "constant", "khorrami2015")
+    assert (recipe.folds.rule, recipe.folds.count, recipe.folds.run) == ("khorrami2015", 10, ())
+    assert (recipe.paper.accuracy, recipe.paper.spread) == (96.4, 3.1)
+    assert training.epochs * (1046 // 64) == pytest.approx(31_000, rel=0.02)
+
+
+def test_single_keys_can_be_set_with_the_type_that_they_have() -> None:
+    changes = ["training.rate=0.02", "units.layer=conv2", "folds.run=[1, 3]", "network.options.dropout=0.1", "seed=4"]
+    recipe = recipes.read("quick", changes)
+    assert recipe.training.rate == 0.02
+    assert recipe.units.layer == "conv2"
+    assert recipe.folds.run == (1, 3)
+    assert recipe.network.options["dropout"] == 0.1
+    assert recipe.seed == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epoch=2", "'training.epoch' is not known; the nearest is 'training.epochs'"),
+        ("trainin.epochs=2", "'trainin' is not known"),
+        ("training.epochs=many", "'training.epochs': 'many'"),
+        ("training.epochs=0", "'training.epochs': 0"),
+        ("training.augment=wild", "'training.augment': 'wild'.*khorrami2015"),
+        ("folds.rule=mine", "'folds.rule': 'mine'"),
+        ("faces.crop=ears", "'faces.crop': 'ears'"),
+        ("faces.avatars.protocol=danced", "'faces.avatars.protocol': 'danced'.*posed"),
+        ("training", "expected key=value"),
+        ("seed.x=1", "'seed' is a value"),
+    ],
+)
+def test_unknown_keys_and_values_are_refused_with_what_was_meant(change: str, message: str) -> None:
+    told = ["seed=0", change]
+    with pytest.raises(InputError, match=message) as caught:
+        recipes.read("quick", told)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"'fast'.*khorrami2015, quick"):
+        recipes.read("fast")
