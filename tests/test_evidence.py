@@ -84,14 +84,10 @@ def test_labels_that_were_not_coded_are_left_out_and_never_taken_for_absent() ->
     coded = np.ones_like(present)
     coded[150:] = False
     for score in (association.correlation, association.average_precision, association.auroc):
-        np.testing.assert_allclose(
-            score(peaks, present, coded), score(peaks[:150], present[:150], coded[:150]), atol=1e-12
-        )
+        np.testing.assert_allclose(score(peaks, present, coded), score(peaks[:150], present[:150], coded[:150]), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("kind", "listed"), [("normal", (1.51, 0.75, 0.29, 0.12)), ("uniform", (1.97, 1.05, 0.38, 0.12))]
-)
+@pytest.mark.parametrize(("kind", "listed"), [("normal", (1.51, 0.75, 0.29, 0.12)), ("uniform", (1.97, 1.05, 0.38, 0.12))])
 def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[float, ...]) -> None:
     """Both sides are drawn from one distribution: 3000 pictures, 64 bins over their range, ε 1e-6."""
     rng = np.random.default_rng(0)

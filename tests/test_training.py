@@ -16,7 +16,7 @@ from duchenne.training import precision
 from duchenne.training.fit import Examples, fit, probabilities
 from duchenne.training.scores import scores
 
-SETTINGS = Training(epochs=3, batch=8, rate=0.002, optimiser="adamw", augment="shifts", precision="32")
+SETTINGS = Training(epochs=3, batch=8, rate=0.002, optimiser="adamw", augment="shifts", precision="float32")
 PREPARE = preparation(["local_mean", "standardise"])
 
 
@@ -101,19 +101,19 @@ def test_every_optimiser_and_schedule_moves_the_weights(optimiser: str, schedule
 
 def test_bfloat16_learns_as_float32_does(tmp_path: Path) -> None:
     ends = {}
-    for kind in ("32", "bf16"):
+    for kind in ("float32", "bfloat16"):
         settings = SETTINGS.model_copy(update={"epochs": 6, "precision": kind})
         ends[kind] = trained(tmp_path / kind, settings)[1][-1]
-    assert ends["bf16"]["loss"] == pytest.approx(ends["32"]["loss"], abs=0.15)
+    assert ends["bfloat16"]["loss"] == pytest.approx(ends["float32"]["loss"], abs=0.15)
 
 
 def test_the_precision_is_what_the_machine_does_fast_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert precision.choose("auto", "cpu") == "bf16"
+    assert precision.choose("auto", "cpu") == "bfloat16"
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert precision.choose("auto", "cpu") == "32"
-    assert precision.choose("auto", "mps") == "32"
-    assert precision.choose("bf16", "cpu") == "bf16"
+    assert precision.choose("auto", "cpu") == "float32"
+    assert precision.choose("auto", "mps") == "float32"
+    assert precision.choose("bfloat16", "cpu") == "bfloat16"
 
 
 def test_scores_count_folds_classes_and_people() -> None:

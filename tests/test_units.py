@@ -147,7 +147,7 @@ def test_a_network_is_left_as_it_was_found(fails: bool) -> None:
         units.project(network, "conv3", pictures(1, size=32), np.array([1]), np.array([[0, 0]]))
         units.responses(network, "conv3", [pictures(1, size=32)])
     assert flags == [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()]
-    assert [p.requires_grad for p in network.parameters()][0] is False
+    assert next(p.requires_grad for p in network.parameters()) is False
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 

@@ -11,7 +11,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from duchenne import evidence, facs, faces, networks, recipes, training, units
+    from duchenne import evidence, faces, facs, networks, recipes, training, units
     from duchenne.errors import InputError
     from duchenne.studies import Study, open, run
 

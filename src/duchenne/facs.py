@@ -71,14 +71,28 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(1, "Inner Brow Raiser", ("frontalis, pars medialis",), "brow", {"browInnerUp": 1.6}),
         ActionUnit(2, "Outer Brow Raiser", ("frontalis, pars lateralis",), "brow", _both("browOuterUp", weight=1.5)),
         ActionUnit(
-            4, "Brow Lowerer", ("corrugator supercilii", "depressor supercilii", "procerus"), "brow", _both("browDown", weight=1.4)
+            4,
+            "Brow Lowerer",
+            ("corrugator supercilii", "depressor supercilii", "procerus"),
+            "brow",
+            _both("browDown", weight=1.4),
         ),
         ActionUnit(
-            5, "Upper Lid Raiser", ("levator palpebrae superioris",), "eye", _both("eyeWide", weight=1.25), excludes=(43,)
+            5,
+            "Upper Lid Raiser",
+            ("levator palpebrae superioris",),
+            "eye",
+            _both("eyeWide", weight=1.25),
+            excludes=(43,),
         ),
         ActionUnit(6, "Cheek Raiser", ("orbicularis oculi, pars orbitalis",), "cheek", _both("cheekSquint", weight=1.5)),
         ActionUnit(
-            7, "Lid Tightener", ("orbicularis oculi, pars palpebralis",), "eye", _both("eyeSquint", weight=1.3), excludes=(43,)
+            7,
+            "Lid Tightener",
+            ("orbicularis oculi, pars palpebralis",),
+            "eye",
+            _both("eyeSquint", weight=1.3),
+            excludes=(43,),
         ),
         ActionUnit(8, "Lips Toward Each Other", (_ORBICULARIS_ORIS,), "mouth"),
         ActionUnit(9, "Nose Wrinkler", ("levator labii superioris alaeque nasi",), "nose", _both("noseSneer", weight=1.4)),
@@ -106,15 +120,26 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             17, "Chin Raiser", ("mentalis",), "chin", {"mouthShrugLower": 1.0, "mouthShrugUpper": 1.0}, excludes=(27,)
         ),
         ActionUnit(
-            18, "Lip Pucker", ("incisivii labii superioris", "incisivii labii inferioris"), "mouth", {"mouthPucker": 1.3}
+            18,
+            "Lip Pucker",
+            ("incisivii labii superioris", "incisivii labii inferioris"),
+            "mouth",
+            {"mouthPucker": 1.3},
         ),
         ActionUnit(19, "Tongue Show", ("genioglossus",), "mouth", {"tongueOut": 1.0}, implies=(25, 26)),
-        ActionUnit(20, "Lip Stretcher", ("risorius", "platysma"), "mouth", _both("mouthStretch", weight=1.4), excludes=(18,)),
+        ActionUnit(
+            20, "Lip Stretcher", ("risorius", "platysma"), "mouth", _both("mouthStretch", weight=1.4), excludes=(18,)
+        ),
         ActionUnit(21, "Neck Tightener", ("platysma",), "neck"),
         ActionUnit(22, "Lip Funneler", (_ORBICULARIS_ORIS,), "mouth", {"mouthFunnel": 1.0}, excludes=(24, 28)),
         ActionUnit(23, "Lip Tightener", (_ORBICULARIS_ORIS,), "mouth"),
         ActionUnit(
-            24, "Lip Pressor", (_ORBICULARIS_ORIS,), "mouth", _both("mouthPress", weight=0.8) | {"mouthRollLower": 0.45, "mouthRollUpper": 0.45, "mouthPucker": 0.35}, excludes=(25, 26, 27, 28)
+            24,
+            "Lip Pressor",
+            (_ORBICULARIS_ORIS,),
+            "mouth",
+            _both("mouthPress", weight=0.8) | {"mouthRollLower": 0.45, "mouthRollUpper": 0.45, "mouthPucker": 0.35},
+            excludes=(25, 26, 27, 28),
         ),
         ActionUnit(
             25,
@@ -149,7 +174,11 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(41, "Lid Droop", ("relaxation of levator palpebrae superioris",), "eye"),
         ActionUnit(42, "Slit", ("orbicularis oculi",), "eye"),
         ActionUnit(
-            43, "Eyes Closed", ("relaxation of levator palpebrae superioris", "orbicularis oculi"), "eye", _both("eyeBlink")
+            43,
+            "Eyes Closed",
+            ("relaxation of levator palpebrae superioris", "orbicularis oculi"),
+            "eye",
+            _both("eyeBlink"),
         ),
         ActionUnit(44, "Squint", ("orbicularis oculi, pars palpebralis",), "eye"),
         ActionUnit(45, "Blink", ("relaxation of levator palpebrae superioris", "orbicularis oculi"), "eye"),

@@ -119,15 +119,13 @@ def run(
         chosen = chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": data})})
     folder = Path(out) if out is not None else Path("runs") / f"{chosen.name}-{time.strftime('%Y-%m-%d')}"
     stored = _stored(folder, resume)
-    if isinstance(data, FaceTable):
-        table = data
-    else:
-        table = sources.load(chosen.faces.source, chosen.faces.avatars, progress)
+    known = data if isinstance(data, FaceTable) else None
+    table = known if known is not None else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
     line = _Line(folder, chosen, table, stored, progress, announce)
     return line.walk()
 
 
-def open(folder: str | Path) -> Study:  # noqa: A001  (duchenne.open mirrors the built-in on purpose)
+def open(folder: str | Path) -> Study:
     """Find a finished study again.
 
     Raises ``InputError`` where the folder holds none, or one that has not ended.
@@ -188,10 +186,9 @@ class _Line:
         keys = self._keys(fingerprint)
         state = self._state(fingerprint)
         earlier = (self.stored or {}).get("stages", {})
-        if earlier and earlier.get("faces", keys["faces"]) != keys["faces"]:
-            raise InputError(f"--out {self.folder}: holds another study (of recipe {self.stored['recipe']['name']!r})")
-        if earlier and earlier.get("training", keys["training"]) != keys["training"]:
-            raise InputError(f"--out {self.folder}: holds another study: its network was trained by another recipe")
+        for stage, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
+            if earlier.get(stage, keys[stage]) != keys[stage]:
+                raise InputError(f"--out {self.folder}: holds another study, with {other}")
         for stage in STAGES:
             if earlier.get(stage) == keys[stage]:
                 state["stages"][stage] = keys[stage]
@@ -248,8 +245,7 @@ class _Line:
     @cached_property
     def _stack(self) -> stack.Stack:
         faces = self.recipe.faces
-        loaded = stack.load(self.table.labelled(), faces.size, faces.channels, faces.crop, self.progress)
-        return loaded
+        return stack.load(self.table.labelled(), faces.size, faces.channels, faces.crop, self.progress)
 
     @cached_property
     def _folds(self) -> list[splitting.Fold]:
@@ -314,9 +310,7 @@ class _Line:
         from duchenne.evidence import studying
 
         table = self._stack.table.where(np.isin(np.arange(len(self._stack)), self._seen()))
-        peaks, twin = (
-            pd.read_parquet(folder / "responses.parquet") for folder in (self._layer, self._layer / TWIN)
-        )
+        peaks, twin = (pd.read_parquet(folder / "responses.parquet") for folder in (self._layer, self._layer / TWIN))
         found = studying.compare(
             _wide(peaks), _wide(twin), table.frame, self.recipe.evidence, self.recipe.seed, self.progress
         )
@@ -356,4 +350,5 @@ def _write_frame(path: Path, frame: pd.DataFrame) -> None:
 
 def _wide(peaks: pd.DataFrame) -> np.ndarray:
     """Peaks as an array (n, u), from one row an image and unit."""
-    return peaks["peak"].to_numpy(np.float64).reshape(-1, peaks["unit"].nunique())
+    wide: np.ndarray = peaks["peak"].to_numpy(np.float64).reshape(-1, peaks["unit"].nunique())
+    return wide

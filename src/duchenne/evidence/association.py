@@ -35,7 +35,8 @@ def correlation(peaks: Floats, present: Mask, coded: Mask) -> Floats:
         square = (centred**2).T @ weights / count
     covariance = centred.T @ positive / count - mean * share
     spread = np.sqrt(np.maximum(square - mean**2, 0) * share * (1 - share))
-    return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-12)
+    r: Floats = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-12)
+    return r
 
 
 def average_precision(peaks: Floats, present: Mask, coded: Mask) -> Floats:

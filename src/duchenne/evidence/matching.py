@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from duchenne.errors import InputError
 from duchenne.evidence import association, divergence, significance
@@ -18,8 +16,8 @@ _KL_PERMUTATIONS = 20
 def match(
     peaks: NDArray[np.floating],
     labels: pd.DataFrame,
-    groups: Sequence[str],
-    sequences: Sequence[str],
+    groups: ArrayLike,
+    sequences: ArrayLike,
     *,
     bins: int = 64,
     epsilon: float = 1e-6,
@@ -57,9 +55,7 @@ def match(
     with progress("Comparing units and action units", 4) as advance:
         sources = list(significance.permutations(people, takes, permutations, seed))
         r = association.correlation(values, present, coded)
-        p_alone, p = significance.p_values(
-            r, significance.permuted_correlations(values, present, coded, sources)
-        )
+        p_alone, p = significance.p_values(r, significance.permuted_correlations(values, present, coded, sources))
         advance(1)
         kl, null, z = _calibrated(values, present, coded, bins, epsilon, sources[:kl_permutations])
         advance(1)

@@ -40,7 +40,7 @@ def compare(
     expressions are matched and the summary says so.
     """
     people, takes = _who(faces)
-    options = {
+    options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
         "kl_permutations": settings.kl_permutations, "seed": seed, "progress": progress,
     }  # fmt: skip

@@ -18,8 +18,8 @@ from torch import Generator, Tensor
 class Ranges:
     """How far a picture may be changed.
 
-    ``rotation`` in degrees to either side; ``scale`` the range of its factor; ``shift`` in pixels of a 96-pixel side,
-    at most this times \\|1 − scale\\| along each axis (khorrami2015), ``jitter`` the same whatever the scale; ``flip`` its
+    ``rotation`` in degrees to either side; ``scale`` the range of its factor; ``shift`` in pixels of a 96-pixel side: along
+    each axis at most this times the change of scale (khorrami2015); ``jitter`` the same whatever the scale; ``flip`` its
     chance; ``gamma`` the range of the exponent of intensity.
     """
 

@@ -75,4 +75,4 @@ def cut(picture: Floats, box: Box, size: int) -> Floats:
 def _detector() -> Any:
     import cv2
 
-    return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]

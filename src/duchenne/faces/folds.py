@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
@@ -62,8 +61,9 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
     Raises ``InputError`` for fewer subjects than folds, for a single expression, and for an expression that a fold's
     training pictures lack.
 
-    >>> frame = pd.DataFrame({"path": list("abcdef"), "subject": list("uvwxyz"), "expression": ["fear", "anger"] * 3})
+    >>> import pandas as pd
     >>> from pathlib import Path
+    >>> frame = pd.DataFrame({"path": list("abcdef"), "subject": list("uvwxyz"), "expression": ["fear", "anger"] * 3})
     >>> [int(fold.test.sum()) for fold in split(FaceTable(frame, Path(".")), "khorrami2015", 3)]
     [2, 2, 2]
     """

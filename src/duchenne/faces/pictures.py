@@ -89,9 +89,9 @@ def _decode(path: Path) -> NDArray[np.generic]:
 def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
     """Bring 8-bit, 16-bit and floating pixels to 0 … 1."""
     if pixels.dtype == np.uint8:
-        return pixels.astype(np.float32) / 255
+        return pixels.astype(np.float32) / np.float32(255)
     if pixels.dtype == np.uint16:
-        return pixels.astype(np.float32) / 65535
+        return pixels.astype(np.float32) / np.float32(65535)
     if pixels.dtype == np.int32:  # how Pillow gives some 16-bit greys
         return np.clip(pixels.astype(np.float32) / 65535, 0, 1)
     if pixels.dtype.kind == "f":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,6 +24,7 @@ def local_mean(pictures: Tensor) -> Tensor:
 
     The code divides by ``variance ** (1/2)``, and 1/2 is 0 in Python 2. Patches are cut off at the border.
 
+    >>> import torch
     >>> local_mean(torch.ones(1, 1, 8, 8)).abs().max().item()
     0.0
     """
@@ -60,6 +60,7 @@ def preparation(names: Sequence[str]) -> Step:
 
     Raises ``InputError`` for a name that is not known.
 
+    >>> import torch
     >>> preparation(["local_mean", "standardise"])(torch.rand(2, 1, 8, 8)).shape
     torch.Size([2, 1, 8, 8])
     """

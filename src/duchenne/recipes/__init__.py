@@ -59,7 +59,8 @@ class Network(_Part):
 
 class Training(_Part):
     """How the weights are found. Epochs are passes over the training pictures; the best epoch is that of the highest
-    validation accuracy, the earliest of equals."""
+    validation accuracy, the earliest of equals.
+    """
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(64, ge=1)
@@ -70,7 +71,7 @@ class Training(_Part):
     nesterov: bool = False
     decay: float = Field(1e-5, ge=0)
     augment: str = "khorrami2015"
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @field_validator("augment")
     @classmethod

@@ -1,0 +1,1 @@
+"""Results in, page and figures out."""

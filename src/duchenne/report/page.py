@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from duchenne.studies import Study
 
 _PRINT = ("pdf", "svg", "png")
-_SVG = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
+_SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
 
 
 def write(study: Study, progress: Progress = quiet) -> None:
@@ -65,7 +65,9 @@ def _content(study: Study) -> dict[str, Any]:
 def headline(study: Study) -> str:
     """The study's answer in two sentences."""
     scores, summary = study.scores, study.summary
-    reads = f"It reads {scores['accuracy']:.0%} of {scores['pictures']} pictures of {scores['people']} people it has never seen"
+    reads = (
+        f"It reads {scores['accuracy']:.0%} of {scores['pictures']} pictures of {scores['people']} people it has never seen"
+    )
     first = f"{reads} (guessing the most frequent expression: {scores['majority']:.0%})."
     if "trained" not in summary:
         return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
@@ -110,7 +112,15 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]
         best = pairs.loc[pairs["r"].idxmax()]
-        rows.append({"au": code, "count": len(sure), "best": best, "twin": float(twin[code]), "units": [int(u) for u in sure["unit"].head(8)]})
+        rows.append(
+            {
+                "au": code,
+                "count": len(sure),
+                "best": best,
+                "twin": float(twin[code]),
+                "units": [int(u) for u in sure["unit"].head(8)],
+            }
+        )
     return sorted(rows, key=lambda row: (-row["count"], row["au"]))
 
 
@@ -129,7 +139,9 @@ def _cards(study: Study) -> list[dict[str, Any]]:
             {
                 "unit": int(row.unit),
                 "alike": float(row.alike),
-                "strips": {kind: _picture(layer / "projections" / gallery.strip_name(row.unit, kind)) for kind in gallery.KINDS},
+                "strips": {
+                    kind: _picture(layer / "projections" / gallery.strip_name(row.unit, kind)) for kind in gallery.KINDS
+                },
                 "peaks": [f"{peak:.2f}" for peak in own["peak"]],
                 "shown": _counted(shown["expression"].iloc[own["image"]]),
                 "people": int(shown["subject"].iloc[own["image"]].nunique()),
@@ -148,7 +160,13 @@ def _bars(pairs: pd.DataFrame) -> list[dict[str, Any]]:
     largest = max(0.3, float(pairs["r"].abs().max()))
     strongest_au = pairs.loc[pairs["r"].idxmax(), "au"]
     return [
-        {"au": row.au, "r": row.r, "p": row.p, "height": round(46 * abs(row.r) / largest, 1), "strongest": row.au == strongest_au}
+        {
+            "au": row.au,
+            "r": row.r,
+            "p": row.p,
+            "height": round(46 * abs(row.r) / largest, 1),
+            "strongest": row.au == strongest_au,
+        }
         for row in pairs.itertuples()
     ]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -31,6 +31,10 @@ from duchenne.recipes import Training
 from duchenne.training import precision
 
 _EVALUATION_BATCH = 64
+_PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def fit(
             max_epochs=settings.epochs,
             accelerator=precision.device(),
             devices=1,
-            precision="bf16-mixed" if precision.choose(settings.precision, precision.device()) == "bf16" else 32,
+            precision=_PRECISION[precision.choose(settings.precision, precision.device())],
             callbacks=[best, _Advancing(advance)],
             logger=False,
             enable_progress_bar=False,
@@ -83,7 +87,7 @@ def fit(
         )
     stored = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
     task.cpu().load_state_dict(stored["state_dict"])
-    network.to(memory_format=torch.contiguous_format).eval()
+    _laid_out(network, torch.contiguous_format).eval()
     with cache.replacing(folder / "history.json") as partial:
         partial.write_text(json.dumps(task.history, indent=1) + "\n")
     return task.history
@@ -93,13 +97,17 @@ def fit(
 def probabilities(network: nn.Module, prepare: Step, pictures: Tensor) -> Tensor:
     """Probability of each class for pictures (n, C, H, W) in 0 … 1: (n, classes)."""
     network.eval()
-    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in pictures.split(_EVALUATION_BATCH)])
+    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, _EVALUATION_BATCH)])
+
+
+def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
+    return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 class _Classifier(L.LightningModule):
     def __init__(self, network: nn.Module, prepare: Step, settings: Training, seed: int, steps: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = _laid_out(network, torch.channels_last)
         self.prepare, self.settings, self.seed, self.steps = prepare, settings, seed, steps
         self.ranges = AUGMENTATIONS[settings.augment]
         self.history: list[dict[str, float]] = []
@@ -188,11 +196,14 @@ class _Shuffled(Sampler[list[int]]):
 
 
 def _batched(examples: Examples, sampler: _Shuffled) -> DataLoader[Any]:
-    return DataLoader(TensorDataset(examples.pictures, examples.classes), batch_size=None, sampler=sampler)
+    """A generator of its own keeps the loader from drawing on the one that dropout draws on."""
+    pairs = TensorDataset(examples.pictures, examples.classes)
+    return DataLoader(pairs, batch_size=None, sampler=sampler, generator=Generator())
 
 
 def _in_order(examples: Examples) -> DataLoader[Any]:
-    return DataLoader(TensorDataset(examples.pictures, examples.classes), batch_size=_EVALUATION_BATCH)
+    pairs = TensorDataset(examples.pictures, examples.classes)
+    return DataLoader(pairs, batch_size=_EVALUATION_BATCH, generator=Generator())
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

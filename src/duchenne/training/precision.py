@@ -6,25 +6,25 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["32", "bf16"]
+Precision = Literal["float32", "bfloat16"]
 
 
-def choose(wanted: Literal["auto", "32", "bf16"] = "auto", device: str = "cpu") -> Precision:
+def choose(wanted: Literal["auto", "float32", "bfloat16"] = "auto", device: str = "cpu") -> Precision:
     """Choose the precision of training on a device.
 
     bfloat16 is chosen on processors with AMX or AVX-512 BF16 and on GPUs that support it.
 
-    >>> choose("32")
-    '32'
+    >>> choose("float32")
+    'float32'
     """
     if wanted != "auto":
         return wanted
     if device == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "32"
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if device == "cpu":
         has = torch.cpu.get_capabilities()
-        return "bf16" if has.get("amx_bf16") or has.get("avx512_bf16") else "32"
-    return "32"
+        return "bfloat16" if has.get("amx_bf16") or has.get("avx512_bf16") else "float32"
+    return "float32"
 
 
 def device() -> str:

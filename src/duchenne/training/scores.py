@@ -30,9 +30,7 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
     shown, predicted = predictions["expression"].to_numpy(str), predictions["predicted"].to_numpy(str)
     right = pd.Series(shown == predicted, index=predictions.index)
     per_fold = right.groupby(predictions["fold"]).mean()
-    precision, recall, f1, count = precision_recall_fscore_support(
-        shown, predicted, labels=list(classes), zero_division=0.0
-    )
+    precision, recall, f1, count = precision_recall_fscore_support(shown, predicted, labels=list(classes), zero_division=0.0)
     per_class = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "pictures": int(n)}
         for name, p, r, f, n in zip(classes, precision, recall, f1, count, strict=True)

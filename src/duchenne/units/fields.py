@@ -83,7 +83,11 @@ def _recorder(name: str, found: list[Window]) -> Callable[[nn.Module, tuple[Any,
         if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             raise InputError(f"layer {name!r}: the receptive field of {type(module).__name__} is not known")
         picture: Tensor = inputs[0]
-        kernel, stride, dilation = _pair(module.kernel_size), _pair(module.stride), _pair(getattr(module, "dilation", 1))
+        kernel, stride, dilation = (
+            _pair(module.kernel_size),
+            _pair(module.stride),
+            _pair(getattr(module, "dilation", 1)),
+        )
         if isinstance(module.padding, str):
             raise InputError(f"layer {name!r}: padding {module.padding!r} is not understood; give it in pixels")
         reach = (dilation[0] * (kernel[0] - 1) + 1, dilation[1] * (kernel[1] - 1) + 1)

@@ -20,7 +20,7 @@ def find(network: nn.Module, name: str) -> nn.Module:
     >>> find(nn.Sequential(nn.ReLU()), "0")
     ReLU()
     """
-    layers = {key: module for key, module in network.named_modules() if key}
+    layers: dict[str, nn.Module] = {key: module for key, module in network.named_modules() if key}
     if name not in layers:
         near = difflib.get_close_matches(name, layers, n=5, cutoff=0.0)
         raise InputError(f"layer {name!r}: the network has none of that name; the nearest are {', '.join(near)}")
@@ -60,6 +60,6 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     raise InputError(f"layer {layer!r}: the network never runs it")
 
 
-class _Reached(Exception):
+class _Reached(Exception):  # noqa: N818  (a signal, not an error)
     def __init__(self, result: Any) -> None:
         self.result = result

@@ -97,9 +97,7 @@ def _slices(count: int) -> Iterator[slice]:
     return (slice(first, first + _BATCH) for first in range(0, count, _BATCH))
 
 
-def _signals(
-    network: nn.Module, layer: str, images: Tensor, units: Places, positions: Places, rule: Rule
-) -> Tensor:
+def _signals(network: nn.Module, layer: str, images: Tensor, units: Places, positions: Places, rule: Rule) -> Tensor:
     pixels = images.detach().clone().requires_grad_()
     with layers.evaluating(network), _passing(rule), torch.enable_grad():
         maps = layers.output(network, layer, pixels)
@@ -147,7 +145,7 @@ class _ReluMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _RELUS:
-            return _Relu.apply(args[0] if args else kwargs["input"], self._rule)
+            return _Relu.apply(args[0] if args else kwargs["input"], self._rule)  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 

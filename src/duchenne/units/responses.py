@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -126,8 +127,9 @@ class Top:
             }
         )
 
-    def _take(self, new: tuple[NDArray[np.generic], ...]) -> None:
-        every = new if self._kept is None else tuple(np.concatenate(pair) for pair in zip(self._kept, new, strict=True))
+    def _take(self, new: tuple[NDArray[Any], ...]) -> None:
+        kept = self._kept or tuple(array[:0] for array in new)
+        every = [np.concatenate([old, added]) for old, added in zip(kept, new, strict=True)]
         best = np.lexsort((every[1], -every[0].astype(np.float64)), axis=0)[: self.count]
         value, image, row, column = (np.take_along_axis(array, best, 0) for array in every)
         self._kept = value, image, row, column

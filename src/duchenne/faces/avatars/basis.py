@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,11 +89,12 @@ def _loaded(progress: Progress) -> HeadBasis:
     if not path.exists():
         basis = _build(progress)
         with cache.replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **{f.name: np.asarray(getattr(basis, f.name)) for f in fields(HeadBasis)})
+            arrays: dict[str, Any] = {f.name: np.asarray(getattr(basis, f.name)) for f in fields(HeadBasis)}
+            np.savez(file, **arrays)
     with np.load(path, allow_pickle=False) as stored:
-        arrays = {f.name: stored[f.name] for f in fields(HeadBasis)}
-    names = {key: tuple(str(name) for name in arrays.pop(key)) for key in ("local_names", "action_names")}
-    return HeadBasis(**arrays, **names)
+        read: dict[str, Any] = {f.name: stored[f.name] for f in fields(HeadBasis)}
+    names = {key: tuple(str(name) for name in read[key]) for key in ("local_names", "action_names")}
+    return HeadBasis(**(read | names))
 
 
 def _build(progress: Progress) -> HeadBasis:
@@ -243,4 +245,3 @@ def _occlusion(rest: Floats, triangles: NDArray[np.int32], directions: int = 96)
     from duchenne.faces.avatars.raster import visible_share
 
     return visible_share(rest, triangles, directions)
-

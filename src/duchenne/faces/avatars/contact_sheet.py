@@ -20,16 +20,16 @@ _LABEL = 14  # height of a caption in pixels
 
 def of_table(table: FaceTable, path: Path, rows: int = 8) -> None:
     """Write one face a subject and expression at its apex: people down, expressions across; no expressions: the first
-    pictures of each person."""
+    pictures of each person.
+    """
     frame = table.frame.assign(path=[str(p) for p in table.paths])
-    across = table.expressions or tuple(range(8))
+    across = table.expressions or ("",) * 8
     cells = []
     for subject in table.subjects[:rows]:
         own = frame[frame["subject"] == subject]
         for place, expression in enumerate(across):
             found = own[own["expression"] == expression] if table.expressions else own.iloc[place : place + 1]
-            name = expression if table.expressions else ""
-            cells.append((name, _read(found.sort_values("frame")["path"].iloc[-1]) if len(found) else None))
+            cells.append((expression, _read(found.sort_values("frame")["path"].iloc[-1]) if len(found) else None))
     _write(path, cells, len(across))
 
 

@@ -73,7 +73,8 @@ def draw_person(basis: HeadBasis, rng: Generator) -> Person:
 def _hat(position: float, count: int) -> NDArray[np.float64]:
     """Share a position in -1 … 1 between ``count`` evenly spaced ends."""
     ends = np.linspace(-1, 1, count)
-    return np.clip(1 - np.abs(position - ends) / (ends[1] - ends[0]), 0, None)
+    shares: NDArray[np.float64] = np.clip(1 - np.abs(position - ends) / (ends[1] - ends[0]), 0, None)
+    return shares
 
 
 def _local_weights(basis: HeadBasis, rng: Generator) -> NDArray[np.float64]:
@@ -85,8 +86,8 @@ def _local_weights(basis: HeadBasis, rng: Generator) -> NDArray[np.float64]:
 
 
 def _draw_look(rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float) -> NDArray[Any]:
-    look = np.zeros((), raster.Look.numpy_dtype())
-    darkness = np.clip(ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09), 0, 1)
+    look = raster.blank_look()
+    darkness = float(np.clip(ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09), 0, 1))
     skin = _between(_SKINS, darkness) * rng.normal(1, 0.03, 3)
     grey = np.clip(1.6 * age - 0.8 + rng.normal(0, 0.15), 0, 1)
     hair = _between(_HAIRS, np.clip(ancestry[2] * rng.uniform(0.1, 1.1), 0, 1))
@@ -106,7 +107,7 @@ def _draw_look(rng: Generator, ancestry: NDArray[np.float64], sex: float, age: f
     return look
 
 
-def _between(stops: NDArray[np.float64], position: float) -> NDArray[np.float64]:
+def _between(stops: NDArray[np.float64], position: float | np.floating[Any]) -> NDArray[np.float64]:
     """Interpolate linearly between evenly spaced colours; position in 0 … 1."""
     grid = np.linspace(0, 1, len(stops))
     return np.array([np.interp(position, grid, channel) for channel in stops.T])

@@ -50,9 +50,7 @@ class Studio:
 
     def __init__(self, basis: HeadBasis, device: str = "cpu") -> None:
         self.basis = basis
-        self._canvas = raster.Canvas(
-            basis.rest, basis.triangles, basis.part, basis.paint, basis.occlusion, device=device
-        )
+        self._canvas = raster.Canvas(basis.rest, basis.triangles, basis.part, basis.paint, basis.occlusion, device=device)
         self._actions = _action_matrix(basis)
         self._limits = np.max([sides.sum(0) for sides in self._actions.values()], axis=0)
 
@@ -80,9 +78,7 @@ class Studio:
         if not facs.ACTION_UNITS[action_unit].rendered:
             raise ValueError(f"{facs.code(action_unit)}: the face model cannot show it")
         without = {number: sides for number, sides in shot.action_units.items() if number != action_unit}
-        ends = [
-            Shot(shot.person, shot.scene, without | {action_unit: (strength, strength)}) for strength in (0.0, 1.0)
-        ]
+        ends = [Shot(shot.person, shot.scene, without | {action_unit: (strength, strength)}) for strength in (0.0, 1.0)]
         vertices, half = self._placed(ends)
         shift = np.linalg.norm(vertices[1] - vertices[0], axis=1)
         spread = self._canvas.spread(np.stack([shift, shift]), vertices, half, size, samples)
@@ -109,7 +105,8 @@ class Studio:
         total = np.zeros(len(self.basis.action_names))
         for number, sides in action_units.items():
             total += np.asarray(sides) @ self._actions[number]
-        return np.minimum(total, self._limits)
+        limited: NDArray[np.float64] = np.minimum(total, self._limits)
+        return limited
 
 
 def _action_matrix(basis: HeadBasis) -> dict[int, NDArray[np.float64]]:

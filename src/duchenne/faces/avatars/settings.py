@@ -12,6 +12,7 @@ from duchenne.faces.avatars.protocols import PROTOCOLS
 VERSION = 3
 """Raised whenever the same settings would give other pictures."""
 
+
 class AvatarSettings(BaseModel):
     """What to render: how many people, by which protocol, from which seed, how large."""
 

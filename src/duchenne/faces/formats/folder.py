@@ -18,7 +18,7 @@ from duchenne.errors import InputError
 from duchenne.faces.table import KEYS, FaceTable
 
 MANIFEST = "manifest.csv"
-SUFFIXES = frozenset(".bmp .jpeg .jpg .jp2 .pbm .pgm .png .ppm .tif .tiff .webp .gif".split())
+SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".gif"])
 
 SPELLINGS = {
     "angry": "anger", "happy": "happiness", "joy": "happiness", "sad": "sadness", "surprised": "surprise",

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from duchenne.cli import app
+from duchenne.faces.formats import folder
+from duchenne.faces.table import FaceTable
+
+from .test_studies import SMALL
+
+RUNNER = CliRunner()
+
+
+def command(*arguments: object) -> tuple[int, str, str]:
+    done = RUNNER.invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("recipes",), ("data",), ("data", "check"), ("data", "render")])
+def test_every_command_has_help_with_an_example(arguments: tuple[str, ...]) -> None:
+    code, out, _ = command(*arguments, "--help")
+    assert code == 0
+    assert "Example:" in out or arguments == ("data",)
+
+
+def test_help_does_not_load_heavy_libraries() -> None:
+    code = "import sys; from duchenne.cli import app; print(sorted({'torch', 'pandas', 'numpy', 'warp'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_recipes_are_listed_with_their_tables() -> None:
+    code, out, _ = command("recipes")
+    assert code == 0
+    assert "khorrami2015" in out
+    assert "Table 2" in out
+    assert "96.4" in out
+
+
+def test_render_writes_pictures_a_manifest_and_a_contact_sheet_that_read_back(tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    code, told, _ = command("data", "render", out, "--people", 2, "--protocol", "posed", "--size", 32)
+    assert code == 0
+    assert "56 pictures of 2 people" in told
+    assert (out / "contact_sheet.png").stat().st_size > 1000
+    assert len(folder.load(out)) == 56
+    assert command("data", "check", f"folder:{out}")[0] == 0
+    code, _, error = command("data", "render", out)
+    assert (code, str(out) in error) == (2, True)
+
+
+def test_a_run_ends_with_the_path_of_its_report(drawings: FaceTable, tmp_path: Path) -> None:
+    changes = [part for change in SMALL for part in ("--set", change)]
+    code, out, error = command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *changes)
+    assert code == 0
+    assert out.splitlines()[-1] == str((tmp_path / "a" / "report.html").resolve())
+    assert Path(out.splitlines()[-1]).exists()
+    assert "people it has never seen" in out
+    assert "training" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "fast"), "'fast'"),
+        (("run", "quick", "--data", "folder:/nowhere"), "/nowhere: no such folder"),
+        (("run", "quick", "--data", "tfd:/x"), "'tfd:/x'"),
+        (("run", "quick", "--set", "training.epoch=1"), "'training.epoch'"),
+        (("data", "check", "folder:/nowhere"), "/nowhere"),
+        (("data", "render", "{tmp}/new", "--protocol", "danced"), "'danced'"),
+        (("data", "render", "{tmp}/new", "--people", "0"), "--people 0"),
+    ],
+)
+def test_a_users_mistake_gets_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    code, _, error = command(*(a.format(tmp=tmp_path) for a in arguments))
+    assert code == 2
+    assert message in error
+    last = error.strip().splitlines()[-1]
+    assert last.startswith("duchenne: ")
+    assert "Traceback" not in error
+
+
+def test_a_layer_that_is_not_there_is_named_with_those_that_are(drawings: FaceTable, tmp_path: Path) -> None:
+    changes = [part for change in SMALL for part in ("--set", change)]
+    arguments = ("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", "--layer", "conv9")
+    code, _, error = command(*arguments, *changes)
+    assert code == 2
+    assert "'conv9'" in error
+    assert "conv3" in error
+
+
+def test_a_full_disk_gets_one_line(drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    code, _, error = command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a")
+    assert code == 2
+    assert "No space left on device" in error
+
+
+def test_check_prints_every_fault(tmp_path: Path) -> None:
+    (tmp_path / "fear").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "fear" / name).write_bytes(b"nothing")
+    code, _, error = command("data", "check", f"folder:{tmp_path}")
+    assert code == 2
+    assert sum("not a picture" in line for line in error.splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_help_answers_in_half_a_second() -> None:
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-m", "duchenne", "--help"], check=True, capture_output=True)
+    assert time.monotonic() - begun < 0.5

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import duchenne
+from duchenne import studies
+from duchenne.errors import InputError
+from duchenne.faces.table import FaceTable
+from duchenne.studies import STAGES, Study
+
+SMALL = (
+    "faces.size=32", "folds.count=4", "training.epochs=2", "training.precision=float32", "evidence.permutations=49",
+    "evidence.kl_permutations=3", "evidence.least=4", "units.gallery=3", "units.top=4",
+)  # fmt: skip
+RESULTS = (
+    "faces.parquet", "predictions.parquet", "scores.json", "network.safetensors", "network.json", "report.html",
+    "units/conv3/responses.parquet", "units/conv3/top.parquet", "units/conv3/evidence.parquet",
+    "units/conv3/summary.json", "study.json",
+)  # fmt: skip
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Bytes of everything that must be the same when a study is repeated."""
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert set(RESULTS) <= set(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return duchenne.run("quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=SMALL)
+
+
+def test_a_study_fills_the_run_folder(study: Study) -> None:
+    assert set(RESULTS) <= set(results(study.folder))
+    top = pd.read_parquet(study.folder / "units/conv3/top.parquet")
+    assert list(top) == ["unit", "rank", "image", "peak", "row", "col", "x0", "y0", "x1", "y1"]
+    predictions = pd.read_parquet(study.folder / "predictions.parquet")
+    shown = [f"p_{name}" for name in ("neutral", "anger", "happiness", "surprise")]
+    assert set(shown) <= set(predictions)
+    assert predictions[shown].sum(1).to_numpy() == pytest.approx(1)
+    assert {"unit", "au", "kl", "kl_null", "kl_z", "r", "ap", "ap_lift", "auroc", "p", "q"} <= set(study.evidence)
+    assert study.summary["action_units"] == ["AU04", "AU12", "AU26"]
+    assert not list(study.folder.rglob(".*"))
+    assert not list(study.folder.rglob("checkpoints"))
+
+
+def test_a_finished_study_opens_again(study: Study) -> None:
+    again = duchenne.open(study.folder)
+    assert again.recipe == study.recipe
+    assert again.scores == study.scores
+    assert len(again.table) == 108
+    assert "report" in again._repr_html_()
+    assert str(study.summary["units"]) in " ".join(study.told())
+
+
+def test_two_runs_with_one_seed_write_the_same_files(study: Study, drawings: FaceTable, tmp_path: Path) -> None:
+    duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "b", changes=SMALL)
+    one, two = results(study.folder), results(tmp_path / "b")
+    assert {name for name in one if one[name] != two.get(name)} == set()
+    assert one.keys() == two.keys()
+
+
+def test_what_has_not_changed_is_not_done_again(study: Study, drawings: FaceTable) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
+    lines: list[str] = []
+    duchenne.run("quick", f"folder:{drawings.root}", study.folder, changes=SMALL, resume=True, announce=lines.append)
+    assert [line.split(":")[0] for line in lines] == list(STAGES)
+    assert all("kept" in line for line in lines)
+    assert stamps == {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
+
+
+def test_a_changed_stage_and_those_after_it_are_done_again(drawings: FaceTable, tmp_path: Path) -> None:
+    spec, lines = f"folder:{drawings.root}", []
+    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL)
+    duchenne.run("quick", spec, tmp_path / "a", changes=(*SMALL, "evidence.bins=16"), resume=True, announce=lines.append)
+    assert ["kept" in line for line in lines] == [True, True, True, False, False, False]
+
+
+KILLER = """
+import os, signal, sys
+from duchenne import studies
+place, after = sys.argv[1], int(sys.argv[2])
+module, _, name = place.rpartition(".")
+owner = __import__("importlib").import_module(module.partition(":")[0])
+for part in filter(None, module.partition(":")[2].split(".")):
+    owner = getattr(owner, part)
+whole, calls = getattr(owner, name), [0]
+def deadly(*args, **kwargs):
+    calls[0] += 1
+    if calls[0] > after:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*args, **kwargs)
+setattr(owner, name, deadly)
+studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "place", "after"),
+    [
+        ("faces", "pandas:DataFrame.to_parquet", 0),
+        ("training", "duchenne.training.fit:_Classifier.training_step", 4),
+        ("training", "duchenne.training.jobs._predictions", 0),
+        ("units", "duchenne.units.surveys.survey", 1),
+        ("evidence", "duchenne.evidence.studying.match", 2),
+        ("projections", "duchenne.report.gallery._write", 5),
+        ("report", "duchenne.report.page._content", 0),
+    ],
+)
+def test_a_killed_run_resumes_to_the_same_results(
+    stage: str, place: str, after: int, study: Study, drawings: FaceTable, tmp_path: Path
+) -> None:
+    out, spec = tmp_path / "killed", f"folder:{drawings.root}"
+    command = [sys.executable, "-W", "ignore", "-c", KILLER, place, str(after), spec, str(out), *SMALL]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
+    state = json.loads((out / "study.json").read_text()) if (out / "study.json").exists() else {"stages": {}}
+    assert list(state["stages"]) == list(STAGES[: STAGES.index(stage)])
+    duchenne.run("quick", spec, out, changes=SMALL, resume=True)
+    one, two = results(study.folder), results(out)
+    assert {name for name in one if one[name] != two.get(name)} == set()
+
+
+def test_a_set_without_action_units_still_runs_and_says_so(drawings: FaceTable, tmp_path: Path) -> None:
+    plain = FaceTable(drawings.frame.drop(columns=["AU04", "AU12", "AU26"]), drawings.root)
+    study = duchenne.run("quick", plain, tmp_path / "a", changes=SMALL)
+    assert study.evidence.empty
+    assert "no action unit" in study.told()[0]
+    assert "no action unit" in study.report.read_text()
+
+
+def test_pictures_that_cannot_be_read_are_counted_and_listed(drawings: FaceTable, tmp_path: Path) -> None:
+    frame = drawings.frame.copy()
+    frame.loc[3, "path"] = "gone.png"
+    (drawings.root / "gone.png").write_bytes(b"")
+    study = duchenne.run("quick", FaceTable(frame, drawings.root), tmp_path / "a", changes=SMALL)
+    assert "gone.png: the file is empty" in (study.folder / "left_out.txt").read_text()
+    assert "gone.png: the file is empty" in study.report.read_text()
+
+
+# folders that are refused
+
+
+def test_a_folder_that_holds_something_else_is_refused(study: Study, drawings: FaceTable, tmp_path: Path) -> None:
+    spec = f"folder:{drawings.root}"
+    with pytest.raises(InputError, match="finished study; add --resume"):
+        duchenne.run("quick", spec, study.folder, changes=SMALL)
+    with pytest.raises(InputError, match="another study"):
+        duchenne.run("quick", spec, study.folder, changes=(*SMALL, "training.rate=0.01"), resume=True)
+    with pytest.raises(InputError, match="another study"):
+        duchenne.run("quick", spec, study.folder, changes=(*SMALL, "faces.size=40"), resume=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not a study"):
+        duchenne.run("quick", spec, tmp_path / "mine", changes=SMALL)
+    with pytest.raises(InputError, match="a file of that name"):
+        duchenne.run("quick", spec, tmp_path / "mine/notes.txt", changes=SMALL)
+
+
+def test_what_is_not_a_finished_study_does_not_open(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no study"):
+        duchenne.open(tmp_path)
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        duchenne.open(tmp_path)
+    (tmp_path / "study.json").write_text("[]")
+    with pytest.raises(InputError, match="not the description"):
+        duchenne.open(tmp_path)
+    state = json.loads((study.folder / "study.json").read_text())
+    del state["stages"]["report"]
+    (tmp_path / "study.json").write_text(json.dumps(state))
+    with pytest.raises(InputError, match="report is still to do"):
+        duchenne.open(tmp_path)
+
+
+def test_a_study_that_cannot_be_split_writes_nothing(drawings: FaceTable, tmp_path: Path) -> None:
+    for change, message in (("folds.count=20", "only 12 people"), ("folds.run=[9]", "'folds.run': 9")):
+        with pytest.raises(InputError, match=message):
+            duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change))
+        assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_leaves_no_half_written_file(
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(frame: pd.DataFrame, path: Path, **options: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(OSError, match="No space"):
+        duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_the_package_names_its_parts() -> None:
+    assert set(duchenne.__all__) <= {*dir(duchenne), *duchenne.__all__}
+    assert duchenne.studies is studies
+    with pytest.raises(AttributeError, match="magic"):
+        duchenne.magic  # noqa: B018
