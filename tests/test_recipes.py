@@ -57,5 +57,5 @@ def test_unknown_keys_and_values_are_refused_with_what_was_meant(change: str, me
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"'fast'.*khorrami2015, quick"):
+    with pytest.raises(InputError, match=r"'fast'.*khorrami2015, photographs, quick"):
         recipes.read("fast")

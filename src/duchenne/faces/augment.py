@@ -33,9 +33,15 @@ class Ranges:
 
 OFF = Ranges()
 SHIFTS = Ranges(jitter=4.0, flip=0.5)
+MODERATE = Ranges(rotation=8.0, scale=(0.9, 1.15), jitter=4.0, flip=0.5)
 KHORRAMI2015 = Ranges(rotation=5.0, scale=(0.7, 1.4), shift=48.0, flip=0.5, gamma=(0.25, 4.0))
 
-AUGMENTATIONS: dict[str, Ranges] = {"off": OFF, "shifts": SHIFTS, "khorrami2015": KHORRAMI2015}
+AUGMENTATIONS: dict[str, Ranges] = {
+    "off": OFF,
+    "shifts": SHIFTS,
+    "moderate": MODERATE,
+    "khorrami2015": KHORRAMI2015,
+}
 """Every augmentation by its name in recipes."""
 
 

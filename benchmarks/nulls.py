@@ -1,0 +1,52 @@
+"""How often a study without anything to find declares a detection (family-wise p ≤ 0.05).
+
+    python -m benchmarks.nulls runs/quick
+
+Takes the peaks of a finished study, trained and random, and permutes its labels anew for each run.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import duchenne
+from duchenne.evidence import association, significance
+from duchenne.progress import bars
+
+
+def measure(folder: Path, runs: int = 100, permutations: int = 199) -> pd.DataFrame:
+    """Runs with any detection, of ``runs``, for the trained network and for the one with random weights."""
+    study = duchenne.open(folder)
+    rows = []
+    for name, place in (("trained", study.units_folder), ("random weights", study.units_folder / "twin")):
+        told = pd.read_parquet(place / "responses.parquet")
+        peaks = told["peak"].to_numpy(np.float64).reshape(-1, told["unit"].nunique())
+        faces = study.table.labelled().frame.iloc[told["image"].unique()].reset_index(drop=True)
+        labels = faces[list(study.evidence["au"].unique())].to_numpy(bool)
+        found = _declared(peaks, labels, faces, runs, permutations)
+        low, high = stats.binomtest(found, runs).proportion_ci()
+        rows.append((f"{name}, permuted labels", found, runs, f"{found / runs:.0%} [{low:.0%}, {high:.0%}]"))
+    return pd.DataFrame(rows, columns=["null study", "runs with a detection", "runs", "rate [95 % interval]"])
+
+
+def _declared(peaks: np.ndarray, labels: np.ndarray, faces: pd.DataFrame, runs: int, permutations: int) -> int:
+    person, sequence = faces["subject"].to_numpy(str), faces["sequence"].to_numpy(str)
+    coded, found = np.ones_like(labels), 0
+    with bars("Null studies", runs) as advance:
+        for run, moved in enumerate(significance.permutations(person, sequence, runs, seed=1)):
+            shown = labels[moved]
+            sources = list(significance.permutations(person, sequence, permutations, seed=100 + run))
+            r = association.correlation(peaks, shown, coded)
+            _, p = significance.p_values(r, significance.permuted_correlations(peaks, shown, coded, sources))
+            found += bool(((p <= 0.05) & (r > 0)).any())
+            advance(1)
+    return found
+
+
+if __name__ == "__main__":
+    print(measure(Path(sys.argv[1])).to_string(index=False))
