@@ -42,8 +42,8 @@ def _declared(peaks: np.ndarray, labels: np.ndarray, faces: pd.DataFrame, runs: 
             shown = labels[moved]
             sources = list(significance.permutations(person, sequence, permutations, seed=100 + run))
             r = association.correlation(peaks, shown, coded)
-            _, p = significance.p_values(r, significance.permuted_correlations(peaks, shown, coded, sources))
-            found += bool(((p <= 0.05) & (r > 0)).any())
+            sure = significance.against(significance.permuted_correlations(peaks, shown, coded, sources), r)
+            found += bool((sure.family <= 0.05).any())
             advance(1)
     return found
 

@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from duchenne.errors import InputError
-from duchenne.evidence import association, detections, divergence, match, significance, strongest, studying
+from duchenne.evidence import association, comparison, detections, divergence, match, matching, significance, strongest
 from duchenne.recipes import Evidence
 
 
@@ -144,12 +144,12 @@ def test_permuted_correlations_equal_a_loop(monkeypatch: pytest.MonkeyPatch) -> 
 def test_p_values_equal_a_loop_over_the_arrangements() -> None:
     rng = np.random.default_rng(0)
     observed, permuted = rng.normal(size=(3, 2)), rng.normal(size=(49, 3, 2)).astype(np.float32)
-    alone, family = significance.p_values(observed, permuted)
+    found = significance.against(permuted, observed)
     every = np.concatenate([observed[None].astype(np.float32), permuted])
     z = np.abs((every - every.mean(0)) / every.std(0))
     for unit, label in np.ndindex(3, 2):
-        assert alone[unit, label] == pytest.approx((z[:, unit, label] >= z[0, unit, label]).mean())
-        assert family[unit, label] == pytest.approx((z.max((1, 2)) >= z[0, unit, label]).mean())
+        assert found.alone[unit, label] == pytest.approx((z[:, unit, label] >= z[0, unit, label]).mean())
+        assert found.family[unit, label] == pytest.approx((z.max((1, 2)) >= z[0, unit, label]).mean())
 
 
 def test_the_smallest_p_counts_distinct_rearrangements() -> None:
@@ -169,8 +169,8 @@ def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> No
             sources = list(significance.permutations(who, takes, 99, seed))
             coded = np.ones_like(label)
             r = association.correlation(units, label, coded)
-            _, family = significance.p_values(r, significance.permuted_correlations(units, label, coded, sources))
-            if (family <= 0.05).any():
+            sure = significance.against(significance.permuted_correlations(units, label, coded, sources), r)
+            if (sure.family <= 0.05).any():
                 found, found_by_frames = found + (not frames), found_by_frames + frames
     assert found <= stats.binom.ppf(0.99, runs, 0.05)
     assert found_by_frames > 3 * max(found, 5)
@@ -226,9 +226,11 @@ def test_a_study_sets_trained_units_beside_their_twin_and_permuted_labels() -> N
     faces = labels.assign(path=[str(i) for i in range(len(labels))], subject=person, sequence=sequence)
     faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
     twin = np.random.default_rng(1).normal(5, 1, units.shape)
-    found = studying.compare(units, twin, faces, Evidence(permutations=99))
+    found = comparison.beside_nulls(units, twin, faces, Evidence(permutations=99))
     assert found.summary["trained"]["units"] == 1
-    assert found.summary["permuted_labels"]["units"] == found.summary["random_weights"]["units"] == 0
+    assert found.summary["random_weights"]["units"] == 0
+    assert found.summary["permuted_labels"]["units"] < 0.5
+    assert found.summary["permuted_labels"]["share_of_runs"] <= 0.06
     assert found.expressions.loc[found.expressions["r"].idxmax(), "expression"] == "happiness"
 
 
@@ -236,7 +238,35 @@ def test_a_study_without_action_units_matches_expressions_and_says_so() -> None:
     units, labels, person, sequence = planted()
     faces = pd.DataFrame({"path": [str(i) for i in range(len(labels))], "subject": person, "sequence": sequence})
     faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
-    found = studying.compare(units, units, faces, Evidence(permutations=99))
+    found = comparison.beside_nulls(units, units, faces, Evidence(permutations=99))
     assert found.evidence is None
     assert "trained" not in found.summary
     assert found.summary["action_units"] == []
+
+
+def test_a_unit_that_answers_to_any_movement_but_less_to_this_one_is_no_detector() -> None:
+    """Neutral frames never carry the action unit, so r lies above 0 under permuted labels too."""
+    rng = np.random.default_rng(0)
+    person, sequence = np.repeat(np.arange(20), 16).astype(str), np.repeat(np.arange(80), 4).astype(str)
+    moving = np.tile([False, True, True, True], 80)
+    shown = np.repeat(np.arange(80) % 4 == 0, 4) & moving
+    answer = np.where(moving, np.where(shown, 0.8, 1.0), 0.0) + rng.normal(0.1, 0.02, 320)
+    frame = match(answer[:, None], pd.DataFrame({"AU12": shown}).astype("boolean"), person, sequence, permutations=199)
+    assert frame["r"][0] > 0.05
+    assert frame["p"][0] <= 0.05
+    assert frame["r"][0] < frame["r_null"][0]
+    assert detections(frame, 0.05).empty
+
+
+def test_permuted_labels_declare_a_detector_in_as_many_runs_as_the_level_says() -> None:
+    units, labels, person, sequence = planted()
+    found = matching.compare(units, labels, person, sequence, permutations=399)
+    assert found.null_units.shape == (399,)
+    assert (found.null_units > 0).mean() <= 0.05
+
+
+def test_pictures_without_a_person_or_a_sequence_stand_alone() -> None:
+    faces = pd.DataFrame({"path": ["a", "b", "c"], "subject": ["x", pd.NA, pd.NA], "sequence": ["s", "t", pd.NA]})
+    person, sequence = comparison._who(faces)
+    assert person.tolist() == ["x", "t", "c"]
+    assert sequence.tolist() == ["s", "t", "c"]

@@ -102,6 +102,9 @@ def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
         ("path,expression,frame\na.png,fear,one\n", "frame 'one' is not a whole number"),
         ("path,expression,AU12\na.png,fear,2\n", "AU12 '2' is not 0, 1 or empty"),
         ("path,expression,AU12_intensity\na.png,fear,9\n", "AU12_intensity '9' is not 0 to 5"),
+        ("path,expression\n.,fear\n", "leaves the folder"),
+        ("path,expression,frame\na.png,fear,99999999999999999999\n", "not a whole number below"),
+        ("path,expression,AU12,AU12_intensity\na.png,fear,0,4\n", "line 2: AU12 is absent and has an intensity"),
         ("path,expression\n", "lists no pictures"),
         ("", "cannot be read as a table"),
     ],
@@ -146,7 +149,8 @@ def test_checking_lists_all_faults_and_is_silent_on_a_clean_set(tmp_path: Path) 
     assert checking.check(f"folder:{tmp_path / 'clean'}").faults == ()
     labels = manifest(tmp_path / "labels", "path,expression,AU12\na.png,gleeful,2\nb.png,fear,1\n")
     face(labels / "a.png")
-    assert len(checking.check(f"folder:{labels}").faults) == 3
+    (labels / "a.png").write_bytes(b"nothing")
+    assert len(checking.check(f"folder:{labels}").faults) == 4
     for name in ("a.png", "b.png"):
         (tmp_path / "broken/fear").mkdir(parents=True, exist_ok=True)
         (tmp_path / "broken/fear" / name).write_bytes(b"nothing")
@@ -319,3 +323,42 @@ def test_an_expression_that_no_training_picture_shows_is_named() -> None:
     frame.loc[frame["subject"] == "s00", "expression"] = "sadness"
     with pytest.raises(InputError, match="train without sadness"):
         split(FaceTable(frame, Path()), "khorrami2015", 5)
+
+
+def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(studio: object, basis: object, tmp_path: Path) -> None:
+    from duchenne.faces.avatars import people
+    from duchenne.faces.avatars.rendering import Shot
+
+    rng = np.random.default_rng(0)
+    shots = [Shot(people.draw_person(basis, rng), people.draw_scene(rng), {}) for _ in range(24)]  # type: ignore[arg-type]
+    (tmp_path / "neutral").mkdir()
+    for number, drawn in enumerate(studio.draw(shots, size=160)):  # type: ignore[attr-defined]
+        cv2.imwrite(str(tmp_path / "neutral" / f"{number:02d}.png"), np.pad(drawn, 40, mode="edge"))
+    table = folder.load(tmp_path)
+    together = stack.load(table, 48, crop_name="haar").pictures
+    alone = np.concatenate([stack.load(table.where(np.arange(24) == i), 48, crop_name="haar").pictures for i in range(24)])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_without_subjects_the_frames_of_one_film_show_one_person(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        face(tmp_path / name)
+    table = folder.load(manifest(tmp_path, "path,expression,sequence\na.png,fear,q\nb.png,fear,q\nc.png,anger,\n"))
+    assert table.frame["subject"].tolist() == ["q", "q", "c.png"]
+    assert table.frame["sequence"].isna().tolist() == [False, False, True]
+    assert table.people_known
+    assert not folder.load(manifest(tmp_path, "path,expression\na.png,fear\nb.png,anger\n")).people_known
+
+
+def test_stratified_folds_with_too_few_pictures_are_refused() -> None:
+    frame = pd.DataFrame({"path": list("abcdefgh"), "subject": list("abcdefgh")})
+    frame["expression"] = ["fear", "fear", "anger", "anger", "sadness", "sadness", "neutral", "neutral"]
+    with pytest.raises(InputError, match="fewer pictures"):
+        split(FaceTable(frame, Path()), "stratified", 5)
+
+
+def test_floating_point_pixels_lie_between_0_and_1(tmp_path: Path) -> None:
+    for name, value in (("fine", 0.5), ("white", 200.0)):
+        Image.fromarray(np.full((4, 4), value, np.float32)).save(tmp_path / f"{name}.tiff")
+    np.testing.assert_allclose(pictures.read(tmp_path / "fine.tiff"), 0.5)
+    assert "between 0 and 1" in str(pictures.fault(tmp_path / "white.tiff"))

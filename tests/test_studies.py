@@ -84,6 +84,26 @@ def test_a_changed_stage_and_those_after_it_are_done_again(drawings: FaceTable, 
     assert ["kept" in line for line in lines] == [True, True, True, False, False, False]
 
 
+def test_a_redo_that_is_killed_is_not_taken_for_done(
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, again = f"folder:{drawings.root}", (*SMALL, "evidence.bins=16")
+    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL)
+
+    def power_cut(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("duchenne.report.gallery.draw", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            duchenne.run("quick", spec, tmp_path / "a", changes=again, resume=True)
+    with pytest.raises(InputError, match="projections is still to do"):
+        duchenne.open(tmp_path / "a")
+    lines: list[str] = []
+    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL, resume=True, announce=lines.append)
+    assert "kept" not in lines[3]
+
+
 KILLER = """
 import os, signal, sys
 from duchenne import studies
@@ -109,8 +129,9 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
         ("faces", "pandas:DataFrame.to_parquet", 0),
         ("training", "duchenne.training.fit:_Classifier.training_step", 4),
         ("training", "duchenne.training.jobs._predictions", 0),
-        ("units", "duchenne.units.surveys.survey", 1),
-        ("evidence", "duchenne.evidence.studying.match", 2),
+        ("training", "lightning:Trainer.save_checkpoint", 1),
+        ("units", "duchenne.units.surveys.survey", 2),
+        ("evidence", "duchenne.evidence.comparison.compare", 2),
         ("projections", "duchenne.report.gallery._write", 5),
         ("report", "duchenne.report.page._content", 0),
     ],
@@ -121,8 +142,10 @@ def test_a_killed_run_resumes_to_the_same_results(
     out, spec = tmp_path / "killed", f"folder:{drawings.root}"
     command = [sys.executable, "-W", "ignore", "-c", KILLER, place, str(after), spec, str(out), *SMALL]
     assert subprocess.run(command, check=False, capture_output=True).returncode == -signal.SIGKILL
-    state = json.loads((out / "study.json").read_text()) if (out / "study.json").exists() else {"stages": {}}
+    state = json.loads((out / "study.json").read_text())
     assert list(state["stages"]) == list(STAGES[: STAGES.index(stage)])
+    with pytest.raises(InputError, match="another study"):
+        duchenne.run("quick", spec, out, changes=(*SMALL, "training.rate=0.01"), resume=True)
     duchenne.run("quick", spec, out, changes=SMALL, resume=True)
     one, two = results(study.folder), results(out)
     assert {name for name in one if one[name] != two.get(name)} == set()
@@ -197,11 +220,41 @@ def test_a_full_disk_leaves_no_half_written_file(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
     with pytest.raises(OSError, match="No space"):
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
-    assert list((tmp_path / "a").iterdir()) == []
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["study.json"]
 
 
 def test_the_package_names_its_parts() -> None:
-    assert set(duchenne.__all__) <= {*dir(duchenne), *duchenne.__all__}
-    assert duchenne.studies is studies
+    for name in duchenne.__all__:
+        assert getattr(duchenne, name) is not None
+    assert duchenne.run is studies.run
     with pytest.raises(AttributeError, match="magic"):
         duchenne.magic  # noqa: B018
+
+
+def test_a_layer_or_an_option_that_is_not_there_is_refused_before_anything_is_written(
+    drawings: FaceTable, tmp_path: Path
+) -> None:
+    for change, message in (
+        ("units.layer=conv9", "conv3"),
+        ("units.layer=quadrants", "AdaptiveMaxPool2d"),
+        ("network.options.dropout=2.0", "dropout"),
+        ("network.options.initialisation=rooot", "rooot"),
+        ("network.name=resnet", "resnet"),
+    ):
+        with pytest.raises(InputError, match=message):
+            duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change))
+        assert not (tmp_path / "a").exists()
+
+
+def test_a_training_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) -> None:
+    wild = (*SMALL, "training.optimiser=sgd", "training.rate=1e6", "training.schedule=constant")
+    with pytest.raises(InputError, match=r"training\.rate"):
+        duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=wild)
+
+
+def test_a_set_that_names_no_people_says_that_they_may_stand_on_both_sides(drawings: FaceTable, tmp_path: Path) -> None:
+    frame = drawings.frame.assign(subject=drawings.frame["path"], sequence=drawings.frame["path"])
+    study = duchenne.run("quick", FaceTable(frame, drawings.root), tmp_path / "a", changes=SMALL)
+    assert "people who are not named" in study.told()[0]
+    assert "a person may stand in both" in study.report.read_text()
+    assert "given as a table" in study.report.read_text()

@@ -200,6 +200,34 @@ def test_layers_whose_field_is_not_known_are_named() -> None:
         fields.windows(network, "1", (1, 8, 8))
 
 
+class Pooled(nn.Module):
+    """Pools by a function, which no hook sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.max_pool2d(self.first(x), 2))
+
+
+class Branched(nn.Module):
+    """Adds a wide and a narrow convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow, self.wide, self.last = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 3, stride=2, padding=1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.narrow(x)[:, :, ::2, ::2] + self.wide(x.flip(3)))
+
+
+@pytest.mark.parametrize("kind", [Pooled, Branched])
+def test_a_field_that_gradients_leave_is_refused(kind: type[nn.Module]) -> None:
+    with pytest.raises(InputError, match="not known"):
+        fields.windows(kind(), "last", (1, 24, 24))
+
+
 # responses
 
 

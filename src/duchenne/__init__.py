@@ -1,4 +1,4 @@
-"""Find out which facial action units your expression network has learned, and whether it uses them.
+"""Find out which facial action units your expression network has learned.
 
 The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` → ``report``; ``run`` walks it, ``open``
 finds a finished study again.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import platformdirs
 
+_PARTIAL = ".partial"
+
 
 def folder(name: str) -> Path:
     """Make and return a folder of the user's cache; ``DUCHENNE_CACHE`` moves the whole cache."""
@@ -32,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     ('{}', ['scores.json'])
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -43,16 +45,26 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder."""
+    for path in sorted(folder.rglob(f".*{_PARTIAL}")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside ``path`` to fill; it takes the place of ``path`` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
     try:
         yield partial
         partial.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(partial.with_suffix(".old" + _PARTIAL))
         partial.replace(path)
+        shutil.rmtree(partial.with_suffix(".old" + _PARTIAL), ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -13,7 +13,7 @@ import typer
 from duchenne.errors import InputError
 
 app = typer.Typer(
-    help="Find out which facial action units an expression network has learned, and whether it uses them.",
+    help="Find out which facial action units an expression network has learned.",
     epilog="Example:  duchenne run quick --out runs/first",
     no_args_is_help=True,
     add_completion=False,

@@ -85,7 +85,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             _both("eyeWide", weight=1.25),
             excludes=(43,),
         ),
-        ActionUnit(6, "Cheek Raiser", ("orbicularis oculi, pars orbitalis",), "cheek", _both("cheekSquint", weight=1.5)),
+        ActionUnit(6, "Cheek Raiser", ("orbicularis oculi, pars orbitalis",), "cheek", _both("cheekSquint", weight=1.8)),
         ActionUnit(
             7,
             "Lid Tightener",
@@ -161,7 +161,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(27, "Mouth Stretch", ("pterygoids", "digastric"), "jaw", {"jawOpen": 1.0}, implies=(25,)),
         ActionUnit(28, "Lip Suck", (_ORBICULARIS_ORIS,), "mouth", {"mouthRollLower": 1.0, "mouthRollUpper": 1.0}),
         ActionUnit(29, "Jaw Thrust", ("pterygoids",), "jaw", {"jawForward": 1.0}),
-        ActionUnit(30, "Jaw Sideways", ("pterygoids", "temporalis"), "jaw", {"jawLeft": 1.5}),
+        ActionUnit(30, "Jaw Sideways", ("pterygoids", "temporalis"), "jaw", {"jawLeft": 1.8}),
         ActionUnit(31, "Jaw Clencher", ("masseter",), "jaw"),
         ActionUnit(32, "Lip Bite", (_ORBICULARIS_ORIS, "temporalis"), "mouth"),
         ActionUnit(33, "Cheek Blow", ("buccinator",), "cheek"),

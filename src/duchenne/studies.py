@@ -115,14 +115,14 @@ def run(
     study.
     """
     chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipe
-    if isinstance(data, str):
-        chosen = chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": data})})
+    if data is not None:
+        source = data if isinstance(data, str) else "table"
+        chosen = chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": source})})
     folder = Path(out) if out is not None else Path("runs") / f"{chosen.name}-{time.strftime('%Y-%m-%d')}"
     stored = _stored(folder, resume)
     known = data if isinstance(data, FaceTable) else None
     table = known if known is not None else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
-    line = _Line(folder, chosen, table, stored, progress, announce)
-    return line.walk()
+    return _Line(folder, chosen, table, stored, changes, progress, announce).walk()
 
 
 def open(folder: str | Path) -> Study:
@@ -143,12 +143,12 @@ def open(folder: str | Path) -> Study:
 def _read_state(folder: Path) -> dict[str, Any] | None:
     file = folder / "study.json"
     try:
-        told = json.loads(file.read_text())
+        told = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
-    if not isinstance(told, dict) or not {"recipe", "stages", "faces"} <= told.keys():
+    if not isinstance(told, dict) or not {"recipe", "stages", "faces", "identity"} <= told.keys():
         raise InputError(f"{file}: not the description of a study")
     return told
 
@@ -177,17 +177,22 @@ class _Line:
     recipe: Recipe
     table: FaceTable
     stored: dict[str, Any] | None
+    changes: tuple[str, ...]
     progress: Progress
     announce: Callable[[str], None]
     seconds: dict[str, float] = field(default_factory=dict)
 
     def walk(self) -> Study:
-        fingerprint = self.table.fingerprint()
-        keys = self._keys(fingerprint)
-        state = self._state(fingerprint)
+        """Do every stage whose key has changed, and those after it.
+
+        ``study.json`` is written before a stage begins, without it and those after it: what a kill leaves half done is
+        never taken for done.
+        """
+        self._check()
+        keys, state = self._keys, self._state
         earlier = (self.stored or {}).get("stages", {})
-        for stage, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
-            if earlier.get(stage, keys[stage]) != keys[stage]:
+        for part, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
+            if (self.stored or state)["identity"][part] != state["identity"][part]:
                 raise InputError(f"--out {self.folder}: holds another study, with {other}")
         for stage in STAGES:
             if earlier.get(stage) == keys[stage]:
@@ -195,17 +200,39 @@ class _Line:
                 self.announce(f"{stage}: nothing has changed, kept")
                 continue
             begun = time.monotonic()
+            self._write_state()
             getattr(self, f"_{stage}")()
             state["stages"][stage] = keys[stage]
-            self._write_state(state)
             self.seconds[stage] = time.monotonic() - begun
             self.announce(f"{stage}: {self.seconds[stage]:.1f} s")
+        self._write_state()
+        cache.sweep(self.folder)
         return Study(self.folder, self.recipe, state, self.seconds)
 
-    def _keys(self, fingerprint: str) -> dict[str, str]:
+    def _check(self) -> None:
+        """Refuse before anything is written what would be refused after hours: folds, network, layer."""
+        from duchenne.training import jobs
+        from duchenne.units import surveys
+
+        rule, labelled = self.recipe.folds, self.table.labelled()
+        splitting.split(labelled, rule.rule, rule.count, self.recipe.seed)
+        for number in self._wanted:
+            if not 0 <= number < rule.count:
+                raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {rule.count - 1}")
+        network, faces = jobs.fresh(self.recipe, labelled.expressions, 0), self.recipe.faces
+        surveys.rehearse(
+            network, self.recipe.units.layer, (faces.channels, faces.size, faces.size), self.recipe.network.prepare
+        )
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.table.fingerprint()
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
         told = self.recipe.model_dump(mode="json")
         parts = {
-            "faces": [fingerprint, told["faces"]["crop"], told["faces"]["size"], told["faces"]["channels"]],
+            "faces": [self._fingerprint, told["faces"]["crop"], told["faces"]["size"], told["faces"]["channels"]],
             "training": [told["seed"], told["folds"], told["network"], told["training"], told["paper"]],
             "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
             "evidence": [told["evidence"]],
@@ -218,12 +245,15 @@ class _Line:
             keys[stage] = before
         return keys
 
-    def _state(self, fingerprint: str) -> dict[str, Any]:
+    @cached_property
+    def _state(self) -> dict[str, Any]:
         from duchenne.training import precision
 
         device = precision.device()
         return {
             "recipe": self.recipe.model_dump(mode="json"),
+            "changes": list(self.changes),
+            "identity": {stage: self._keys[stage] for stage in ("faces", "training")},
             "seed": self.recipe.seed,
             "versions": {name: importlib.metadata.version(name) for name in _VERSIONS}
             | {"python": platform.python_version()},
@@ -232,15 +262,15 @@ class _Line:
             "faces": {
                 "source": self.recipe.faces.source,
                 "root": str(self.table.root.resolve()),
-                "fingerprint": fingerprint,
+                "fingerprint": self._fingerprint,
                 "summary": self.table.summary(),
             },
             "stages": {},
         }
 
-    def _write_state(self, state: dict[str, Any]) -> None:
+    def _write_state(self) -> None:
         with cache.replacing(self.folder / "study.json") as partial:
-            partial.write_text(json.dumps(state, indent=2) + "\n")
+            partial.write_text(json.dumps(self._state, indent=2) + "\n", encoding="utf-8")
 
     @cached_property
     def _stack(self) -> stack.Stack:
@@ -254,23 +284,18 @@ class _Line:
 
     @property
     def _wanted(self) -> list[int]:
-        wanted = list(self.recipe.folds.run) or list(range(self.recipe.folds.count))
-        for number in wanted:
-            if not 0 <= number < self.recipe.folds.count:
-                raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {self.recipe.folds.count - 1}")
-        return wanted
+        return list(self.recipe.folds.run) or list(range(self.recipe.folds.count))
 
     @property
     def _layer(self) -> Path:
         return self.folder / "units" / self.recipe.units.layer
 
     def _faces(self) -> None:
-        self._wanted, self._folds  # refuse what cannot be split before anything is written  # noqa: B018
         _write_frame(self.folder / "faces.parquet", self._stack.table.frame)
         left_out, uncut = self._stack.table.left_out, self._stack.uncut
         lines = [*left_out, *([f"{uncut} pictures: no face found, their middle was taken"] if uncut else [])]
         with cache.replacing(self.folder / "left_out.txt") as partial:
-            partial.write_text("".join(f"{line}\n" for line in lines))
+            partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _training(self) -> None:
         from duchenne.training import jobs, scores
@@ -307,11 +332,11 @@ class _Line:
             _write_frame(folder / "top.parquet", survey.top)
 
     def _evidence(self) -> None:
-        from duchenne.evidence import studying
+        from duchenne.evidence import comparison
 
         table = self._stack.table.where(np.isin(np.arange(len(self._stack)), self._seen()))
         peaks, twin = (pd.read_parquet(folder / "responses.parquet") for folder in (self._layer, self._layer / TWIN))
-        found = studying.compare(
+        found = comparison.beside_nulls(
             _wide(peaks), _wide(twin), table.frame, self.recipe.evidence, self.recipe.seed, self.progress
         )
         for path, frame in {
@@ -339,8 +364,7 @@ class _Line:
     def _report(self) -> None:
         from duchenne.report import page
 
-        state = self._state(self.table.fingerprint())
-        page.write(Study(self.folder, self.recipe, state), self.progress)
+        page.write(Study(self.folder, self.recipe, self._state), self.progress)
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:

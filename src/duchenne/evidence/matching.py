@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -10,30 +13,28 @@ from duchenne.errors import InputError
 from duchenne.evidence import association, divergence, significance
 from duchenne.progress import Progress, quiet
 
-_KL_PERMUTATIONS = 20
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What ``match`` gives, and ``null_units``: for each permutation, how many units it would have called detectors."""
+
+    frame: pd.DataFrame
+    null_units: NDArray[np.int64]
 
 
 def match(
-    peaks: NDArray[np.floating],
-    labels: pd.DataFrame,
-    groups: ArrayLike,
-    sequences: ArrayLike,
-    *,
-    bins: int = 64,
-    epsilon: float = 1e-6,
-    permutations: int = 1000,
-    kl_permutations: int = _KL_PERMUTATIONS,
-    least: int = 10,
-    seed: int = 0,
-    progress: Progress = quiet,
+    peaks: NDArray[np.floating], labels: pd.DataFrame, groups: ArrayLike, sequences: ArrayLike, **options: Any
 ) -> pd.DataFrame:
     """Compare every unit with every action unit; one row a pair.
 
     ``peaks`` (n, u); ``labels`` nullable booleans (n, a), NA = not coded and left out; ``groups`` and ``sequences`` (n,)
-    name the person and the sequence of each picture. Action units with fewer than ``least`` pictures with or without
-    them are left out. Columns: ``unit, au, n_with, n_without``; ``kl`` with ``kl_null``, its mean under permuted labels,
-    and ``kl_z``, its distance from that in standard deviations; ``r``; ``ap`` and ``ap_lift`` over prevalence;
-    ``auroc``; ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
+    name the person and the sequence of each picture; ``options`` are those of ``compare``. Columns: ``unit, au, n_with,
+    n_without``; ``kl`` with ``kl_null``, its mean under permuted labels, and ``kl_z``, its distance from that in standard
+    deviations; ``r`` with ``r_null``, its mean under permuted labels; ``ap`` and ``ap_lift`` over prevalence; ``auroc``;
+    ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(80) < 0.5
@@ -42,56 +43,79 @@ def match(
     >>> frame["au"].tolist(), bool(frame["p"][0] <= 0.05)
     (['AU12'], True)
     """
-    coded = labels.notna().to_numpy()
-    present = labels.fillna(False).to_numpy(bool)
+    return compare(peaks, labels, groups, sequences, **options).frame
+
+
+def compare(
+    peaks: NDArray[np.floating],
+    labels: pd.DataFrame,
+    groups: ArrayLike,
+    sequences: ArrayLike,
+    *,
+    bins: int = 64,
+    epsilon: float = 1e-6,
+    permutations: int = 1000,
+    kl_permutations: int = 20,
+    least: int = 10,
+    level: float = 0.05,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> Matched:
+    """Match, and keep what permuted labels would have found.
+
+    ``bins`` and ``epsilon`` shape the divergence, ``kl_permutations`` its null; action units with fewer than ``least``
+    pictures with or without them are left out; ``level`` is that of ``null_units``. Raises ``InputError`` where no
+    action unit is left.
+    """
+    coded, present = labels.notna().to_numpy(), labels.fillna(False).to_numpy(bool)
     n_with, n_without = (present & coded).sum(0), (~present & coded).sum(0)
     enough = (n_with >= least) & (n_without >= least)
     if not enough.any():
         raise InputError(f"no action unit has {least} pictures with it and {least} without")
-    names = np.array(labels.columns)[enough]
-    present, coded = present[:, enough], coded[:, enough]
     values = np.asarray(peaks, np.float64)
-    people, takes = np.asarray(groups, str), np.asarray(sequences, str)
+    present, coded, n_with, n_without = present[:, enough], coded[:, enough], n_with[enough], n_without[enough]
     with progress("Comparing units and action units", 4) as advance:
+        people, takes = np.asarray(groups, str), np.asarray(sequences, str)
         sources = list(significance.permutations(people, takes, permutations, seed))
         r = association.correlation(values, present, coded)
-        p_alone, p = significance.p_values(r, significance.permuted_correlations(values, present, coded, sources))
+        permuted = significance.permuted_correlations(values, present, coded, sources)
+        sure = significance.against(permuted, r, level)
         advance(1)
-        kl, null, z = _calibrated(values, present, coded, bins, epsilon, sources[:kl_permutations])
+        scores = calibrated_divergence(values, present, coded, bins, epsilon, sources[:kl_permutations])
         advance(1)
         ap = association.average_precision(values, present, coded)
         advance(1)
-        roc = association.auroc(values, present, coded)
+        scores |= {"r": r, "r_null": sure.centre, "ap": ap, "ap_lift": ap * (n_with + n_without) / n_with}
+        scores |= {"auroc": association.auroc(values, present, coded), "p_alone": sure.alone, "p": sure.family}
+        scores |= {"q": significance.benjamini_hochberg(sure.alone)}
         advance(1)
-    prevalence = n_with[enough] / (n_with + n_without)[enough]
-    scores = {
-        "kl": kl, "kl_null": null, "kl_z": z, "r": r, "ap": ap, "ap_lift": ap / prevalence, "auroc": roc,
-        "p_alone": p_alone, "p": p, "q": significance.benjamini_hochberg(p_alone),
-    }  # fmt: skip
-    units = values.shape[1]
-    frame = pd.DataFrame(
-        {
-            "unit": np.repeat(np.arange(units), len(names)),
-            "au": np.tile(names, units),
-            "n_with": np.tile(n_with[enough], units),
-            "n_without": np.tile(n_without[enough], units),
-        }
-    )
-    return frame.assign(**{name: score.ravel() for name, score in scores.items()})
+    return Matched(_frame(np.array(labels.columns)[enough], n_with, n_without, scores), sure.null_units)
 
 
-def _calibrated(
-    values: NDArray[np.float64], present: NDArray[np.bool_], coded: NDArray[np.bool_], bins: int, epsilon: float,
-    sources: list[NDArray[np.int64]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    """The divergence, its mean under rearranged labels, and how many standard deviations lie between."""
+def _frame(
+    names: NDArray[Any], n_with: NDArray[np.int64], n_without: NDArray[np.int64], scores: dict[str, Floats]
+) -> pd.DataFrame:
+    units = len(scores["r"])
+    columns = {
+        "unit": np.repeat(np.arange(units), len(names)),
+        "au": np.tile(names, units),
+        "n_with": np.tile(n_with, units),
+        "n_without": np.tile(n_without, units),
+    }
+    return pd.DataFrame(columns | {name: score.ravel() for name, score in scores.items()})
+
+
+def calibrated_divergence(
+    values: Floats, present: Mask, coded: Mask, bins: int, epsilon: float, sources: list[NDArray[np.int64]]
+) -> dict[str, Floats]:
+    """The divergence ``kl``, its mean under rearranged labels ``kl_null``, and ``kl_z``, the standard deviations between."""
     labels = present.shape[1]
     tables = [np.concatenate([table, *(table[source] for source in sources)], 1) for table in (present, coded)]
     every = divergence.kl(values, tables[0], tables[1], bins, epsilon).reshape(len(values.T), -1, labels)
     observed, null = every[:, 0], every[:, 1:]
     mean, spread = null.mean(1), null.std(1, ddof=1)
     z = np.divide(observed - mean, spread, out=np.zeros_like(mean), where=spread > 1e-12)
-    return observed, mean, z
+    return {"kl": observed, "kl_null": mean, "kl_z": z}
 
 
 def strongest(evidence: pd.DataFrame) -> pd.DataFrame:
@@ -101,6 +125,11 @@ def strongest(evidence: pd.DataFrame) -> pd.DataFrame:
 
 
 def detections(evidence: pd.DataFrame, level: float) -> pd.DataFrame:
-    """The pairs in which a unit answers more to pictures with the action unit, family-wise p at most ``level``."""
-    found = evidence[(evidence["p"] <= level) & (evidence["r"] > 0)]
+    """The pairs in which a unit answers more to pictures with the action unit, family-wise p at most ``level``.
+
+    More than to those without, and more than under permuted labels: a unit that answers to any movement of the face, but
+    less to this one, is no detector of it.
+    """
+    more = (evidence["r"] > 0) & (evidence["r"] > evidence["r_null"])
+    found = evidence[(evidence["p"] <= level) & more]
     return found.sort_values("r", ascending=False).reset_index(drop=True)

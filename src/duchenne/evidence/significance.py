@@ -7,6 +7,7 @@ the person where a person has several, among the people who have a single one ot
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -70,22 +71,38 @@ def permuted_correlations(peaks: Floats, present: Mask, coded: Mask, sources: li
     return result
 
 
-def p_values(observed: Floats, permuted: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Two-sided p of each unit and action unit, alone and family-wise: correlations (u, a) and (p, u, a) -> two (u, a).
+@dataclass(frozen=True)
+class Significance:
+    """Of each unit and action unit (u, a): ``centre``, the mean r under permuted labels; p ``alone`` and ``family``-wise.
+
+    ``null_units`` (p,) counts, for each arrangement of the labels, the units that it would have declared detectors.
+    """
+
+    centre: Floats
+    alone: Floats
+    family: Floats
+    null_units: Places
+
+
+def against(permuted: NDArray[np.float32], observed: Floats, level: float = 0.05) -> Significance:
+    """Two-sided p of correlations (u, a) against those under permuted labels (p, u, a).
 
     Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare
     action units, which scatter more, do not rule the maximum. Alone: the share of arrangements that reach the observed
     one. Family-wise: the share whose largest value over all units and action units does (Westfall & Young 1993).
     """
     every = np.concatenate([observed[None].astype(np.float32), permuted])
-    every = every - every.mean(0)
+    centre = every.mean(0)
+    every = every - centre
     spread = every.std(0)
-    np.abs(every, out=every)
     np.divide(every, spread, out=every, where=spread > 0)
-    largest = np.sort(every.max((1, 2)))
-    family = (len(every) - np.searchsorted(largest, every[0], side="left")) / len(every)
-    alone = (every >= every[0]).mean(0)
-    return alone, family
+    largest = np.sort(np.abs(every).max((1, 2)))
+    first = np.abs(every[0])
+    family = (len(every) - np.searchsorted(largest, first, side="left")) / len(every)
+    alone = np.mean([np.abs(one) >= first for one in every], 0)
+    threshold = largest[len(every) - max(int(level * len(every)), 1)]
+    null_units = (every[1:] >= threshold).any(2).sum(1)
+    return Significance(centre.astype(np.float64), alone, family, null_units)
 
 
 def benjamini_hochberg(p: Floats) -> Floats:

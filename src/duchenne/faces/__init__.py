@@ -1,1 +1,6 @@
 """Labelled pictures: where they come from, how they are cut, prepared, augmented and split."""
+
+from duchenne.faces.sources import load
+from duchenne.faces.table import FaceTable
+
+__all__ = ["FaceTable", "load"]

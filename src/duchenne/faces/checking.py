@@ -17,14 +17,11 @@ class Checked:
 
 
 def check(spec: str, progress: Progress = quiet) -> Checked:
-    """List the faults of a data set's labels, and of every picture where the labels can be read.
+    """List the faults of a data set's labels and of every picture that it lists.
 
     Raises ``InputError`` where the string names no data set.
     """
     source, path = sources.named(spec)
     found = source.faults(path)
-    if found:
-        return Checked(tuple(found), "")
-    table = source.load(path)
-    broken = pictures.faults(table.paths, progress)
-    return Checked(tuple(broken.values()), table.summary())
+    broken = pictures.faults(source.pictures(path), progress)
+    return Checked((*found, *broken.values()), "" if found else source.load(path).summary())

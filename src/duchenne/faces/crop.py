@@ -6,8 +6,8 @@ names them for recipes; ``haar`` is khorrami2015's.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,8 +71,12 @@ def cut(picture: Floats, box: Box, size: int) -> Floats:
     return np.ascontiguousarray(resized.reshape(size, size, -1).transpose(2, 0, 1))
 
 
-@lru_cache(maxsize=1)
+_own = threading.local()  # a cascade keeps state while it looks: threads must not share one
+
+
 def _detector() -> Any:
     import cv2
 
-    return cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]
+    if not hasattr(_own, "cascade"):
+        _own.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]
+    return _own.cascade

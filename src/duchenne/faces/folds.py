@@ -43,8 +43,11 @@ def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]
     part = np.zeros(len(table), int)
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     expression = table.frame["expression"].to_numpy(str)
-    for number, (_, test) in enumerate(splitter.split(expression, expression, table.frame["subject"].to_numpy(str))):
-        part[test] = number
+    try:
+        for number, (_, test) in enumerate(splitter.split(expression, expression, table.frame["subject"].to_numpy(str))):
+            part[test] = number
+    except ValueError:
+        raise InputError(f"folds.count {count}: every expression has fewer pictures than that") from None
     return _rotated(part, count)
 
 
@@ -71,6 +74,8 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
         raise InputError(f"folds.rule {rule!r}: not one of {', '.join(RULES)}")
     if count < 3:
         raise InputError(f"folds.count {count}: at least 3 are needed, to train, to validate and to test")
+    if table.frame["subject"].isna().any():
+        raise InputError("a picture without a subject cannot be kept on one side of a split")
     if len(table.expressions) < 2:
         raise InputError(f"only one expression in the faces: {', '.join(table.expressions) or 'none'}")
     if len(table.subjects) < count:

@@ -90,10 +90,16 @@ def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
     """Bring 8-bit, 16-bit and floating pixels to 0 … 1."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.float32) / np.float32(255)
-    if pixels.dtype == np.uint16:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
         return pixels.astype(np.float32) / np.float32(65535)
     if pixels.dtype == np.int32:  # how Pillow gives some 16-bit greys
         return np.clip(pixels.astype(np.float32) / 65535, 0, 1)
     if pixels.dtype.kind == "f":
-        return np.clip(pixels.astype(np.float32), 0, 1)
+        return _from_floats(pixels.astype(np.float32), path)
     raise InputError(f"{path}: pixels of type {pixels.dtype} are not understood")
+
+
+def _from_floats(pixels: Floats, path: Path) -> Floats:
+    if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
+        raise InputError(f"{path}: floating-point pixels must lie between 0 and 1")
+    return pixels

@@ -15,11 +15,15 @@ from duchenne.progress import Progress, quiet
 
 @dataclass(frozen=True)
 class Source:
-    """A kind of data set on disk: ``load`` reads its table, ``faults`` lists what is wrong with it."""
+    """A kind of data set on disk.
+
+    ``load`` reads its table, ``faults`` lists what is wrong with its labels, ``pictures`` every picture that it lists.
+    """
 
     about: str
     load: Callable[[Path], FaceTable]
     faults: Callable[[Path], list[str]]
+    pictures: Callable[[Path], list[Path]]
 
 
 SOURCES: dict[str, Source] = {
@@ -27,6 +31,7 @@ SOURCES: dict[str, Source] = {
         about=f"a folder with one sub-folder an expression, or with a {folder.MANIFEST}",
         load=folder.load,
         faults=lambda path: list(folder.faults(path)),
+        pictures=folder.pictures,
     ),
 }
 """Every kind of data set by the name before the colon."""

@@ -64,6 +64,11 @@ class FaceTable:
         return tuple(sorted(self.frame["subject"].dropna().unique()))
 
     @property
+    def people_known(self) -> bool:
+        """Whether pictures are said to show the same person twice; else each counts as a person of its own."""
+        return bool(self.frame["subject"].duplicated().any())
+
+    @property
     def paths(self) -> list[Path]:
         """Full path of each picture."""
         return [self.root / path for path in self.frame["path"]]
@@ -89,9 +94,10 @@ class FaceTable:
 
     def fingerprint(self) -> str:
         """A digest of the labels and of the pictures' bytes; changes when either does."""
-        digest = hashlib.sha256(self.frame.to_csv(index=False).encode())
+        digest = hashlib.sha256(self.frame.to_csv(index=False).encode(errors="surrogateescape"))
         for path in self.paths:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            bytes_ = path.read_bytes() if path.is_file() else b""  # a missing picture is left out when it is read
+            digest.update(hashlib.sha256(bytes_).digest())
         return digest.hexdigest()[:16]
 
 

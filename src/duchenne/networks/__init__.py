@@ -51,7 +51,10 @@ def build(name: str, classes: int, seed: int | None = None, **options: Any) -> n
     for option in options:
         if option not in known:
             raise InputError(f"network {name}: option {option!r} is not known; there are {', '.join(known)}")
-    return NETWORKS[name](classes=classes, generator=generator, **options)
+    try:
+        return NETWORKS[name](classes=classes, generator=generator, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"network {name} with {options}: {str(error).splitlines()[0]}") from None
 
 
 def from_description(description: Description, seed: int | None = None) -> nn.Module:
@@ -68,7 +71,7 @@ def save(folder: Path, network: nn.Module, description: Description) -> None:
     with cache.replacing(folder / "network.safetensors") as partial:
         save_file(weights, partial)
     with cache.replacing(folder / "network.json") as partial:
-        partial.write_text(json.dumps(asdict(description), indent=2) + "\n")
+        partial.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> tuple[nn.Module, Description]:
@@ -85,7 +88,7 @@ def load(folder: Path) -> tuple[nn.Module, Description]:
         network = from_description(description)
         network.load_state_dict(load_file(folder / "network.safetensors"))
     except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: no such file") from None
+        raise InputError(f"{error.filename or folder / 'network.safetensors'}: no such file") from None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a saved network: {str(error).splitlines()[0]}") from None
     return network.eval(), description

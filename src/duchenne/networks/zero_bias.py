@@ -66,6 +66,8 @@ class ZeroBias(nn.Module):
         return logits
 
     def _initialise(self, initialisation: Initialisation, gain: float | None, generator: Generator | None) -> None:
+        if initialisation not in ("root", "as_printed"):
+            raise ValueError(f"initialisation {initialisation!r}: not one of root, as_printed")
         if gain is None:
             gain = 0.2 + torch.rand((), generator=generator).item()
         for layer in (self.conv1, self.conv2, self.conv3, self.hidden, self.output):

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from duchenne.errors import InputError
 from duchenne.faces.augment import AUGMENTATIONS
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.crop import CROPS
 from duchenne.faces.folds import RULES
+from duchenne.faces.prepare import STEPS
 
 
 class _Part(BaseModel):
@@ -43,6 +44,13 @@ class Folds(_Part):
     count: int = Field(10, ge=3)
     run: tuple[int, ...] = ()
 
+    @field_validator("run")
+    @classmethod
+    def _each_once(cls, run: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(run)) < len(run):
+            raise ValueError("a fold is named twice")
+        return run
+
     @field_validator("rule")
     @classmethod
     def _known_rule(cls, name: str) -> str:
@@ -55,6 +63,13 @@ class Network(_Part):
     name: str = "zero_bias"
     options: dict[str, Any] = {}
     prepare: tuple[str, ...] = ("local_mean",)
+
+    @field_validator("prepare")
+    @classmethod
+    def _known_steps(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
+        for step in steps:
+            _one_of(step, STEPS)
+        return steps
 
 
 class Training(_Part):
@@ -93,7 +108,7 @@ class Units(_Part):
 
 
 class Evidence(_Part):
-    """How unit and action unit are compared. ``permutations`` must be large enough to reach ``level``."""
+    """How unit and action unit are compared: 1 / (``permutations`` + 1) is the smallest p that can be reached."""
 
     bins: int = Field(64, ge=2)
     epsilon: float = Field(1e-6, gt=0)
@@ -101,6 +116,14 @@ class Evidence(_Part):
     kl_permutations: int = Field(20, ge=2)
     level: float = Field(0.05, gt=0, lt=1)
     least: int = Field(10, ge=2)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Evidence:
+        if 1 / (self.permutations + 1) > self.level:
+            raise ValueError(f"{self.permutations} permutations cannot reach level {self.level}")
+        if self.kl_permutations > self.permutations:
+            raise ValueError(f"kl_permutations {self.kl_permutations} are more than permutations {self.permutations}")
+        return self
 
 
 class Paper(_Part):
@@ -116,7 +139,7 @@ class Recipe(_Part):
 
     name: str
     about: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**22)
     paper: Paper = Paper()
     faces: Faces = Faces()
     folds: Folds = Folds()

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne import cache
-from duchenne.evidence import strongest
 from duchenne.faces.prepare import preparation
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
@@ -37,15 +36,17 @@ class Row:
 
 
 def chosen(layer: Path, count: int) -> list[int]:
-    """The units worth showing first: the best detector of each action unit, then the second best of each, and so on.
+    """The units worth showing first: the best unit for each action unit, then the second best for each, and so on.
 
     Where no action unit is coded, the same for expressions.
     """
     path = layer / "evidence.parquet"
-    labels = "au" if path.exists() else "expression"
-    ranked = strongest(pd.read_parquet(path if path.exists() else layer / "expressions.parquet"))
-    turns = ranked.assign(turn=ranked.groupby(labels).cumcount()).sort_values("turn", kind="stable")
-    return [int(unit) for unit in turns["unit"].head(count)]
+    evidence = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
+    ranked = evidence.sort_values(["p", "r"], ascending=[True, False])
+    labels = ranked["au" if path.exists() else "expression"]
+    turns = ranked.assign(turn=ranked.groupby(labels)["r"].rank(method="first", ascending=False))
+    inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
+    return [int(unit) for unit in inorder["unit"].head(count)]
 
 
 def draw(

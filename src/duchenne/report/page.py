@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,13 @@ from duchenne.report import figures, gallery
 if TYPE_CHECKING:
     from duchenne.studies import Study
 
+SEEN = {
+    "train": "that it was trained on",
+    "held_out": "that it was not trained on",
+    "all": "of which it was trained on some",
+}
+"""What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
+
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
 
@@ -39,17 +47,20 @@ def write(study: Study, progress: Progress = quiet) -> None:
         environment.filters["probability"] = _probability
         html = environment.get_template("page.html").render(**_content(study))
         with cache.replacing(study.report) as partial:
-            partial.write_text(html)
+            partial.write_text(html, encoding="utf-8")
         advance(1)
 
 
 def _content(study: Study) -> dict[str, Any]:
-    left_out = (study.folder / "left_out.txt").read_text().splitlines()
+    left_out = (study.folder / "left_out.txt").read_text(encoding="utf-8").splitlines()
     cards = _cards(study)
     return {
         "study": study,
         "recipe": study.recipe,
         "state": study.state,
+        "command": _command(study),
+        "people_known": study.table.people_known,
+        "seen": SEEN[study.recipe.units.pictures],
         "scores": study.scores,
         "summary": study.summary,
         "headline": headline(study),
@@ -64,20 +75,29 @@ def _content(study: Study) -> dict[str, Any]:
 
 def headline(study: Study) -> str:
     """The study's answer in two sentences."""
-    scores, summary = study.scores, study.summary
-    reads = (
-        f"It reads {scores['accuracy']:.0%} of {scores['pictures']} pictures of {scores['people']} people it has never seen"
+    scores, summary, recipe = study.scores, study.summary, study.recipe
+    people = f"{scores['people']} people it has never seen" if study.table.people_known else "people who are not named"
+    first = (
+        f"It reads {scores['accuracy']:.0%} of {scores['pictures']} held-out pictures of {people} (guessing the most "
+        f"frequent expression: {scores['majority']:.0%})."
     )
-    first = f"{reads} (guessing the most frequent expression: {scores['majority']:.0%})."
     if "trained" not in summary:
         return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
     trained = summary["trained"]
     second = (
-        f"{trained['units']} of {summary['units']} units of {study.recipe.units.layer} detect at least one of "
-        f"{len(summary['action_units'])} action units; under permuted labels {summary['permuted_labels']['units']}, "
-        f"with random weights {summary['random_weights']['units']}."
+        f"On {summary['pictures']} pictures {SEEN[recipe.units.pictures]} {trained['units']} of {summary['units']} units of "
+        f"{recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; under permuted labels "
+        f"{summary['permuted_labels']['units']:.2g} on average, with random weights {summary['random_weights']['units']}."
     )
     return f"{first} {second}"
+
+
+def _command(study: Study) -> str:
+    """The command that gives the same study again."""
+    source = study.state["faces"]["source"]
+    told = ["duchenne", "run", study.recipe.name]
+    told += [] if source == "avatars" else ["--data", source]
+    return shlex.join([*told, *(part for change in study.state["changes"] for part in ("--set", change))])
 
 
 def _figures(study: Study) -> dict[str, Figure]:
@@ -98,7 +118,7 @@ def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
 
 
 def _svg(path: Path) -> Markup:
-    drawing = path.read_text()
+    drawing = path.read_text(encoding="utf-8")
     return Markup(drawing[drawing.index("<svg") :])  # noqa: S704  (drawn by matplotlib from our own numbers)
 
 
@@ -183,7 +203,9 @@ def _picture(path: Path) -> str:
 def _probability(value: float) -> str:
     """Write a p-value.
 
-    >>> _probability(0.000999), _probability(0.25)
-    ('0.001', '0.25')
+    >>> _probability(0.0001), _probability(0.0013), _probability(0.25)
+    ('< 0.001', '0.001', '0.25')
     """
+    if value < 0.0005:
+        return "< 0.001"
     return f"{value:.3f}" if value < 0.1 else f"{np.round(value, 2):g}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from typing import Any, Literal
 import lightning as L
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
+from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from duchenne import cache
+from duchenne.errors import InputError
 from duchenne.faces.augment import AUGMENTATIONS, augment
 from duchenne.faces.prepare import Step
 from duchenne.progress import Advance, Progress, quiet
@@ -31,6 +34,7 @@ from duchenne.recipes import Training
 from duchenne.training import precision
 
 _EVALUATION_BATCH = 64
+_BEST, _LAST = "best.safetensors", "last.ckpt"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -62,16 +66,15 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     order = _Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
     task = _Classifier(network, prepare, settings, seed, steps=settings.epochs * len(order))
-    best = ModelCheckpoint(folder, filename="best", monitor="accuracy", mode="max", save_last=True)
-    best.CHECKPOINT_NAME_LAST = "last"
-    last = folder / "last.ckpt"
-    with progress("Training", task.steps) as advance, _quiet_lightning():
+    last = folder / _LAST
+    with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
             accelerator=precision.device(),
             devices=1,
             precision=_PRECISION[precision.choose(settings.precision, precision.device())],
-            callbacks=[best, _Advancing(advance)],
+            callbacks=[_Keeping(folder, network), _Advancing(advance)],
+            enable_checkpointing=False,
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -85,9 +88,8 @@ def fit(
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
-    stored = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)
-    task.cpu().load_state_dict(stored["state_dict"])
-    _laid_out(network, torch.contiguous_format).eval()
+    task.cpu()
+    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / _BEST))
     with cache.replacing(folder / "history.json") as partial:
         partial.write_text(json.dumps(task.history, indent=1) + "\n")
     return task.history
@@ -136,6 +138,8 @@ class _Classifier(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         accuracy = torch.cat(self._right).float().mean().item()
         loss = torch.stack(self._losses).mean().item()
+        if not math.isfinite(loss):
+            raise InputError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
         self.log("accuracy", accuracy)
         self.history.append({"epoch": self.current_epoch, "loss": loss, "validation_accuracy": accuracy})
 
@@ -165,6 +169,30 @@ class _Classifier(L.LightningModule):
         prepared = self.prepare(pictures.float()).contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.network(prepared)
         return logits.float()
+
+
+class _Keeping(Callback):
+    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on."""
+
+    def __init__(self, folder: Path, network: nn.Module) -> None:
+        self.folder, self.network, self.best = folder, network, -1.0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the best weights first: a kill between the two repeats the epoch to the same end."""
+        accuracy = float(trainer.callback_metrics["accuracy"])
+        if accuracy > self.best:
+            self.best = accuracy
+            weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+            with cache.replacing(self.folder / _BEST) as partial:
+                save_file(weights, partial)
+        with cache.replacing(self.folder / _LAST) as partial:
+            trainer.save_checkpoint(partial)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
 
 
 class _Advancing(Callback):

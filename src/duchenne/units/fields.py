@@ -39,7 +39,8 @@ class Window:
 def windows(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> list[Window]:
     """List the gathering layers from the picture (C, H, W) to a layer, in the order in which they run.
 
-    Raises ``InputError`` where a layer on the way is not one whose field is known, or runs beside another.
+    Raises ``InputError`` where a layer on the way is not one whose field is known, and where gradients reach pixels
+    outside the field: the way branches, or a layer on it is a function.
     """
     found: list[Window] = []
     handles = [
@@ -49,11 +50,31 @@ def windows(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> list
     ]
     try:
         with layers.evaluating(network), torch.no_grad():
-            layers.output(network, layer, torch.zeros(1, *shape, device=next(network.parameters()).device))
+            first = next(network.parameters())
+            layers.output(network, layer, torch.zeros(1, *shape, device=first.device, dtype=first.dtype))
     finally:
         for handle in handles:
             handle.remove()
+    _verify(network, layer, shape, found)
     return found
+
+
+def _verify(network: nn.Module, layer: str, shape: tuple[int, int, int], way: list[Window]) -> None:
+    """Refuse a field outside which a gradient reaches: a function or a branch on the way was not recorded."""
+    first = next(network.parameters())
+    pixels = torch.rand(1, *shape, device=first.device, dtype=first.dtype, requires_grad=True)
+    with layers.evaluating(network), torch.enable_grad():
+        maps = layers.output(network, layer, pixels)
+        for share in (0.0, 0.5, 1.0):
+            row, column = (int(share * (size - 1)) for size in maps.shape[2:])
+            (reached,) = torch.autograd.grad(maps[0, :, row, column].sum(), pixels, retain_graph=True)
+            ((x0, y0, x1, y1),) = boxes(way, np.array([row]), np.array([column])).tolist()
+            reached[:, :, y0:y1, x0:x1] = 0
+            if reached.any():
+                raise InputError(
+                    f"layer {layer!r}: its receptive field is not known: the way to it branches, or pools or convolves by a "
+                    "function instead of a module"
+                )
 
 
 def boxes(way: list[Window], rows: Places, columns: Places) -> Places:

@@ -3,7 +3,8 @@
 Three methods, each the derivative of one neuron's activation with respect to the pixels under its own rule for passing a
 signal backwards through a ReLU. A rule is a function ``(signal, input) -> signal``; max pooling passes the signal to
 the position that won, which is unpooling by recorded switches. The network itself is not touched: ReLUs are met while
-it runs, whether they are modules, functions, or one module used twice.
+it runs, whether they are modules, functions or methods named relu, or one module used twice. Other activations pass
+their own derivative.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def project(
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: not one of {', '.join(METHODS)}")
-    units, positions = np.asarray(units), np.asarray(positions).reshape(-1, 2)
+    units, positions = np.array(units), np.array(positions).reshape(-1, 2)  # copies: frames give arrays that are read-only
     if not len(images) == len(units) == len(positions):
         raise InputError(f"{len(images)} images, {len(units)} units and {len(positions)} positions: not one of each")
     parts = [

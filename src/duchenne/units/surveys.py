@@ -27,6 +27,11 @@ class Survey:
     top: pd.DataFrame
 
 
+def rehearse(network: nn.Module, layer: str, shape: tuple[int, int, int], prepare: Sequence[str]) -> None:
+    """Survey one empty picture (C, H, W): raises ``InputError`` for whatever would stop the survey of many."""
+    survey(network, layer, np.zeros((1, *shape), np.float32), np.arange(1), 1, prepare)
+
+
 def survey(
     network: nn.Module,
     layer: str,

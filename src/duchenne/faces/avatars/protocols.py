@@ -85,7 +85,7 @@ PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {"posed": posed, 
 def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
     """Draw the apex of one expression."""
     shown = [p for p in facs.prototypes(expression) if any(facs.ACTION_UNITS[n].rendered for n in p.required)]
-    weights = np.array([2.0 if p.source == "investigator" else 1.0 for p in shown])
+    weights = np.array([3.0 if p.source == "investigator" else 1.0 for p in shown])
     prototype = shown[rng.choice(len(shown), p=weights / weights.sum())]
     optional = [n for n in sorted(prototype.optional) if rng.uniform() < 0.5]
     numbers = [n for n in (*sorted(prototype.required), *optional) if facs.ACTION_UNITS[n].rendered]

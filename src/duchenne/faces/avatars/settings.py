@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.protocols import PROTOCOLS
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same settings would give other pictures."""
 
 
@@ -20,7 +20,7 @@ class AvatarSettings(BaseModel):
 
     people: int = Field(60, ge=1, le=100_000)
     protocol: str = "posed"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     size: int = Field(96, ge=16, le=2048)
     samples: int = Field(2, ge=1, le=8)
     colour: bool = False

@@ -40,6 +40,17 @@ def load(root: Path) -> FaceTable:
     return FaceTable(_meant(rows, root), root)
 
 
+def pictures(root: Path) -> list[Path]:
+    """Every picture that a folder lists or holds and that exists, whatever its labels."""
+    if not (root / MANIFEST).exists():
+        return list(_pictures(root)) if root.is_dir() else []
+    try:
+        listed = _read_manifest(root).get("path", pd.Series(dtype=str))
+    except (OSError, ValueError):
+        return []
+    return [root / path for path in dict.fromkeys(listed) if not list(_path_faults(root, path, ""))]
+
+
 def faults(root: Path) -> Iterator[str]:
     """Yield a line for everything in a folder's labels that cannot be used."""
     if not root.exists():
@@ -92,15 +103,27 @@ def _manifest_faults(root: Path) -> Iterator[str]:
     for name in sorted(set(rows["expression"].str.strip().str.lower()) - set(SPELLINGS) - {""}):
         yield f"{file}: expression {name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
     if "frame" in rows:
-        yield from (f"{file}: frame {value!r} is not a whole number" for value in _odd(rows["frame"], r"\d*"))
+        yield from (
+            f"{file}: frame {value!r} is not a whole number below 1,000,000,000"
+            for value in _odd(rows["frame"], r"[0-9]{0,9}")
+        )
     for name in rows:
         if name.endswith("_intensity"):
             yield from (f"{file}: {name} {value!r} is not 0 to 5" for value in _odd(rows[name], r"[0-5](\.\d*)?|"))
         elif name.startswith("AU"):
             yield from (f"{file}: {name} {value!r} is not 0, 1 or empty" for value in _odd(rows[name], _PRESENCE))
+            yield from _contradictions(rows, str(name), file)
 
 
 _PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan)|"
+
+
+def _contradictions(rows: pd.DataFrame, code: str, file: Path) -> Iterator[str]:
+    """Presence and intensity that cannot both be true."""
+    if f"{code}_intensity" in rows:
+        graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
+        odd = rows[code].str.lower().map(_truth).eq(False) & (graded > 0)
+        yield from (f"{file}: line {place + 2}: {code} is absent and has an intensity" for place in rows.index[odd])
 
 
 def _known_column(name: str) -> bool:
@@ -116,7 +139,7 @@ def _path_faults(root: Path, path: str, where: str) -> Iterator[str]:
     pure = PurePosixPath(path.replace("\\", "/"))
     if not path:
         yield f"{where}: path is empty"
-    elif "\0" in path or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+    elif "\0" in path or not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
         yield f"{where}: path {path!r} leaves the folder"
     elif not (root / path).is_file():
         yield f"{where}: {path}: no such picture"
@@ -154,8 +177,8 @@ def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     if "dataset" not in rows:
         rows["dataset"] = root.resolve().name
     for name in ("subject", "sequence"):
-        if name not in rows or (rows[name] == "").all():
-            rows[name] = rows["path"] if name == "subject" else rows.get("subject", rows["path"]) + "/" + rows["path"]
+        rows[name] = rows[name].replace("", pd.NA) if name in rows else pd.NA
+    rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])  # frames of one film show one person
     for name in rows:
         if name == "frame" or name.endswith("_intensity"):
             rows[name] = pd.to_numeric(rows[name].replace("", None))

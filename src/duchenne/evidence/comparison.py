@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.evidence import significance
-from duchenne.evidence.matching import detections, match
+from duchenne.evidence.matching import Matched, compare, detections
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Evidence
 
@@ -26,7 +26,7 @@ class Found:
     summary: dict[str, Any]
 
 
-def compare(
+def beside_nulls(
     peaks: NDArray[np.float64],
     twin: NDArray[np.float64],
     faces: pd.DataFrame,
@@ -42,13 +42,14 @@ def compare(
     people, takes = _who(faces)
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
-        "kl_permutations": settings.kl_permutations, "seed": seed, "progress": progress,
+        "kl_permutations": settings.kl_permutations, "level": settings.level, "seed": seed, "progress": progress,
     }  # fmt: skip
 
-    def matched(values: NDArray[np.float64], labels: pd.DataFrame, least: int = settings.least) -> pd.DataFrame:
-        return match(values, labels, people, takes, least=least, **options)
+    def matched(values: NDArray[np.float64], labels: pd.DataFrame, least: int = settings.least) -> Matched:
+        return compare(values, labels, people, takes, least=least, **options)
 
-    expressions = matched(peaks, _one_hot(faces["expression"]), least=2).rename(columns={"au": "expression"})
+    shown = matched(peaks, _one_hot(faces["expression"]), least=2)
+    expressions = shown.frame.rename(columns={"au": "expression"})
     labels, rare = _often_enough(faces, settings.least)
     summary: dict[str, Any] = {
         "pictures": len(faces), "people": len(set(people)), "units": peaks.shape[1],
@@ -58,19 +59,21 @@ def compare(
     }  # fmt: skip
     if labels.empty or not len(labels.columns):
         return Found(None, None, expressions, summary)
-    evidence, of_twin = matched(peaks, labels), matched(twin, labels)
-    moved = next(significance.permutations(people, takes, 1, seed + 1))
-    of_permuted = matched(peaks, labels.iloc[moved].reset_index(drop=True))
-    for name, frame in {"trained": evidence, "random_weights": of_twin, "permuted_labels": of_permuted}.items():
-        summary[name] = _counted(frame, settings.level)
-    return Found(evidence, of_twin, expressions, summary)
+    trained, random = matched(peaks, labels), matched(twin, labels)
+    summary["trained"] = _counted(trained.frame, settings.level)
+    summary["random_weights"] = _counted(random.frame, settings.level)
+    summary["permuted_labels"] = {
+        "units": float(trained.null_units.mean()),
+        "share_of_runs": float((trained.null_units > 0).mean()),
+        "runs": len(trained.null_units),
+    }
+    return Found(trained.frame, random.frame, expressions, summary)
 
 
 def _who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Person and sequence of each picture; a picture without either stands alone."""
-    alone = faces["path"]
-    person = faces["subject"].fillna(alone)
-    return person.to_numpy(str), faces["sequence"].fillna(alone).to_numpy(str)
+    sequence = faces["sequence"].fillna(faces["path"])
+    return faces["subject"].fillna(sequence).to_numpy(str), sequence.to_numpy(str)
 
 
 def _one_hot(expression: pd.Series) -> pd.DataFrame:
