@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 import duchenne
+from duchenne import units
 from duchenne.evidence import association, significance
 from duchenne.progress import bars
 
@@ -24,9 +25,9 @@ def measure(folder: Path, runs: int = 100, permutations: int = 199) -> pd.DataFr
     study = duchenne.open(folder)
     rows = []
     for name, place in (("trained", study.units_folder), ("random weights", study.units_folder / "twin")):
-        told = pd.read_parquet(place / "responses.parquet")
-        peaks = told["peak"].to_numpy(np.float64).reshape(-1, told["unit"].nunique())
-        faces = study.table.labelled().frame.iloc[told["image"].unique()].reset_index(drop=True)
+        told = units.Peaks.from_frame(pd.read_parquet(place / "responses.parquet"))
+        peaks = told.value.astype(np.float64)
+        faces = study.table.labelled().frame.iloc[told.image].reset_index(drop=True)
         labels = faces[list(study.evidence["au"].unique())].to_numpy(bool)
         found = _declared(peaks, labels, faces, runs, permutations)
         low, high = stats.binomtest(found, runs).proportion_ci()

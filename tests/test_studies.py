@@ -132,7 +132,7 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
         ("training", "lightning:Trainer.save_checkpoint", 1),
         ("units", "duchenne.units.surveys.survey", 2),
         ("evidence", "duchenne.evidence.comparison.compare", 2),
-        ("projections", "duchenne.report.gallery._write", 5),
+        ("projections", "duchenne.faces.pictures.write", 5),
         ("report", "duchenne.report.page._content", 0),
     ],
 )

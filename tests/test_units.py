@@ -242,6 +242,9 @@ def test_peaks_are_the_maxima_after_relu_and_stand_where_they_say(zero_bias: nn.
     frame = peaks.frame()
     assert list(frame) == ["image", "unit", "peak", "row", "col"]
     assert len(frame) == 5 * 128
+    back = units.Peaks.from_frame(frame)
+    for name in ("image", "value", "row", "column"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(peaks, name))
 
 
 def test_top_pictures_merge_in_any_order() -> None:
@@ -290,3 +293,12 @@ def test_a_survey_boxes_the_field_of_every_top_picture(zero_bias: nn.Module) -> 
     assert (found.top["x1"] - found.top["x0"]).max() == 32
     whole = survey(zero_bias, "hidden", given, np.arange(6), 1, ())
     assert whole.top[["x0", "y0", "x1", "y1"]].drop_duplicates().to_numpy().tolist() == [[0, 0, 96, 96]]
+
+
+def test_likeness_is_the_mean_correlation_of_the_pixels() -> None:
+    rng = np.random.default_rng(0)
+    one, other = ([rng.normal(size=(1, 5, 7)).astype(np.float32) for _ in range(3)] for _ in range(2))
+    boxes = np.tile([0, 0, 7, 5], (3, 1))
+    expected = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)])
+    assert units.likeness(units.Windows(one, boxes), units.Windows(other, boxes)) == pytest.approx(expected, abs=1e-6)
+    assert units.likeness(units.Windows(one, boxes), units.Windows(one, boxes)) == pytest.approx(1.0)

@@ -26,13 +26,11 @@ from duchenne.errors import InputError
 from duchenne.faces import folds as splitting
 from duchenne.faces import sources, stack
 from duchenne.faces.table import FaceTable
+from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 
 STAGES = ("faces", "training", "units", "evidence", "projections", "report")
-TWIN = "twin"
-"""Folder of what the same network gives at its random start, beside what it gives after training."""
-
 _VERSIONS = ("duchenne", "torch", "lightning", "numpy", "pandas", "scikit-learn", "scipy", "anny", "warp-lang")
 
 
@@ -327,18 +325,20 @@ class _Line:
                 network, self.recipe.units.layer, self._stack.pictures[rows], rows, self.recipe.units.top,
                 self.recipe.network.prepare, self.progress,
             )  # fmt: skip
-            folder = self._layer if place == "trained" else self._layer / TWIN
+            folder = self._layer / TWIN if place == TWIN else self._layer
             _write_frame(folder / "responses.parquet", survey.peaks.frame())
             _write_frame(folder / "top.parquet", survey.top)
 
     def _evidence(self) -> None:
         from duchenne.evidence import comparison
+        from duchenne.units.responses import Peaks
 
         table = self._stack.table.where(np.isin(np.arange(len(self._stack)), self._seen()))
-        peaks, twin = (pd.read_parquet(folder / "responses.parquet") for folder in (self._layer, self._layer / TWIN))
-        found = comparison.beside_nulls(
-            _wide(peaks), _wide(twin), table.frame, self.recipe.evidence, self.recipe.seed, self.progress
+        peaks, twin = (
+            Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value
+            for folder in (self._layer, self._layer / TWIN)
         )
+        found = comparison.beside_nulls(peaks, twin, table.frame, self.recipe.evidence, self.recipe.seed, self.progress)
         for path, frame in {
             self._layer / "evidence.parquet": found.evidence,
             self._layer / TWIN / "evidence.parquet": found.twin,
@@ -358,7 +358,7 @@ class _Line:
         networks = jobs.trained_and_twin(self.recipe, self.folder, self._wanted[0])
         units = gallery.chosen(self._layer, self.recipe.units.gallery)
         gallery.draw(
-            self._layer, networks["trained"], networks["twin"], self._stack.pictures, units, self.recipe, self.progress
+            self._layer, networks["trained"], networks[TWIN], self._stack.pictures, units, self.recipe, self.progress
         )
 
     def _report(self) -> None:
@@ -370,9 +370,3 @@ class _Line:
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
     with cache.replacing(path) as partial:
         frame.to_parquet(partial, index=False)
-
-
-def _wide(peaks: pd.DataFrame) -> np.ndarray:
-    """Peaks as an array (n, u), from one row an image and unit."""
-    wide: np.ndarray = peaks["peak"].to_numpy(np.float64).reshape(-1, peaks["unit"].nunique())
-    return wide

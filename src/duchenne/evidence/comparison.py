@@ -27,8 +27,8 @@ class Found:
 
 
 def beside_nulls(
-    peaks: NDArray[np.float64],
-    twin: NDArray[np.float64],
+    peaks: NDArray[np.floating],
+    twin: NDArray[np.floating],
     faces: pd.DataFrame,
     settings: Evidence,
     seed: int = 0,
@@ -45,7 +45,7 @@ def beside_nulls(
         "kl_permutations": settings.kl_permutations, "level": settings.level, "seed": seed, "progress": progress,
     }  # fmt: skip
 
-    def matched(values: NDArray[np.float64], labels: pd.DataFrame, least: int = settings.least) -> Matched:
+    def matched(values: NDArray[np.floating], labels: pd.DataFrame, least: int = settings.least) -> Matched:
         return compare(values, labels, people, takes, least=least, **options)
 
     shown = matched(peaks, _one_hot(faces["expression"]), least=2)

@@ -39,6 +39,14 @@ def read(path: Path, channels: int = 1) -> Floats:
     return np.ascontiguousarray(colour.transpose(2, 0, 1))
 
 
+def write(path: Path, picture: Floats) -> None:
+    """Write a picture (C, H, W) in 0 … 1 as 8 bit, in the format that the path's suffix names."""
+    from PIL import Image
+
+    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(path)
+
+
 def fault(path: Path) -> str | None:
     """Say in one line why a picture cannot be read, or None."""
     try:

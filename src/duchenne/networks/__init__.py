@@ -23,6 +23,10 @@ NETWORKS: dict[str, type[nn.Module]] = {"zero_bias": ZeroBias}
 """Every network by its name in recipes."""
 
 
+TWIN = "twin"
+"""What a trained network at its random start is called, in folders and tables."""
+
+
 @dataclass(frozen=True)
 class Description:
     """All it takes to build a network and to prepare its input, except its weights."""

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne import cache
+from duchenne.faces import pictures as files
 from duchenne.faces.prepare import preparation
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
-from duchenne.units.projection import Windows, project
+from duchenne.units.projection import likeness, project
 
 Floats = NDArray[np.float32]
 KINDS = ("pictures", "fields", "projections", "twin")
@@ -66,7 +67,7 @@ def draw(
             for unit in units:
                 row = _row(unit, top[top["unit"] == unit], network, twin, pictures, recipe)
                 for kind, strip in row.strips.items():
-                    _write(folder / strip_name(unit, kind), strip)
+                    files.write(folder / strip_name(unit, kind), strip)
                 alike.append({"unit": unit, "alike": row.alike})
                 advance(1)
         pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)
@@ -100,19 +101,6 @@ def _row(unit: int, top: pd.DataFrame, network: nn.Module, twin: nn.Module, pict
     return Row(unit, strips, likeness(projected, of_twin))
 
 
-def likeness(first: Windows, second: Windows) -> float:
-    """Mean correlation between the pixels of two sets of projections of the same places.
-
-    Near 1 the projections show the picture rather than what was learned (Adebayo et al. 2018).
-    """
-    values = []
-    for one, other in zip(first.pixels, second.pixels, strict=True):
-        a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
-        scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-        values.append(float(a @ b) / scale if scale > 0 else 0.0)
-    return float(np.mean(values))
-
-
 def _side(boxes: NDArray[np.int64]) -> int:
     return int((boxes[:, 2:] - boxes[:, :2]).max())
 
@@ -143,11 +131,3 @@ def _strip(cells: Sequence[Floats], side: int, background: float = 1.0) -> Float
         top, inset = (side - cell.shape[1]) // 2, (side - cell.shape[2]) // 2
         laid[:, top : top + cell.shape[1], left + inset : left + inset + cell.shape[2]] = cell
     return laid
-
-
-def _write(path: Path, strip: Floats) -> None:
-    import cv2
-
-    pixels = np.rint(strip.transpose(1, 2, 0) * 255).astype(np.uint8)
-    if not cv2.imwrite(str(path), pixels[..., ::-1]):
-        raise OSError(f"{path}: could not be written")

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from duchenne import cache, facs
 from duchenne.evidence import detections
+from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
 
@@ -127,7 +128,7 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     if not len(study.evidence):
         return []
     found = detections(study.evidence, study.recipe.evidence.level)
-    twin = pd.read_parquet(study.units_folder / "twin" / "evidence.parquet").groupby("au")["r"].max()
+    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
     rows = []
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]

@@ -59,7 +59,7 @@ def train_folds(
 def trained_and_twin(recipe: Recipe, folder: Path, fold: int) -> dict[str, nn.Module]:
     """The trained network of a study, and its twin: the same network at its random start."""
     trained, description = networks.load(folder)
-    return {"trained": trained, "twin": fresh(recipe, description.classes, fold).eval()}
+    return {"trained": trained, networks.TWIN: fresh(recipe, description.classes, fold).eval()}
 
 
 def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, progress: Progress) -> None:

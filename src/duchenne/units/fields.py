@@ -77,6 +77,13 @@ def _verify(network: nn.Module, layer: str, shape: tuple[int, int, int], way: li
                 )
 
 
+def of_positions(network: nn.Module, layer: str, shape: tuple[int, int, int], rows: Places, columns: Places) -> Places:
+    """Field of each position of a layer for pictures (C, H, W): (n, 4); the whole picture for neurons of a linear layer."""
+    if isinstance(layers.find(network, layer), nn.Linear):
+        return np.tile([0, 0, shape[2], shape[1]], (len(rows), 1))
+    return boxes(windows(network, layer, shape), rows, columns)
+
+
 def boxes(way: list[Window], rows: Places, columns: Places) -> Places:
     """Field of each position: (n, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
 

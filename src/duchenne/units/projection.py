@@ -89,9 +89,23 @@ def project(
         for batch in _slices(len(images))
     ]
     pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros((0, *images.shape[1:]), np.float32)
-    found = _boxes(network, layer, images, positions)
+    channels, height, width = images.shape[1:]
+    found = fields.of_positions(network, layer, (channels, height, width), positions[:, 0], positions[:, 1])
     cut = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(pixels, found, strict=True)]
     return Windows(cut, found)
+
+
+def likeness(first: Windows, second: Windows) -> float:
+    """Mean correlation between the pixels of two sets of projections of the same places.
+
+    Near 1 the projections show the picture rather than what was learned (Adebayo et al. 2018).
+    """
+    values = []
+    for one, other in zip(first.pixels, second.pixels, strict=True):
+        a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+        scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+        values.append(float(a @ b) / scale if scale > 0 else 0.0)
+    return float(np.mean(values))
 
 
 def _slices(count: int) -> Iterator[slice]:
@@ -117,16 +131,6 @@ def _start(maps: Tensor, units: Places, positions: Places) -> Tensor:
         raise InputError(f"a unit or position lies outside the layer's {tuple(limits)}")
     start[places] = 1
     return start
-
-
-def _boxes(network: nn.Module, layer: str, images: Tensor, positions: Places) -> Places:
-    """Receptive fields; the whole picture for the neurons of a linear layer."""
-    height, width = images.shape[2:]
-    if isinstance(layers.find(network, layer), nn.Linear):
-        return np.tile([0, 0, width, height], (len(positions), 1))
-    channels = images.shape[1]
-    way = fields.windows(network, layer, (channels, height, width))
-    return fields.boxes(way, positions[:, 0], positions[:, 1])
 
 
 @contextmanager

@@ -49,6 +49,13 @@ class Peaks:
         )
 
     @staticmethod
+    def from_frame(frame: pd.DataFrame) -> Peaks:
+        """Take back what ``frame`` gave."""
+        shape = (-1, frame["unit"].nunique())
+        value, row, column = (frame[name].to_numpy().reshape(shape) for name in ("peak", "row", "col"))
+        return Peaks(frame["image"].to_numpy().reshape(shape)[:, 0], value, row, column)
+
+    @staticmethod
     def joined(parts: Iterable[Peaks]) -> Peaks:
         """Put the peaks of several batches one after another."""
         every = list(parts)

@@ -13,7 +13,7 @@ from torch import nn
 
 from duchenne.faces.prepare import preparation
 from duchenne.progress import Progress, quiet
-from duchenne.units import fields, layers
+from duchenne.units import fields
 from duchenne.units.responses import Peaks, Top, stream
 
 _BATCH = 64
@@ -56,10 +56,6 @@ def survey(
             advance(len(peaks.image))
     best = top.compute()
     channels, height, width = pictures.shape[1:]
-    if isinstance(layers.find(network, layer), nn.Linear):
-        boxes = np.tile([0, 0, width, height], (len(best), 1))
-    else:
-        way = fields.windows(network, layer, (channels, height, width))
-        boxes = fields.boxes(way, best["row"].to_numpy(), best["col"].to_numpy())
+    boxes = fields.of_positions(network, layer, (channels, height, width), best["row"].to_numpy(), best["col"].to_numpy())
     best[["x0", "y0", "x1", "y1"]] = boxes
     return Survey(Peaks.joined(parts), best)

@@ -50,22 +50,22 @@ def of_action_units(path: Path, seed: int = 0, size: int = 128) -> None:
 
 
 def _read(path: str) -> Bytes:
-    import cv2
+    from PIL import Image
 
-    return np.asarray(cv2.imread(path), np.uint8)
+    with Image.open(path) as picture:
+        return np.asarray(picture)
 
 
 def _write(path: Path, cells: list[tuple[str, Bytes | None]], across: int) -> None:
-    import cv2
+    from PIL import Image, ImageDraw
 
     shape = next(cell.shape for _, cell in cells if cell is not None)
     height, width = shape[0] + _LABEL, shape[1]
-    down = -(-len(cells) // across)
-    sheet = np.full((down * height, across * width, 3), 255, np.uint8)
+    sheet = Image.new("RGB", (across * width, -(-len(cells) // across) * height), "white")
+    captions = ImageDraw.Draw(sheet)
     for place, (name, cell) in enumerate(cells):
-        top, left = place // across * height, place % across * width
-        cv2.putText(sheet, name[:24], (left + 2, top + 10), cv2.FONT_HERSHEY_SIMPLEX, 0.32, (40, 40, 40), 1, cv2.LINE_AA)
+        left, top = place % across * width, place // across * height
+        captions.text((left + 2, top + 1), name[: width // 6], fill=(40, 40, 40))
         if cell is not None:
-            sheet[top + _LABEL : top + height, left : left + width] = cell if cell.ndim == 3 else cell[..., None]
-    if not cv2.imwrite(str(path), sheet):
-        raise OSError(f"{path}: could not be written")
+            sheet.paste(Image.fromarray(cell), (left, top + _LABEL))
+    sheet.save(path)

@@ -96,12 +96,10 @@ def _path(script: Script) -> str:
 
 
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    import cv2
+    from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = picture if picture.ndim == 2 else picture[..., ::-1]
-    if not cv2.imwrite(str(path), pixels):
-        raise OSError(f"{path}: could not be written")
+    Image.fromarray(picture).save(path)
 
 
 def _manifest(scripts: Sequence[Script]) -> pd.DataFrame:
