@@ -36,6 +36,28 @@ def test_help_does_not_load_heavy_libraries() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_an_interruption_says_how_to_go_on(drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("duchenne.units.surveys.survey", interrupted)
+    code, _, error = command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a")
+    assert code == 130
+    assert "--resume" in error
+
+
+def test_resume_needs_a_folder_and_takes_the_recipe_that_lies_there(drawings: FaceTable, tmp_path: Path) -> None:
+    assert "--out" in command("run", "--resume")[2]
+    changes = [part for change in SMALL for part in ("--set", change)]
+    assert command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *changes)[0] == 0
+    code, out, error = command("run", "--resume", "--out", tmp_path / "a")
+    assert code == 0
+    assert error.count("kept") == 6
+    assert out.splitlines()[-1].endswith("report.html")
+    code, _, error = command("run", "quick", "--resume", "--out", tmp_path / "a")
+    assert (code, "of the faces folder:" in error) == (2, True)
+
+
 def test_recipes_are_listed_with_their_tables() -> None:
     code, out, _ = command("recipes")
     assert code == 0

@@ -270,3 +270,11 @@ def test_pictures_without_a_person_or_a_sequence_stand_alone() -> None:
     person, sequence = comparison._who(faces)
     assert person.tolist() == ["x", "t", "c"]
     assert sequence.tolist() == ["s", "t", "c"]
+
+
+def test_labels_that_do_not_fit_the_peaks_are_refused() -> None:
+    units, labels, person, sequence = planted()
+    with pytest.raises(InputError, match="ndarray"):
+        match(units, labels.to_numpy(), person, sequence)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="peaks 192, labels 10"):
+        match(units, labels[:10], person, sequence)

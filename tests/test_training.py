@@ -141,3 +141,4 @@ def test_the_interval_draws_people_not_pictures() -> None:
     frame["predicted"] = np.where(np.arange(2000) < 1000, "fear", "anger")
     low, high = scores(frame, ["anger", "fear"], Paper())["interval"]
     assert high - low > 0.3
+    assert scores(frame[:400], ["anger", "fear"], Paper())["interval"] is None

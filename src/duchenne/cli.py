@@ -27,12 +27,14 @@ Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE",
 
 @app.command(epilog="Example:  duchenne run khorrami2015 --data folder:/photos --set folds.count=5 --out runs/photos")
 def run(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name; see 'duchenne recipes'.")] = "quick",
+    recipe: Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")] = None,
     data: Annotated[str | None, typer.Option(help="Faces: avatars or folder:PATH.", metavar="SPEC")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer whose units are looked at.")] = None,
     changes: Changes = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the study in --out, with its own recipe where none is named.")
+    ] = False,
 ) -> None:
     """Walk the whole line: faces, network, units, evidence, report."""
     with _explained():
@@ -70,7 +72,7 @@ def check(spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos.
         for line in checked.faults:
             typer.echo(line, err=True)
         if checked.faults:
-            raise InputError(f"{spec}: {len(checked.faults)} faults")
+            raise InputError(f"{spec}: {len(checked.faults)} {'fault' if len(checked.faults) == 1 else 'faults'}")
         typer.echo(checked.summary)
 
 
@@ -100,6 +102,9 @@ def _explained() -> Iterator[None]:
         yield
     except InputError as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        typer.echo("duchenne: interrupted; the same command with --resume and --out goes on", err=True)
+        raise typer.Exit(130) from None
     except OSError as error:
         _fail(f"{error.filename or 'disk'}: {error.strerror or error}")
 

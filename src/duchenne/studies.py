@@ -96,7 +96,7 @@ class Study:
 
 
 def run(
-    recipe: str | Recipe = "quick",
+    recipe: str | Recipe | None = None,
     data: str | FaceTable | None = None,
     out: str | Path | None = None,
     *,
@@ -107,20 +107,37 @@ def run(
 ) -> Study:
     """Run a recipe from faces to report and return the study.
 
+    ``recipe`` is ``quick`` by default; with ``resume`` and neither recipe, data nor changes, that of the study in ``out``.
     ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder, ``runs/<recipe>-<date>`` by default;
     ``changes`` set single keys, as in ``("training.epochs=4",)``; ``announce`` is given a line for each stage that ends.
     Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out`` holds another
     study.
     """
-    chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipe
-    if data is not None:
-        source = data if isinstance(data, str) else "table"
-        chosen = chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": source})})
+    if resume and out is None:
+        raise InputError("--resume: name the study's folder with --out")
+    stored = _stored(Path(out), resume) if out is not None else None
+    if stored and recipe is None and data is None and not changes:
+        chosen, changes = recipes.validated(stored["recipe"]), tuple(stored["changes"])
+    else:
+        chosen = _chosen(recipe or "quick", data, changes)
     folder = Path(out) if out is not None else Path("runs") / f"{chosen.name}-{time.strftime('%Y-%m-%d')}"
-    stored = _stored(folder, resume)
+    if out is None:
+        _stored(folder, resume)
+    if stored and stored["faces"]["source"] != chosen.faces.source:
+        raise InputError(f"--out {folder}: holds another study, of the faces {stored['faces']['source']}")
+    if chosen.faces.source == "table" and data is None:
+        raise InputError(f"--out {folder}: its faces were given as a table; give it again")
     known = data if isinstance(data, FaceTable) else None
     table = known if known is not None else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
     return _Line(folder, chosen, table, stored, changes, progress, announce).walk()
+
+
+def _chosen(recipe: str | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
+    chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipe
+    if data is None:
+        return chosen
+    source = data if isinstance(data, str) else "table"
+    return chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": source})})
 
 
 def open(folder: str | Path) -> Study:
@@ -292,6 +309,8 @@ class _Line:
         _write_frame(self.folder / "faces.parquet", self._stack.table.frame)
         left_out, uncut = self._stack.table.left_out, self._stack.uncut
         lines = [*left_out, *([f"{uncut} pictures: no face found, their middle was taken"] if uncut else [])]
+        if left_out:
+            self.announce(f"{len(left_out)} of {len(self.table)} pictures cannot be read and are left out: see left_out.txt")
         with cache.replacing(self.folder / "left_out.txt") as partial:
             partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

@@ -67,6 +67,11 @@ def compare(
     pictures with or without them are left out; ``level`` is that of ``null_units``. Raises ``InputError`` where no
     action unit is left.
     """
+    if not isinstance(labels, pd.DataFrame):
+        raise InputError(f"labels: a frame with a column an action unit is needed, not {type(labels).__name__}")
+    lengths = {"peaks": len(peaks), "labels": len(labels), "groups": np.size(groups), "sequences": np.size(sequences)}
+    if len(set(lengths.values())) > 1:
+        raise InputError("one row a picture is needed: " + ", ".join(f"{name} {n}" for name, n in lengths.items()))
     coded, present = labels.notna().to_numpy(), labels.fillna(False).to_numpy(bool)
     n_with, n_without = (present & coded).sum(0), (~present & coded).sum(0)
     enough = (n_with >= least) & (n_without >= least)

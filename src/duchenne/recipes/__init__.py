@@ -208,7 +208,9 @@ def _explained(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
         return f"recipe key {key!r} is not known; the nearest is {near[0]!r}"
-    return f"recipe key {key!r}: {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    message = first["msg"].removeprefix("Value error, ")
+    told = "" if first["type"] == "value_error" else f"{first['input']!r}: "
+    return f"recipe key {key!r}: {told}{message}"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

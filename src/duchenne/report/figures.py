@@ -66,15 +66,15 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     """
     columns = min(5, len(units))
     rows = -(-len(units) // columns)
-    figure = Figure(figsize=(2.3 * columns, 1.7 * rows), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
     for axes, unit in zip(figure.subplots(rows, columns, squeeze=False).ravel(), units, strict=False):
         one = evidence[evidence["unit"] == unit]
         place = np.arange(len(one))
         colours = np.where(one["kl"] == one["kl"].max(), "#c1272d", "#4a6fa5")
         axes.bar(place, one["kl"], color=colours, width=0.8)
         axes.step(place, one["kl_null"], where="mid", color="0.5", linewidth=0.8)
-        axes.set_title(f"unit {unit}: {one.loc[one['kl'].idxmax(), 'au']}", fontsize=8)
-        axes.set_xticks(place, [code[2:].lstrip("0") for code in one["au"]], fontsize=4, rotation=90)
+        axes.set_title(f"unit {unit}, by KL {one.loc[one['kl'].idxmax(), 'au']}", fontsize=9)
+        axes.set_xticks(place, [code[2:].lstrip("0") for code in one["au"]], fontsize=7, rotation=90)
         axes.tick_params(axis="y", labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supylabel("KL divergence (nats)", fontsize=8)

@@ -82,6 +82,8 @@ def headline(study: Study) -> str:
         f"It reads {scores['accuracy']:.0%} of {scores['pictures']} held-out pictures of {people} (guessing the most "
         f"frequent expression: {scores['majority']:.0%})."
     )
+    if scores["interval"] and scores["interval"][0] <= scores["majority"]:
+        first += " That is not clearly better than guessing: what its units answer to says little about expressions."
     if "trained" not in summary:
         return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
     trained = summary["trained"]

@@ -11,6 +11,7 @@ import pandas as pd
 from duchenne.recipes import Paper
 
 _RESAMPLES = 2000
+_FEWEST = 5  # people for whom an interval is given
 
 
 def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed: int = 0) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
     }
     return {
         "accuracy": float(right.mean()),
-        "interval": list(_interval(right, predictions["subject"], seed)),
+        "interval": _interval(right, predictions["subject"], seed),
         "folds": {str(fold): float(value) for fold, value in per_fold.items()},
         "mean": float(per_fold.mean()),
         "sd": float(per_fold.std(ddof=1)) if len(per_fold) > 1 else None,
@@ -50,10 +51,15 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
     }
 
 
-def _interval(right: pd.Series, subjects: pd.Series, seed: int) -> tuple[float, float]:
-    """95 % percentile bootstrap of accuracy; whole people are drawn, as pictures of one person are alike."""
+def _interval(right: pd.Series, subjects: pd.Series, seed: int) -> list[float] | None:
+    """95 % percentile bootstrap of accuracy; whole people are drawn, as pictures of one person are alike.
+
+    None for fewer than five people, whom no drawing could make tell more.
+    """
+    if subjects.nunique() < _FEWEST:
+        return None
     people = right.groupby(subjects).agg(["sum", "count"]).to_numpy()
     rng = np.random.default_rng(seed)
     drawn = people[rng.integers(0, len(people), (_RESAMPLES, len(people)))].sum(1)
     low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return float(low), float(high)
+    return [float(low), float(high)]

@@ -21,7 +21,8 @@ def render_with_sheet(out: Path, progress: Progress = quiet, **settings: Any) ->
         chosen = AvatarSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"--{first['loc'][0]} {first['input']!r}: {first['msg']}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"--{first['loc'][0]} {first['input']!r}: {message}") from None
     table = dataset.render(out, chosen, progress)
     contact_sheet.of_table(table, out / "contact_sheet.png")
     return table
