@@ -44,8 +44,7 @@ def chosen(layer: Path, count: int) -> list[int]:
     path = layer / "evidence.parquet"
     evidence = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
     ranked = evidence.sort_values(["p", "r"], ascending=[True, False])
-    labels = ranked["au" if path.exists() else "expression"]
-    turns = ranked.assign(turn=ranked.groupby(labels)["r"].rank(method="first", ascending=False))
+    turns = ranked.assign(turn=ranked.groupby("au" if path.exists() else "expression").cumcount())
     inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
     return [int(unit) for unit in inorder["unit"].head(count)]
 

@@ -134,7 +134,7 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     rows = []
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]
-        best = pairs.loc[pairs["r"].idxmax()]
+        best = pairs.sort_values(["p", "r"], ascending=[True, False]).iloc[0]
         rows.append(
             {
                 "au": code,
