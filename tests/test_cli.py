@@ -125,7 +125,7 @@ def test_a_full_disk_gets_one_line(drawings: FaceTable, tmp_path: Path, monkeypa
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
     code, _, error = command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a")
     assert code == 2
-    assert "No space left on device" in error
+    assert "no space left on the disk" in error
 
 
 def test_check_prints_every_fault(tmp_path: Path) -> None:

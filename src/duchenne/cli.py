@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,8 @@ def _explained() -> Iterator[None]:
         typer.echo("duchenne: interrupted; the same command with --resume and --out goes on", err=True)
         raise typer.Exit(130) from None
     except OSError as error:
+        if error.errno == errno.ENOSPC or "No space left" in str(error):  # some writers name a temporary file, or none
+            _fail("no space left on the disk that the results are written to; nothing is half-written")
         _fail(f"{error.filename or 'disk'}: {error.strerror or error}")
 
 
