@@ -15,8 +15,8 @@ from benchmarks import avatars, projections, training
 def main() -> None:
     """Print one table a measurement, under the machine that it was taken on."""
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}\n")
-    for measured in (avatars.measure(), training.measure(), projections.measure()):
-        print(_markdown(measured), flush=True)
+    for measure in (avatars.measure, training.measure, projections.measure):
+        print(_markdown(measure()), flush=True)
 
 
 def _processor() -> str:
