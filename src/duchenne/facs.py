@@ -160,7 +160,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ),
         ActionUnit(27, "Mouth Stretch", ("pterygoids", "digastric"), "jaw", {"jawOpen": 1.0}, implies=(25,)),
         ActionUnit(28, "Lip Suck", (_ORBICULARIS_ORIS,), "mouth", {"mouthRollLower": 1.0, "mouthRollUpper": 1.0}),
-        ActionUnit(29, "Jaw Thrust", ("pterygoids",), "jaw", {"jawForward": 1.0}),
+        ActionUnit(29, "Jaw Thrust", ("pterygoids",), "jaw", {"jawForward": 1.6}),
         ActionUnit(30, "Jaw Sideways", ("pterygoids", "temporalis"), "jaw", {"jawLeft": 1.8}),
         ActionUnit(31, "Jaw Clencher", ("masseter",), "jaw"),
         ActionUnit(32, "Lip Bite", (_ORBICULARIS_ORIS, "temporalis"), "mouth"),

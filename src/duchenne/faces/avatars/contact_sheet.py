@@ -15,7 +15,7 @@ from duchenne.faces.avatars.rendering import Shot, Studio
 from duchenne.faces.table import FaceTable
 
 Bytes = NDArray[np.uint8]
-_LABEL = 14  # height of a caption in pixels
+_LINE = 12  # height of a line of a caption in pixels
 
 
 def of_table(table: FaceTable, path: Path, rows: int = 8) -> None:
@@ -45,7 +45,7 @@ def of_action_units(path: Path, seed: int = 0, size: int = 128) -> None:
     ]
     drawn = Studio(basis).draw(shots, size, samples=3)
     columns = [np.concatenate(drawn[i : i + 3]) for i in range(0, len(drawn), 3)]
-    names = [f"{facs.code(n)} {facs.ACTION_UNITS[n].name}" for n in numbers]
+    names = [f"{facs.code(n)}\n{facs.ACTION_UNITS[n].name}" for n in numbers]
     _write(path, list(zip(names, columns, strict=True)), 10)
 
 
@@ -60,12 +60,13 @@ def _write(path: Path, cells: list[tuple[str, Bytes | None]], across: int) -> No
     from PIL import Image, ImageDraw
 
     shape = next(cell.shape for _, cell in cells if cell is not None)
-    height, width = shape[0] + _LABEL, shape[1]
+    caption = 3 + _LINE * max(name.count("\n") + 1 for name, _ in cells)
+    height, width = shape[0] + caption, shape[1]
     sheet = Image.new("RGB", (across * width, -(-len(cells) // across) * height), "white")
     captions = ImageDraw.Draw(sheet)
     for place, (name, cell) in enumerate(cells):
         left, top = place % across * width, place // across * height
-        captions.text((left + 2, top + 1), name[: width // 6], fill=(40, 40, 40))
+        captions.text((left + 2, top + 1), name, fill=(40, 40, 40), spacing=1)
         if cell is not None:
-            sheet.paste(Image.fromarray(cell), (left, top + _LABEL))
+            sheet.paste(Image.fromarray(cell), (left, top + caption))
     sheet.save(path)

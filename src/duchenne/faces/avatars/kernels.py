@@ -61,6 +61,7 @@ class Look:
     lash: float
     age: float  # depth of resting folds, 0 … 1
     mouth_gap: float  # distance between the lips, dm: no light falls on the teeth through a narrow one
+    tongue_out: float  # 0 in the mouth … 1 shown as far as AU19 goes: its tip is in the light
 
 
 @wp.struct
@@ -240,8 +241,10 @@ def _colour(
         sky = 0.62 * _smooth(0.015, 0.09, look.mouth_gap)
         gloss = gloss * _smooth(0.015, 0.09, look.mouth_gap)
     elif part == _TONGUE:
-        albedo = wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * _smooth(1.05, 1.36, p[2]))
-        sky = 0.38
+        tip = _smooth(1.05, 1.36, p[2])
+        shown = look.tongue_out * tip
+        albedo = wp.lerp(wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * tip), wp.vec3(0.52, 0.20, 0.19), shown)
+        sky = 0.38 + 0.5 * shown
     else:
         mottle = _noise(p * 9.0, wp.uint32(3)) * 0.05 + _noise(p * 31.0, wp.uint32(5)) * 0.04
         albedo = albedo * (1.0 + mottle)
@@ -250,7 +253,8 @@ def _colour(
         lip = _smooth(6.60, 6.67, p[1]) * (1.0 - _smooth(6.68, 6.78, p[1])) * (1.0 - _smooth(0.10, 0.30, ax)) * (1.0 - m[0])
         albedo = albedo * (1.0 - 0.6 * look.stubble * wp.max(jaw, lip))
         edge = look.hairline - 0.55 * wp.max(ax - 0.30, 0.0)
-        side = _smooth(0.60, 0.68, ax) * (1.0 - _smooth(0.75, 0.95, p[2])) * _smooth(6.90, 7.10, p[1])
+        ear = _smooth(0.705, 0.735, ax) * (1.0 - _smooth(7.32, 7.40, p[1]))
+        side = _smooth(0.60, 0.68, ax) * (1.0 - _smooth(0.75, 0.95, p[2])) * _smooth(6.90, 7.10, p[1]) * (1.0 - ear)
         scalp = wp.max(_smooth(edge - 0.03, edge + 0.05, p[1]), side)
         albedo = wp.lerp(albedo, look.hair, scalp)
         albedo = wp.lerp(albedo, look.hair, look.brow_dark * _brow(look, p))

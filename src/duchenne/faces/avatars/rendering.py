@@ -128,6 +128,7 @@ def _looks(shots: Iterable[Shot]) -> NDArray[np.void]:
         scene = shot.scene
         look["light"], look["key"], look["fill"] = scene.light, scene.key, scene.fill
         look["background"] = scene.background
+        look["tongue_out"] = max(shot.action_units.get(19, (0.0, 0.0)))
     return looks
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.protocols import PROTOCOLS
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same settings would give other pictures."""
 
 
