@@ -23,8 +23,8 @@ Sides = tuple[float, float]
 
 _GAMMA = 1 / 2.2
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709, on linear light
-_HALF_WIDTH = 1.14  # half the picture's width in distances from eyes to mouth: brows to chin, as a face detector cuts
-_MIDDLE = 0.56  # the picture's middle between eyes (0) and mouth (1)
+_HALF_WIDTH = 1.28  # half the picture's width in distances from eyes to mouth: forehead to chin, as a face detector cuts
+_MIDDLE = 0.42  # the picture's middle between eyes (0) and mouth (1)
 _MOVED = 0.15  # a pixel counts as moved where the surface shifts by this share of the action unit's largest shift
 
 

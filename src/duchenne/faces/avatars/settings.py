@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.protocols import PROTOCOLS
 
-VERSION = 5
+VERSION = 6
 """Raised whenever the same settings would give other pictures."""
 
 
