@@ -13,7 +13,7 @@ import duchenne
 from duchenne import studies
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
-from duchenne.studies import STAGES, Study
+from duchenne.study import STAGES, Study
 
 SMALL = (
     "faces.size=32", "folds.count=4", "training.epochs=2", "training.precision=float32", "evidence.permutations=49",
@@ -45,7 +45,7 @@ def test_a_study_fills_the_run_folder(study: Study) -> None:
     predictions = pd.read_parquet(study.folder / "predictions.parquet")
     shown = [f"p_{name}" for name in ("neutral", "anger", "happiness", "surprise")]
     assert set(shown) <= set(predictions)
-    assert predictions[shown].sum(1).to_numpy() == pytest.approx(1)
+    assert predictions[shown].sum(axis=1).to_numpy() == pytest.approx(1)
     assert {"unit", "au", "kl", "kl_null", "kl_z", "r", "ap", "ap_lift", "auroc", "p", "q"} <= set(study.evidence)
     assert study.summary["action_units"] == ["AU04", "AU12", "AU26"]
     assert not list(study.folder.rglob(".*"))

@@ -6,7 +6,7 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -20,16 +20,7 @@ from duchenne.evidence import detections
 from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
-
-if TYPE_CHECKING:
-    from duchenne.studies import Study
-
-SEEN = {
-    "train": "that it was trained on",
-    "held_out": "that it was not trained on",
-    "all": "of which it was trained on some",
-}
-"""What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
+from duchenne.study import SEEN, Study
 
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
@@ -64,7 +55,7 @@ def _content(study: Study) -> dict[str, Any]:
         "seen": SEEN[study.recipe.units.pictures],
         "scores": study.scores,
         "summary": study.summary,
-        "headline": headline(study),
+        "headline": study.headline,
         "detectors": _detectors(study),
         "figures": {path.stem: _svg(path) for path in sorted((study.folder / "figures").glob("*.svg"))},
         "cards": cards,
@@ -72,27 +63,6 @@ def _content(study: Study) -> dict[str, Any]:
         "left_out": left_out,
         "names": {facs.code(number): unit.name for number, unit in facs.ACTION_UNITS.items()},
     }
-
-
-def headline(study: Study) -> str:
-    """The study's answer in two sentences."""
-    scores, summary, recipe = study.scores, study.summary, study.recipe
-    people = f"{scores['people']} people it has never seen" if study.table.people_known else "people who are not named"
-    first = (
-        f"It reads {scores['accuracy']:.0%} of {scores['pictures']} held-out pictures of {people} (guessing the most "
-        f"frequent expression: {scores['majority']:.0%})."
-    )
-    if scores["interval"] and scores["interval"][0] <= scores["majority"]:
-        first += " That is not clearly better than guessing: what its units answer to says little about expressions."
-    if "trained" not in summary:
-        return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
-    trained = summary["trained"]
-    second = (
-        f"On {summary['pictures']} pictures {SEEN[recipe.units.pictures]} {trained['units']} of {summary['units']} units of "
-        f"{recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; under permuted labels "
-        f"{summary['permuted_labels']['units']:.2g} on average, with random weights {summary['random_weights']['units']}."
-    )
-    return f"{first} {second}"
 
 
 def _command(study: Study) -> str:

@@ -1,0 +1,183 @@
+"""The stages of a study: each a function that reads what the stages before it have written and writes its own files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne import cache
+from duchenne.errors import InputError
+from duchenne.evidence import comparison
+from duchenne.faces import folds as splitting
+from duchenne.faces import stack
+from duchenne.faces.table import FaceTable
+from duchenne.networks import TWIN
+from duchenne.progress import Progress
+from duchenne.recipes import Recipe
+from duchenne.report import gallery, page
+from duchenne.study import STAGES, Study
+from duchenne.training import jobs, scores
+from duchenne.units import surveys
+from duchenne.units.responses import Peaks
+
+
+@dataclass
+class Work:
+    """A study being made, and what its stages share: the decoded pictures and the folds."""
+
+    study: Study
+    table: FaceTable
+    progress: Progress
+    announce: Callable[[str], None]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The study's recipe."""
+        return self.study.recipe
+
+    @cached_property
+    def stack(self) -> stack.Stack:
+        """The labelled faces, cut and decoded."""
+        faces = self.recipe.faces
+        return stack.load(self.table.labelled(), faces.size, faces.channels, faces.crop, self.progress)
+
+    @cached_property
+    def folds(self) -> list[splitting.Fold]:
+        """Every fold of the recipe's rule."""
+        rule = self.recipe.folds
+        return splitting.split(self.stack.table, rule.rule, rule.count, self.recipe.seed)
+
+    @property
+    def wanted(self) -> list[int]:
+        """The folds that are trained on; the first one's network is looked into."""
+        return list(self.recipe.folds.run) or list(range(self.recipe.folds.count))
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Rows of the stack that the units are shown: those of the first fold."""
+        fold = self.folds[self.wanted[0]]
+        which = {"train": fold.train, "held_out": ~fold.train, "all": np.ones(len(self.stack), bool)}
+        return np.flatnonzero(which[self.recipe.units.pictures])
+
+
+def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
+    """Digest, for each stage, what it depends on: its part of the recipe, and the stages before it."""
+    told = recipe.model_dump(mode="json")
+    parts = {
+        "faces": [fingerprint, told["faces"]["crop"], told["faces"]["size"], told["faces"]["channels"]],
+        "training": [told["seed"], told["folds"], told["network"], told["training"], told["paper"]],
+        "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
+        "evidence": [told["evidence"]],
+        "projections": [told["units"]],
+        "report": [importlib.metadata.version("duchenne"), told["name"], told["about"]],
+    }
+    found, before = {}, ""
+    for stage in STAGES:
+        before = hashlib.sha256(json.dumps([before, parts[stage]]).encode()).hexdigest()[:16]
+        found[stage] = before
+    return found
+
+
+def rehearse(work: Work) -> None:
+    """Refuse before anything is written what would be refused after hours: folds, network, layer."""
+    recipe, labelled = work.recipe, work.table.labelled()
+    rule, faces = recipe.folds, recipe.faces
+    splitting.split(labelled, rule.rule, rule.count, recipe.seed)
+    for number in work.wanted:
+        if not 0 <= number < rule.count:
+            raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {rule.count - 1}")
+    network = jobs.fresh(recipe, labelled.expressions, 0)
+    surveys.rehearse(network, recipe.units.layer, (faces.channels, faces.size, faces.size), recipe.network.prepare)
+
+
+def read_faces(work: Work) -> None:
+    """Decode the faces: ``faces.parquet`` and ``left_out.txt``."""
+    left_out, uncut = work.stack.table.left_out, work.stack.uncut
+    _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
+    lines = [*left_out, *([f"{uncut} pictures: no face found, their middle was taken"] if uncut else [])]
+    if left_out:
+        work.announce(f"{len(left_out)} of {len(work.table)} pictures cannot be read and are left out: see left_out.txt")
+    with cache.replacing(work.study.folder / "left_out.txt") as partial:
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def train(work: Work) -> None:
+    """Train a network a fold: ``predictions.parquet``, ``scores.json`` and the first fold's network."""
+    folder, training = work.study.folder, work.study.folder / "training"
+    found = jobs.train_folds(work.recipe, work.stack, work.folds, work.wanted, training, work.progress)
+    _write_frame(folder / "predictions.parquet", found)
+    told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
+    _write_json(folder / "scores.json", told)
+    for name in ("network.safetensors", "network.json"):
+        with cache.replacing(folder / name) as partial:
+            shutil.copyfile(jobs.job_folder(training, work.wanted[0]) / name, partial)
+
+
+def survey_units(work: Work) -> None:
+    """Note what every unit of the network and of its twin answers: ``responses.parquet`` and ``top.parquet``."""
+    rows, units = work.seen, work.recipe.units
+    for place, network in jobs.trained_and_twin(work.recipe, work.study.folder, work.wanted[0]).items():
+        survey = surveys.survey(
+            network, units.layer, work.stack.pictures[rows], rows, units.top, work.recipe.network.prepare, work.progress
+        )
+        folder = work.study.units_folder / TWIN if place == TWIN else work.study.units_folder
+        _write_frame(folder / "responses.parquet", survey.peaks.frame())
+        _write_frame(folder / "top.parquet", survey.top)
+
+
+def match_units(work: Work) -> None:
+    """Match units with action units and expressions, beside the nulls: ``evidence.parquet``, ``summary.json``."""
+    layer = work.study.units_folder
+    table = work.stack.table.where(np.isin(np.arange(len(work.stack)), work.seen))
+    peaks, twin = (Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value for folder in (layer, layer / TWIN))
+    found = comparison.beside_nulls(peaks, twin, table.frame, work.recipe.evidence, work.recipe.seed, work.progress)
+    for path, frame in {
+        layer / "evidence.parquet": found.evidence,
+        layer / TWIN / "evidence.parquet": found.twin,
+        layer / "expressions.parquet": found.expressions,
+    }.items():
+        if frame is None:
+            path.unlink(missing_ok=True)
+        else:
+            _write_frame(path, frame)
+    _write_json(layer / "summary.json", found.summary)
+
+
+def project_units(work: Work) -> None:
+    """Project the clearest units back into their top pictures: ``projections/``."""
+    networks = jobs.trained_and_twin(work.recipe, work.study.folder, work.wanted[0])
+    layer = work.study.units_folder
+    units = gallery.chosen(layer, work.recipe.units.gallery)
+    gallery.draw(layer, networks["trained"], networks[TWIN], work.stack.pictures, units, work.recipe, work.progress)
+
+
+def write_report(work: Work) -> None:
+    """Write the page and its figures from the files of the other stages."""
+    page.write(work.study, work.progress)
+
+
+STEPS: dict[str, Callable[[Work], None]] = dict(
+    zip(STAGES, (read_faces, train, survey_units, match_units, project_units, write_report), strict=True)
+)
+"""What does each stage, in the order of the line."""
+
+
+def _write_frame(path: Path, frame: pd.DataFrame) -> None:
+    with cache.replacing(path) as partial:
+        frame.to_parquet(partial, index=False)
+
+
+def _write_json(path: Path, told: dict[str, Any]) -> None:
+    with cache.replacing(path) as partial:
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

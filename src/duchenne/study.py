@@ -1,0 +1,125 @@
+"""A study: what a run folder holds, read when it is asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from duchenne.errors import InputError
+from duchenne.faces.table import FaceTable
+from duchenne.recipes import Recipe
+
+STAGES = ("faces", "training", "units", "evidence", "projections", "report")
+"""The stages of a study in their order, by their names in ``study.json`` and in what is announced."""
+
+SEEN = {
+    "train": "that it was trained on",
+    "held_out": "that it was not trained on",
+    "all": "of which it was trained on some",
+}
+"""What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A run folder and what it holds.
+
+    ``duchenne.run`` makes one; ``duchenne.open`` finds a finished one again.
+    """
+
+    folder: Path
+    recipe: Recipe
+    state: dict[str, Any] = field(default_factory=dict, compare=False)
+    seconds: dict[str, float] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def table(self) -> FaceTable:
+        """The faces of the study."""
+        return FaceTable(pd.read_parquet(self.folder / "faces.parquet"), Path(self.state["faces"]["root"]))
+
+    @cached_property
+    def scores(self) -> dict[str, Any]:
+        """Accuracy, confusion matrix and the rest of ``scores.json``."""
+        told: dict[str, Any] = json.loads((self.folder / "scores.json").read_text())
+        return told
+
+    @cached_property
+    def evidence(self) -> pd.DataFrame:
+        """One row a unit and action unit; empty where the faces have no action units."""
+        path = self.units_folder / "evidence.parquet"
+        return pd.read_parquet(path) if path.exists() else pd.DataFrame()
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """How many units detect an action unit, beside the same under permuted labels and random weights."""
+        told: dict[str, Any] = json.loads((self.units_folder / "summary.json").read_text())
+        return told
+
+    @property
+    def units_folder(self) -> Path:
+        """Where the units of the recipe's layer are described."""
+        return self.folder / "units" / self.recipe.units.layer
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report.html"
+
+    @property
+    def headline(self) -> str:
+        """The study's answer in two sentences."""
+        scores, summary, recipe = self.scores, self.summary, self.recipe
+        people = f"{scores['people']} people it has never seen" if self.table.people_known else "people who are not named"
+        first = (
+            f"It reads {scores['accuracy']:.0%} of {scores['pictures']} held-out pictures of {people} (guessing the most "
+            f"frequent expression: {scores['majority']:.0%})."
+        )
+        if scores["interval"] and scores["interval"][0] <= scores["majority"]:
+            first += " That is not clearly better than guessing: what its units answer to says little about expressions."
+        if "trained" not in summary:
+            return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
+        trained = summary["trained"]
+        nulls = (
+            f"under permuted labels {summary['permuted_labels']['units']:.2g} on average, "
+            f"with random weights {summary['random_weights']['units']}"
+        )
+        second = (
+            f"On {summary['pictures']} pictures {SEEN[recipe.units.pictures]} {trained['units']} of {summary['units']} "
+            f"units of {recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; {nulls}."
+        )
+        return f"{first} {second}"
+
+    def told(self) -> list[str]:
+        """What the study found and where it lies, in a few lines."""
+        seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in self.seconds.items())
+        places = f"scores.json, {self.units_folder.relative_to(self.folder)}/evidence.parquet, figures/ in {self.folder}"
+        return [self.headline, *([seconds] if seconds else []), places]
+
+    def _repr_html_(self) -> str:
+        scores = self.scores
+        return (
+            f"<p><b>{self.recipe.name}</b>: accuracy {scores['accuracy']:.1%} of {scores['pictures']} held-out "
+            f"pictures; <a href='{self.report}'>report</a></p>"
+        )
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """Read ``study.json`` of a run folder, or nothing where there is none.
+
+    Raises ``InputError`` where it cannot be read or describes something else.
+    """
+    file = folder / "study.json"
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
+    if not isinstance(told, dict) or not {"recipe", "stages", "faces", "identity"} <= told.keys():
+        raise InputError(f"{file}: not the description of a study")
+    return told
