@@ -226,6 +226,15 @@ def test_each_picture_that_cannot_be_read_gets_one_line(tmp_path: Path) -> None:
     assert pictures.fault(tmp_path / "whole.png") is None
 
 
+def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    face(tmp_path / "whole.png")
+    monkeypatch.setattr("PIL.Image.open", locked)
+    assert pictures.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
+
+
 # stacks
 
 

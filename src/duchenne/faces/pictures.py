@@ -89,6 +89,8 @@ def _decode(path: Path) -> NDArray[np.generic]:
     except UnidentifiedImageError:
         empty = path.stat().st_size == 0
         raise InputError(f"{path}: {'the file is empty' if empty else 'not a picture'}") from None
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read: {reason}") from None
