@@ -13,6 +13,7 @@ import duchenne
 from duchenne import studies
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
+from duchenne.report import gallery
 from duchenne.study import STAGES, Study
 
 SMALL = (
@@ -102,6 +103,11 @@ def test_a_redo_that_is_killed_is_not_taken_for_done(
     lines: list[str] = []
     duchenne.run("quick", spec, tmp_path / "a", changes=SMALL, resume=True, announce=lines.append)
     assert "kept" not in lines[3]
+
+
+def test_a_unit_that_an_action_unit_silences_is_never_its_best() -> None:
+    pairs = pd.DataFrame({"unit": [0, 1, 2], "r": [-0.6, 0.2, 0.3], "p": [0.001, 0.05, 0.05]})
+    assert gallery.ranked(pairs)["unit"].tolist() == [2, 1, 0]
 
 
 KILLER = """

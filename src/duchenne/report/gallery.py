@@ -43,10 +43,16 @@ def chosen(layer: Path, count: int) -> list[int]:
     """
     path = layer / "evidence.parquet"
     evidence = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
-    ranked = evidence.sort_values(["p", "r"], ascending=[True, False])
-    turns = ranked.assign(turn=ranked.groupby("au" if path.exists() else "expression").cumcount())
+    best_first = ranked(evidence)
+    turns = best_first.assign(turn=best_first.groupby("au" if path.exists() else "expression").cumcount())
     inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
     return [int(unit) for unit in inorder["unit"].head(count)]
+
+
+def ranked(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Order pairs by how surely the unit answers to its label; units that a label silences come last."""
+    silenced = pairs.assign(silenced=pairs["r"] <= 0)
+    return silenced.sort_values(["silenced", "p", "r"], ascending=[True, True, False]).drop(columns="silenced")
 
 
 def draw(

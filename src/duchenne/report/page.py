@@ -35,7 +35,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
             loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        environment.filters["percent"] = lambda value: f"{value:.1%}".replace("%", " %")
+        environment.filters["percent"] = lambda value: f"{value:.1%}".replace("%", "\u202f%")
         environment.filters["probability"] = _probability
         html = environment.get_template("page.html").render(**_content(study))
         with cache.replacing(study.report) as partial:
@@ -104,7 +104,7 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     rows = []
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]
-        best = pairs.sort_values(["p", "r"], ascending=[True, False]).iloc[0]
+        best = gallery.ranked(pairs).iloc[0]
         rows.append(
             {
                 "au": code,
