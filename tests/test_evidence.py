@@ -278,3 +278,10 @@ def test_labels_that_do_not_fit_the_peaks_are_refused() -> None:
         match(units, labels.to_numpy(), person, sequence)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="peaks 192, labels 10"):
         match(units, labels[:10], person, sequence)
+
+
+def test_the_best_pair_is_a_detection_wherever_there_is_one() -> None:
+    silenced, less_than_its_null, detector = (-0.6, 0.05, 0.001), (0.1, 0.35, 0.001), (0.3, 0.05, 0.02)
+    frame = pd.DataFrame([silenced, less_than_its_null, detector], columns=["r", "r_null", "p"]).assign(unit=range(3))
+    assert matching.ranked(frame)["unit"].iloc[0] == 2
+    assert detections(frame, 0.05)["unit"].tolist() == [2]

@@ -232,7 +232,9 @@ def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch:
 
     face(tmp_path / "whole.png")
     monkeypatch.setattr("PIL.Image.open", locked)
+    monkeypatch.setattr(Path, "read_bytes", locked)
     assert pictures.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
+    assert FaceTable(pd.DataFrame({"path": ["whole.png"]}), tmp_path).fingerprint()
 
 
 # stacks

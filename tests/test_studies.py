@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,10 +11,10 @@ import pandas as pd
 import pytest
 
 import duchenne
-from duchenne import studies
+from duchenne import recipes, studies
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
-from duchenne.report import gallery
+from duchenne.report import page
 from duchenne.study import STAGES, Study
 
 SMALL = (
@@ -105,9 +106,36 @@ def test_a_redo_that_is_killed_is_not_taken_for_done(
     assert "kept" not in lines[3]
 
 
-def test_a_unit_that_an_action_unit_silences_is_never_its_best() -> None:
-    pairs = pd.DataFrame({"unit": [0, 1, 2], "r": [-0.6, 0.2, 0.3], "p": [0.001, 0.05, 0.05]})
-    assert gallery.ranked(pairs)["unit"].tolist() == [2, 1, 0]
+def test_a_resumed_study_keeps_its_recipe_under_changes(drawings: FaceTable, tmp_path: Path) -> None:
+    first = duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
+    lines: list[str] = []
+    again = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, announce=lines.append)
+    assert again.recipe.evidence.bins == 16
+    assert again.recipe.training == first.recipe.training
+    assert ["kept" in line for line in lines] == [True, True, True, False, False, False]
+
+
+def test_versions_are_those_that_made_each_stage(
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
+    monkeypatch.setattr(studies, "_versions", lambda: {"torch": "9", "duchenne": "9"})
+    state = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True).state
+    assert state["versions"]["torch"] != "9"
+    assert state["stages"]["training"]["versions"]["torch"] != "9"
+    assert state["stages"]["evidence"]["versions"]["torch"] == "9"
+
+
+def test_a_recipe_object_is_changed_and_its_command_repeats_it(drawings: FaceTable, tmp_path: Path) -> None:
+    recipe = recipes.changed(recipes.read("quick"), SMALL)
+    spec = f"folder:{drawings.root}"
+    study = duchenne.run(recipe, spec, tmp_path / "a", changes=("evidence.bins=16",))
+    assert study.recipe.evidence.bins == 16
+    command = page.command(study)
+    assert command.startswith(f"duchenne run quick --data {spec} --set ")
+    told = [part for part in shlex.split(command) if "=" in part]
+    again = recipes.read("quick", told)
+    assert again.model_copy(update={"faces": study.recipe.faces}) == study.recipe
 
 
 KILLER = """

@@ -77,7 +77,7 @@ def check(spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos.
         typer.echo(checked.summary)
 
 
-@data.command(epilog="Example:  duchenne data render /tmp/faces --people 40 --protocol posed")
+@data.command(epilog="Example:  duchenne data render faces --people 40 --protocol posed")
 def render(
     out: Annotated[Path, typer.Argument(help="A new folder for the pictures.")],
     people: Annotated[int, typer.Option(help="How many people.")] = 60,

@@ -1,4 +1,4 @@
-"""The stages of a study: each a function that reads what the stages before it have written and writes its own files."""
+"""The stages of a study: each a function that writes its own files from those of the stages before it and the pictures."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ from duchenne.training import jobs, scores
 from duchenne.units import surveys
 from duchenne.units.responses import Peaks
 
+_REVISIONS = dict.fromkeys(STAGES, 1)
+"""Raised for a stage when what it computes changes, so that a resumed study does it again."""
 
-@dataclass
-class Work:
-    """A study being made, and what its stages share: the decoded pictures and the folds."""
+
+@dataclass(frozen=True)
+class StudyInProgress:
+    """A study being made, the faces that were ``given``, and what stages share: decoded pictures and folds."""
 
     study: Study
-    table: FaceTable
+    given: FaceTable
     progress: Progress
     announce: Callable[[str], None]
 
@@ -50,24 +53,24 @@ class Work:
     def stack(self) -> stack.Stack:
         """The labelled faces, cut and decoded."""
         faces = self.recipe.faces
-        return stack.load(self.table.labelled(), faces.size, faces.channels, faces.crop, self.progress)
+        return stack.load(self.given.labelled(), faces.size, faces.channels, faces.crop, self.progress)
 
     @cached_property
     def folds(self) -> list[splitting.Fold]:
         """Every fold of the recipe's rule."""
         rule = self.recipe.folds
-        return splitting.split(self.stack.table, rule.rule, rule.count, self.recipe.seed)
+        return splitting.split(self.study.table, rule.rule, rule.count, self.recipe.seed)
 
     @property
-    def wanted(self) -> list[int]:
+    def trained_folds(self) -> list[int]:
         """The folds that are trained on; the first one's network is looked into."""
         return list(self.recipe.folds.run) or list(range(self.recipe.folds.count))
 
     @property
-    def seen(self) -> NDArray[np.int64]:
-        """Rows of the stack that the units are shown: those of the first fold."""
-        fold = self.folds[self.wanted[0]]
-        which = {"train": fold.train, "held_out": ~fold.train, "all": np.ones(len(self.stack), bool)}
+    def shown_rows(self) -> NDArray[np.int64]:
+        """Rows of the table that the units are shown: those of the first fold."""
+        fold = self.folds[self.trained_folds[0]]
+        which = {"train": fold.train, "held_out": ~fold.train, "all": np.ones(len(self.study.table), bool)}
         return np.flatnonzero(which[self.recipe.units.pictures])
 
 
@@ -84,50 +87,51 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
     }
     found, before = {}, ""
     for stage in STAGES:
-        before = hashlib.sha256(json.dumps([before, parts[stage]]).encode()).hexdigest()[:16]
+        before = hashlib.sha256(json.dumps([before, _REVISIONS[stage], parts[stage]]).encode()).hexdigest()[:16]
         found[stage] = before
     return found
 
 
-def rehearse(work: Work) -> None:
+def rehearse(work: StudyInProgress) -> None:
     """Refuse before anything is written what would be refused after hours: folds, network, layer."""
-    recipe, labelled = work.recipe, work.table.labelled()
+    recipe, labelled = work.recipe, work.given.labelled()
     rule, faces = recipe.folds, recipe.faces
     splitting.split(labelled, rule.rule, rule.count, recipe.seed)
-    for number in work.wanted:
+    for number in work.trained_folds:
         if not 0 <= number < rule.count:
             raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {rule.count - 1}")
     network = jobs.fresh(recipe, labelled.expressions, 0)
     surveys.rehearse(network, recipe.units.layer, (faces.channels, faces.size, faces.size), recipe.network.prepare)
 
 
-def read_faces(work: Work) -> None:
+def read_faces(work: StudyInProgress) -> None:
     """Decode the faces: ``faces.parquet`` and ``left_out.txt``."""
     left_out, uncut = work.stack.table.left_out, work.stack.uncut
     _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
     lines = [*left_out, *([f"{uncut} pictures: no face found, their middle was taken"] if uncut else [])]
-    if left_out:
-        work.announce(f"{len(left_out)} of {len(work.table)} pictures cannot be read and are left out: see left_out.txt")
     with cache.replacing(work.study.folder / "left_out.txt") as partial:
         partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if left_out:
+        tried = len(work.given.labelled())
+        work.announce(f"{len(left_out)} of {tried} pictures cannot be read and are left out: see left_out.txt")
 
 
-def train(work: Work) -> None:
+def train(work: StudyInProgress) -> None:
     """Train a network a fold: ``predictions.parquet``, ``scores.json`` and the first fold's network."""
     folder, training = work.study.folder, work.study.folder / "training"
-    found = jobs.train_folds(work.recipe, work.stack, work.folds, work.wanted, training, work.progress)
+    found = jobs.train_folds(work.recipe, work.stack, work.folds, work.trained_folds, training, work.progress)
     _write_frame(folder / "predictions.parquet", found)
     told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
     _write_json(folder / "scores.json", told)
     for name in ("network.safetensors", "network.json"):
         with cache.replacing(folder / name) as partial:
-            shutil.copyfile(jobs.job_folder(training, work.wanted[0]) / name, partial)
+            shutil.copyfile(jobs.job_folder(training, work.trained_folds[0]) / name, partial)
 
 
-def survey_units(work: Work) -> None:
+def survey_units(work: StudyInProgress) -> None:
     """Note what every unit of the network and of its twin answers: ``responses.parquet`` and ``top.parquet``."""
-    rows, units = work.seen, work.recipe.units
-    for place, network in jobs.trained_and_twin(work.recipe, work.study.folder, work.wanted[0]).items():
+    rows, units = work.shown_rows, work.recipe.units
+    for place, network in jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0]).items():
         survey = surveys.survey(
             network, units.layer, work.stack.pictures[rows], rows, units.top, work.recipe.network.prepare, work.progress
         )
@@ -136,10 +140,10 @@ def survey_units(work: Work) -> None:
         _write_frame(folder / "top.parquet", survey.top)
 
 
-def match_units(work: Work) -> None:
+def match_units(work: StudyInProgress) -> None:
     """Match units with action units and expressions, beside the nulls: ``evidence.parquet``, ``summary.json``."""
     layer = work.study.units_folder
-    table = work.stack.table.where(np.isin(np.arange(len(work.stack)), work.seen))
+    table = work.study.table.where(np.isin(np.arange(len(work.study.table)), work.shown_rows))
     peaks, twin = (Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value for folder in (layer, layer / TWIN))
     found = comparison.beside_nulls(peaks, twin, table.frame, work.recipe.evidence, work.recipe.seed, work.progress)
     for path, frame in {
@@ -154,22 +158,27 @@ def match_units(work: Work) -> None:
     _write_json(layer / "summary.json", found.summary)
 
 
-def project_units(work: Work) -> None:
+def project_units(work: StudyInProgress) -> None:
     """Project the clearest units back into their top pictures: ``projections/``."""
-    networks = jobs.trained_and_twin(work.recipe, work.study.folder, work.wanted[0])
+    networks = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
     layer = work.study.units_folder
     units = gallery.chosen(layer, work.recipe.units.gallery)
     gallery.draw(layer, networks["trained"], networks[TWIN], work.stack.pictures, units, work.recipe, work.progress)
 
 
-def write_report(work: Work) -> None:
+def write_report(work: StudyInProgress) -> None:
     """Write the page and its figures from the files of the other stages."""
     page.write(work.study, work.progress)
 
 
-STEPS: dict[str, Callable[[Work], None]] = dict(
-    zip(STAGES, (read_faces, train, survey_units, match_units, project_units, write_report), strict=True)
-)
+STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
+    "faces": read_faces,
+    "training": train,
+    "units": survey_units,
+    "evidence": match_units,
+    "projections": project_units,
+    "report": write_report,
+}
 """What does each stage, in the order of the line."""
 
 

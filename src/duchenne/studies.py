@@ -21,8 +21,9 @@ from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 from duchenne.study import STAGES, Study, read_state
+from duchenne.training import precision
 
-_VERSIONS = ("duchenne", "torch", "lightning", "numpy", "pandas", "scikit-learn", "scipy", "anny", "warp-lang")
+_PACKAGES = ("duchenne", "torch", "lightning", "numpy", "pandas", "scikit-learn", "scipy", "anny", "warp-lang")
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
 ) -> Study:
     """Run a recipe from faces to report and return the study.
 
-    ``recipe`` is ``quick`` by default; with ``resume`` and neither recipe, data nor changes, that of the study in ``out``.
+    ``recipe`` is ``quick`` by default; with ``resume`` and neither recipe nor data, that of the study in ``out``.
     ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder, ``runs/<recipe>-<date>`` by default;
     ``changes`` set single keys, as in ``("training.epochs=4",)``; ``announce`` is given a line for each stage that ends.
     Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out`` holds another
@@ -46,8 +47,8 @@ def run(
     if resume and out is None:
         raise InputError("--resume: name the study's folder with --out")
     stored = _stored(Path(out), resume) if out is not None else None
-    if stored and recipe is None and data is None and not changes:
-        chosen, changes = recipes.validated(stored["recipe"]), tuple(stored["changes"])
+    if stored and recipe is None and data is None:
+        chosen = recipes.changed(recipes.validated(stored["recipe"]), changes)
     else:
         chosen = _chosen(recipe or "quick", data, changes)
     folder = Path(out) if out is not None else Path("runs") / f"{chosen.name}-{time.strftime('%Y-%m-%d')}"
@@ -58,11 +59,11 @@ def run(
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
     table = data if isinstance(data, FaceTable) else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
-    return _walk(folder, chosen, table, stored, changes, progress, announce)
+    return _walk(folder, chosen, table, stored, progress, announce)
 
 
 def _chosen(recipe: str | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
-    chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipe
+    chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipes.changed(recipe, changes)
     if data is None:
         return chosen
     source = data if isinstance(data, str) else "table"
@@ -96,7 +97,9 @@ def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
     if not resume:
         done = all(stage in state["stages"] for stage in STAGES)
         kind = "a finished study" if done else "an unfinished study"
-        raise InputError(f"--out {folder}: holds {kind}; add --resume to go on with it, or name another folder")
+        raise InputError(
+            f"--out {folder}: holds {kind}; add --resume --out {folder} to go on with it, or name another folder"
+        )
     return state
 
 
@@ -105,7 +108,6 @@ def _walk(
     recipe: Recipe,
     table: FaceTable,
     stored: dict[str, Any] | None,
-    changes: tuple[str, ...],
     progress: Progress,
     announce: Callable[[str], None],
 ) -> Study:
@@ -114,44 +116,43 @@ def _walk(
     ``study.json`` is written before a stage begins, without it and those after it: what a kill leaves half done is
     never taken for done.
     """
-    from duchenne import stages  # PyTorch and Lightning take seconds: not before the user's mistakes are found
+    from duchenne import stages  # Lightning and matplotlib take seconds: not before the user's mistakes are found
 
     fingerprint = table.fingerprint()
     keys = stages.keys(recipe, fingerprint)
-    study = Study(folder, recipe, _state(recipe, table, fingerprint, keys, changes))
-    work = stages.Work(study, table, progress, announce)
+    kept = [stage for stage in STAGES if stored and stored["stages"].get(stage, {}).get("key") == keys[stage]]
+    study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))
+    if stored and "training" in kept:
+        study.state.update({name: stored[name] for name in ("versions", "device", "precision")})
+    work = stages.StudyInProgress(study, table, progress, announce)
     stages.rehearse(work)
     for part, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
         if stored and stored["identity"][part] != keys[part]:
-            raise InputError(f"--out {folder}: holds another study, with {other}")
-    for stage, step in stages.STEPS.items():
-        if stored and stored["stages"].get(stage) == keys[stage]:
+            raise InputError(f"--out {folder}: holds another study, with {other}; name another folder or remove this one")
+    for stage, make in stages.STAGE_FUNCTIONS.items():
+        if stored and stage in kept:
+            study.state["stages"][stage] = stored["stages"][stage]
             announce(f"{stage}: nothing has changed, kept")
-        else:
-            begun = time.monotonic()
-            _write_state(study)
-            step(work)
-            study.seconds[stage] = time.monotonic() - begun
-            announce(f"{stage}: {study.seconds[stage]:.1f} s")
-        study.state["stages"][stage] = keys[stage]
+            continue
+        begun = time.monotonic()
+        _write_state(study)
+        make(work)
+        study.seconds[stage] = time.monotonic() - begun
+        study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
+        announce(f"{stage}: {study.seconds[stage]:.1f} s")
     _write_state(study)
     cache.sweep(folder)
     return study
 
 
-def _state(
-    recipe: Recipe, table: FaceTable, fingerprint: str, keys: dict[str, str], changes: tuple[str, ...]
-) -> dict[str, Any]:
-    """What ``study.json`` says before the first stage."""
-    from duchenne.training import precision
-
+def _state(recipe: Recipe, table: FaceTable, fingerprint: str, keys: dict[str, str]) -> dict[str, Any]:
+    """What ``study.json`` says before the first stage; versions, device and precision are those of the training."""
     device = precision.device()
     return {
         "recipe": recipe.model_dump(mode="json"),
-        "changes": list(changes),
         "identity": {stage: keys[stage] for stage in ("faces", "training")},
         "seed": recipe.seed,
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS} | {"python": platform.python_version()},
+        "versions": _versions(),
         "device": device,
         "precision": precision.choose(recipe.training.precision, device),
         "faces": {
@@ -162,6 +163,11 @@ def _state(
         },
         "stages": {},
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return found | {"python": platform.python_version()}
 
 
 def _write_state(study: Study) -> None:

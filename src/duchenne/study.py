@@ -17,7 +17,9 @@ from duchenne.recipes import Recipe
 STAGES = ("faces", "training", "units", "evidence", "projections", "report")
 """The stages of a study in their order, by their names in ``study.json`` and in what is announced."""
 
-SEEN = {
+_STATE = {"recipe", "identity", "versions", "device", "precision", "faces", "stages"}
+
+SHOWN = {
     "train": "that it was trained on",
     "held_out": "that it was not trained on",
     "all": "of which it was trained on some",
@@ -75,9 +77,10 @@ class Study:
         """The study's answer in two sentences."""
         scores, summary, recipe = self.scores, self.summary, self.recipe
         people = f"{scores['people']} people it has never seen" if self.table.people_known else "people who are not named"
+        guessing = percent(scores["majority"], 0)
         first = (
-            f"It reads {scores['accuracy']:.0%} of {scores['pictures']} held-out pictures of {people} (guessing the most "
-            f"frequent expression: {scores['majority']:.0%})."
+            f"It reads {percent(scores['accuracy'], 0)} of {scores['pictures']} held-out pictures of {people} "
+            f"(guessing the most frequent expression: {guessing})."
         )
         if scores["interval"] and scores["interval"][0] <= scores["majority"]:
             first += " That is not clearly better than guessing: what its units answer to says little about expressions."
@@ -89,7 +92,7 @@ class Study:
             f"with random weights {summary['random_weights']['units']}"
         )
         second = (
-            f"On {summary['pictures']} pictures {SEEN[recipe.units.pictures]} {trained['units']} of {summary['units']} "
+            f"On {summary['pictures']} pictures {SHOWN[recipe.units.pictures]} {trained['units']} of {summary['units']} "
             f"units of {recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; {nulls}."
         )
         return f"{first} {second}"
@@ -97,13 +100,15 @@ class Study:
     def told(self) -> list[str]:
         """What the study found and where it lies, in a few lines."""
         seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in self.seconds.items())
-        places = f"scores.json, {self.units_folder.relative_to(self.folder)}/evidence.parquet, figures/ in {self.folder}"
+        evidence = "evidence" if len(self.evidence) else "expressions"
+        units = self.units_folder.relative_to(self.folder)
+        places = f"scores.json, {units}/{evidence}.parquet, figures/ in {self.folder}"
         return [self.headline, *([seconds] if seconds else []), places]
 
     def _repr_html_(self) -> str:
         scores = self.scores
         return (
-            f"<p><b>{self.recipe.name}</b>: accuracy {scores['accuracy']:.1%} of {scores['pictures']} held-out "
+            f"<p><b>{self.recipe.name}</b>: accuracy {percent(scores['accuracy'])} of {scores['pictures']} held-out "
             f"pictures; <a href='{self.report}'>report</a></p>"
         )
 
@@ -120,6 +125,19 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
-    if not isinstance(told, dict) or not {"recipe", "stages", "faces", "identity"} <= told.keys():
+    if (
+        not isinstance(told, dict)
+        or not told.keys() >= _STATE
+        or not all(isinstance(s, dict) for s in told["stages"].values())
+    ):
         raise InputError(f"{file}: not the description of a study")
     return told
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share in per cent, its sign kept with it on one line.
+
+    >>> percent(0.805, 0).replace("\u202f", " ")
+    '80 %'
+    """
+    return f"{100 * share:.{digits}f}\u202f%"

@@ -123,18 +123,26 @@ def calibrated_divergence(
     return {"kl": observed, "kl_null": mean, "kl_z": z}
 
 
+def ranked(evidence: pd.DataFrame) -> pd.DataFrame:
+    """Order pairs by how surely the unit answers more to the action unit; those in which it does not come last."""
+    ordered = evidence.assign(less=~_answers_more(evidence)).sort_values(["less", "p", "r"], ascending=[True, True, False])
+    return ordered.drop(columns="less").reset_index(drop=True)
+
+
 def strongest(evidence: pd.DataFrame) -> pd.DataFrame:
     """For each unit the action unit of highest r, best evidence first."""
-    best = evidence.loc[evidence.groupby("unit")["r"].idxmax()]
-    return best.sort_values(["p", "r"], ascending=[True, False]).reset_index(drop=True)
+    return ranked(evidence.loc[evidence.groupby("unit")["r"].idxmax()])
 
 
 def detections(evidence: pd.DataFrame, level: float) -> pd.DataFrame:
-    """The pairs in which a unit answers more to pictures with the action unit, family-wise p at most ``level``.
-
-    More than to those without, and more than under permuted labels: a unit that answers to any movement of the face, but
-    less to this one, is no detector of it.
-    """
-    more = (evidence["r"] > 0) & (evidence["r"] > evidence["r_null"])
-    found = evidence[(evidence["p"] <= level) & more]
+    """The pairs in which a unit answers more to pictures with the action unit, family-wise p at most ``level``."""
+    found = evidence[(evidence["p"] <= level) & _answers_more(evidence)]
     return found.sort_values("r", ascending=False).reset_index(drop=True)
+
+
+def _answers_more(evidence: pd.DataFrame) -> pd.Series:
+    """Mark the pairs in which a unit answers more with the action unit than without, and than under permuted labels.
+
+    A unit that answers to any movement of the face, but less to this one, is no detector of it.
+    """
+    return (evidence["r"] > 0) & (evidence["r"] > evidence["r_null"])

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import cv2  # not inside the functions: OpenCV must not be imported by several threads at once
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,8 +64,6 @@ CROPS: dict[str, Callable[[Floats], Box | None]] = {"none": whole, "centre": cen
 
 def cut(picture: Floats, box: Box, size: int) -> Floats:
     """Cut a box out of a picture (C, H, W) and resize it to (C, size, size)."""
-    import cv2
-
     part = picture[:, box.top : box.bottom, box.left : box.right].transpose(1, 2, 0)
     shrinking = part.shape[0] > size
     resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
@@ -75,8 +74,6 @@ _own = threading.local()  # a cascade keeps state while it looks: threads must n
 
 
 def _detector() -> Any:
-    import cv2
-
     if not hasattr(_own, "cascade"):
         _own.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]
     return _own.cascade

@@ -27,7 +27,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV a
 def read(path: Path, channels: int = 1) -> Floats:
     """Read one picture upright as (channels, H, W) in 0 … 1.
 
-    Raises ``InputError`` where the file is missing, empty, truncated, not a picture, or larger than ``MOST_PIXELS``.
+    Raises ``InputError`` where the file is missing, empty, truncated, locked, not a picture, or larger than ``MOST_PIXELS``.
     """
     pixels = _scaled(_decode(path), path)
     if pixels.ndim == 2:

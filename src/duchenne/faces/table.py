@@ -96,7 +96,10 @@ class FaceTable:
         """A digest of the labels and of the pictures' bytes; changes when either does."""
         digest = hashlib.sha256(self.frame.to_csv(index=False).encode(errors="surrogateescape"))
         for path in self.paths:
-            bytes_ = path.read_bytes() if path.is_file() else b""  # a missing picture is left out when it is read
+            try:
+                bytes_ = path.read_bytes()
+            except OSError:  # a picture that is missing or locked is left out when it is read
+                bytes_ = b""
             digest.update(hashlib.sha256(bytes_).digest())
         return digest.hexdigest()[:16]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal
 
@@ -169,9 +170,39 @@ def read(name: str, changes: Sequence[str] = ()) -> Recipe:
     if name not in names():
         raise InputError(f"recipe {name!r}: not one of {', '.join(names())}")
     told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
+    return changed(validated({"name": name} | told), changes)
+
+
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """Change some keys of a recipe, each as ``"training.rate=0.02"``; raises ``InputError`` as ``read`` does."""
+    told = recipe.model_dump()
     for change in changes:
         _set(told, change)
-    return validated({"name": name} | told)
+    return validated(told)
+
+
+def differences(recipe: Recipe) -> list[str]:
+    """List the changes that turn the packaged recipe of this name (else ``quick``) into this one, data source aside.
+
+    >>> differences(read("quick", ["training.epochs=2", 'units.layer="conv2"']))
+    ['training.epochs=2', 'units.layer="conv2"']
+    """
+    before, after = (dict(_leaves(r.model_dump(mode="json"))) for r in (_named_like(recipe), recipe))
+    ignored = {"name", "about", "faces.source"}
+    wanted = {key: value for key, value in after.items() if key not in ignored and before.get(key) != value}
+    return [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
+
+
+def _named_like(recipe: Recipe) -> Recipe:
+    return read(recipe.name if recipe.name in names() else "quick")
+
+
+def _leaves(told: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in told.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def validated(told: Mapping[str, Any]) -> Recipe:

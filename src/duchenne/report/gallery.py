@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne import cache
+from duchenne.evidence import ranked
 from duchenne.faces import pictures as files
 from duchenne.faces.prepare import preparation
 from duchenne.progress import Progress, quiet
@@ -47,12 +48,6 @@ def chosen(layer: Path, count: int) -> list[int]:
     turns = best_first.assign(turn=best_first.groupby("au" if path.exists() else "expression").cumcount())
     inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
     return [int(unit) for unit in inorder["unit"].head(count)]
-
-
-def ranked(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Order pairs by how surely the unit answers to its label; units that a label silences come last."""
-    silenced = pairs.assign(silenced=pairs["r"] <= 0)
-    return silenced.sort_values(["silenced", "p", "r"], ascending=[True, True, False]).drop(columns="silenced")
 
 
 def draw(

@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from duchenne import cache, facs
-from duchenne.evidence import detections
+from duchenne import cache, facs, recipes
+from duchenne.evidence import detections, ranked
 from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
-from duchenne.study import SEEN, Study
+from duchenne.study import SHOWN, Study, percent
 
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
@@ -35,7 +35,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
             loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        environment.filters["percent"] = lambda value: f"{value:.1%}".replace("%", "\u202f%")
+        environment.filters["percent"] = percent
         environment.filters["probability"] = _probability
         html = environment.get_template("page.html").render(**_content(study))
         with cache.replacing(study.report) as partial:
@@ -50,9 +50,9 @@ def _content(study: Study) -> dict[str, Any]:
         "study": study,
         "recipe": study.recipe,
         "state": study.state,
-        "command": _command(study),
+        "command": command(study),
         "people_known": study.table.people_known,
-        "seen": SEEN[study.recipe.units.pictures],
+        "seen": SHOWN[study.recipe.units.pictures],
         "scores": study.scores,
         "summary": study.summary,
         "headline": study.headline,
@@ -65,12 +65,12 @@ def _content(study: Study) -> dict[str, Any]:
     }
 
 
-def _command(study: Study) -> str:
+def command(study: Study) -> str:
     """The command that gives the same study again."""
     source = study.state["faces"]["source"]
-    told = ["duchenne", "run", study.recipe.name]
+    told = ["duchenne", "run", study.recipe.name if study.recipe.name in recipes.names() else "quick"]
     told += [] if source == "avatars" else ["--data", source]
-    return shlex.join([*told, *(part for change in study.state["changes"] for part in ("--set", change))])
+    return shlex.join([*told, *(part for change in recipes.differences(study.recipe) for part in ("--set", change))])
 
 
 def _figures(study: Study) -> dict[str, Figure]:
@@ -104,7 +104,7 @@ def _detectors(study: Study) -> list[dict[str, Any]]:
     rows = []
     for code, pairs in study.evidence.groupby("au"):
         sure = found[found["au"] == code]
-        best = gallery.ranked(pairs).iloc[0]
+        best = ranked(pairs).iloc[0]
         rows.append(
             {
                 "au": code,

@@ -63,10 +63,11 @@ def _write(path: Path, cells: list[tuple[str, Bytes | None]], across: int) -> No
     caption = 3 + _LINE * max(name.count("\n") + 1 for name, _ in cells)
     height, width = shape[0] + caption, shape[1]
     sheet = Image.new("RGB", (across * width, -(-len(cells) // across) * height), "white")
-    captions = ImageDraw.Draw(sheet)
     for place, (name, cell) in enumerate(cells):
         left, top = place % across * width, place // across * height
-        captions.text((left + 2, top + 1), name, fill=(40, 40, 40), spacing=1)
+        strip = Image.new("RGB", (width, caption), "white")  # of its own, so that a long name is cut, not written on
+        ImageDraw.Draw(strip).text((2, 1), name, fill=(40, 40, 40), spacing=1)
+        sheet.paste(strip, (left, top))
         if cell is not None:
             sheet.paste(Image.fromarray(cell), (left, top + caption))
     sheet.save(path)
