@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,9 +47,11 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder."""
+def sweep(folder: Path, older: float = 0.0) -> None:
+    """Remove what a killed process left half-written in a folder, if it is ``older`` than so many seconds."""
     for path in sorted(folder.rglob(f".*{_PARTIAL}")):
+        if older and time.time() - path.stat().st_mtime < older:
+            continue  # another process may be at work on it
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -66,5 +70,22 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             path.rename(partial.with_suffix(".old" + _PARTIAL))
         partial.replace(path)
         shutil.rmtree(partial.with_suffix(".old" + _PARTIAL), ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def keeping_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to fill; it becomes ``path`` unless another process was first, whose folder stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        try:
+            partial.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -6,15 +6,13 @@ Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) wi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
-from duchenne.progress import Progress, quiet
+from duchenne.faces import containers
 
 Floats = NDArray[np.float32]
 
@@ -29,7 +27,7 @@ def read(path: Path, channels: int = 1) -> Floats:
 
     Raises ``InputError`` where the file is missing, empty, truncated, locked, not a picture, or larger than ``MOST_PIXELS``.
     """
-    pixels = _scaled(_decode(path), path)
+    pixels = _scaled(decoded(path), path)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if channels == 1:
@@ -47,24 +45,13 @@ def write(path: Path, picture: Floats) -> None:
     Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(path)
 
 
-def fault(path: Path) -> str | None:
-    """Say in one line why a picture cannot be read, or None."""
-    try:
-        read(path)
-    except InputError as error:
-        return str(error)
-    return None
+def decoded(path: Path) -> NDArray[np.generic]:
+    """Decode one picture upright as it is stored: (H, W) or (H, W, bands).
 
-
-def faults(paths: Sequence[Path], progress: Progress = quiet) -> dict[int, str]:
-    """Decode every picture and say which cannot be read: place in ``paths`` to one line."""
-    with progress("Checking pictures", len(paths)) as advance, ThreadPoolExecutor() as threads:
-        found = {}
-        for place, line in enumerate(threads.map(fault, paths)):
-            advance(1)
-            if line:
-                found[place] = line
-    return found
+    Raises ``InputError`` as ``read`` does.
+    """
+    held = containers.split_member(path)
+    return containers.decode(*held) if held and not path.exists() else _decode(path)
 
 
 def _decode(path: Path) -> NDArray[np.generic]:

@@ -19,6 +19,7 @@ from duchenne import cache
 from duchenne.evidence import ranked
 from duchenne.faces import pictures as files
 from duchenne.faces.prepare import preparation
+from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 from duchenne.units.projection import likeness, project
@@ -54,7 +55,7 @@ def draw(
     layer: Path,
     network: nn.Module,
     twin: nn.Module,
-    pictures: Floats,
+    stack: Stack,
     units: Sequence[int],
     recipe: Recipe,
     progress: Progress = quiet,
@@ -65,7 +66,7 @@ def draw(
         with progress("Projecting units", len(units)) as advance:
             alike = []
             for unit in units:
-                row = _row(unit, top[top["unit"] == unit], network, twin, pictures, recipe)
+                row = _row(unit, top[top["unit"] == unit], network, twin, stack, recipe)
                 for kind, strip in row.strips.items():
                     files.write(folder / strip_name(unit, kind), strip)
                 alike.append({"unit": unit, "alike": row.alike})
@@ -82,9 +83,9 @@ def strip_name(unit: int, kind: str) -> str:
     return f"unit-{unit:04d}-{kind}.png"
 
 
-def _row(unit: int, top: pd.DataFrame, network: nn.Module, twin: nn.Module, pictures: Floats, recipe: Recipe) -> Row:
+def _row(unit: int, top: pd.DataFrame, network: nn.Module, twin: nn.Module, stack: Stack, recipe: Recipe) -> Row:
     """Project a unit on its top pictures, and its twin at the same places of the same pictures."""
-    shown = pictures[top["image"].to_numpy()]
+    shown = stack.floats(top["image"].to_numpy())
     prepared = preparation(recipe.network.prepare)(torch.from_numpy(shown))
     where = top[["row", "col"]].to_numpy()
     layer, method = recipe.units.layer, recipe.units.method

@@ -66,16 +66,16 @@ def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, 
     classes = stack.table.expressions
     network = fresh(recipe, classes, number)
     prepare = preparation(recipe.network.prepare)
-    pictures = torch.from_numpy(stack.pictures)
     places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
     train, validation = (
-        Examples(pictures[mask], places[mask]) for mask in map(torch.from_numpy, (fold.train, fold.validation))
+        Examples(torch.from_numpy(stack.floats(mask)), places[torch.from_numpy(mask)])
+        for mask in (fold.train, fold.validation)
     )
     checkpoints = folder / "checkpoints"
     fit(network, prepare, train, validation, recipe.training, _seed(recipe, number), checkpoints, progress)
     networks.save(folder, network, describe(recipe, classes))
     shutil.copyfile(checkpoints / "history.json", folder / "history.json")
-    found = probabilities(network, prepare, pictures[torch.from_numpy(fold.test)])
+    found = probabilities(network, prepare, torch.from_numpy(stack.floats(fold.test)))
     with cache.replacing(folder / "predictions.parquet") as partial:
         _predictions(stack.table.where(fold.test), classes, found, number).to_parquet(partial, index=False)
     shutil.rmtree(checkpoints)

@@ -1,0 +1,181 @@
+"""The store: decoded pictures of a data set, cut out and of one size, in one memory-mapped file of the user's cache.
+
+A store is named after the content of the pictures and after how they were cut. What the content is, is remembered for as
+long as no file changes (its size, its times of change, its place on the disk); then opening a store reads no picture.
+Stores are written beside their place and renamed when they are whole: of two processes that build one, both write the same,
+and what a killed one leaves is never opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne import cache
+from duchenne.errors import InputError
+from duchenne.faces import containers
+from duchenne.progress import Progress, quiet
+
+Bytes = NDArray[np.uint8]
+
+VERSION = 1
+"""Raised when the same pictures would be decoded or cut otherwise."""
+
+_ABANDONED = 24 * 3600.0  # seconds after which a store that is not whole has no builder any more
+_CONTENTS, _PICTURES = "store.json", "pictures.bin"
+_BLOCK = 256  # pictures that are decoded ahead of those that are written
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture as it is stored: (C, S, S) bytes, or why it cannot be read; ``cut`` where a face was found."""
+
+    pixels: Bytes | None
+    cut: bool = True
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Pictures (n, C, S, S), the places of the list that they stand for, and what was found of the others.
+
+    ``faults`` are place and reason of each picture that cannot be read; ``uncut`` the places without a face.
+    """
+
+    pictures: Bytes
+    places: tuple[int, ...]
+    faults: tuple[tuple[int, str], ...]
+    uncut: tuple[int, ...]
+
+
+def content(paths: Sequence[Path]) -> str:
+    """Digest many pictures, wherever they lie: the bytes of their files, empty for one that cannot be read.
+
+    Bytes are read again only where a file has changed since they were last read.
+    """
+    held = [_held(path) for path in paths]
+    files = list(dict.fromkeys(file for file, _ in held))  # a container once, however many pictures of it are asked for
+    stamp = _stamp(held)
+    memory = cache.folder("contents") / stamp
+    try:
+        return memory.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        pass
+    with ThreadPoolExecutor() as threads:
+        digests = dict(zip(files, threads.map(_digest, files), strict=True))
+    whole = hashlib.sha256()
+    for file, number in held:
+        whole.update(digests[file] + number)
+    told = whole.hexdigest()[:32]
+    if _stamp(held) == stamp:  # else a file changed while it was read: nothing is remembered
+        with cache.replacing(memory) as partial:
+            partial.write_text(told, encoding="ascii")
+    return told
+
+
+def build(
+    paths: Sequence[Path],
+    recipe: str,
+    shape: tuple[int, int, int],
+    decode: Callable[[int], Entry],
+    progress: Progress = quiet,
+) -> Store:
+    """Open the store of pictures cut as ``recipe`` says, or decode them into it.
+
+    ``decode`` gives the picture at a place of the list; ``shape`` is what it has, (C, S, S). Raises ``InputError`` where
+    files change while they are read.
+    """
+    key = _key(paths, recipe, shape)
+    folder = cache.folder("pictures") / key
+    if not (folder / _CONTENTS).exists():
+        cache.sweep(folder.parent, older=_ABANDONED)
+        with cache.keeping_folder(folder) as partial:
+            _write(partial, len(paths), decode, progress)
+            if _key(paths, recipe, shape) != key:
+                raise InputError(f"{paths[0].parent}: pictures have changed while they were read; run it again")
+    return _open(folder, shape)
+
+
+def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int]) -> str:
+    told = json.dumps([VERSION, content(paths), recipe, shape])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def _write(folder: Path, count: int, decode: Callable[[int], Entry], progress: Progress) -> None:
+    places: list[int] = []
+    faults: list[tuple[int, str]] = []
+    uncut: list[int] = []
+    with (folder / _PICTURES).open("wb") as file, progress("Reading pictures", count) as advance:
+        for place, entry in enumerate(_in_order(decode, count)):
+            advance(1)
+            if entry.pixels is None:
+                faults.append((place, entry.fault))
+                continue
+            file.write(entry.pixels.tobytes())
+            places.append(place)
+            if not entry.cut:
+                uncut.append(place)
+    (folder / _CONTENTS).write_text(json.dumps({"places": places, "faults": faults, "uncut": uncut}), encoding="utf-8")
+
+
+def _in_order(decode: Callable[[int], Entry], count: int) -> Iterator[Entry]:
+    """Decode in threads, a block ahead of what is written, so that memory does not grow with the number of pictures."""
+    places = iter(range(count))
+    with ThreadPoolExecutor() as threads:
+        ahead = deque(threads.submit(decode, place) for place in itertools.islice(places, _BLOCK))
+        while ahead:
+            yield ahead.popleft().result()
+            ahead.extend(threads.submit(decode, place) for place in itertools.islice(places, 1))
+
+
+def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
+    told = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+    count = len(told["places"])
+    pictures: Bytes = np.zeros((0, *shape), np.uint8)
+    if count:
+        pictures = np.memmap(folder / _PICTURES, np.uint8, "r", shape=(count, *shape))
+    faults = tuple((int(place), str(reason)) for place, reason in told["faults"])
+    return Store(pictures, tuple(told["places"]), faults, tuple(told["uncut"]))
+
+
+def _held(path: Path) -> tuple[Path, bytes]:
+    """The file that holds a picture, and which of its pictures it is."""
+    member = containers.split_member(path)
+    return (member[0], str(member[1]).encode()) if member and not path.exists() else (path, b"")
+
+
+def _stamp(held: Sequence[tuple[Path, bytes]]) -> str:
+    """Digest what changes whenever a file does, for every picture in order."""
+    digest, stats = hashlib.sha256(), dict[Path, bytes]()
+    for file, number in held:
+        if file not in stats:
+            stats[file] = _stat(file)
+        digest.update(stats[file] + number + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def _stat(file: Path) -> bytes:
+    try:
+        state = os.stat(file)
+        told = f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}\0"
+    except OSError:
+        told = f"{file}\0missing\0"
+    return told.encode(errors="surrogateescape")
+
+
+def _digest(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:  # missing or locked: left out when it is decoded
+        return b""
