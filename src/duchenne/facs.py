@@ -14,6 +14,13 @@ Region = Literal["brow", "eye", "nose", "cheek", "mouth", "chin", "jaw", "neck",
 EXPRESSIONS = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 """The eight expressions in the order of CK+ (codes 0 to 7)."""
 
+SUPERSETS = {
+    "positive": ("happiness", "surprise"),
+    "neutral": ("neutral",),
+    "negative": ("anger", "disgust", "fear", "sadness"),
+}
+"""The three classes of mousavi2016, and the expressions that each holds; contempt belongs to none."""
+
 INTENSITIES = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
 """FACS intensity letters and the share of a full contraction that they stand for when a face is rendered."""
 

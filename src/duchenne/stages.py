@@ -64,7 +64,7 @@ class StudyInProgress:
     @property
     def trained_folds(self) -> list[int]:
         """The folds that are trained on; the first one's network is looked into."""
-        return list(self.recipe.folds.run) or list(range(self.recipe.folds.count))
+        return list(self.recipe.folds.run) or list(range(len(self.folds)))
 
     @property
     def shown_rows(self) -> NDArray[np.int64]:
@@ -96,10 +96,10 @@ def rehearse(work: StudyInProgress) -> None:
     """Refuse before anything is written what would be refused after hours: folds, network, layer."""
     recipe, labelled = work.recipe, work.given.labelled()
     rule, faces = recipe.folds, recipe.faces
-    splitting.split(labelled, rule.rule, rule.count, recipe.seed)
-    for number in work.trained_folds:
-        if not 0 <= number < rule.count:
-            raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {rule.count - 1}")
+    folds = splitting.split(labelled, rule.rule, rule.count, recipe.seed)
+    for number in rule.run:
+        if not 0 <= number < len(folds):
+            raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {len(folds) - 1}")
     network = jobs.fresh(recipe, labelled.expressions, 0)
     surveys.rehearse(network, recipe.units.layer, (faces.channels, faces.size, faces.size), recipe.network.prepare)
 
@@ -122,6 +122,7 @@ def train(work: StudyInProgress) -> None:
     found = jobs.train_folds(work.recipe, work.stack, work.folds, work.trained_folds, training, work.progress)
     _write_frame(folder / "predictions.parquet", found)
     told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
+    told["leaked"] = sum(work.folds[number].leaked(work.study.table) for number in work.trained_folds)
     _write_json(folder / "scores.json", told)
     for name in ("network.safetensors", "network.json"):
         with cache.replacing(folder / name) as partial:
@@ -133,7 +134,7 @@ def survey_units(work: StudyInProgress) -> None:
     rows, units = work.shown_rows, work.recipe.units
     for place, network in jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0]).items():
         survey = surveys.survey(
-            network, units.layer, work.stack.pictures[rows], rows, units.top, work.recipe.network.prepare, work.progress
+            network, units.layer, work.stack.floats(rows), rows, units.top, work.recipe.network.prepare, work.progress
         )
         folder = work.study.units_folder / TWIN if place == TWIN else work.study.units_folder
         _write_frame(folder / "responses.parquet", survey.peaks.frame())
@@ -163,7 +164,7 @@ def project_units(work: StudyInProgress) -> None:
     networks = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
     layer = work.study.units_folder
     units = gallery.chosen(layer, work.recipe.units.gallery)
-    gallery.draw(layer, networks["trained"], networks[TWIN], work.stack.pictures, units, work.recipe, work.progress)
+    gallery.draw(layer, networks["trained"], networks[TWIN], work.stack, units, work.recipe, work.progress)
 
 
 def write_report(work: StudyInProgress) -> None:

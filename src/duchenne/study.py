@@ -76,7 +76,7 @@ class Study:
     def headline(self) -> str:
         """The study's answer in two sentences."""
         scores, summary, recipe = self.scores, self.summary, self.recipe
-        people = f"{scores['people']} people it has never seen" if self.table.people_known else "people who are not named"
+        people = self._people_tested()
         guessing = percent(scores["majority"], 0)
         first = (
             f"It reads {percent(scores['accuracy'], 0)} of {scores['pictures']} held-out pictures of {people} "
@@ -96,6 +96,14 @@ class Study:
             f"units of {recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; {nulls}."
         )
         return f"{first} {second}"
+
+    def _people_tested(self) -> str:
+        if not self.table.people_known:
+            return "people who are not named"
+        people, leaked = self.scores["people"], self.scores["leaked"]
+        if leaked:
+            return f"{people} people, {leaked} of them of people that it was trained on: the split leaks"
+        return f"{people} people it has never seen"
 
     def told(self) -> list[str]:
         """What the study found and where it lies, in a few lines."""

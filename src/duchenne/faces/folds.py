@@ -1,6 +1,7 @@
-"""Splitting people into folds: a *fold* is a triple of row masks for training, validation and test.
+"""Splitting pictures into folds: a *fold* is a triple of row masks for training, validation and test.
 
-No subject ever stands on two sides.
+No person stands on two sides of a fold, but for ``random-200``, which zhu2018 used: it leaks, and whatever is measured with
+it says so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
-from duchenne.faces.table import FaceTable
+from duchenne.faces.table import SPLITS, FaceTable
 
 Mask = NDArray[np.bool_]
 
@@ -24,6 +25,11 @@ class Fold:
     train: Mask
     validation: Mask
     test: Mask
+
+    def leaked(self, table: FaceTable) -> int:
+        """Count the test pictures that show somebody whom the training pictures show too."""
+        subject = table.frame["subject"].to_numpy(str)
+        return int(np.isin(subject[self.test], subject[self.train]).sum())
 
 
 def sorted_subjects(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
@@ -51,15 +57,97 @@ def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]
     return _rotated(part, count)
 
 
+def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
+    """One fold a person, in the order of their names: test on that person, validate on the next, train on all others."""
+    subject = table.frame["subject"]
+    place = {name: i for i, name in enumerate(sorted(subject.unique()))}
+    return _rotated(subject.map(place).to_numpy(), len(place))
+
+
+def official(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
+    """The set's own sides: one fold, or one for each of ``split_1 …`` (TFD's five).
+
+    A set that publishes no test pictures is tested on its validation pictures; validation pictures that are then missing
+    are a tenth of the training people.
+    """
+    columns = [name for name in table.frame if name.startswith("split")]
+    if not columns:
+        raise InputError("folds.rule 'official': the faces come with no split of their own")
+    folds = []
+    for column in columns:
+        side = table.frame[column].fillna("").to_numpy(str)
+        train, validation, test = (side == name for name in SPLITS)
+        if not test.any():
+            validation, test = test, validation
+        if not train.any() or not test.any():
+            raise InputError(f"folds.rule 'official': column {column!r} names no pictures to train on, or none to test on")
+        folds.append(Fold(train, validation, test) if validation.any() else _with_validation(table, train, test, seed))
+    return folds
+
+
+def random_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
+    """zhu2018's split: 200 pictures at random to test, 200 more to validate (a reading).
+
+    People stand on both sides: it leaks.
+    """
+    if len(table) < 3 * _DRAWN:
+        raise InputError(f"folds.rule 'random-200': {len(table)} pictures are fewer than {3 * _DRAWN}")
+    order = np.random.default_rng(seed).permutation(len(table))
+    test, validation = (np.isin(np.arange(len(table)), order[i * _DRAWN : (i + 1) * _DRAWN]) for i in range(2))
+    return [Fold(~(test | validation), validation, test)]
+
+
+def people_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
+    """``random-200`` without the leak: whole people drawn until they have 200 pictures to test, then 200 to validate."""
+    subject = table.frame["subject"].to_numpy(str)
+    names, sizes = np.unique(subject, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    drawn = (np.cumsum(sizes[order]) - 1) // _DRAWN  # 0: test, 1: validation, above: training
+    part = dict(zip(names[order], drawn, strict=True))
+    side = np.array([part[name] for name in subject])
+    if not (side > 1).any():
+        raise InputError(f"folds.rule 'people-200': {len(table)} pictures are too few to test and validate on {_DRAWN} each")
+    return [Fold(side > 1, side == 1, side == 0)]
+
+
+def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
+    """Train on the first data set, test on all others; a tenth of the first one's people validates (mousavi2016)."""
+    dataset = table.frame["dataset"].fillna("").to_numpy(str)
+    train = dataset == dataset[0]
+    if train.all():
+        raise InputError(f"folds.rule 'other-set': all faces are of one data set, {dataset[0]!r}")
+    return [_with_validation(table, train, ~train, seed)]
+
+
+def _with_validation(table: FaceTable, train: Mask, test: Mask, seed: int) -> Fold:
+    """Take a tenth of the people to train on for validation."""
+    from sklearn.model_selection import GroupShuffleSplit
+
+    rows = np.flatnonzero(train)
+    subject = table.frame["subject"].to_numpy(str)[rows]
+    _, drawn = next(GroupShuffleSplit(1, test_size=0.1, random_state=seed).split(rows, groups=subject))
+    validation = np.zeros(len(table), bool)
+    validation[rows[drawn]] = True
+    return Fold(train & ~validation, validation, test)
+
+
+_COUNTED = ("khorrami2015", "stratified")
+_DRAWN = 200
+
 RULES: dict[str, Callable[[FaceTable, int, int], list[Fold]]] = {
     "khorrami2015": sorted_subjects,
     "stratified": stratified_groups,
+    "leave-one-subject-out": leave_one_subject_out,
+    "official": official,
+    "random-200": random_200,
+    "people-200": people_200,
+    "other-set": other_set,
 }
 """Every rule by its name in recipes."""
 
 
 def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
-    """Split a table by a named rule into ``count`` folds.
+    """Split a table by a named rule; ``count`` is for the rules that make any number of folds.
 
     Raises ``InputError`` for fewer subjects than folds, for a single expression, and for an expression that a fold's
     training pictures lack.
@@ -72,19 +160,21 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
     """
     if rule not in RULES:
         raise InputError(f"folds.rule {rule!r}: not one of {', '.join(RULES)}")
-    if count < 3:
+    counted = rule in _COUNTED
+    if counted and count < 3:
         raise InputError(f"folds.count {count}: at least 3 are needed, to train, to validate and to test")
     if table.frame["subject"].isna().any():
         raise InputError("a picture without a subject cannot be kept on one side of a split")
     if len(table.expressions) < 2:
         raise InputError(f"only one expression in the faces: {', '.join(table.expressions) or 'none'}")
-    if len(table.subjects) < count:
-        raise InputError(f"folds.count {count}: the faces show only {len(table.subjects)} people")
+    if len(table.subjects) < (count if counted else 3):
+        asked = f"folds.count {count}" if counted else f"folds.rule {rule!r}"
+        raise InputError(f"{asked}: the faces show only {len(table.subjects)} people")
     folds = RULES[rule](table, count, seed)
     for number, fold in enumerate(folds):
         lacking = set(table.expressions) - set(table.frame["expression"][fold.train])
         if lacking:
-            raise InputError(f"folds.count {count}: fold {number} would train without {', '.join(sorted(lacking))}")
+            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {', '.join(sorted(lacking))}")
     return folds
 
 

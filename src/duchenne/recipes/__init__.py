@@ -17,6 +17,7 @@ from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.crop import CROPS
 from duchenne.faces.folds import RULES
 from duchenne.faces.prepare import STEPS
+from duchenne.faces.protocols import PROTOCOLS
 
 
 class _Part(BaseModel):
@@ -28,6 +29,7 @@ class Faces(_Part):
 
     source: str = "avatars"
     avatars: AvatarSettings = AvatarSettings()
+    protocol: str = "labelled"
     crop: str = "none"
     size: int = Field(96, ge=8, le=2048)
     channels: Literal[1, 3] = 1
@@ -36,6 +38,11 @@ class Faces(_Part):
     @classmethod
     def _known_crop(cls, name: str) -> str:
         return _one_of(name, CROPS)
+
+    @field_validator("protocol")
+    @classmethod
+    def _known_protocol(cls, name: str) -> str:
+        return _one_of(name, PROTOCOLS)
 
 
 class Folds(_Part):
