@@ -93,7 +93,7 @@ def test_a_run_ends_with_the_path_of_its_report(drawings: FaceTable, tmp_path: P
     [
         (("run", "fast"), "'fast'"),
         (("run", "quick", "--data", "folder:/nowhere"), "/nowhere: no such folder"),
-        (("run", "quick", "--data", "tfd:/x"), "'tfd:/x'"),
+        (("run", "quick", "--data", "unheard-of:/x"), "'unheard-of:/x'"),
         (("run", "quick", "--set", "training.epoch=1"), "'training.epoch'"),
         (("data", "check", "folder:/nowhere"), "/nowhere"),
         (("data", "render", "{tmp}/new", "--protocol", "danced"), "'danced'"),

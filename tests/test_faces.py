@@ -16,6 +16,8 @@ from duchenne.faces.folds import split
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
 
+from . import trees
+
 
 def face(path: Path, value: int = 128, size: tuple[int, int] = (12, 12)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,7 @@ def test_an_unknown_sub_folder_is_named(tmp_path: Path) -> None:
         folder.load(tmp_path)
 
 
-@pytest.mark.parametrize("spec", ["tfd:/x", "folder", "folder:", "avatars:/x", "", ":"])
+@pytest.mark.parametrize("spec", ["unheard-of:/x", "folder", "folder:", "avatars:/x", "", ":"])
 def test_sources_that_are_not_understood_are_refused(spec: str) -> None:
     with pytest.raises(InputError, match="faces"):
         sources.load(spec)
@@ -146,15 +148,16 @@ def test_sources_that_are_not_understood_are_refused(spec: str) -> None:
 
 def test_checking_lists_all_faults_and_is_silent_on_a_clean_set(tmp_path: Path) -> None:
     face(tmp_path / "clean/fear/a.png")
-    assert checking.check(f"folder:{tmp_path / 'clean'}").faults == ()
+    assert checking.check(f"folder:{tmp_path / 'clean'}").verdict == checking.CLEAN
     labels = manifest(tmp_path / "labels", "path,expression,AU12\na.png,gleeful,2\nb.png,fear,1\n")
     face(labels / "a.png")
     (labels / "a.png").write_bytes(b"nothing")
-    assert len(checking.check(f"folder:{labels}").faults) == 4
+    checked = checking.check(f"folder:{labels}")
+    assert (len(checked.remarks), checked.verdict) == (4, checking.UNUSABLE)
     for name in ("a.png", "b.png"):
         (tmp_path / "broken/fear").mkdir(parents=True, exist_ok=True)
         (tmp_path / "broken/fear" / name).write_bytes(b"nothing")
-    assert len(checking.check(f"folder:{tmp_path / 'broken'}").faults) == 2
+    assert len(checking.check(f"folder:{tmp_path / 'broken'}").remarks) == 2
 
 
 # pictures
@@ -218,12 +221,12 @@ def test_each_picture_that_cannot_be_read_gets_one_line(tmp_path: Path) -> None:
         "gone": "no such",
     }
     for name, message in wanted.items():
-        line = pictures.fault(tmp_path / f"{name}.png")
+        line = trees.fault(tmp_path / f"{name}.png")
         assert line is not None
         assert message in line
         assert name in line
         assert "\n" not in line
-    assert pictures.fault(tmp_path / "whole.png") is None
+    assert trees.fault(tmp_path / "whole.png") is None
 
 
 def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +236,7 @@ def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch:
     face(tmp_path / "whole.png")
     monkeypatch.setattr("PIL.Image.open", locked)
     monkeypatch.setattr(Path, "read_bytes", locked)
-    assert pictures.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
+    assert trees.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
     assert FaceTable(pd.DataFrame({"path": ["whole.png"]}), tmp_path).fingerprint()
 
 
@@ -372,4 +375,4 @@ def test_floating_point_pixels_lie_between_0_and_1(tmp_path: Path) -> None:
     for name, value in (("fine", 0.5), ("white", 200.0)):
         Image.fromarray(np.full((4, 4), value, np.float32)).save(tmp_path / f"{name}.tiff")
     np.testing.assert_allclose(pictures.read(tmp_path / "fine.tiff"), 0.5)
-    assert "between 0 and 1" in str(pictures.fault(tmp_path / "white.tiff"))
+    assert "between 0 and 1" in str(trees.fault(tmp_path / "white.tiff"))

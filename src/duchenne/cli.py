@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,10 @@ Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE",
 @app.command(epilog="Example:  duchenne run khorrami2015 --data folder:/photos --set folds.count=5 --out runs/photos")
 def run(
     recipe: Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")] = None,
-    data: Annotated[str | None, typer.Option(help="Faces: avatars or folder:PATH.", metavar="SPEC")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Faces: avatars, folder:PATH, ckplus:PATH, …; see 'duchenne data formats'.", metavar="SPEC"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")] = None,
     layer: Annotated[str | None, typer.Option(help="Layer whose units are looked at.")] = None,
     changes: Changes = None,
@@ -62,19 +66,55 @@ def recipes() -> None:
             typer.echo(f"{name}\n    {recipe.about}\n    beside: {recipe.paper.table} ({recipe.paper.accuracy} %)")
 
 
-@data.command(epilog="Example:  duchenne data check folder:/photos")
-def check(spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos.")]) -> None:
-    """List everything in a data set that cannot be used; say nothing else of a clean one but what it holds."""
+@data.command(epilog="Example:  duchenne data formats")
+def formats(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """List the data sets that can be read, their layout, their licence and where to apply for them."""
+    with _explained():
+        from duchenne.faces.formats import FORMATS
+
+        if as_json:
+            told = {
+                n: {"title": f.title, "layout": f.layout, "licence": f.licence, "apply": f.apply} for n, f in FORMATS.items()
+            }
+            typer.echo(json.dumps(told, indent=2))
+            return
+        for name, format_ in FORMATS.items():
+            typer.echo(f"{name}:PATH  {format_.title}\n    {format_.layout}\n    {format_.licence}")
+            if format_.apply:
+                typer.echo(f"    {format_.apply}")
+
+
+@data.command(epilog="Example:  duchenne data check ckplus:/data/CK+ --sheet check.png")
+def check(
+    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet: a picture of each person and expression.")
+    ] = None,
+) -> None:
+    """Count what a data set holds beside what its makers say, and list every oddity with its file.
+
+    Exit code 0: clean; 1: can be used, with remarks; 2: cannot be used.
+    """
     with _explained():
         from duchenne.faces import checking
         from duchenne.progress import bars
 
         checked = checking.check(spec, bars)
-        for line in checked.faults:
-            typer.echo(line, err=True)
-        if checked.faults:
-            raise InputError(f"{spec}: {len(checked.faults)} {'fault' if len(checked.faults) == 1 else 'faults'}")
-        typer.echo(checked.summary)
+        if as_json:
+            typer.echo(json.dumps(checked.as_json(), indent=2))
+        else:
+            typer.echo(checking.table_text(checked))
+            for remark in checked.remarks:
+                _say(str(remark))
+        if sheet is not None and checked.table is not None:
+            from duchenne.faces import contact_sheet
+
+            contact_sheet.of_table(checked.table, sheet)
+            _say(f"contact sheet: {sheet.resolve()}")
+        if checked.verdict == checking.UNUSABLE:
+            raise InputError(f"{spec}: cannot be used")
+        raise typer.Exit(checked.verdict)
 
 
 @data.command(epilog="Example:  duchenne data render faces --people 40 --protocol posed")
@@ -106,6 +146,8 @@ def _explained() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("duchenne: interrupted; the same command with --resume and --out goes on", err=True)
         raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
+        raise
     except OSError as error:
         if error.errno == errno.ENOSPC or "No space left" in str(error):  # some writers name a temporary file, or none
             _fail("no space left on the disk that the results are written to; nothing is half-written")

@@ -1,27 +1,213 @@
-"""Checking a data set: everything that cannot be used, not only the first fault."""
+"""Checking a data set: what it holds beside what its makers say, and everything in it that is not as it should be."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from duchenne.faces import pictures, sources
+import numpy as np
+import pandas as pd
+
+from duchenne.errors import InputError
+from duchenne.faces import landmarks, pictures, sources
+from duchenne.faces.formats.reading import Format, Remark
+from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
+
+CLEAN, REMARKS, UNUSABLE = 0, 1, 2
+"""Verdicts, which are also the exit codes of ``duchenne data check``."""
+
+_MARGIN = 0.1  # of the side: how far outside of the picture a landmark may lie
+_MOST = 0.9  # share of pictures from which a size, or grey, is what the set is meant to have
 
 
 @dataclass(frozen=True)
 class Checked:
-    """``faults``, a line each, and ``summary``, which is empty where the table could not be read."""
+    """What was found in a data set.
 
-    faults: tuple[str, ...]
-    summary: str
+    ``counts`` has the columns ``what, found, published`` (NA where its makers give no figure); ``remarks`` a line for
+    each oddity; ``table`` what can be used, None where nothing can.
+    """
+
+    counts: pd.DataFrame
+    remarks: tuple[Remark, ...]
+    table: FaceTable | None
+
+    @property
+    def verdict(self) -> int:
+        """0 for a clean set, 1 for one that can be used, 2 for one that cannot."""
+        if self.table is None or any(remark.fatal for remark in self.remarks):
+            return UNUSABLE
+        return REMARKS if self.remarks else CLEAN
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        counts = self.counts.astype(object).where(self.counts.notna(), None)
+        return {
+            "verdict": self.verdict,
+            "counts": counts.to_dict("records"),
+            "remarks": [{"file": r.file, "says": r.says, "fatal": r.fatal} for r in self.remarks],
+        }
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one glance at a picture tells: a digest of its pixels, (width, height), whether it is grey."""
+
+    digest: str
+    size: tuple[int, int]
+    grey: bool
 
 
 def check(spec: str, progress: Progress = quiet) -> Checked:
-    """List the faults of a data set's labels and of every picture that it lists.
+    """Read a data set and every picture in it, and list what is odd.
 
     Raises ``InputError`` where the string names no data set.
     """
-    source, path = sources.named(spec)
-    found = source.faults(path)
-    broken = pictures.faults(source.pictures(path), progress)
-    return Checked((*found, *broken.values()), "" if found else source.load(path).summary())
+    format_, path = sources.named(spec)
+    try:
+        found = format_.read(path)
+    except InputError as error:
+        return Checked(_beside({}, format_), (_whole_set(path, error),), None)
+    table = found.table
+    remarks = [*found.remarks, *_in_pictures(table, format_, progress)]
+    told = counts(table)
+    remarks += [
+        Remark(".", f"{what}: {told.get(what, 0)} found, {published} published")
+        for what, published in format_.published.items()
+        if told.get(what, 0) != published
+    ]
+    return Checked(_beside(told, format_), tuple(remarks), table)
+
+
+def table_text(checked: Checked) -> str:
+    """Lay out the counts for a terminal: what, found, published."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table("", "found", "published", box=None, pad_edge=False)
+    for what, found, published in checked.counts.itertuples(index=False):
+        drawn.add_row(what, f"{found:,}", "" if pd.isna(published) else f"{published:,}")
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().rstrip()
+
+
+def counts(table: FaceTable) -> dict[str, int]:
+    """Count pictures, people, sequences, expressions, sides of the set's own split, and action units.
+
+    An expression is counted by sequence where the set has sequences, by picture otherwise.
+    """
+    rows = table.frame
+    shown = rows[rows["expression"].notna()]
+    told = {"pictures": len(rows), "subjects": len(table.subjects), "action units": len(table.action_units)}
+    told |= {"labelled": len(shown), "unlabelled": len(rows) - len(shown)}
+    if rows["sequence"].notna().any():
+        told["sequences"] = int(rows["sequence"].nunique())
+        told["labelled sequences"] = int(shown["sequence"].nunique())
+        told["labelled subjects"] = int(shown["subject"].nunique())
+        shown = shown.drop_duplicates(["sequence", "expression"])
+    told |= {name: int((shown["expression"] == name).sum()) for name in table.expressions}
+    if "split" in rows:
+        told |= {str(name): int(count) for name, count in rows["split"].value_counts().items()}
+    shown_units = {str(name): int(rows[name].sum()) for name in table.presence()}
+    return told | {name: count for name, count in shown_units.items() if count}
+
+
+def _beside(told: dict[str, int], format_: Format) -> pd.DataFrame:
+    names = list(dict.fromkeys([*told, *format_.published]))
+    frame = pd.DataFrame({"what": names})
+    frame["found"] = pd.array([told.get(name, 0) for name in names], "Int64")
+    frame["published"] = pd.array([format_.published.get(name) for name in names], "Int64")
+    return frame
+
+
+def _whole_set(path: Path, error: InputError) -> Remark:
+    """Tell a message that names the file from one that names the set."""
+    text = str(error)
+    place, colon, says = text.partition(": ")
+    inside = colon and Path(place).is_relative_to(path)
+    return Remark(Path(place).relative_to(path).as_posix() if inside else str(path), says if inside else text, fatal=True)
+
+
+def _in_pictures(table: FaceTable, format_: Format, progress: Progress) -> list[Remark]:
+    looks: dict[int, _Look] = {}
+    found: list[Remark] = []
+    names = table.frame["path"].tolist()
+    with progress("Checking pictures", len(names)) as advance, ThreadPoolExecutor() as threads:
+        for place, seen in enumerate(threads.map(_look, table.paths)):
+            advance(1)
+            if isinstance(seen, str):
+                found.append(Remark(names[place], seen))
+            else:
+                looks[place] = seen
+    if not looks:
+        return [replace(remark, fatal=True) for remark in found]
+    found += _unlike(names, looks, format_)
+    found += _twice(table, names, looks)
+    found += _outside(table, names, looks)
+    return found
+
+
+def _look(path: Path) -> _Look | str:
+    try:
+        pixels = pictures.decoded(path)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+    grey = pixels.ndim == 2 or pixels.shape[-1] < 3 or bool((pixels[..., :3] == pixels[..., :1]).all())
+    plain = pixels[..., 0] if grey and pixels.ndim == 3 else pixels
+    digest = hashlib.blake2b(np.ascontiguousarray(plain).tobytes(), digest_size=16).hexdigest()
+    return _Look(f"{plain.shape} {digest}", (pixels.shape[1], pixels.shape[0]), grey)
+
+
+def _unlike(names: Sequence[str], looks: dict[int, _Look], format_: Format) -> Iterator[Remark]:
+    """Pictures of another size, or in colour, where nearly all others are alike."""
+    (size, most), *_ = Counter(look.size for look in looks.values()).most_common(1)
+    if most >= _MOST * len(looks):
+        for place, look in looks.items():
+            if look.size != size and not {look.size, size} <= set(format_.sizes):
+                yield Remark(names[place], f"{look.size[0]}×{look.size[1]} pixels, where others have {size[0]}×{size[1]}")
+    grey = sum(look.grey for look in looks.values())
+    if grey >= _MOST * len(looks) and not format_.mixed:
+        yield from (
+            Remark(names[place], "in colour, where others are grey") for place, look in looks.items() if not look.grey
+        )
+
+
+def _twice(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
+    """Pictures with the same pixels, and those of them that stand on two sides of the set's own split."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place, look in looks.items():
+        alike[look.digest].append(place)
+    splits = [name for name in table.frame if name.startswith("split")]
+    for first, *others in alike.values():
+        for other in others:
+            sides = [set(table.frame.loc[[first, other], name].dropna()) for name in splits]
+            apart = next((sorted(side) for side in sides if len(side) > 1), [])
+            where = f", on two sides of the split: {' and '.join(apart)}" if apart else ""
+            yield Remark(names[other], f"the same picture as {names[first]}{where}")
+
+
+def _outside(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
+    """Landmarks that cannot be read, or lie further outside of their picture than a face cut closely puts its chin."""
+    if "landmarks" not in table.frame:
+        return
+    for place, where in table.frame["landmarks"].dropna().items():
+        if place not in looks:
+            continue
+        try:
+            points = landmarks.read(where, table.root)
+        except InputError as error:
+            yield Remark(names[place] if ";" in where else where, str(error).rpartition(": ")[2])
+            continue
+        size = np.array(looks[place].size)
+        far = (points < -_MARGIN * size) | (points > (1 + _MARGIN) * size)
+        outside = int(far.any(1).sum())
+        if outside:
+            yield Remark(names[place], f"{outside} of {len(points)} landmarks lie outside of the picture")

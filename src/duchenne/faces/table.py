@@ -2,7 +2,10 @@
 
 Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable boolean: True, False,
 NA = not coded) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not scored). An action unit that a set never
-codes has no column.
+codes has no column. Between them stand, where a set has them, ``split`` (or ``split_1 …``: train, validation, test),
+the face's box ``left top right bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``,
+``valence arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability …``, what a
+detector thinks.
 """
 
 from __future__ import annotations
@@ -17,8 +20,16 @@ import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
+from duchenne.faces import store
 
 KEYS = ("path", "dataset", "subject", "sequence", "frame", "expression")
+SPLITS = ("train", "validation", "test")
+BOX = ("left", "top", "right", "bottom")
+VOTES = tuple(f"votes_{name}" for name in (*facs.EXPRESSIONS, "unknown", "nf"))
+_TEXTS = ("split", *(f"split_{number}" for number in range(1, 11)), "landmarks", "view")
+NUMBERS = (*BOX, "valence", "arousal", *VOTES)
+COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
+"""Every column but the action units'."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class FaceTable:
     def expressions(self) -> tuple[str, ...]:
         """The expressions that occur, in the order of CK+."""
         present = set(self.frame["expression"].dropna())
-        return tuple(name for name in facs.EXPRESSIONS if name in present)
+        return tuple(name for name in dict.fromkeys((*facs.EXPRESSIONS, *facs.SUPERSETS)) if name in present)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -94,14 +105,8 @@ class FaceTable:
 
     def fingerprint(self) -> str:
         """A digest of the labels and of the pictures' bytes; changes when either does."""
-        digest = hashlib.sha256(self.frame.to_csv(index=False).encode(errors="surrogateescape"))
-        for path in self.paths:
-            try:
-                bytes_ = path.read_bytes()
-            except OSError:  # a picture that is missing or locked is left out when it is read
-                bytes_ = b""
-            digest.update(hashlib.sha256(bytes_).digest())
-        return digest.hexdigest()[:16]
+        labels = self.frame.to_csv(index=False).encode(errors="surrogateescape")
+        return hashlib.sha256(labels + store.content(self.paths).encode()).hexdigest()[:16]
 
 
 def _regular(frame: pd.DataFrame) -> pd.DataFrame:
@@ -116,9 +121,12 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
         "frame": pd.to_numeric(frame["frame"]).astype("Int64") if "frame" in frame else _missing(frame, "Int64"),
         "expression": _text(frame, "expression"),
     }
-    unknown = set(rows["expression"].dropna()) - set(facs.EXPRESSIONS)
-    if unknown:
-        raise InputError(f"expression {sorted(unknown)[0]!r}: not one of {', '.join(facs.EXPRESSIONS)}")
+    rows |= {name: frame[name].astype("string") for name in _TEXTS if name in frame}
+    rows |= {name: frame[name].astype("float64") for name in NUMBERS if name in frame}
+    _only_known(rows["expression"], (*facs.EXPRESSIONS, *facs.SUPERSETS), "expression")
+    for name in rows:
+        if name.startswith("split"):
+            _only_known(rows[name], SPLITS, name)
     for number in facs.ACTION_UNITS:
         code = facs.code(number)
         if code in frame:
@@ -130,7 +138,19 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
             outside = rows[code].dropna()
             if ((outside < 0) | (outside > 5)).any():
                 raise InputError(f"column {code}: intensities run from 0 to 5")
+    for number in facs.ACTION_UNITS:
+        code = f"{facs.code(number)}_probability"
+        if code in frame:
+            rows[code] = frame[code].astype("float64")
+            if ((rows[code] < 0) | (rows[code] > 1)).any():
+                raise InputError(f"column {code}: probabilities run from 0 to 1")
     return pd.DataFrame(rows).reset_index(drop=True)
+
+
+def _only_known(values: pd.Series, known: Sequence[str], name: str) -> None:
+    unknown = set(values.dropna()) - set(known)
+    if unknown:
+        raise InputError(f"{name} {sorted(unknown)[0]!r}: not one of {', '.join(known)}")
 
 
 def _text(frame: pd.DataFrame, column: str) -> pd.Series:

@@ -15,7 +15,8 @@ from duchenne.progress import Progress, quiet
 
 def render_with_sheet(out: Path, progress: Progress = quiet, **settings: Any) -> FaceTable:
     """Render avatars into a new folder, with a contact sheet; settings are those of ``AvatarSettings``."""
-    from duchenne.faces.avatars import contact_sheet, dataset
+    from duchenne.faces import contact_sheet
+    from duchenne.faces.avatars import dataset
 
     try:
         chosen = AvatarSettings(**settings)

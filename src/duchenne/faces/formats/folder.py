@@ -1,71 +1,85 @@
-"""``folder:PATH``: pictures in one sub-folder an expression, or listed in a ``manifest.csv``.
+"""``folder:PATH``: pictures in one sub-folder an expression, or listed in a manifest.
 
-The manifest has the columns ``path,subject,expression[,dataset,sequence,frame][,AU01,…][,AU01_intensity,…]``; presence
-is 1 or 0, empty where it was not coded. Without one, sub-folders name the expressions and every picture counts as a
-subject of its own.
+A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a file itself) has the columns
+``path,expression`` and, where they are known, ``subject,sequence,frame,dataset``, action units (``AU01``: 1 or 0, empty
+where it was not coded; ``AU01_intensity``: 0 to 5; ``AU01_probability``), ``split``, the face's box
+``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one, sub-folders name the expressions and
+every picture counts as a subject of its own.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces.table import KEYS, FaceTable
+from duchenne.faces.formats.reading import (
+    SPELLINGS,
+    Format,
+    Reading,
+    Remark,
+    action_unit,
+    existing_root,
+    folders,
+    is_picture,
+    leaves,
+    text_table,
+    tree,
+    usable,
+)  # fmt: skip
+from duchenne.faces.table import COLUMNS, NUMBERS, FaceTable
 
 MANIFEST = "manifest.csv"
-SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".gif"])
+_MANIFESTS = (MANIFEST, "manifest.parquet")
+_POINTS = "landmarks.parquet"
+_TRUTHS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+_PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan|<na>)|"
+_NUMBER = r"[-+]?[0-9]{0,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?|(?i:nan)"
 
-SPELLINGS = {
-    "angry": "anger", "happy": "happiness", "joy": "happiness", "sad": "sadness", "surprised": "surprise",
-    "fearful": "fear", "disgusted": "disgust", "calm": "neutral",
-} | {name: name for name in facs.EXPRESSIONS}  # fmt: skip
-"""Names of expressions that are understood, lower case."""
 
-_ACTION_UNIT = re.compile(r"au_?0*(\d{1,2})(_intensity)?", re.IGNORECASE)
+def read(root: Path) -> Reading:
+    """Read the table of a folder; the pictures themselves are not opened.
+
+    What cannot be meant is a fatal remark; ``load`` refuses the folder then. Raises ``InputError`` where it holds no
+    pictures, or a manifest that is not a table.
+    """
+    manifest = _manifest(root)
+    if manifest is None:
+        return _read_tree(existing_root(root))
+    rows, place = _read_manifest(manifest), manifest.parent
+    remarks = [Remark(manifest.name, says, fatal=True) for says in _column_faults(rows)]
+    if remarks:
+        raise InputError(f"{manifest}: {remarks[0].says}")
+    if rows.empty:
+        raise InputError(f"{manifest}: lists no pictures")
+    lost = []
+    for row, column, says in list(_row_faults(rows, place)):
+        remarks.append(Remark(manifest.name, f"line {row + 2}: {says}", fatal=True))
+        rows.loc[row, column] = ""
+        if column == "path":
+            lost.append(row)
+    return Reading(FaceTable(_meant(rows.drop(index=lost), place), place), tuple(remarks))
 
 
 def load(root: Path) -> FaceTable:
-    """Read the table of a folder; the pictures themselves are not opened.
-
-    Raises ``InputError`` on the first fault; ``faults`` lists them all.
-    """
-    for fault in faults(root):
-        raise InputError(fault)
-    rows = _read_manifest(root) if (root / MANIFEST).exists() else _walk(root)
-    return FaceTable(_meant(rows, root), root)
+    """Read a folder's table; raises ``InputError`` on its first fault."""
+    return usable(read(root))
 
 
-def pictures(root: Path) -> list[Path]:
-    """Every picture that a folder lists or holds and that exists, whatever its labels."""
-    if not (root / MANIFEST).exists():
-        return list(_pictures(root)) if root.is_dir() else []
-    try:
-        listed = _read_manifest(root).get("path", pd.Series(dtype=str))
-    except (OSError, ValueError):
-        return []
-    return [root / path for path in dict.fromkeys(listed) if not list(_path_faults(root, path, ""))]
+def _manifest(root: Path) -> Path | None:
+    if root.suffix.lower() in (".csv", ".parquet") and root.is_file():
+        return root
+    return next((root / name for name in _MANIFESTS if (root / name).is_file()), None)
 
 
-def faults(root: Path) -> Iterator[str]:
-    """Yield a line for everything in a folder's labels that cannot be used."""
-    if not root.exists():
-        yield f"{root}: no such folder"
-    elif not root.is_dir():
-        yield f"{root}: not a folder"
-    elif (root / MANIFEST).exists():
-        yield from _manifest_faults(root)
-    else:
-        yield from _tree_faults(root)
-
-
-def _read_manifest(root: Path) -> pd.DataFrame:
-    rows = pd.read_csv(root / MANIFEST, dtype=str, keep_default_na=False, skipinitialspace=True)
-    return rows.rename(columns={name: _column(name) for name in rows.columns})
+def _read_manifest(path: Path) -> pd.DataFrame:
+    """Read a manifest as text, with the table's spelling of its columns."""
+    rows = text_table(path)
+    rows.columns = [_column(str(name)) for name in rows.columns]
+    return rows.apply(lambda column: column.str.strip()) if len(rows) else rows
 
 
 def _column(name: str) -> str:
@@ -74,118 +88,122 @@ def _column(name: str) -> str:
     >>> _column("au_1"), _column("AU4_intensity"), _column("Subject")
     ('AU01', 'AU04_intensity', 'subject')
     """
-    name = name.strip()
-    if match := _ACTION_UNIT.fullmatch(name):
-        return facs.code(int(match[1])) + (match[2] or "").lower()
-    return name.lower()
+    found = action_unit(name)
+    if found is None or found.side:
+        return name.strip().lower() if name.strip().lower() in COLUMNS else name.strip()
+    return facs.code(found.number) + ("" if found.kind == "presence" else f"_{found.kind}")
 
 
-def _manifest_faults(root: Path) -> Iterator[str]:
-    file = root / MANIFEST
-    try:
-        rows = _read_manifest(root)
-    except (OSError, ValueError) as error:
-        yield f"{file}: cannot be read as a table: {str(error).splitlines()[0]}"
-        return
-    missing = [name for name in ("path", "expression") if name not in rows]
-    unknown = [name for name in rows if not _known_column(str(name))]
-    yield from (f"{file}: column {name!r} is missing" for name in missing)
-    yield from (f"{file}: column {name!r} is not known" for name in unknown)
-    yield from (f"{file}: column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()])
-    if missing or unknown or rows.columns.has_duplicates:
-        return
-    if rows.empty:
-        yield f"{file}: lists no pictures"
-    for line, path in enumerate(rows["path"], start=2):
-        yield from _path_faults(root, path, f"{file}: line {line}")
-    for path in rows["path"][rows["path"].duplicated()].unique():
-        yield f"{file}: path {path!r} stands there more than once"
-    for name in sorted(set(rows["expression"].str.strip().str.lower()) - set(SPELLINGS) - {""}):
-        yield f"{file}: expression {name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
-    if "frame" in rows:
-        yield from (
-            f"{file}: frame {value!r} is not a whole number below 1,000,000,000"
-            for value in _odd(rows["frame"], r"[0-9]{0,9}")
-        )
+def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
+    yield from (f"column {name!r} is missing" for name in ("path", "expression") if name not in rows)
+    yield from (f"column {name!r} is not known" for name in rows if name not in COLUMNS and not action_unit(name))
+    yield from (f"column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()])
+
+
+def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]]:
+    """Every value that cannot be meant: its row, its column, and what is wrong."""
+    inside = root.resolve()
+    for row, path in rows["path"].items():
+        fault = _path_fault(root, inside, path)
+        if fault:
+            yield row, "path", fault
+    for row in rows.index[rows["path"].duplicated()]:
+        yield row, "path", f"path {rows.loc[row, 'path']!r} stands there more than once"
+    known = {*SPELLINGS, *facs.SUPERSETS, ""}
+    for row in rows.index[~rows["expression"].str.lower().isin(known)]:
+        yield row, "expression", f"expression {rows.loc[row, 'expression']!r} is not one of {', '.join(facs.EXPRESSIONS)}"
     for name in rows:
-        if name.endswith("_intensity"):
-            yield from (f"{file}: {name} {value!r} is not 0 to 5" for value in _odd(rows[name], r"[0-5](\.\d*)?|"))
-        elif name.startswith("AU"):
-            yield from (f"{file}: {name} {value!r} is not 0, 1 or empty" for value in _odd(rows[name], _PRESENCE))
-            yield from _contradictions(rows, str(name), file)
+        pattern, meaning = _values(name)
+        for row in rows.index[~rows[name].str.fullmatch(pattern)] if pattern else ():
+            yield row, name, f"{name} {rows.loc[row, name]!r} is not {meaning}"
+    yield from _contradictions(rows)
 
 
-_PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan)|"
+def _values(name: str) -> tuple[str, str]:
+    """The pattern that a column's values must have, and what to say of one that has not."""
+    if name == "frame":
+        return r"[0-9]{0,9}", "a whole number below 1,000,000,000"
+    if name.startswith("split"):
+        return r"train|validation|test|", "train, validation or test"
+    if name in NUMBERS:
+        return _NUMBER, "a number"
+    if name.endswith("_intensity"):
+        return r"[0-4](\.\d*)?|5(\.0*)?|(?i:nan)|", "0 to 5"
+    if name.endswith("_probability"):
+        return r"0(\.\d*)?|1(\.0*)?|\.\d+|(?i:nan)|", "0 to 1"
+    if name.startswith("AU"):
+        return _PRESENCE, "0, 1 or empty"
+    return "", ""
 
 
-def _contradictions(rows: pd.DataFrame, code: str, file: Path) -> Iterator[str]:
+def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
     """Presence and intensity that cannot both be true."""
-    if f"{code}_intensity" in rows:
-        graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
-        odd = rows[code].str.lower().map(_truth).eq(False) & (graded > 0)
-        yield from (f"{file}: line {place + 2}: {code} is absent and has an intensity" for place in rows.index[odd])
+    for code in map(facs.code, facs.ACTION_UNITS):
+        if {code, f"{code}_intensity"} <= set(rows):
+            graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
+            odd = rows[code].str.lower().map(_TRUTHS).eq(False) & (graded > 0)
+            yield from ((row, f"{code}_intensity", f"{code} is absent and has an intensity") for row in rows.index[odd])
 
 
-def _known_column(name: str) -> bool:
-    match = _ACTION_UNIT.fullmatch(name)
-    return name in KEYS or (match is not None and int(match[1]) in facs.ACTION_UNITS)
-
-
-def _odd(values: pd.Series, pattern: str) -> list[str]:
-    return sorted(set(values[~values.str.strip().str.fullmatch(pattern)]))
-
-
-def _path_faults(root: Path, path: str, where: str) -> Iterator[str]:
-    pure = PurePosixPath(path.replace("\\", "/"))
+def _path_fault(root: Path, inside: Path, path: str) -> str:
     if not path:
-        yield f"{where}: path is empty"
-    elif "\0" in path or not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
-        yield f"{where}: path {path!r} leaves the folder"
-    elif not (root / path).is_file():
-        yield f"{where}: {path}: no such picture"
-    elif not (root / path).resolve().is_relative_to(root.resolve()):
-        yield f"{where}: path {path!r} leaves the folder"
-
-
-def _tree_faults(root: Path) -> Iterator[str]:
-    named = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
-    for folder in named:
-        if folder.name.strip().lower() not in SPELLINGS:
-            yield f"{folder}: expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
-    if not named:
-        yield f"{root}: holds neither {MANIFEST} nor a sub-folder for each expression"
-    elif not any(True for folder in named for _ in _pictures(folder)):
-        yield f"{root}: holds no pictures"
-
-
-def _pictures(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            yield path
-
-
-def _walk(root: Path) -> pd.DataFrame:
-    folders = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.name.startswith(".")]
-    found = [(path.relative_to(root).as_posix(), folder.name) for folder in folders for path in _pictures(folder)]
-    return pd.DataFrame(found, columns=["path", "expression"])
+        return "path is empty"
+    if leaves(path):
+        return f"path {path!r} leaves the folder"
+    try:
+        if not (root / path).is_file():
+            return f"{path}: no such picture"
+    except OSError:  # a name longer than the file system takes
+        return f"{path[:80]}: no such picture"
+    return "" if (root / path).resolve().is_relative_to(inside) else f"path {path!r} leaves the folder"
 
 
 def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Turn a manifest's text into the table's values."""
-    rows = rows.apply(lambda column: column.str.strip())
-    rows["expression"] = rows["expression"].str.lower().map(SPELLINGS)
+    rows = rows.copy()
+    rows["expression"] = rows["expression"].str.lower().map(SPELLINGS | {name: name for name in facs.SUPERSETS})
     if "dataset" not in rows:
         rows["dataset"] = root.resolve().name
     for name in ("subject", "sequence"):
         rows[name] = rows[name].replace("", pd.NA) if name in rows else pd.NA
     rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])  # frames of one film show one person
     for name in rows:
-        if name == "frame" or name.endswith("_intensity"):
+        if name == "frame" or name in NUMBERS or name.endswith(("_intensity", "_probability")):
             rows[name] = pd.to_numeric(rows[name].replace("", None))
         elif name.startswith("AU"):
-            rows[name] = rows[name].str.lower().map(_truth).astype("boolean")
+            rows[name] = rows[name].str.lower().map(_TRUTHS).astype("boolean")
+        elif name.startswith("split") or name in ("landmarks", "view"):
+            rows[name] = rows[name].replace("", pd.NA)
+    if "landmarks" not in rows and (root / _POINTS).is_file():
+        rows["landmarks"] = [f"{_POINTS}#{path}" for path in rows["path"]]
     return rows
 
 
-def _truth(text: str) -> bool | None:
-    return {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}.get(text)
+def _read_tree(root: Path) -> Reading:
+    rows, remarks = [], []
+    for folder in folders(root):
+        expression = SPELLINGS.get(folder.name.strip().lower())
+        if expression is None:
+            says = f"expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
+            remarks.append(Remark(folder.name, says, fatal=True))
+            continue
+        paths = [f"{folder.name}/{path}" for path in tree(folder) if is_picture(path)]
+        rows += [{"path": path, "subject": path, "expression": expression} for path in paths]
+    if not rows:
+        raise InputError(f"{root / remarks[0].file}: {remarks[0].says}" if remarks else _nothing(root))
+    return Reading(FaceTable(pd.DataFrame(rows).assign(dataset=root.resolve().name), root), tuple(remarks))
+
+
+def _nothing(root: Path) -> str:
+    if folders(root):
+        return f"{root}: holds no pictures"
+    return f"{root}: holds neither {MANIFEST} nor a sub-folder for each expression"
+
+
+FORMAT = Format(
+    title="A folder of your own",
+    layout=f"one sub-folder an expression, or a {MANIFEST}",
+    licence="your own",
+    apply="",
+    read=read,
+)

@@ -1,0 +1,145 @@
+"""BP4D: spontaneous faces of 41 people in eight tasks; ``AUCoding/AU_OCC/F001_T1.csv`` codes each frame.
+
+The first row holds action unit numbers, the first column frames; 0 is absent, 1 present, 9 not coded. Intensities lie in
+``AU_INT/AU06/F001_T1_AU06.csv``. Pictures are looked for in folders named ``F001/T1`` or ``F001_T1``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from duchenne import facs
+from duchenne.errors import InputError
+from duchenne.faces.formats.reading import (
+    Format,
+    Reading,
+    Remark,
+    existing_root,
+    files,
+    folder_named,
+    folders,
+    is_picture,
+    reading,
+    tree,
+    whole,
+)  # fmt: skip
+
+_TASK = re.compile(r"([FM]\d{3})[_/](T\d)", re.IGNORECASE)
+_OCCURRENCE = re.compile(r"([FM]\d{3})_(T\d)\.csv", re.IGNORECASE)
+_INTENSITY = re.compile(r"([FM]\d{3})_(T\d)_AU(\d{1,2})\.csv", re.IGNORECASE)
+_MEANS = {0: False, 1: True, 9: None}
+
+Codes = dict[int, dict[str, object]]
+"""For each frame, values by the table's columns."""
+
+
+def read(root: Path) -> Reading:
+    """Read a copy of BP4D; raises ``InputError`` where codes or frames are missing."""
+    occurrences = folder_named(existing_root(root), "AU_OCC")
+    if occurrences is None:
+        raise InputError(f"{root}: the folder AUCoding/AU_OCC is missing")
+    remarks: list[Remark] = []
+    graded, pictures, rows = _intensities(root, remarks), _pictures(root), []
+    for name in files(occurrences):
+        match, file = _OCCURRENCE.fullmatch(name), (occurrences / name).relative_to(root).as_posix()
+        if not match:
+            remarks.append(Remark(file, "a stray file"))
+            continue
+        subject, sequence = match[1].upper(), f"{match[1]}_{match[2]}".upper()
+        codes = _occurrences(occurrences / name, file, remarks)
+        shown = pictures.pop(sequence, {})
+        if not shown:
+            remarks.append(Remark(file, "no frames lie beside these codes"))
+        for frame, values in codes.items():
+            if frame in shown:
+                row = {"path": shown[frame], "dataset": "bp4d", "subject": subject, "sequence": sequence, "frame": frame}
+                rows.append(row | values | graded.get(sequence, {}).get(frame, {}))
+        for frame in sorted(codes.keys() - shown.keys()) if shown else ():
+            remarks.append(Remark(file, f"frame {frame} is coded and has no picture"))
+    return reading(rows, root, remarks, "holds no coded frames; pictures belong into folders named F001/T1")
+
+
+def _pictures(root: Path) -> dict[str, dict[int, str]]:
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for path in tree(root):
+        match, number = _TASK.search(path), re.search(r"(\d+)\.\w+$", path)
+        if match and number and is_picture(path):
+            found[f"{match[1]}_{match[2]}".upper()][int(number[1])] = path
+    return dict(found)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return [row for row in csv.reader(line.replace("\0", " ") for line in file) if row]
+
+
+def _occurrences(path: Path, file: str, remarks: list[Remark]) -> Codes:
+    try:
+        header, *lines = _rows(path)
+        units = [whole(text) for text in header[1:]]
+    except (ValueError, OverflowError, csv.Error):
+        remarks.append(Remark(file, "the first row does not hold action unit numbers"))
+        return {}
+    odd = [unit for unit in units if unit not in facs.ACTION_UNITS]
+    remarks += [Remark(file, f"action unit {unit} is not one of FACS") for unit in odd]
+    found: Codes = {}
+    for number, line in enumerate(lines, start=2):
+        values: dict[str, object] = {}
+        try:
+            frame = whole(line[0])
+            for unit, text in zip(units, line[1:], strict=True):
+                value = whole(text)
+                if value not in _MEANS:
+                    raise ValueError(f"AU{unit:02d} {value} is not 0, 1 or 9")
+                if unit not in odd:
+                    values[facs.code(unit)] = _MEANS[value]
+        except (ValueError, OverflowError) as error:
+            remarks.append(Remark(file, f"line {number}: {str(error)[:120]}"))
+            continue
+        found[frame] = values
+    return found
+
+
+def _intensities(root: Path, remarks: list[Remark]) -> dict[str, Codes]:
+    """Read the five action units that BP4D grades; 9 is not scored."""
+    found: dict[str, Codes] = defaultdict(dict)
+    top = folder_named(root, "AU_INT")
+    for folder in folders(top) if top else ():
+        for name in files(folder):
+            match, file = _INTENSITY.fullmatch(name), (folder / name).relative_to(root).as_posix()
+            if not match or int(match[3]) not in facs.ACTION_UNITS:
+                remarks.append(Remark(file, "a stray file"))
+                continue
+            column, sequence = f"{facs.code(int(match[3]))}_intensity", f"{match[1]}_{match[2]}".upper()
+            for number, line in enumerate(_safe_rows(folder / name, file, remarks), start=1):
+                try:
+                    frame, grade = whole(line[0]), whole(line[1])
+                    if grade not in (0, 1, 2, 3, 4, 5, 9):
+                        raise ValueError(f"intensity {grade} is not 0 to 5 or 9")
+                except (ValueError, OverflowError, IndexError) as error:
+                    remarks.append(Remark(file, f"line {number}: {str(error)[:120]}"))
+                    continue
+                if grade != 9:
+                    found[sequence].setdefault(frame, {})[column] = float(grade)
+    return found
+
+
+def _safe_rows(path: Path, file: str, remarks: list[Remark]) -> list[list[str]]:
+    try:
+        return _rows(path)
+    except csv.Error as error:
+        remarks.append(Remark(file, str(error)))
+        return []
+
+
+FORMAT = Format(
+    title="Binghamton-Pittsburgh 4D Spontaneous Expressions (BP4D)",
+    layout="AUCoding/AU_OCC/F001_T1.csv, pictures in F001/T1",
+    licence="non-commercial research, on an agreement signed by the institution; no redistribution",
+    apply="https://www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html",
+    read=read,
+    published={"subjects": 41, "sequences": 328},
+)

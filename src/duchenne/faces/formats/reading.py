@@ -1,0 +1,236 @@
+"""What reading a data set gives: its table, and a remark for everything in it that is not as it should be.
+
+An *adapter* is a function ``(root) -> Reading``. It raises ``InputError`` only where nothing can be read; a single bad
+label or file becomes a remark, its value is not used, and the rest is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from duchenne import facs
+from duchenne.errors import InputError
+from duchenne.faces.table import FaceTable
+
+SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".gif"])
+"""Endings of files that are taken for pictures, lower case."""
+
+SPELLINGS = {
+    "angry": "anger", "happy": "happiness", "joy": "happiness", "sad": "sadness", "surprised": "surprise",
+    "fearful": "fear", "disgusted": "disgust", "calm": "neutral",
+} | {name: name for name in facs.EXPRESSIONS}  # fmt: skip
+"""Names of expressions that are understood, lower case."""
+
+_LEFT_BY_SYSTEMS = frozenset(["thumbs.db", "desktop.ini", "__macosx"])
+_LARGEST_LABEL = 1_000_000  # bytes: a label file that is larger is something else
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something odd in one file; ``fatal`` where the set cannot be used before it is mended."""
+
+    file: str
+    says: str
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.says}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The table of a data set, and what was odd in it."""
+
+    table: FaceTable
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Format:
+    """A data set on disk: how it is read, and what its makers say of it.
+
+    ``published`` holds counts by the names of ``checking.counts``; ``sizes`` the (width, height) that its pictures are
+    known to have; ``mixed`` says that grey and colour pictures stand side by side in the original.
+    """
+
+    title: str
+    layout: str
+    licence: str
+    apply: str
+    read: Callable[[Path], Reading]
+    published: Mapping[str, int] = field(default_factory=dict)
+    sizes: tuple[tuple[int, int], ...] = ()
+    mixed: bool = False
+
+
+def folder_named(root: Path, *names: str) -> Path | None:
+    """Find a folder of one of these names at or below ``root``, at most three deep, and step into what only wraps it.
+
+    An archive that was unpacked into a folder of its own name leaves the same name twice.
+    """
+    wanted = {name.lower() for name in names}
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        for folder in level:
+            if folder.name.lower() in wanted:
+                return _unwrapped(folder, wanted)
+        level = [below for folder in level for below in folders(folder)]
+    return None
+
+
+def _unwrapped(folder: Path, names: set[str]) -> Path:
+    while True:
+        inside = folders(folder)
+        if len(inside) != 1 or inside[0].name.lower() not in names or files(folder):
+            return folder
+        folder = inside[0]
+
+
+def folders(folder: Path) -> list[Path]:
+    """List the sub-folders that are not hidden, sorted by name."""
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not hidden(entry.name))
+
+
+def files(folder: Path) -> list[str]:
+    """List the names of the files that are not hidden, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file() and not hidden(entry.name))
+
+
+def tree(root: Path) -> Iterator[str]:
+    """Walk all files below a folder that are not hidden: paths relative to it, sorted, with slashes."""
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not hidden(name))
+        for name in sorted(names):
+            if not hidden(name):
+                yield Path(folder, name).relative_to(root).as_posix()
+
+
+def hidden(name: str) -> bool:
+    """Say whether a file is one that operating systems leave behind.
+
+    >>> hidden(".DS_Store"), hidden("Thumbs.db"), hidden("KA.AN1.39.tiff")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
+
+
+def is_picture(name: str) -> bool:
+    """Say whether a file's name ends as a picture's does."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def text_of(path: Path) -> str:
+    """Read a small label file; raises ``ValueError`` with a reason where it holds no text."""
+    if path.stat().st_size > _LARGEST_LABEL:
+        raise ValueError("too large for a label")
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if "\ufffd" in text or "\0" in text:
+        raise ValueError("holds bytes that are not text")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return text
+
+
+def text_table(path: Path) -> pd.DataFrame:
+    """Read a csv or parquet file with every value as text, empty where there is none.
+
+    Raises ``InputError`` where it cannot be read as a table.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            rows = pd.read_parquet(path).astype("string").fillna("").astype(str)
+        else:
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it") from None
+    except (OSError, ValueError, ArithmeticError, TypeError, KeyError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise InputError(f"{path}: cannot be read as a table: {reason}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise InputError(f"{path}: its rows have more fields than its first line names")
+    return rows
+
+
+def whole(text: str) -> int:
+    """Read a whole number, also where it is written as a float.
+
+    >>> whole("   3.0000000e+00")
+    3
+    """
+    value = float(text)
+    if not value.is_integer() or abs(value) > 1e9:
+        raise ValueError(f"{text.strip()!r} is not a whole number")
+    return int(value)
+
+
+def leaves(path: str) -> bool:
+    """Say whether a path from a label file leads out of the data set's folder.
+
+    >>> leaves("train/0001.jpg"), leaves("../0001.jpg"), leaves("/etc/passwd")
+    (False, True, True)
+    """
+    pure = PurePosixPath(path.replace("\\", "/"))
+    return "\0" in path or not pure.parts or pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]
+
+
+def existing_root(root: Path) -> Path:
+    """Refuse what is not a folder."""
+    if not root.exists():
+        raise InputError(f"{root}: no such folder")
+    if not root.is_dir():
+        raise InputError(f"{root}: not a folder")
+    return root
+
+
+def reading(rows: Sequence[Mapping[str, object]], root: Path, remarks: Iterable[Remark], nothing: str) -> Reading:
+    """Build the reading of rows; raises ``InputError`` with ``nothing`` where there are none."""
+    if not rows:
+        raise InputError(f"{root}: {nothing}")
+    return Reading(FaceTable(pd.DataFrame(list(rows)), root), tuple(remarks))
+
+
+def usable(found: Reading) -> FaceTable:
+    """Take the table of a reading; raises ``InputError`` on its first fatal remark."""
+    for remark in found.remarks:
+        if remark.fatal:
+            raise InputError(f"{found.table.root / remark.file}: {remark.says}")
+    return found.table
+
+
+_ACTION_UNIT = re.compile(r"au_?0*(\d{1,2})(?:([lr])|_(r|c|intensity|probability))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column of somebody's table says of an action unit: its number, ``kind`` of value, and side if one-sided."""
+
+    number: int
+    kind: str
+    side: str = ""
+
+
+def action_unit(name: str) -> Column | None:
+    """Understand the name of an action unit's column in any of its usual spellings.
+
+    ``AU12_r`` and ``au_12_intensity`` grade it, ``AU12_c`` and plain ``AU12`` say whether it is there; ``AU12L`` is its
+    left side.
+
+    >>> action_unit(" AU01_r"), action_unit("au_12"), action_unit("confidence")
+    (Column(number=1, kind='intensity', side=''), Column(number=12, kind='presence', side=''), None)
+    """
+    match = _ACTION_UNIT.fullmatch(name.strip())
+    if not match or int(match[1]) not in facs.ACTION_UNITS:
+        return None
+    kinds = {"r": "intensity", "c": "presence", "intensity": "intensity", "probability": "probability"}
+    return Column(int(match[1]), kinds[(match[3] or "c").lower()], (match[2] or "").upper())
