@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from duchenne.cli import app
-from duchenne.faces.formats import folder
+from duchenne.faces.formats import FORMATS, folder
 from duchenne.faces.table import FaceTable
 
 from .test_studies import SMALL
@@ -23,7 +24,10 @@ def command(*arguments: object) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("run",), ("recipes",), ("data",), ("data", "check"), ("data", "render")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("run",), ("recipes",), ("data",), ("data", "check"), ("data", "crop"), ("data", "formats"), ("data", "render")],
+)
 def test_every_command_has_help_with_an_example(arguments: tuple[str, ...]) -> None:
     code, out, _ = command(*arguments, "--help")
     assert code == 0
@@ -76,6 +80,44 @@ def test_render_writes_pictures_a_manifest_and_a_contact_sheet_that_read_back(tm
     assert command("data", "check", f"folder:{out}")[0] == 0
     code, _, error = command("data", "render", out)
     assert (code, str(out) in error) == (2, True)
+
+
+def test_cropping_writes_faces_that_read_back_and_shows_what_was_in_doubt(drawings: FaceTable, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    code, told, error = command("data", "crop", f"folder:{drawings.root}", out, "--crop", "haar", "--size", 24)
+    assert code == 0
+    assert "108 of 108 pictures cut, 108 in doubt" in told
+    assert error.count("no face found, its middle was taken") == 108
+    assert (out / "uncertain.png").stat().st_size > 1000
+    read = folder.load(out)
+    assert read.frame["expression"].tolist() == drawings.frame["expression"].tolist()
+    assert read.frame["AU12"].tolist() == drawings.frame["AU12"].tolist()
+    code, _, error = command("data", "crop", f"folder:{drawings.root}", out)
+    assert (code, "not an empty folder" in error) == (2, True)
+    code, _, error = command("data", "crop", f"folder:{drawings.root}", drawings.root / "in")
+    assert (code, "lies within the data set" in error) == (2, True)
+    code, _, error = command("data", "crop", f"folder:{drawings.root}", tmp_path / "b", "--no-face", "maybe")
+    assert (code, "'maybe'" in error) == (2, True)
+
+
+def test_formats_name_layout_licence_and_where_to_apply() -> None:
+    code, told, _ = command("data", "formats")
+    assert code == 0
+    for name, format_ in FORMATS.items():
+        assert f"{name}:PATH" in told
+        assert format_.licence in told
+        assert format_.apply in told
+    machines = json.loads(command("data", "formats", "--json")[1])
+    assert machines["ckplus"]["apply"].startswith("https://")
+
+
+def test_checking_tells_machines_and_draws_a_sheet(drawings: FaceTable, tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+    code, told, _ = command("data", "check", f"folder:{drawings.root}", "--json", "--sheet", sheet)
+    found = json.loads(told)
+    assert (code, found["verdict"], found["remarks"]) == (0, 0, [])
+    assert {"what": "pictures", "found": 108, "published": None} in found["counts"]
+    assert sheet.stat().st_size > 1000
 
 
 def test_a_run_ends_with_the_path_of_its_report(drawings: FaceTable, tmp_path: Path) -> None:

@@ -117,6 +117,37 @@ def check(
         raise typer.Exit(checked.verdict)
 
 
+@data.command(epilog="Example:  duchenne data crop folder:/photos faces --crop haar")
+def crop(
+    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the faces.")],
+    how: Annotated[
+        str, typer.Option("--crop", help="haar, haar-khorrami2015, landmarks, eyes, box, centre, none or yunet:FILE.onnx.")
+    ] = "haar",
+    size: Annotated[int, typer.Option(help="Pixels along a side.")] = 96,
+    colour: Annotated[bool, typer.Option("--colour", help="RGB instead of grey.")] = False,
+    no_face: Annotated[str, typer.Option(help="'keep' the middle of a picture without a face, or 'leave out'.")] = "keep",
+) -> None:
+    """Cut the faces out of a data set; the folder reads back as folder:OUT, and a contact sheet shows what was in doubt."""
+    with _explained():
+        from duchenne.faces import cropped, sources
+        from duchenne.faces.stack import NO_FACE
+        from duchenne.progress import bars
+
+        if no_face not in NO_FACE:
+            raise InputError(f"--no-face {no_face!r}: not one of {', '.join(NO_FACE)}")
+        table = sources.load(spec, progress=bars)
+        found = cropped.write(table, out, how, size, 3 if colour else 1, no_face, bars)
+        doubtful = cropped.uncertain(table, found)
+        for line in (*found.table.left_out, *found.notes):
+            _say(line)
+        typer.echo(
+            f"{len(found)} of {len(table)} pictures cut, {len(doubtful)} in doubt; read them as: folder:{out.resolve()}"
+        )
+        if doubtful:
+            typer.echo(f"in doubt: {(out / cropped.UNCERTAIN).resolve()}")
+
+
 @data.command(epilog="Example:  duchenne data render faces --people 40 --protocol posed")
 def render(
     out: Annotated[Path, typer.Argument(help="A new folder for the pictures.")],

@@ -53,7 +53,8 @@ class StudyInProgress:
     def stack(self) -> stack.Stack:
         """The labelled faces, cut and decoded."""
         faces = self.recipe.faces
-        return stack.load(self.given.labelled(), faces.size, faces.channels, faces.crop, self.progress)
+        crop = "none" if faces.source == "avatars" else faces.crop  # avatars are rendered as a crop leaves a face
+        return stack.load(self.given.labelled(), faces.size, faces.channels, crop, self.progress, faces.no_face)
 
     @cached_property
     def folds(self) -> list[splitting.Fold]:
@@ -78,7 +79,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
     """Digest, for each stage, what it depends on: its part of the recipe, and the stages before it."""
     told = recipe.model_dump(mode="json")
     parts = {
-        "faces": [fingerprint, told["faces"]["crop"], told["faces"]["size"], told["faces"]["channels"]],
+        "faces": [fingerprint, *(told["faces"][name] for name in ("crop", "no_face", "size", "channels"))],
         "training": [told["seed"], told["folds"], told["network"], told["training"], told["paper"]],
         "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
         "evidence": [told["evidence"]],
@@ -106,11 +107,10 @@ def rehearse(work: StudyInProgress) -> None:
 
 def read_faces(work: StudyInProgress) -> None:
     """Decode the faces: ``faces.parquet`` and ``left_out.txt``."""
-    left_out, uncut = work.stack.table.left_out, work.stack.uncut
+    left_out = work.stack.table.left_out
     _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
-    lines = [*left_out, *([f"{uncut} pictures: no face found, their middle was taken"] if uncut else [])]
     with cache.replacing(work.study.folder / "left_out.txt") as partial:
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        partial.write_text("".join(f"{line}\n" for line in (*left_out, *work.stack.notes)), encoding="utf-8")
     if left_out:
         tried = len(work.given.labelled())
         work.announce(f"{len(left_out)} of {tried} pictures cannot be read and are left out: see left_out.txt")

@@ -32,7 +32,7 @@ def of_table(table: FaceTable, path: Path, rows: int = 8) -> None:
     chosen = [
         _chosen(table, by_person, expression, row, place) for row in range(rows) for place, expression in enumerate(across)
     ]
-    cells: Cells = [(name, _read(table.root / where) if where else None) for name, where in chosen]
+    cells: Cells = [(name, thumbnail(table.root / where) if where else None) for name, where in chosen]
     write(path, _without_empty_rows(cells, len(across)), len(across))
 
 
@@ -65,8 +65,8 @@ def _without_empty_rows(cells: Cells, across: int) -> Cells:
     return [cell for line in lines if any(face is not None for _, face in line) for cell in line]
 
 
-def _read(path: Path) -> Bytes | None:
-    """Read a picture as it will be pasted, its longer side at most ``_LARGEST`` pixels."""
+def thumbnail(path: Path) -> Bytes | None:
+    """Read a picture in RGB, its longer side at most 160 pixels; None where it cannot be read."""
     from PIL import Image
 
     try:

@@ -1,27 +1,34 @@
 """Cutting the face out of a larger picture.
 
-A *crop* is a function from a picture (C, H, W) in 0 … 1 to the box to cut out, or None where it finds no face. ``CROPS``
-names them for recipes; ``haar`` is khorrami2015's.
+A *crop* is a function from a picture (C, H, W) in 0 … 1 and what the data set says of its face to a ``Found``: the region to
+cut out, or None where there is no face, and a note. ``CROPS`` names them for recipes.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2  # not inside the functions: OpenCV must not be imported by several threads at once
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne.errors import InputError
+
 Floats = NDArray[np.float32]
 
-_SCALE, _NEIGHBOURS = 1.1, (5, 3)  # a strict look first, then a more lenient one
-_SMALLEST = 0.2  # of the shorter side: what is smaller is not the portrait's face
+_RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)  # of the 68 landmarks; the subject's right is on the picture's left
+_EYES_APART, _EYES_DOWN = 0.4, 0.38  # of the side: where ``eyes`` puts the centres of the eyes (a reading)
+_YUNET = "yunet:"
 
 
 class Box(NamedTuple):
-    """A square in pixels: left, top, right, bottom; right and bottom are exclusive."""
+    """A rectangle in pixels: left, top, right, bottom; right and bottom are exclusive."""
 
     left: int
     top: int
@@ -29,20 +36,113 @@ class Box(NamedTuple):
     bottom: int
 
 
-def haar(picture: Floats) -> Box | None:
-    """The largest frontal face that OpenCV's Haar cascade finds; None where it finds none.
+class Tilted(NamedTuple):
+    """A square that may be turned: its centre and side in pixels, its angle in degrees, clockwise as it is seen."""
 
-    >>> haar(np.zeros((1, 64, 64), np.float32)) is None
+    x: float
+    y: float
+    side: float
+    angle: float
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a data set says of a picture's face: its box (left, top, right, bottom) and its landmarks (68, 2) in pixels."""
+
+    box: tuple[float, float, float, float] | None = None
+    points: NDArray[np.float64] | None = None
+
+
+class Found(NamedTuple):
+    """Where a face is, None where there is none, and what should be known of it."""
+
+    region: Box | Tilted | None
+    note: str = ""
+
+
+NO_FACE = Found(None, "no face found")
+
+Crop = Callable[[Floats, Hints], Found]
+
+
+def whole(picture: Floats, hints: Hints = Hints()) -> Found:
+    """All of a picture (C, H, W); one that is not square is stretched."""
+    return Found(Box(0, 0, picture.shape[2], picture.shape[1]))
+
+
+def centre(picture: Floats, hints: Hints = Hints()) -> Found:
+    """The largest square in the middle, as mousavi2016 cut its pictures about the face."""
+    return Found(centred_square(picture))
+
+
+def haar(picture: Floats, hints: Hints = Hints()) -> Found:
+    """The largest frontal face that OpenCV's Haar cascade finds in a photograph.
+
+    >>> haar(np.zeros((1, 64, 64), np.float32)).region is None
     True
     """
-    grey = np.rint(picture.mean(0) * 255).astype(np.uint8)
-    least = int(_SMALLEST * min(grey.shape))
-    for neighbours in _NEIGHBOURS:
-        found = _detector().detectMultiScale(grey, _SCALE, neighbours, minSize=(least, least))
-        if len(found):
-            left, top, width, height = max(found, key=lambda box: box[2] * box[3])
-            return Box(int(left), int(top), int(left + width), int(top + height))
-    return None
+    return _haar(picture, scale=1.1, smallest=0.2, largest=1.0)
+
+
+def haar_khorrami2015(picture: Floats, hints: Hints = Hints()) -> Found:
+    """The same as the released code of khorrami2015 asks: scale 1.3, a face of 0.5 to 0.8 of the picture's shorter side."""
+    return _haar(picture, scale=1.3, smallest=0.5, largest=0.8)
+
+
+def landmarks(picture: Floats, hints: Hints) -> Found:
+    """The box of the landmarks' extremes, as zhu2018 cuts; it is stretched to a square."""
+    if hints.points is None:
+        return Found(None, "no landmarks")
+    (left, top), (right, bottom) = hints.points.min(0), hints.points.max(0)
+    return _inside(picture, left, top, right, bottom)
+
+
+def eyes(picture: Floats, hints: Hints) -> Found:
+    """A turned square that puts the eyes level and at fixed places, as the pictures of TFD are."""
+    if hints.points is None:
+        return Found(None, "no landmarks")
+    right, left = hints.points[_RIGHT_EYE].mean(0), hints.points[_LEFT_EYE].mean(0)
+    across = left - right
+    apart = float(np.hypot(*across))
+    if apart < 1:
+        return Found(None, "the landmarks put both eyes in one place")
+    side = apart / _EYES_APART
+    down = np.array([-across[1], across[0]]) / apart * (0.5 - _EYES_DOWN) * side
+    x, y = (right + left) / 2 + down
+    return Found(Tilted(float(x), float(y), side, math.degrees(math.atan2(across[1], across[0]))))
+
+
+def box(picture: Floats, hints: Hints) -> Found:
+    """The box that the data set itself gives (columns ``left, top, right, bottom``)."""
+    return Found(None, "no box") if hints.box is None else _inside(picture, *hints.box)
+
+
+CROPS: dict[str, Crop] = {
+    "none": whole,
+    "centre": centre,
+    "haar": haar,
+    "haar-khorrami2015": haar_khorrami2015,
+    "landmarks": landmarks,
+    "eyes": eyes,
+    "box": box,
+}
+"""Every crop by its name in recipes; beside them ``yunet:FILE.onnx`` runs that detector."""
+
+
+def named(name: str) -> Crop:
+    """Find a crop by its name, or load the detector of ``yunet:FILE.onnx``.
+
+    Raises ``InputError`` for an unknown name, and for a file that is not such a detector.
+    """
+    if name.startswith(_YUNET):
+        model = Path(name.removeprefix(_YUNET)).expanduser()
+        if not model.is_file():
+            raise InputError(f"{model}: no such detector")
+        _yunet_detector(model)
+        return partial(_yunet, model=model)
+    if name not in CROPS:
+        raise InputError(f"crop {name!r}: not one of {', '.join(CROPS)}, {_YUNET}FILE.onnx")
+    return CROPS[name]
 
 
 def centred_square(picture: Floats) -> Box:
@@ -53,27 +153,92 @@ def centred_square(picture: Floats) -> Box:
     return Box(left, top, left + side, top + side)
 
 
-def whole(picture: Floats) -> Box:
-    """All of a picture (C, H, W); one that is not square is stretched."""
-    return Box(0, 0, picture.shape[2], picture.shape[1])
+def cut(picture: Floats, region: Box | Tilted, size: int) -> Floats:
+    """Cut a region out of a picture (C, H, W) and resize it to (C, size, size); outside of the picture its edge goes on."""
+    pixels = picture.transpose(1, 2, 0)
+    if isinstance(region, Tilted):
+        return _shaped(_resized(_turned_upright(pixels, region, size), size))
+    return _shaped(_resized(pixels[region.top : region.bottom, region.left : region.right], size))
 
 
-CROPS: dict[str, Callable[[Floats], Box | None]] = {"none": whole, "centre": centred_square, "haar": haar}
-"""Every crop by its name in recipes."""
+def _resized(pixels: Floats, size: int) -> Floats:
+    shrinking = pixels.shape[0] > size
+    resized: Floats = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return resized
 
 
-def cut(picture: Floats, box: Box, size: int) -> Floats:
-    """Cut a box out of a picture (C, H, W) and resize it to (C, size, size)."""
-    part = picture[:, box.top : box.bottom, box.left : box.right].transpose(1, 2, 0)
-    shrinking = part.shape[0] > size
-    resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return np.ascontiguousarray(resized.reshape(size, size, -1).transpose(2, 0, 1))
+def _shaped(pixels: Floats) -> Floats:
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
 
 
-_own = threading.local()  # a cascade keeps state while it looks: threads must not share one
+def _turned_upright(pixels: Floats, region: Tilted, size: int) -> Floats:
+    """Sample a turned square at a whole multiple of ``size`` that is at least as fine as the picture."""
+    fine = size * max(1, math.ceil(region.side / size))
+    step, angle = region.side / fine, math.radians(region.angle)
+    turn = step * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    corner = np.array([region.x, region.y]) - turn @ np.full(2, fine / 2) + turn @ np.full(2, 0.5) - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    matrix = np.column_stack([turn, corner])
+    upright: Floats = cv2.warpAffine(pixels, matrix, (fine, fine), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return upright
 
 
-def _detector() -> Any:
+def _inside(picture: Floats, left: float, top: float, right: float, bottom: float) -> Found:
+    """The part of a box that lies in the picture; none where that is less than two pixels wide or high."""
+    height, width = picture.shape[1:]
+    edges = (max(0, round(left)), max(0, round(top)), min(width, round(right)), min(height, round(bottom)))
+    found = Box(*(int(edge) for edge in edges))
+    if found.right - found.left < 2 or found.bottom - found.top < 2:
+        return Found(None, "the face lies outside of the picture")
+    return Found(found)
+
+
+def _grey(picture: Floats) -> NDArray[np.uint8]:
+    grey: NDArray[np.uint8] = np.rint(picture.mean(0) * 255).astype(np.uint8)
+    return grey
+
+
+def _haar(picture: Floats, scale: float, smallest: float, largest: float) -> Found:
+    """Look strictly first (5 neighbours), then more leniently (3)."""
+    grey = _grey(picture)
+    least, most = (int(share * min(grey.shape)) for share in (smallest, largest))
+    for neighbours in (5, 3):
+        found = _cascade().detectMultiScale(grey, scale, neighbours, minSize=(least, least), maxSize=(most, most))
+        if len(found):
+            return _largest(picture, [tuple(map(float, face)) for face in found])
+    return NO_FACE
+
+
+def _largest(picture: Floats, faces: list[tuple[float, ...]]) -> Found:
+    """Take the largest of faces (left, top, width, height, …), and note that there are others."""
+    left, top, width, height = max(faces, key=lambda face: face[2] * face[3])[:4]
+    found = _inside(picture, left, top, left + width, top + height)
+    return found if len(faces) == 1 else found._replace(note=f"{len(faces)} faces found, the largest was taken")
+
+
+def _yunet(picture: Floats, hints: Hints, model: Path) -> Found:
+    height, width = picture.shape[1:]
+    detector = _yunet_detector(model)
+    detector.setInputSize((width, height))
+    colour = np.rint(np.broadcast_to(picture, (3, height, width)).transpose(1, 2, 0)[..., ::-1] * 255).astype(np.uint8)
+    _, faces = detector.detect(np.ascontiguousarray(colour))
+    return NO_FACE if faces is None else _largest(picture, [tuple(map(float, face)) for face in faces])
+
+
+_own = threading.local()  # detectors keep state while they look: threads must not share one
+
+
+def _cascade() -> Any:
     if not hasattr(_own, "cascade"):
         _own.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")  # type: ignore[attr-defined]
     return _own.cascade
+
+
+def _yunet_detector(model: Path) -> Any:
+    if getattr(_own, "model", None) != model:
+        try:
+            _own.yunet = cv2.FaceDetectorYN.create(str(model), "", (320, 320))
+        except cv2.error:
+            raise InputError(f"{model}: not a detector that OpenCV's FaceDetectorYN reads") from None
+        _own.model = model
+    return _own.yunet

@@ -38,24 +38,20 @@ _BLOCK = 256  # pictures that are decoded ahead of those that are written
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture as it is stored: (C, S, S) bytes, or why it cannot be read; ``cut`` where a face was found."""
+    """One picture as it is stored: (C, S, S) bytes and what should be known of it, or None and why it is left out."""
 
     pixels: Bytes | None
-    cut: bool = True
-    fault: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Pictures (n, C, S, S), the places of the list that they stand for, and what was found of the others.
-
-    ``faults`` are place and reason of each picture that cannot be read; ``uncut`` the places without a face.
-    """
+    """Pictures (n, C, S, S), the places of the list that they stand for, and place and note of each in doubt or left out."""
 
     pictures: Bytes
     places: tuple[int, ...]
+    notes: tuple[tuple[int, str], ...]
     faults: tuple[tuple[int, str], ...]
-    uncut: tuple[int, ...]
 
 
 def content(paths: Sequence[Path]) -> str:
@@ -112,20 +108,19 @@ def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int]) -> str
 
 
 def _write(folder: Path, count: int, decode: Callable[[int], Entry], progress: Progress) -> None:
-    places: list[int] = []
-    faults: list[tuple[int, str]] = []
-    uncut: list[int] = []
+    places, notes, faults = [], [], []
     with (folder / _PICTURES).open("wb") as file, progress("Reading pictures", count) as advance:
         for place, entry in enumerate(_in_order(decode, count)):
             advance(1)
             if entry.pixels is None:
-                faults.append((place, entry.fault))
+                faults.append((place, entry.note))
                 continue
             file.write(entry.pixels.tobytes())
             places.append(place)
-            if not entry.cut:
-                uncut.append(place)
-    (folder / _CONTENTS).write_text(json.dumps({"places": places, "faults": faults, "uncut": uncut}), encoding="utf-8")
+            if entry.note:
+                notes.append((place, entry.note))
+    told = {"places": places, "notes": notes, "faults": faults}
+    (folder / _CONTENTS).write_text(json.dumps(told), encoding="utf-8")
 
 
 def _in_order(decode: Callable[[int], Entry], count: int) -> Iterator[Entry]:
@@ -144,8 +139,8 @@ def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
     pictures: Bytes = np.zeros((0, *shape), np.uint8)
     if count:
         pictures = np.memmap(folder / _PICTURES, np.uint8, "r", shape=(count, *shape))
-    faults = tuple((int(place), str(reason)) for place, reason in told["faults"])
-    return Store(pictures, tuple(told["places"]), faults, tuple(told["uncut"]))
+    notes, faults = (tuple((int(place), str(note)) for place, note in told[name]) for name in ("notes", "faults"))
+    return Store(pictures, tuple(told["places"]), notes, faults)
 
 
 def _held(path: Path) -> tuple[Path, bytes]:

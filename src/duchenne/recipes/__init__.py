@@ -31,13 +31,14 @@ class Faces(_Part):
     avatars: AvatarSettings = AvatarSettings()
     protocol: str = "labelled"
     crop: str = "none"
+    no_face: Literal["keep", "leave out"] = "keep"
     size: int = Field(96, ge=8, le=2048)
     channels: Literal[1, 3] = 1
 
     @field_validator("crop")
     @classmethod
     def _known_crop(cls, name: str) -> str:
-        return _one_of(name, CROPS)
+        return name if name.startswith("yunet:") else _one_of(name, CROPS)
 
     @field_validator("protocol")
     @classmethod
