@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Generator
 
 from duchenne.errors import InputError
 from duchenne.faces.augment import AUGMENTATIONS, KHORRAMI2015, OFF, Ranges, augment
-from duchenne.faces.prepare import STEPS, local_contrast, local_mean, preparation, standardise
+from duchenne.faces.prepare import STEPS, equalise, local_contrast, local_mean, preparation, standardise
 
 
 def pictures(channels: int = 1, count: int = 3, size: int = 17) -> torch.Tensor:
@@ -49,6 +50,18 @@ def test_standardised_pictures_have_mean_0_and_deviation_1(channels: int) -> Non
     done = standardise(pictures(channels) * 7 + 3)
     torch.testing.assert_close(done.mean((1, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(done.std((1, 2, 3), correction=0), torch.ones(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equalised_pictures_are_opencvs(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    for spread in (3.0, 20.0, 60.0):
+        levels = np.clip(rng.normal(100, spread, (4, channels, 31, 29)), 0, 255).astype(np.uint8)
+        done = equalise(torch.from_numpy(levels).float() / 255) * 255
+        for before, after in zip(levels.reshape(-1, 31, 29), done.flatten(0, 1).numpy(), strict=True):
+            np.testing.assert_allclose(after, cv2.equalizeHist(before), atol=0.01)
+    flat = torch.full((1, channels, 8, 8), 100 / 255)
+    torch.testing.assert_close(equalise(flat), flat)
 
 
 @pytest.mark.parametrize("name", list(STEPS))

@@ -16,7 +16,7 @@ from typing import Any
 
 from duchenne import cache, recipes
 from duchenne.errors import InputError
-from duchenne.faces import protocols, sources
+from duchenne.faces import detected, protocols, sources
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
@@ -59,6 +59,10 @@ def run(
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
     table = data if isinstance(data, FaceTable) else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
+    if chosen.faces.action_units:
+        table = detected.join(table, Path(chosen.faces.action_units).expanduser())
+    if chosen.faces.probable is not None:
+        table = detected.thresholded(table, chosen.faces.probable)
     table = protocols.protocol(table, chosen.faces.protocol)
     return _walk(folder, chosen, table, stored, progress, announce)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -47,11 +48,47 @@ def standardise(pictures: Tensor) -> Tensor:
     return centred / spread.clamp_min(1e-6)
 
 
+def equalise(pictures: Tensor) -> Tensor:
+    """Equalise the histogram of each channel of each picture over 256 levels, as OpenCV's ``equalizeHist`` does.
+
+    >>> import torch
+    >>> (255 * equalise(torch.tensor([[[[0.2, 0.4], [0.4, 0.9]]]]))).round().tolist()
+    [[[[0.0, 170.0], [170.0, 255.0]]]]
+    """
+    levels = (pictures.clamp(0, 1) * 255).round().long().flatten(2)
+    counts = torch.zeros(*levels.shape[:2], 256, device=pictures.device).scatter_add_(
+        2, levels, torch.ones_like(levels).float()
+    )
+    reached = counts.cumsum(2)
+    lowest = counts.gather(2, levels.amin(2, keepdim=True))
+    pixels = levels.shape[2]
+    flat = lowest >= pixels
+    steps = ((reached - lowest) * (255 / (pixels - lowest).clamp_min(1))).round().clamp(0, 255) / 255
+    equal = torch.where(flat, levels / 255, steps.gather(2, levels))
+    return equal.to(pictures.dtype).reshape(pictures.shape)
+
+
+def scale(pictures: Tensor) -> Tensor:
+    """Bring pictures from 0 … 1 to −1 … 1, as the networks of mousavi2016 take them (a reading).
+
+    >>> import torch
+    >>> scale(torch.tensor([0.0, 0.5, 1.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    return 2 * pictures - 1
+
+
 def _patch_mean(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(pictures, _PATCH, stride=1, padding=_PATCH // 2, count_include_pad=False)
 
 
-STEPS: dict[str, Step] = {"local_mean": local_mean, "local_contrast": local_contrast, "standardise": standardise}
+STEPS: dict[str, Step] = {
+    "local_mean": local_mean,
+    "local_contrast": local_contrast,
+    "standardise": standardise,
+    "equalise": equalise,
+    "scale": scale,
+}
 """Every step by its name in recipes."""
 
 

@@ -25,10 +25,16 @@ class _Part(BaseModel):
 
 
 class Faces(_Part):
-    """Where pictures come from, how they are cut and brought to the network's size."""
+    """Where pictures come from, how they are cut and brought to the network's size.
+
+    ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an action unit counts as present
+    from that probability on.
+    """
 
     source: str = "avatars"
     avatars: AvatarSettings = AvatarSettings()
+    action_units: str = ""
+    probable: float | None = Field(None, gt=0, le=1)
     protocol: str = "labelled"
     crop: str = "none"
     no_face: Literal["keep", "leave out"] = "keep"
