@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,11 @@ VERSION = 1
 """Raised when the same pictures would be decoded or cut otherwise."""
 
 _ABANDONED = 24 * 3600.0  # seconds after which a store that is not whole has no builder any more
+Result = TypeVar("Result")
+
+_SMALL = 1 << 20  # bytes up to which a file is read at once, which is quicker
 _CONTENTS, _PICTURES = "store.json", "pictures.bin"
-_BLOCK = 256  # pictures that are decoded ahead of those that are written
+_BLOCK = 32  # pictures that a thread decodes at once
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,7 @@ def content(paths: Sequence[Path]) -> str:
         return memory.read_text(encoding="ascii")
     except (OSError, ValueError):
         pass
-    with ThreadPoolExecutor() as threads:
-        digests = dict(zip(files, threads.map(_digest, files), strict=True))
+    digests = {file: _digest(file) for file in files}  # threads are slower here: most of it is waiting for the interpreter
     whole = hashlib.sha256()
     for file, number in held:
         whole.update(digests[file] + number)
@@ -123,14 +126,19 @@ def _write(folder: Path, count: int, decode: Callable[[int], Entry], progress: P
     (folder / _CONTENTS).write_text(json.dumps(told), encoding="utf-8")
 
 
-def _in_order(decode: Callable[[int], Entry], count: int) -> Iterator[Entry]:
-    """Decode in threads, a block ahead of what is written, so that memory does not grow with the number of pictures."""
-    places = iter(range(count))
-    with ThreadPoolExecutor() as threads:
-        ahead = deque(threads.submit(decode, place) for place in itertools.islice(places, _BLOCK))
+def _in_order(work: Callable[[int], Result], count: int) -> Iterator[Result]:
+    """Work in threads, a few blocks ahead of what is used: memory does not grow with the number of pictures."""
+
+    def block(start: int) -> list[Result]:
+        return [work(place) for place in range(start, min(start + _BLOCK, count))]
+
+    starts = iter(range(0, count, _BLOCK))
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as threads:
+        ahead = deque(threads.submit(block, start) for start in itertools.islice(starts, 2 * workers))
         while ahead:
-            yield ahead.popleft().result()
-            ahead.extend(threads.submit(decode, place) for place in itertools.islice(places, 1))
+            yield from ahead.popleft().result()
+            ahead.extend(threads.submit(block, start) for start in itertools.islice(starts, 1))
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
@@ -171,6 +179,10 @@ def _stat(file: Path) -> bytes:
 def _digest(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
+            start = opened.read(_SMALL)
+            if len(start) < _SMALL:
+                return hashlib.sha256(start).digest()
+            opened.seek(0)
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError:  # missing or locked: left out when it is decoded
         return b""
