@@ -11,17 +11,12 @@ import pytest
 from PIL import Image
 
 from duchenne.errors import InputError
-from duchenne.faces import checking, crop, pictures, sources, stack
-from duchenne.faces.folds import split
+from duchenne.faces import checking, pictures, sources, stack
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
 
 from . import trees
-
-
-def face(path: Path, value: int = 128, size: tuple[int, int] = (12, 12)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full(size, value, np.uint8))
+from .trees import face
 
 
 def manifest(root: Path, text: str) -> Path:
@@ -261,171 +256,6 @@ def test_a_set_without_a_single_readable_picture_is_refused(tmp_path: Path) -> N
         stack.load(folder.load(tmp_path), size=16)
 
 
-def test_cutting_takes_the_box_and_resizes_it() -> None:
-    ramp = np.arange(100, dtype=np.float32).reshape(1, 10, 10) / 100
-    np.testing.assert_array_equal(crop.cut(ramp, crop.Box(2, 3, 6, 7), 4), ramp[:, 3:7, 2:6])
-    assert crop.cut(np.repeat(ramp, 3, 0), crop.centred_square(ramp), 5).shape == (3, 5, 5)
-    assert crop.centred_square(np.zeros((1, 10, 30), np.float32)) == (10, 0, 20, 10)
-
-
-def test_a_turned_square_is_sampled_where_it_lies() -> None:
-    rows, columns = np.mgrid[0:60, 0:80].astype(np.float32) / 100
-    picture = np.stack([rows, columns, rows])
-    straight = crop.cut(picture, crop.Tilted(x=40, y=30, side=20, angle=0), 20)
-    np.testing.assert_allclose(straight, picture[:, 20:40, 30:50], atol=1e-6)
-    quarter = crop.cut(picture, crop.Tilted(x=40, y=30, side=20, angle=90), 20)
-    np.testing.assert_allclose(quarter, np.rot90(picture[:, 20:40, 30:50], axes=(1, 2)), atol=1e-6)
-    assert crop.cut(picture, crop.Tilted(x=40, y=30, side=40, angle=0), 20).shape == (3, 20, 20)
-
-
-def test_eyes_come_to_lie_level_and_at_fixed_places() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        right = rng.uniform(60, 80, 2)
-        across = rng.uniform(20, 40) * np.array([np.cos(angle := rng.uniform(-0.6, 0.6)), np.sin(angle)])
-        points = np.zeros((68, 2))
-        points[36:42], points[42:48] = right, right + across
-        picture = np.zeros((1, 160, 160), np.float32)
-        for x, y in (right, right + across):
-            rows, columns = np.mgrid[0:160, 0:160]
-            picture[0] += np.exp(-((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2) / 8)
-        found = crop.eyes(picture, crop.Hints(points=points))
-        assert found.region is not None
-        upright = crop.cut(picture, found.region, 100)[0]
-        for half, wanted in ((slice(0, 50), 30), (slice(50, 100), 70)):
-            weight = upright[:, half]
-            y, x = (np.mgrid[0:100, half] * weight).sum((1, 2)) / weight.sum() + 0.5
-            assert (x, y) == pytest.approx((wanted, 38), abs=0.5)
-
-
-def test_boxes_and_landmarks_are_cut_off_at_the_border() -> None:
-    picture = np.zeros((1, 50, 40), np.float32)
-    assert crop.box(picture, crop.Hints(box=(-3.0, 4.4, 20.6, 70.0))).region == (0, 4, 21, 50)
-    assert crop.box(picture, crop.Hints(box=(60.0, 4.0, 80.0, 20.0))).region is None
-    assert crop.box(picture, crop.Hints()) == (None, "no box")
-    points = np.random.default_rng(0).uniform(5, 35, (68, 2))
-    region = crop.landmarks(picture, crop.Hints(points=points)).region
-    assert region == (*np.rint(points.min(0)).astype(int), *np.rint(points.max(0)).astype(int))
-
-
-def test_of_several_faces_the_largest_is_taken_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Cascade:
-        def detectMultiScale(self, grey: np.ndarray, *args: object, **options: object) -> np.ndarray:  # noqa: N802
-            return np.array([[1, 1, 5, 5], [10, 10, 20, 20], [2, 2, 9, 9]])
-
-    monkeypatch.setattr(crop, "_cascade", Cascade)
-    found = crop.haar(np.zeros((1, 50, 50), np.float32))
-    assert found == ((10, 10, 30, 30), "3 faces found, the largest was taken")
-
-
-@pytest.mark.parametrize(("name", "message"), [("face", "'face': not one of"), ("yunet:/none.onnx", "no such detector")])
-def test_crops_that_are_not_there_are_refused(name: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        crop.named(name)
-
-
-def test_a_file_that_is_no_detector_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"a\.onnx: not a detector"):
-        crop.named(f"yunet:{tmp_path / 'a.onnx'}")
-
-
-def test_pictures_without_a_face_are_kept_or_left_out_as_asked(tmp_path: Path) -> None:
-    face(tmp_path / "fear/a.png", size=(64, 64))
-    face(tmp_path / "fear/b.png", size=(64, 64), value=3)
-    table = folder.load(tmp_path)
-    kept = stack.load(table, 16, crop_name="haar")
-    assert [line.rpartition(": ")[2] for line in kept.notes] == ["no face found, its middle was taken"] * 2
-    with pytest.raises(InputError, match=r"a\.png: no face found"):
-        stack.load(table, 16, crop_name="haar", no_face="leave out")
-
-
-def test_the_haar_detector_finds_a_rendered_face_in_a_larger_picture(studio: object, basis: object) -> None:
-    from duchenne.faces.avatars import people
-    from duchenne.faces.avatars.rendering import Shot
-
-    scene = people.STUDIO.__class__(**{**people.STUDIO.__dict__, "zoom": 0.75})
-    shot = Shot(people.draw_person(basis, np.random.default_rng((0, 0, 3))), scene, {})  # type: ignore[arg-type]
-    drawn = studio.draw([shot], size=128)[0].astype(np.float32) / 255  # type: ignore[attr-defined]
-    picture = np.full((1, 240, 320), 0.2, np.float32)
-    picture[0, 60:188, 100:228] = drawn
-    box = crop.haar(picture).region
-    assert isinstance(box, crop.Box)
-    assert box.left < 164 < box.right
-    assert box.top < 130 < box.bottom
-
-
-# folds
-
-
-def people_table(pictures_each: list[int]) -> FaceTable:
-    rows = [
-        {"path": f"{person}-{i}", "subject": f"s{person:02d}", "expression": ("fear", "anger")[i % 2]}
-        for person, count in enumerate(pictures_each)
-        for i in range(count)
-    ]
-    return FaceTable(pd.DataFrame(rows), Path())
-
-
-def test_khorrami2015_puts_the_ith_subject_into_part_i_modulo_ten() -> None:
-    table = people_table([4] * 23)
-    folds = split(table, "khorrami2015", 10)
-    for number, fold in enumerate(folds):
-        tested = sorted(set(table.frame["subject"][fold.test]))
-        assert tested == [f"s{i:02d}" for i in range(23) if i % 10 == number]
-        validated = sorted(set(table.frame["subject"][fold.validation]))
-        assert validated == [f"s{i:02d}" for i in range(23) if i % 10 == (number + 1) % 10]
-
-
-@pytest.mark.parametrize("rule", ["khorrami2015", "stratified"])
-def test_no_person_stands_on_two_sides_and_every_picture_is_tested_once(rule: str) -> None:
-    table = people_table([2, 5, 3, 8, 4, 6, 2, 9, 7, 4])
-    folds = split(table, rule, 5)
-    assert (sum(fold.test.astype(int) for fold in folds) == 1).all()
-    for fold in folds:
-        sides = [set(table.frame["subject"][side]) for side in (fold.train, fold.validation, fold.test)]
-        assert not sides[0] & sides[1]
-        assert not sides[0] & sides[2]
-        assert not sides[1] & sides[2]
-        assert fold.train.any()
-
-
-@pytest.mark.parametrize(
-    ("table", "rule", "count", "message"),
-    [
-        (people_table([2] * 4), "khorrami2015", 5, "only 4 people"),
-        (people_table([2] * 4), "khorrami2015", 2, "at least 3"),
-        (people_table([1] * 5), "khorrami2015", 3, "only one expression"),
-        (people_table([2] * 5), "by_mood", 3, "'by_mood'"),
-    ],
-)
-def test_tables_that_cannot_be_split_are_refused(table: FaceTable, rule: str, count: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        split(table, rule, count)
-
-
-def test_an_expression_that_no_training_picture_shows_is_named() -> None:
-    frame = people_table([2] * 5).frame
-    frame.loc[frame["subject"] == "s00", "expression"] = "sadness"
-    with pytest.raises(InputError, match="train without sadness"):
-        split(FaceTable(frame, Path()), "khorrami2015", 5)
-
-
-def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(studio: object, basis: object, tmp_path: Path) -> None:
-    from duchenne.faces.avatars import people
-    from duchenne.faces.avatars.rendering import Shot
-
-    rng = np.random.default_rng(0)
-    shots = [Shot(people.draw_person(basis, rng), people.draw_scene(rng), {}) for _ in range(24)]  # type: ignore[arg-type]
-    (tmp_path / "neutral").mkdir()
-    for number, drawn in enumerate(studio.draw(shots, size=160)):  # type: ignore[attr-defined]
-        cv2.imwrite(str(tmp_path / "neutral" / f"{number:02d}.png"), np.pad(drawn, 40, mode="edge"))
-    table = folder.load(tmp_path)
-    together = stack.load(table, 48, crop_name="haar").pictures
-    alone = np.concatenate([stack.load(table.where(np.arange(24) == i), 48, crop_name="haar").pictures for i in range(24)])
-    np.testing.assert_array_equal(together, alone)
-
-
 def test_without_subjects_the_frames_of_one_film_show_one_person(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         face(tmp_path / name)
@@ -434,13 +264,6 @@ def test_without_subjects_the_frames_of_one_film_show_one_person(tmp_path: Path)
     assert table.frame["sequence"].isna().tolist() == [False, False, True]
     assert table.people_known
     assert not folder.load(manifest(tmp_path, "path,expression\na.png,fear\nb.png,anger\n")).people_known
-
-
-def test_stratified_folds_with_too_few_pictures_are_refused() -> None:
-    frame = pd.DataFrame({"path": list("abcdefgh"), "subject": list("abcdefgh")})
-    frame["expression"] = ["fear", "fear", "anger", "anger", "sadness", "sadness", "neutral", "neutral"]
-    with pytest.raises(InputError, match="fewer pictures"):
-        split(FaceTable(frame, Path()), "stratified", 5)
 
 
 def test_floating_point_pixels_lie_between_0_and_1(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ def picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     assert cv2.imwrite(str(path), pixels)
 
 
+def face(path: Path, value: int = 128, size: tuple[int, int] = (12, 12)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full(size, value, np.uint8))
+
+
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

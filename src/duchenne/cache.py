@@ -61,31 +61,33 @@ def sweep(folder: Path, older: float = 0.0) -> None:
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside ``path`` to fill; it takes the place of ``path`` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
-    try:
+    with _folder_beside(path) as partial:
         yield partial
-        partial.chmod(0o755)
         if path.exists():
             path.rename(partial.with_suffix(".old" + _PARTIAL))
         partial.replace(path)
         shutil.rmtree(partial.with_suffix(".old" + _PARTIAL), ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
 def keeping_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside ``path`` to fill; it becomes ``path`` unless another process was first, whose folder stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
-    try:
+    with _folder_beside(path) as partial:
         yield partial
-        partial.chmod(0o755)
         try:
             partial.rename(path)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path`` and remove it if it is still there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
+    partial.chmod(0o755)
+    try:
+        yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)

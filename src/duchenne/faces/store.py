@@ -67,10 +67,8 @@ def content(paths: Sequence[Path]) -> str:
     files = list(dict.fromkeys(file for file, _ in held))  # a container once, however many pictures of it are asked for
     stamp = _stamp(held)
     memory = cache.folder("contents") / stamp
-    try:
+    if memory.exists():
         return memory.read_text(encoding="ascii")
-    except (OSError, ValueError):
-        pass
     digests = {file: _digest(file) for file in files}  # threads are slower here: most of it is waiting for the interpreter
     whole = hashlib.sha256()
     for file, number in held:
