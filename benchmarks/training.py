@@ -16,7 +16,7 @@ from torch import nn
 from duchenne import recipes
 from duchenne.faces import folds, sources, stack
 from duchenne.faces.augment import AUGMENTATIONS, augment
-from duchenne.faces.prepare import preparation
+from duchenne.faces.prepare import Preparation
 from duchenne.progress import bars
 from duchenne.training import jobs, precision
 from duchenne.training.fit import Examples, fit, probabilities
@@ -33,7 +33,7 @@ def measure(people: int = 60, epochs: int = 3) -> pd.DataFrame:
     train, held_out = (
         Examples(pictures[m], places[m]) for m in (torch.from_numpy(fold.train), ~torch.from_numpy(fold.train))
     )
-    prepare = preparation(recipe.network.prepare)
+    prepare = Preparation(recipe.network.prepare)
     rows = []
     for name, work in (("plain float32 loop", _plain), (f"duchenne ({precision.choose()}, channels last)", _ours)):
         network = jobs.fresh(recipe, classes, 0)
@@ -45,12 +45,12 @@ def measure(people: int = 60, epochs: int = 3) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["training zero_bias", "pictures/s", "held-out accuracy"])
 
 
-def _ours(network: nn.Module, prepare: object, train: Examples, held_out: Examples, recipe: recipes.Recipe) -> None:
+def _ours(network: nn.Module, prepare: Preparation, train: Examples, held_out: Examples, recipe: recipes.Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        fit(network, prepare, train, held_out, recipe.training, 0, Path(folder))  # type: ignore[arg-type]
+        fit(network, prepare, train, held_out, recipe.training, 0, Path(folder))
 
 
-def _plain(network: nn.Module, prepare: object, train: Examples, held_out: Examples, recipe: recipes.Recipe) -> None:
+def _plain(network: nn.Module, prepare: Preparation, train: Examples, held_out: Examples, recipe: recipes.Recipe) -> None:
     """What one writes by hand: float32, the usual memory format, the same optimiser and schedule; no checkpoints."""
     settings, chance = recipe.training, torch.Generator().manual_seed(0)
     steps = len(train.classes) // settings.batch
@@ -63,7 +63,7 @@ def _plain(network: nn.Module, prepare: object, train: Examples, held_out: Examp
         order = torch.randperm(len(train.classes), generator=chance)
         for rows in order[: steps * settings.batch].view(steps, -1):
             given = augment(train.pictures[rows], AUGMENTATIONS[settings.augment], chance)
-            loss = F.cross_entropy(network(prepare(given)), train.classes[rows])  # type: ignore[operator]
+            loss = F.cross_entropy(network(prepare(given)), train.classes[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

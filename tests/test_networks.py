@@ -22,11 +22,12 @@ def test_every_network_is_saved_and_comes_back_the_same(name: str, channels: int
     description = Description(name, CLASSES, channels=channels, prepare=("local_mean",))
     network = networks.from_description(description, seed=1).eval()
     networks.save(tmp_path, network, description)
-    back, told = networks.load(tmp_path)
-    assert told == description
+    found = networks.load(tmp_path)
+    assert found.description == description
+    assert not found.preparation
     pictures = torch.rand(2, channels, 96, 96)
-    assert torch.equal(network(pictures), back(pictures))
-    assert not back.training
+    assert torch.equal(network(pictures), found.network(pictures))
+    assert not found.network.training
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

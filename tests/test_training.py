@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from duchenne import networks
-from duchenne.faces.prepare import preparation
+from duchenne.faces.prepare import Preparation
 from duchenne.recipes import Paper, Training
 from duchenne.training import fit as fitting
 from duchenne.training import precision
@@ -17,7 +17,7 @@ from duchenne.training.fit import Examples, fit, probabilities
 from duchenne.training.scores import scores
 
 SETTINGS = Training(epochs=3, batch=8, rate=0.002, optimiser="adamw", augment="shifts", precision="float32")
-PREPARE = preparation(["local_mean", "standardise"])
+PREPARE = Preparation(["local_mean", "standardise"])
 
 
 def bars(count: int, seed: int) -> Examples:

@@ -21,6 +21,7 @@ from duchenne.errors import InputError
 from duchenne.evidence import comparison
 from duchenne.faces import folds as splitting
 from duchenne.faces import stack
+from duchenne.faces.prepare import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
 from duchenne.progress import Progress
@@ -102,7 +103,8 @@ def rehearse(work: StudyInProgress) -> None:
         if not 0 <= number < len(folds):
             raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {len(folds) - 1}")
     network = jobs.fresh(recipe, labelled.expressions, 0)
-    surveys.rehearse(network, recipe.units.layer, (faces.channels, faces.size, faces.size), recipe.network.prepare)
+    shape = (faces.channels, faces.size, faces.size)
+    surveys.rehearse(network, recipe.units.layer, shape, Preparation(recipe.network.prepare))
 
 
 def read_faces(work: StudyInProgress) -> None:
@@ -132,11 +134,10 @@ def train(work: StudyInProgress) -> None:
 def survey_units(work: StudyInProgress) -> None:
     """Note what every unit of the network and of its twin answers: ``responses.parquet`` and ``top.parquet``."""
     rows, units = work.shown_rows, work.recipe.units
-    for place, network in jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0]).items():
-        survey = surveys.survey(
-            network, units.layer, work.stack.floats(rows), rows, units.top, work.recipe.network.prepare, work.progress
-        )
-        folder = work.study.units_folder / TWIN if place == TWIN else work.study.units_folder
+    pair = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
+    layer = work.study.units_folder
+    for folder, network in ((layer, pair.trained), (layer / TWIN, pair.twin)):
+        survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, work.progress)
         _write_frame(folder / "responses.parquet", survey.peaks.frame())
         _write_frame(folder / "top.parquet", survey.top)
 
@@ -161,10 +162,10 @@ def match_units(work: StudyInProgress) -> None:
 
 def project_units(work: StudyInProgress) -> None:
     """Project the clearest units back into their top pictures: ``projections/``."""
-    networks = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
+    pair = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
     layer = work.study.units_folder
     units = gallery.chosen(layer, work.recipe.units.gallery)
-    gallery.draw(layer, networks["trained"], networks[TWIN], work.stack, units, work.recipe, work.progress)
+    gallery.draw(layer, pair, work.stack, units, work.recipe.units, work.progress)
 
 
 def write_report(work: StudyInProgress) -> None:

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from duchenne.faces.normalise import stretched
+
 
 @dataclass(frozen=True)
 class Ranges:
@@ -62,7 +64,7 @@ def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
         return moved
     low, high = ranges.gamma
     gamma = low + (high - low) * _uniform(len(pictures), generator, pictures)
-    return _stretch(moved.clamp_min(0) ** gamma[:, None, None, None])
+    return stretched(moved.clamp_min(0) ** gamma[:, None, None, None])
 
 
 def _warp(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
@@ -82,8 +84,3 @@ def _warp(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
 
 def _uniform(count: int, generator: Generator, like: Tensor) -> Tensor:
     return torch.rand(count, generator=generator, device=generator.device).to(like)
-
-
-def _stretch(pictures: Tensor) -> Tensor:
-    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
-    return (pictures - low) / (high - low).clamp_min(1e-6)

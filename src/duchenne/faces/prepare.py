@@ -1,113 +1,133 @@
 """Preparing pictures for a network: named steps from batch to batch, on the batch's device.
 
-A step is a function ``(n, C, H, W) -> (n, C, H, W)`` of float pictures in 0 … 1. ``STEPS`` names them for recipes; the
-names are saved with a network.
+A *step* maps float pictures (n, C, H, W), at first in 0 … 1, to pictures of the same shape. Some *learn* from the training
+pictures first, what they learn is saved with the network. Turning grey and resizing come before: that is how pictures are
+read (``stack``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from duchenne.errors import InputError
+from duchenne.faces import normalise, whitening
+from duchenne.faces.whitening import Learned
+from duchenne.progress import Progress, quiet
 
-Step = Callable[[Tensor], Tensor]
-
-_PATCH = 5
-_EPSILON = 1e-2  # of the local standard deviation: keeps flat skin from being blown up to full contrast
-
-
-def local_mean(pictures: Tensor) -> Tensor:
-    """Subtract the mean of each pixel's 5×5 patch: what khorrami2015's released code did.
-
-    The code divides by ``variance ** (1/2)``, and 1/2 is 0 in Python 2. Patches are cut off at the border.
-
-    >>> import torch
-    >>> local_mean(torch.ones(1, 1, 8, 8)).abs().max().item()
-    0.0
-    """
-    return pictures - _patch_mean(pictures)
+_BLOCK = 256  # pictures prepared at once
 
 
-def local_contrast(pictures: Tensor) -> Tensor:
-    """Subtract the mean of each pixel's 5×5 patch and divide by the patch's deviation: khorrami2015 as printed.
+@dataclass(frozen=True)
+class Step:
+    """How a step is applied to pictures with what it has learned, undone for display, and what it learns, if anything."""
 
-    d = x − μ; y = d / sqrt(mean of d² + ε²).
-    """
-    deviation = local_mean(pictures)
-    return deviation / (_patch_mean(deviation**2) + _EPSILON**2).sqrt()
-
-
-def standardise(pictures: Tensor) -> Tensor:
-    """Give each picture mean 0 and standard deviation 1 over its pixels and channels."""
-    centred = pictures - pictures.mean((1, 2, 3), keepdim=True)
-    spread = centred.square().mean((1, 2, 3), keepdim=True).sqrt()
-    return centred / spread.clamp_min(1e-6)
+    apply: Callable[[Tensor, Learned], Tensor]
+    undo: Callable[[Tensor, Learned], Tensor]
+    learn: Callable[[Tensor], Learned] | None = None
 
 
-def equalise(pictures: Tensor) -> Tensor:
-    """Equalise the histogram of each channel of each picture over 256 levels, as OpenCV's ``equalizeHist`` does.
-
-    >>> import torch
-    >>> (255 * equalise(torch.tensor([[[[0.2, 0.4], [0.4, 0.9]]]]))).round().tolist()
-    [[[[0.0, 170.0], [170.0, 255.0]]]]
-    """
-    levels = (pictures.clamp(0, 1) * 255).round().long().flatten(2)
-    counts = torch.zeros(*levels.shape[:2], 256, device=pictures.device).scatter_add_(
-        2, levels, torch.ones_like(levels).float()
-    )
-    reached = counts.cumsum(2)
-    lowest = counts.gather(2, levels.amin(2, keepdim=True))
-    pixels = levels.shape[2]
-    flat = lowest >= pixels
-    steps = ((reached - lowest) * (255 / (pixels - lowest).clamp_min(1))).round().clamp(0, 255) / 255
-    equal = torch.where(flat, levels / 255, steps.gather(2, levels))
-    return equal.to(pictures.dtype).reshape(pictures.shape)
-
-
-def scale(pictures: Tensor) -> Tensor:
-    """Bring pictures from 0 … 1 to −1 … 1, as the networks of mousavi2016 take them (a reading).
-
-    >>> import torch
-    >>> scale(torch.tensor([0.0, 0.5, 1.0])).tolist()
-    [-1.0, 0.0, 1.0]
-    """
-    return 2 * pictures - 1
-
-
-def _patch_mean(pictures: Tensor) -> Tensor:
-    return F.avg_pool2d(pictures, _PATCH, stride=1, padding=_PATCH // 2, count_include_pad=False)
+def _alone(apply: Callable[[Tensor], Tensor], undo: Callable[[Tensor], Tensor]) -> Step:
+    """Make a step that learns nothing."""
+    return Step(lambda pictures, _: apply(pictures), lambda prepared, _: undo(prepared))
 
 
 STEPS: dict[str, Step] = {
-    "local_mean": local_mean,
-    "local_contrast": local_contrast,
-    "standardise": standardise,
-    "equalise": equalise,
-    "scale": scale,
+    "local_mean": _alone(normalise.local_mean, normalise.stretched),
+    "local_contrast": _alone(normalise.local_contrast, normalise.stretched),
+    "standardise": _alone(normalise.standardise, normalise.stretched),
+    "equalise": _alone(normalise.equalise, lambda prepared: prepared),
+    "scale": _alone(normalise.scale, lambda prepared: (prepared + 1) / 2),
+    "mean_picture": Step(
+        lambda pictures, learned: pictures - learned["mean"],
+        lambda prepared, learned: prepared + learned["mean"],
+        lambda pictures: {"mean": pictures.mean(0)},
+    ),
+    "zca": Step(whitening.zca, whitening.undo_zca, whitening.learn_zca),
+    "zca_fourier": Step(whitening.zca_fourier, whitening.undo_zca_fourier, whitening.learn_zca_fourier),
 }
 """Every step by its name in recipes."""
 
 
-def preparation(names: Sequence[str]) -> Step:
-    """Chain named steps into one.
+class Preparation(nn.Module):
+    """Named steps, one after the other, and what they have learned.
 
     Raises ``InputError`` for a name that is not known.
 
-    >>> import torch
-    >>> preparation(["local_mean", "standardise"])(torch.rand(2, 1, 8, 8)).shape
-    torch.Size([2, 1, 8, 8])
+    >>> prepare = Preparation(["mean_picture", "scale"]).fit(torch.full((2, 1, 8, 8), 0.25))
+    >>> prepare(torch.full((1, 1, 8, 8), 0.5)).unique().tolist()
+    [-0.5]
     """
-    for name in names:
-        if name not in STEPS:
-            raise InputError(f"preparation step {name!r}: not one of {', '.join(STEPS)}")
 
-    def prepare(pictures: Tensor) -> Tensor:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        super().__init__()
         for name in names:
-            pictures = STEPS[name](pictures)
+            if name not in STEPS:
+                raise InputError(f"preparation step {name!r}: not one of {', '.join(STEPS)}")
+        self.names = tuple(names)
+        self.learned = nn.ModuleList(nn.Module() for _ in names)
+
+    def fit(self, pictures: Tensor, progress: Progress = quiet) -> Preparation:
+        """Let the steps learn from training pictures (n, C, H, W) in 0 … 1, each from what the steps before it leave.
+
+        Raises ``InputError`` where they are too few.
+        """
+        learning = {place: learn for place, name in enumerate(self.names) if (learn := STEPS[name].learn)}
+        if learning:
+            with progress("Learning the preparation", len(learning)) as advance:
+                for place, learn in learning.items():
+                    self._keep(place, learn(self._through(pictures, place)))
+                    advance(1)
+        return self
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Prepare pictures (n, C, H, W) in 0 … 1, in full precision whatever the network runs in.
+
+        Raises ``InputError`` where a step has not learned yet.
+        """
+        return self._applied(pictures, len(self.names))
+
+    def undo(self, prepared: Tensor) -> Tensor:
+        """Give prepared pictures back in 0 … 1, to be looked at.
+
+        Where a step has forgotten what it took away, as ``local_mean`` has, they are stretched to their full range.
+        """
+        for place in reversed(range(len(self.names))):
+            prepared = STEPS[self.names[place]].undo(prepared, self._learned(place))
+        return prepared.clamp(0, 1)
+
+    def restore(self, state: Mapping[str, Tensor]) -> Preparation:
+        """Take over what was learned, as ``state_dict`` gave it.
+
+        Raises ``InputError`` where a step's share is missing.
+        """
+        for place in range(len(self.names)):
+            start = f"learned.{place}."
+            self._keep(place, {key.removeprefix(start): kept for key, kept in state.items() if key.startswith(start)})
+            self._learned(place)
+        return self
+
+    def _through(self, pictures: Tensor, steps: int) -> Tensor:
+        """Apply the first steps to many pictures, in blocks."""
+        if not steps:
+            return pictures
+        return torch.cat([self._applied(block, steps) for block in torch.split(pictures, _BLOCK)])
+
+    def _applied(self, pictures: Tensor, steps: int) -> Tensor:
+        with torch.autocast(pictures.device.type, enabled=False):
+            for place, name in enumerate(self.names[:steps]):
+                pictures = STEPS[name].apply(pictures, self._learned(place))
         return pictures
 
-    return prepare
+    def _keep(self, place: int, learned: Learned) -> None:
+        for name, values in learned.items():
+            self.learned[place].register_buffer(name, values)
+
+    def _learned(self, place: int) -> Learned:
+        learned = dict(self.learned[place].named_buffers())
+        if not learned and STEPS[self.names[place]].learn:
+            raise InputError(f"preparation step {self.names[place]!r}: has not been fitted to training pictures")
+        return learned

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from duchenne import cache
 from duchenne.errors import InputError
@@ -25,6 +27,8 @@ NETWORKS: dict[str, type[nn.Module]] = {"zero_bias": ZeroBias}
 
 TWIN = "twin"
 """What a trained network at its random start is called, in folders and tables."""
+
+_PREPARATION = "preparation."
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,33 @@ def from_description(description: Description, seed: int | None = None) -> nn.Mo
     return build(description.name, classes, seed, channels=channels, **description.options)
 
 
-def save(folder: Path, network: nn.Module, description: Description) -> None:
-    """Write ``network.safetensors`` and ``network.json`` into a folder, each whole or not at all."""
+@dataclass(frozen=True)
+class Saved:
+    """A network that was read back, its description, and what the steps that prepare its input had learned."""
+
+    network: nn.Module
+    description: Description
+    preparation: dict[str, Tensor]
+
+
+def save(
+    folder: Path, network: nn.Module, description: Description, preparation: Mapping[str, Tensor] = MappingProxyType({})
+) -> None:
+    """Write ``network.safetensors`` and ``network.json`` into a folder, each whole or not at all.
+
+    ``preparation`` is what the steps that prepare the input have learned; its names are kept with "preparation." before.
+    """
     from safetensors.torch import save_file
 
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    kept = network.state_dict() | {_PREPARATION + name: values for name, values in preparation.items()}
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     with cache.replacing(folder / "network.safetensors") as partial:
         save_file(weights, partial)
     with cache.replacing(folder / "network.json") as partial:
         partial.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> tuple[nn.Module, Description]:
+def load(folder: Path) -> Saved:
     """Read a network back, in evaluation mode.
 
     Raises ``InputError`` where a file is missing or does not fit the network that it describes.
@@ -90,9 +109,11 @@ def load(folder: Path) -> tuple[nn.Module, Description]:
         told = json.loads((folder / "network.json").read_text())
         description = Description(**(told | {key: tuple(told[key]) for key in ("classes", "prepare")}))
         network = from_description(description)
-        network.load_state_dict(load_file(folder / "network.safetensors"))
+        kept = load_file(folder / "network.safetensors")
+        learned = {name.removeprefix(_PREPARATION): kept.pop(name) for name in list(kept) if name.startswith(_PREPARATION)}
+        network.load_state_dict(kept)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or folder / 'network.safetensors'}: no such file") from None
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder}: not a saved network: {str(error).splitlines()[0]}") from None
-    return network.eval(), description
+    return Saved(network.eval(), description, learned)

@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from duchenne import cache
 from duchenne.evidence import ranked
 from duchenne.faces import pictures as files
-from duchenne.faces.prepare import preparation
 from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
-from duchenne.recipes import Recipe
+from duchenne.recipes import Units
+from duchenne.training.jobs import Pair
 from duchenne.units.projection import likeness, project
 
 Floats = NDArray[np.float32]
@@ -53,11 +52,10 @@ def chosen(layer: Path, count: int) -> list[int]:
 
 def draw(
     layer: Path,
-    network: nn.Module,
-    twin: nn.Module,
+    pair: Pair,
     stack: Stack,
     units: Sequence[int],
-    recipe: Recipe,
+    asked: Units,
     progress: Progress = quiet,
 ) -> None:
     """Draw the strips of units into ``<layer>/projections`` with ``alike.parquet``, whole or not at all."""
@@ -66,7 +64,7 @@ def draw(
         with progress("Projecting units", len(units)) as advance:
             alike = []
             for unit in units:
-                row = _row(unit, top[top["unit"] == unit], network, twin, stack, recipe)
+                row = _row(unit, top[top["unit"] == unit], pair, stack, asked)
                 for kind, strip in row.strips.items():
                     files.write(folder / strip_name(unit, kind), strip)
                 alike.append({"unit": unit, "alike": row.alike})
@@ -83,14 +81,15 @@ def strip_name(unit: int, kind: str) -> str:
     return f"unit-{unit:04d}-{kind}.png"
 
 
-def _row(unit: int, top: pd.DataFrame, network: nn.Module, twin: nn.Module, stack: Stack, recipe: Recipe) -> Row:
+def _row(unit: int, top: pd.DataFrame, pair: Pair, stack: Stack, asked: Units) -> Row:
     """Project a unit on its top pictures, and its twin at the same places of the same pictures."""
     shown = stack.floats(top["image"].to_numpy())
-    prepared = preparation(recipe.network.prepare)(torch.from_numpy(shown))
+    prepared = pair.prepare(torch.from_numpy(shown))
     where = top[["row", "col"]].to_numpy()
-    layer, method = recipe.units.layer, recipe.units.method
     places = np.full(len(top), unit)
-    projected, of_twin = (project(each, layer, prepared, places, where, method) for each in (network, twin))
+    projected, of_twin = (
+        project(network, asked.layer, prepared, places, where, asked.method) for network in (pair.trained, pair.twin)
+    )
     side = _side(projected.boxes)
     fields = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(shown, projected.boxes, strict=True)]
     strips = {

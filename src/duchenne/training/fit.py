@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from duchenne import cache
 from duchenne.errors import InputError
 from duchenne.faces.augment import AUGMENTATIONS, augment
-from duchenne.faces.prepare import Step
+from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
 from duchenne.recipes import Training
 from duchenne.training import precision
@@ -51,7 +51,7 @@ class Examples:
 
 def fit(
     network: nn.Module,
-    prepare: Step,
+    prepare: Preparation,
     train: Examples,
     validation: Examples,
     settings: Training,
@@ -96,7 +96,7 @@ def fit(
 
 
 @torch.no_grad()
-def probabilities(network: nn.Module, prepare: Step, pictures: Tensor) -> Tensor:
+def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) -> Tensor:
     """Probability of each class for pictures (n, C, H, W) in 0 … 1: (n, classes)."""
     network.eval()
     return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, _EVALUATION_BATCH)])
@@ -107,7 +107,7 @@ def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
 
 
 class _Classifier(L.LightningModule):
-    def __init__(self, network: nn.Module, prepare: Step, settings: Training, seed: int, steps: int) -> None:
+    def __init__(self, network: nn.Module, prepare: Preparation, settings: Training, seed: int, steps: int) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
         self.prepare, self.settings, self.seed, self.steps = prepare, settings, seed, steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from duchenne import cache, networks
 from duchenne.faces.folds import Fold
-from duchenne.faces.prepare import preparation
+from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
@@ -56,24 +57,34 @@ def train_folds(
     return pd.concat(parts, ignore_index=True)
 
 
-def trained_and_twin(recipe: Recipe, folder: Path, fold: int) -> dict[str, nn.Module]:
-    """The trained network of a study, and its twin: the same network at its random start."""
-    trained, description = networks.load(folder)
-    return {"trained": trained, networks.TWIN: fresh(recipe, description.classes, fold).eval()}
+@dataclass(frozen=True)
+class Pair:
+    """The trained network of a study, its twin (the same network at its random start) and how both are given pictures."""
+
+    trained: nn.Module
+    twin: nn.Module
+    prepare: Preparation
+
+
+def trained_and_twin(recipe: Recipe, folder: Path, fold: int) -> Pair:
+    """Read the network of a study's fold back, and make its twin."""
+    found = networks.load(folder)
+    prepare = Preparation(found.description.prepare).restore(found.preparation)
+    return Pair(found.network, fresh(recipe, found.description.classes, fold).eval(), prepare)
 
 
 def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, progress: Progress) -> None:
     classes = stack.table.expressions
     network = fresh(recipe, classes, number)
-    prepare = preparation(recipe.network.prepare)
     places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
     train, validation = (
         Examples(torch.from_numpy(stack.floats(mask)), places[torch.from_numpy(mask)])
         for mask in (fold.train, fold.validation)
     )
+    prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
     checkpoints = folder / "checkpoints"
     fit(network, prepare, train, validation, recipe.training, _seed(recipe, number), checkpoints, progress)
-    networks.save(folder, network, describe(recipe, classes))
+    networks.save(folder, network, describe(recipe, classes), prepare.state_dict())
     shutil.copyfile(checkpoints / "history.json", folder / "history.json")
     found = probabilities(network, prepare, torch.from_numpy(stack.floats(fold.test)))
     with cache.replacing(folder / "predictions.parquet") as partial:

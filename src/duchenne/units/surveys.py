@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from duchenne.faces.prepare import preparation
+from duchenne.faces.prepare import Preparation
 from duchenne.progress import Progress, quiet
 from duchenne.units import fields
 from duchenne.units.responses import Peaks, Top, stream
@@ -27,9 +26,10 @@ class Survey:
     top: pd.DataFrame
 
 
-def rehearse(network: nn.Module, layer: str, shape: tuple[int, int, int], prepare: Sequence[str]) -> None:
-    """Survey one empty picture (C, H, W): raises ``InputError`` for whatever would stop the survey of many."""
-    survey(network, layer, np.zeros((1, *shape), np.float32), np.arange(1), 1, prepare)
+def rehearse(network: nn.Module, layer: str, shape: tuple[int, int, int], prepare: Preparation) -> None:
+    """Survey two pictures (C, H, W) of noise: raises ``InputError`` for whatever would stop the survey of many."""
+    noise = np.random.default_rng(0).random((2, *shape), np.float32)
+    survey(network, layer, noise, np.arange(2), 1, prepare.fit(torch.from_numpy(noise)))
 
 
 def survey(
@@ -38,17 +38,18 @@ def survey(
     pictures: NDArray[np.float32],
     images: NDArray[np.int64],
     count: int,
-    prepare: Sequence[str],
+    prepare: Preparation,
     progress: Progress = quiet,
 ) -> Survey:
     """Show pictures (n, C, H, W) in 0 … 1 to a network and note what each unit of a layer answers.
 
     ``images`` (n,) are the numbers that the pictures go by in the results; ``count`` top pictures are kept a unit.
     """
-    step = preparation(prepare)
     top, parts = Top(count), []
     with progress(f"Reading units of {layer}", len(pictures)) as advance:
-        batches = (step(torch.from_numpy(batch)) for batch in np.array_split(pictures, range(_BATCH, len(pictures), _BATCH)))
+        batches = (
+            prepare(torch.from_numpy(batch)) for batch in np.array_split(pictures, range(_BATCH, len(pictures), _BATCH))
+        )
         for peaks in stream(network, layer, batches):
             named = Peaks(images[peaks.image], peaks.value, peaks.row, peaks.column)
             top.update(named)
