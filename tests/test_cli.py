@@ -6,8 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from duchenne.cli import app
@@ -26,7 +29,17 @@ def command(*arguments: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("run",), ("recipes",), ("data",), ("data", "check"), ("data", "crop"), ("data", "formats"), ("data", "render")],
+    [
+        (),
+        ("run",),
+        ("recipes",),
+        ("data",),
+        ("data", "check"),
+        ("data", "crop"),
+        ("data", "formats"),
+        ("data", "render"),
+        ("data", "augmented"),
+    ],
 )
 def test_every_command_has_help_with_an_example(arguments: tuple[str, ...]) -> None:
     code, out, _ = command(*arguments, "--help")
@@ -98,6 +111,26 @@ def test_cropping_writes_faces_that_read_back_and_shows_what_was_in_doubt(drawin
     assert (code, "lies within the data set" in error) == (2, True)
     code, _, error = command("data", "crop", f"folder:{drawings.root}", tmp_path / "b", "--no-face", "maybe")
     assert (code, "'maybe'" in error) == (2, True)
+
+
+def test_augmented_faces_are_shown_with_what_the_network_is_given(drawings: FaceTable, tmp_path: Path) -> None:
+    sheet = tmp_path / "augmented.png"
+    steps = 'network.prepare=["mean_picture", "zca"]'
+    code, told, _ = command(
+        "data", "augmented", f"folder:{drawings.root}", sheet, "--set", "faces.size=32", "--set", steps,
+        "--set", "training.augment=khorrami2015",
+    )  # fmt: skip
+    assert (code, told.strip()) == (0, str(sheet))
+    shown = np.asarray(Image.open(sheet).convert("L"))
+    side, caption = 96, shown.shape[0] // 12 - 96
+    assert shown.shape[1] == 8 * side
+    first = shown[caption : caption + side, :side]
+    picture = cv2.imread(str(drawings.root / drawings.frame["path"].iloc[0]), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(first, picture.repeat(3, 0).repeat(3, 1))
+    second = shown[caption : caption + side, side : 2 * side]
+    assert np.abs(first.astype(int) - second).mean() > 5
+    code, _, error = command("data", "augmented", f"folder:{drawings.root}", sheet, "--recipe", "slow")
+    assert (code, "'slow'" in error) == (2, True)
 
 
 def test_formats_name_layout_licence_and_where_to_apply() -> None:

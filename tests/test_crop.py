@@ -20,6 +20,18 @@ def test_cutting_takes_the_box_and_resizes_it() -> None:
     assert crop.centred_square(np.zeros((1, 10, 30), np.float32)) == (10, 0, 20, 10)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_smaller_picture_is_the_mean_of_what_each_pixel_covers(channels: int) -> None:
+    """Against a slow loop, also where the sides do not divide."""
+    picture = np.random.default_rng(0).random((channels, 45, 45)).astype(np.float32)
+    done = crop.cut(picture, crop.Box(0, 0, 45, 45), 20)
+    fine = picture.repeat(20, 1).repeat(20, 2)  # each pixel of the small picture covers 45×45 of these
+    expected = np.empty((channels, 20, 20))
+    for row, column in np.ndindex(20, 20):
+        expected[:, row, column] = fine[:, 45 * row : 45 * row + 45, 45 * column : 45 * column + 45].mean((1, 2))
+    np.testing.assert_allclose(done, expected, atol=1e-4)
+
+
 def test_a_turned_square_is_sampled_where_it_lies() -> None:
     rows, columns = np.mgrid[0:60, 0:80].astype(np.float32) / 100
     picture = np.stack([rows, columns, rows])

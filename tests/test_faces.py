@@ -178,6 +178,15 @@ def test_sixteen_bit_and_colour_and_palettes_mean_the_same_grey(tmp_path: Path) 
         assert pictures.read(tmp_path / f"{name}.png", channels=3).shape == (3, 8, 8)
 
 
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff"])
+def test_colour_turns_grey_as_opencv_turns_it_and_keeps_its_bands_in_order(suffix: str, tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (16, 12, 3)).astype(np.uint8)
+    Image.fromarray(colour).save(tmp_path / f"a.{suffix}")
+    grey = pictures.read(tmp_path / f"a.{suffix}")[0]
+    np.testing.assert_allclose(grey * 255, cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), atol=0.51)
+    np.testing.assert_array_equal(pictures.read(tmp_path / f"a.{suffix}", 3) * 255, colour.transpose(2, 0, 1))
+
+
 def test_pictures_stand_upright_as_exif_says(tmp_path: Path) -> None:
     lying = np.zeros((8, 16), np.uint8)
     lying[:, :8] = 200

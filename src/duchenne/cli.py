@@ -148,6 +148,26 @@ def crop(
             typer.echo(f"in doubt: {(out / cropped.UNCERTAIN).resolve()}")
 
 
+@data.command(epilog="Example:  duchenne data augmented folder:/photos augmented.png --recipe khorrami2015")
+def augmented(
+    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
+    out: Annotated[Path, typer.Argument(help="The picture to write, as in augmented.png.")],
+    recipe: Annotated[str, typer.Option(help="The recipe that says how faces are cut, augmented and prepared.")] = "quick",
+    changes: Changes = None,
+) -> None:
+    """Show what a recipe's augmentation and preparation make of some faces; both can be changed with --set."""
+    with _explained():
+        from duchenne import gathering, recipes
+        from duchenne.faces import augmented
+        from duchenne.progress import bars
+
+        chosen = recipes.read(recipe, [*(changes or []), f"faces.source={json.dumps(spec)}"])
+        some = augmented.some(gathering.table(chosen.faces, progress=bars))
+        faces = gathering.decoded(chosen.faces, some, bars)
+        augmented.sheet(out, faces, chosen.training.augment, chosen.network.prepare)
+        typer.echo(out.resolve())
+
+
 @data.command(epilog="Example:  duchenne data render faces --people 40 --protocol posed")
 def render(
     out: Annotated[Path, typer.Argument(help="A new folder for the pictures.")],

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne import cache
+from duchenne import cache, gathering
 from duchenne.errors import InputError
 from duchenne.evidence import comparison
 from duchenne.faces import folds as splitting
@@ -53,9 +53,7 @@ class StudyInProgress:
     @cached_property
     def stack(self) -> stack.Stack:
         """The labelled faces, cut and decoded."""
-        faces = self.recipe.faces
-        crop = "none" if faces.source == "avatars" else faces.crop  # avatars are rendered as a crop leaves a face
-        return stack.load(self.given.labelled(), faces.size, faces.channels, crop, self.progress, faces.no_face)
+        return gathering.decoded(self.recipe.faces, self.given, self.progress)
 
     @cached_property
     def folds(self) -> list[splitting.Fold]:

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from duchenne import cache, recipes
+from duchenne import cache, gathering, recipes
 from duchenne.errors import InputError
-from duchenne.faces import detected, protocols, sources
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
@@ -58,12 +57,7 @@ def run(
         raise InputError(f"--out {folder}: holds another study, of the faces {stored['faces']['source']}")
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
-    table = data if isinstance(data, FaceTable) else sources.load(chosen.faces.source, chosen.faces.avatars, progress)
-    if chosen.faces.action_units:
-        table = detected.join(table, Path(chosen.faces.action_units).expanduser())
-    if chosen.faces.probable is not None:
-        table = detected.thresholded(table, chosen.faces.probable)
-    table = protocols.protocol(table, chosen.faces.protocol)
+    table = gathering.table(chosen.faces, data if isinstance(data, FaceTable) else None, progress)
     return _walk(folder, chosen, table, stored, progress, announce)
 
 

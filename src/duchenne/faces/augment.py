@@ -1,7 +1,8 @@
 """Augmenting pictures while training: functions from batch to batch, on the batch's device, drawn from a generator.
 
-``KHORRAMI2015`` holds the ranges of the released code: the paper names translation, flip, rotation, scaling and
-intensity without figures.
+khorrami2015 names translation, flip, rotation, scaling and intensity without figures. ``KHORRAMI2015`` is what its released
+code does: shifts grow with the change of scale, and each picture is stretched to its full range at the end, which leaves
+of intensity the exponent only. ``KHORRAMI2015_PRINTED`` takes the five as the paper names them, each on its own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Ranges:
 
     ``rotation`` in degrees to either side; ``scale`` the range of its factor; ``shift`` in pixels of a 96-pixel side: along
     each axis at most this times the change of scale (khorrami2015); ``jitter`` the same whatever the scale; ``flip`` its
-    chance; ``gamma`` the range of the exponent of intensity.
+    chance. Intensity x becomes ``gain`` · x ** ``gamma`` + ``offset``, cut off at 0 and 1, or ``stretch``ed to them.
     """
 
     rotation: float = 0.0
@@ -31,27 +32,34 @@ class Ranges:
     jitter: float = 0.0
     flip: float = 0.0
     gamma: tuple[float, float] = (1.0, 1.0)
+    gain: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+    stretch: bool = False
 
 
 OFF = Ranges()
 SHIFTS = Ranges(jitter=4.0, flip=0.5)
 MODERATE = Ranges(rotation=8.0, scale=(0.9, 1.15), jitter=4.0, flip=0.5)
-KHORRAMI2015 = Ranges(rotation=5.0, scale=(0.7, 1.4), shift=48.0, flip=0.5, gamma=(0.25, 4.0))
+KHORRAMI2015 = Ranges(rotation=5.0, scale=(0.7, 1.4), shift=48.0, flip=0.5, gamma=(0.25, 4.0), stretch=True)
+KHORRAMI2015_PRINTED = Ranges(
+    rotation=5.0, scale=(0.7, 1.4), jitter=8.0, flip=0.5, gamma=(0.25, 4.0), gain=(0.7, 1.4), offset=(-0.1, 0.1)
+)  # the code's ranges, and a shift of 8 pixels, about the code's mean (a reading)
+ZHU2018 = Ranges(rotation=15.0, scale=(99 / 96, 99 / 96), jitter=1.5 * 96 / 99, flip=0.5)
+"""96 of 99 pixels at random are shifts of up to 1.5 of them; the standardisation after it is a step of the preparation."""
 
 AUGMENTATIONS: dict[str, Ranges] = {
     "off": OFF,
     "shifts": SHIFTS,
     "moderate": MODERATE,
     "khorrami2015": KHORRAMI2015,
+    "khorrami2015-printed": KHORRAMI2015_PRINTED,
+    "zhu2018": ZHU2018,
 }
 """Every augmentation by its name in recipes."""
 
 
 def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
     """Change each picture (n, C, H, W) in 0 … 1 at random within ``ranges``; what moves in from outside repeats the edge.
-
-    The released code also multiplies intensity by a and adds b before it stretches each picture to its full range,
-    which cancels both: only the exponent and the stretch are left here.
 
     >>> faces = torch.rand(2, 1, 8, 8)
     >>> torch.equal(augment(faces, OFF, Generator()), faces)
@@ -60,17 +68,18 @@ def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
     if ranges == OFF:
         return pictures
     moved = _warp(pictures, ranges, generator)
-    if ranges.gamma == (1.0, 1.0):
+    if (ranges.gamma, ranges.gain, ranges.offset) == (OFF.gamma, OFF.gain, OFF.offset):
         return moved
-    low, high = ranges.gamma
-    gamma = low + (high - low) * _uniform(len(pictures), generator, pictures)
-    return stretched(moved.clamp_min(0) ** gamma[:, None, None, None])
+    gamma, gain, offset = (
+        _between(each, generator, pictures)[:, None, None, None] for each in (ranges.gamma, ranges.gain, ranges.offset)
+    )
+    changed = gain * moved.clamp_min(0) ** gamma + offset
+    return stretched(changed) if ranges.stretch else changed.clamp(0, 1)
 
 
 def _warp(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
     count, side = len(pictures), pictures.shape[-1]
-    low, high = ranges.scale
-    scale = low + (high - low) * _uniform(count, generator, pictures)
+    scale = _between(ranges.scale, generator, pictures)
     angle = math.radians(ranges.rotation) * (2 * _uniform(count, generator, pictures) - 1)
     mirror = 1 - 2 * (_uniform(count, generator, pictures) < ranges.flip).to(pictures)
     reach = (ranges.shift * (1 - scale).abs() + ranges.jitter) / 48  # in units of half a 96-pixel side
@@ -80,6 +89,12 @@ def _warp(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
     bottom = torch.stack([mirror * sine, cosine, down], 1)
     grid = F.affine_grid(torch.stack([top, bottom], 1), [count, 1, side, side], align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
+def _between(bounds: tuple[float, float], generator: Generator, like: Tensor) -> Tensor:
+    """Draw one number a picture."""
+    low, high = bounds
+    return low + (high - low) * _uniform(len(like), generator, like)
 
 
 def _uniform(count: int, generator: Generator, like: Tensor) -> Tensor:

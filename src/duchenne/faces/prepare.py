@@ -124,7 +124,7 @@ class Preparation(nn.Module):
 
     def _keep(self, place: int, learned: Learned) -> None:
         for name, values in learned.items():
-            self.learned[place].register_buffer(name, values)
+            self.learned[place].register_buffer(name, values.contiguous())  # as they are when they are read back
 
     def _learned(self, place: int) -> Learned:
         learned = dict(self.learned[place].named_buffers())

@@ -23,6 +23,7 @@ Learned = Mapping[str, Tensor]
 
 _DIRECTIONS = 512  # whitened one by one
 _MOST = 4096  # pictures: 0.5 GB of 128×128 in double precision
+_EACH = 4  # pictures that a direction needs at least, lest noise be whitened
 _NOISE = 1e-4  # variance below which a direction is taken for noise: a deviation of 0.01 of the range
 _BLOCK = 256  # pictures transformed at once
 
@@ -30,14 +31,15 @@ _BLOCK = 256  # pictures transformed at once
 def learn_zca(pictures: Tensor) -> Learned:
     """Find the mean picture, the directions of largest variance (k, C·H·W), their deviations (k,), and that of the rest.
 
-    At most 512 directions, of at most 4,096 pictures evenly taken. Raises ``InputError`` for fewer than two pictures.
+    At most 512 directions, one for four pictures, of at most 4,096 pictures evenly taken. Raises ``InputError`` for fewer
+    than two pictures.
     """
     from sklearn.decomposition import PCA
 
     _refuse_few(pictures)
     taken = pictures[:: -(-len(pictures) // _MOST)]
     flat = taken.flatten(1).double().numpy(force=True)
-    kept = min(_DIRECTIONS, len(flat) - 1, flat.shape[1])
+    kept = min(_DIRECTIONS, -(-len(flat) // _EACH), flat.shape[1])
     found = PCA(kept, copy=False, random_state=0).fit(flat)
     learned = {
         "mean": found.mean_.reshape(pictures.shape[1:]),

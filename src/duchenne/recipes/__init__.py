@@ -27,11 +27,13 @@ class _Part(BaseModel):
 class Faces(_Part):
     """Where pictures come from, how they are cut and brought to the network's size.
 
+    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule`` "other-set" needs.
     ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an action unit counts as present
     from that probability on.
     """
 
     source: str = "avatars"
+    other: str = ""
     avatars: AvatarSettings = AvatarSettings()
     action_units: str = ""
     probable: float | None = Field(None, gt=0, le=1)
