@@ -28,6 +28,14 @@ def manifest(root: Path, text: str) -> Path:
 # tables
 
 
+def test_shares_of_votes_leave_out_those_for_other_things_and_fall_back_on_the_label() -> None:
+    votes = {"votes_fear": [0.5, 0.0, np.nan], "votes_anger": [0.25, 0.0, np.nan], "votes_unknown": [0.25, 1.0, np.nan]}
+    table = FaceTable(pd.DataFrame({"path": list("abc"), "expression": ["fear", "anger", "fear"]} | votes), Path())
+    np.testing.assert_allclose(table.shares(["anger", "fear"]), [[1 / 3, 2 / 3], [1, 0], [0, 1]])
+    with pytest.raises(InputError, match="no votes"):
+        FaceTable(pd.DataFrame({"path": ["a"], "expression": ["fear"]}), Path()).shares(["fear"])
+
+
 def test_a_table_gives_every_column_its_type_and_place() -> None:
     frame = pd.DataFrame({"AU12_intensity": [3, 0], "AU12": [1, None], "path": ["a", "b"], "expression": ["fear", None]})
     table = FaceTable(frame, Path())

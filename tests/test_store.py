@@ -13,7 +13,7 @@ import pytest
 
 from duchenne import cache
 from duchenne.errors import InputError
-from duchenne.faces import pictures, stack, store
+from duchenne.faces import containers, pictures, stack, store
 from duchenne.faces.formats import FORMATS, folder
 
 from . import trees
@@ -100,6 +100,44 @@ def test_pictures_of_one_container_are_told_apart(own_cache: Path, tmp_path: Pat
     whole = stack.load(table, 48)
     for rows in (np.arange(9) % 2 == 0, np.arange(9) > 5):
         np.testing.assert_array_equal(stack.load(table.where(rows), 48).stored, whole.stored[rows])
+
+
+def test_a_table_of_pixels_without_its_columns_is_told_from_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "fer2013.csv").write_text("emotion,Usage\n0,Training\n")
+    with pytest.raises(InputError, match="column 'pixels' is missing"):
+        FORMATS["fer2013"].read(tmp_path)
+    (tmp_path / "fer2013.csv").write_text("")
+    with pytest.raises(InputError, match="the file is empty"):
+        FORMATS["fer2013"].read(tmp_path)
+
+
+def test_the_pictures_of_a_matlab_file_are_unpacked_once(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = np.random.default_rng(0).integers(0, 255, (16, 24, 24)).astype(np.uint8)
+    trees.tfd(tmp_path, faces)
+    first = stack.load(FORMATS["tfd"].read(tmp_path).table, 24).stored
+
+    def unread(*args: object) -> None:
+        raise AssertionError("the file was read again")
+
+    monkeypatch.setattr(containers, "_loaded", unread)
+    (path,) = tmp_path.glob("*.mat")
+    assert isinstance(containers.stacked(path), np.memmap)
+    monkeypatch.undo()
+    trees.tfd(tmp_path, 255 - faces)
+    assert (stack.load(FORMATS["tfd"].read(tmp_path).table, 24).stored != first).any()
+
+
+def test_processes_decode_what_threads_decode(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photographs / "fear/01.png").write_bytes(b"nothing")
+    one = stack.load(folder.load(photographs), 16)
+    monkeypatch.setattr(store, "_MANY", 1)
+    monkeypatch.setattr(store, "_BLOCK", 7)
+    monkeypatch.setenv("DUCHENNE_CACHE", str(photographs.parent / "other cache"))
+    two = stack.load(folder.load(photographs), 16)
+    np.testing.assert_array_equal(one.stored, two.stored)
+    assert one.table.left_out == two.table.left_out
 
 
 BUILD = """

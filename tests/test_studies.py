@@ -292,3 +292,24 @@ def test_a_set_that_names_no_people_says_that_they_may_stand_on_both_sides(drawi
     assert "people who are not named" in study.told()[0]
     assert "a person may stand in both" in study.report.read_text()
     assert "given as a table" in study.report.read_text()
+
+
+def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Path) -> None:
+    frame = drawings.frame.copy()
+    rivals = {"anger": "surprise", "happiness": "anger", "surprise": "happiness", "neutral": "anger"}
+    shown = frame["expression"].to_numpy(str)
+    rival = frame["expression"].map(rivals).to_numpy(str)
+    for name in rivals:
+        frame[f"votes_{name}"] = 0.6 * (shown == name) + 0.4 * (rival == name)
+    voted = FaceTable(frame, drawings.root)
+    changes = (*SMALL, "training.epochs=8", "folds.run=[0]")
+    plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes)
+    shared = duchenne.run("quick", voted, tmp_path / "shared", changes=(*changes, "training.labels=votes"))
+    surest = [
+        pd.read_parquet(s.folder / "predictions.parquet").filter(like="p_").max(axis=1).mean() for s in (plain, shared)
+    ]
+    assert shared.scores["accuracy"] > 0.8
+    assert surest[1] < 0.75 < surest[0]
+    with pytest.raises(InputError, match="no votes"):
+        duchenne.run("quick", drawings, tmp_path / "none", changes=(*SMALL, "training.labels=votes"))
+    assert not (tmp_path / "none").exists()

@@ -1,27 +1,30 @@
 """Progress of anything that takes longer than two seconds.
 
-A *progress* is a callable ``progress(what, total)`` that gives a context manager, which gives ``advance(count)``.
+A *progress* is a callable ``progress(what, total)`` that gives a context manager, which gives ``advance(count)``; total is
+None where nobody knows how much there is to do.
 Library functions take one and default to ``quiet``; the command line passes ``bars``.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+_PATIENCE = 1.0  # seconds before a bar is shown: most work ends sooner
 Advance = Callable[[int], None]
-Progress = Callable[[str, int], AbstractContextManager[Advance]]
+Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 
 
 @contextmanager
-def quiet(what: str, total: int) -> Iterator[Advance]:
+def quiet(what: str, total: int | None) -> Iterator[Advance]:
     """Show nothing."""
     yield lambda count: None
 
 
 @contextmanager
-def bars(what: str, total: int) -> Iterator[Advance]:
-    """Show a bar on the terminal's error stream, with the time left."""
+def bars(what: str, total: int | None) -> Iterator[Advance]:
+    """Show a bar on the terminal's error stream, with the time left, once a second has passed."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
@@ -32,6 +35,15 @@ def bars(what: str, total: int) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with RichProgress(*columns, console=Console(stderr=True)) as display:
-        task = display.add_task(what, total=total)
+    display = RichProgress(*columns, console=Console(stderr=True))
+    task = display.add_task(what, total=total)
+    later = threading.Timer(_PATIENCE, display.start)
+    later.daemon = True
+    later.start()
+    try:
         yield lambda count: display.advance(task, count)
+    finally:
+        later.cancel()
+        later.join()
+        if display.live.is_started:
+            display.stop()

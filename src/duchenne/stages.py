@@ -100,6 +100,8 @@ def rehearse(work: StudyInProgress) -> None:
     for number in rule.run:
         if not 0 <= number < len(folds):
             raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {len(folds) - 1}")
+    if recipe.training.labels == "votes":
+        labelled.shares(labelled.expressions)
     network = jobs.fresh(recipe, labelled.expressions, 0)
     shape = (faces.channels, faces.size, faces.size)
     surveys.rehearse(network, recipe.units.layer, shape, Preparation(recipe.network.prepare))

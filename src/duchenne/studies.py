@@ -117,7 +117,7 @@ def _walk(
     """
     from duchenne import stages  # Lightning and matplotlib take seconds: not before the user's mistakes are found
 
-    fingerprint = table.fingerprint()
+    fingerprint = table.fingerprint(progress)
     keys = stages.keys(recipe, fingerprint)
     kept = [stage for stage in STAGES if stored and stored["stages"].get(stage, {}).get("key") == keys[stage]]
     study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))

@@ -1,8 +1,26 @@
 """Labelled pictures: where they come from, how they are cut, prepared, augmented and split."""
 
-from duchenne.faces import prepare, stack
-from duchenne.faces.protocols import protocol
-from duchenne.faces.sources import load
-from duchenne.faces.table import FaceTable
+from __future__ import annotations
 
-__all__ = ["FaceTable", "load", "prepare", "protocol", "stack"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duchenne.faces import prepare, stack
+    from duchenne.faces.joining import join
+    from duchenne.faces.protocols import protocol
+    from duchenne.faces.sources import load
+    from duchenne.faces.table import FaceTable
+
+__all__ = ["FaceTable", "join", "load", "prepare", "protocol", "stack"]
+
+_WHERE = {"FaceTable": "table", "join": "joining", "load": "sources", "protocol": "protocols"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import parts when they are first asked for: processes that only cut pictures need neither pandas nor PyTorch."""
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"duchenne.faces.{_WHERE[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"duchenne.faces.{name}")
+    raise AttributeError(f"module 'duchenne.faces' has no attribute {name!r}")

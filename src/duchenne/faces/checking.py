@@ -71,7 +71,7 @@ def check(spec: str, progress: Progress = quiet) -> Checked:
     """
     format_, path = sources.named(spec)
     try:
-        found = format_.read(path)
+        found = sources.read(format_, path, progress)
     except InputError as error:
         return Checked(_beside({}, format_), (_whole_set(path, error),), None)
     table = found.table

@@ -5,6 +5,7 @@ Such a picture is named ``file#number``, counted from 0.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne import cache
 from duchenne.errors import InputError
 
 Pixels = NDArray[np.generic]
@@ -65,28 +67,40 @@ def pixel_rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def matlab(path: Path) -> dict[str, Any]:
-    """Read all arrays of a MATLAB file.
+    """Read the arrays of a MATLAB file like TFD's, but for its pictures.
 
     Raises ``InputError`` where it cannot be read as one.
     """
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    with _lock:
-        return _matlab(path, state.st_mtime_ns, state.st_size)
+    return _matlab(path, _changed(path))
 
 
 def stacked(path: Path) -> Pixels:
-    """Find the pictures of a MATLAB file like TFD's, whichever axis counts them: (n, H, W).
+    """Map the pictures of a MATLAB file like TFD's into memory, whichever axis counts them: (n, H, W).
 
-    Raises ``InputError`` where it holds none, or not one for each of ``labs_ex``.
+    They are unpacked into the user's cache once: the file packs all into one piece, 0.9 GB in TFD. Raises ``InputError``
+    where it holds none, or not one for each of ``labs_ex``.
     """
-    held = matlab(path)
-    images, count = np.asarray(held.get("images", ())), np.size(held.get("labs_ex", ()))
+    told = f"{path.resolve()} {_changed(path)}"
+    unpacked = cache.folder("containers") / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
+    if not unpacked.exists():
+        _unpack(path, unpacked)
+    return _mapped(unpacked)
+
+
+def _unpack(path: Path, unpacked: Path) -> None:
+    images = np.asarray(_loaded(path, ["images"]).get("images", ()))
+    count = np.size(matlab(path).get("labs_ex", ()))
     if images.ndim != 3 or images.dtype.kind not in "uif" or count not in (images.shape[0], images.shape[2]):
         raise InputError(f"{path}: 'images' are not {count} pictures, as many as 'labs_ex' has labels")
-    return images if images.shape[0] == count else images.transpose(2, 0, 1)
+    inorder = images if images.shape[0] == count else images.transpose(2, 0, 1)
+    with cache.replacing(unpacked) as partial, partial.open("wb") as file:
+        np.save(file, np.ascontiguousarray(inorder), allow_pickle=False)
+
+
+@lru_cache(maxsize=4)
+def _mapped(unpacked: Path) -> Pixels:
+    pictures: Pixels = np.load(unpacked, mmap_mode="r", allow_pickle=False)
+    return pictures
 
 
 class _Rows:
@@ -104,14 +118,11 @@ class _Rows:
 
     @classmethod
     def of(cls, path: Path) -> _Rows:
-        try:
-            state = path.stat()
-            with _lock:
-                return _rows(path, state.st_mtime_ns, state.st_size)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except ValueError:  # an empty file cannot be mapped
-            raise InputError(f"{path}: the file is empty") from None
+        changed = _changed(path)
+        if not changed[1]:
+            raise InputError(f"{path}: the file is empty")
+        with _lock:
+            return _rows(path, changed)
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -137,21 +148,34 @@ def _line_ends(text: mmap.mmap, step: int = 1 << 24) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _rows(path: Path, changed: int, size: int) -> _Rows:
+def _rows(path: Path, changed: tuple[int, int]) -> _Rows:
     return _Rows(path)
 
 
 @lru_cache(maxsize=2)
-def _matlab(path: Path, changed: int, size: int) -> dict[str, Any]:
+def _matlab(path: Path, changed: tuple[int, int]) -> dict[str, Any]:
+    return _loaded(path, ["folds", "labs_ex", "labs_id"])
+
+
+def _loaded(path: Path, names: list[str]) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
-        held: dict[str, Any] = loadmat(path, variable_names=["images", "folds", "labs_ex", "labs_id"])
+        held: dict[str, Any] = loadmat(path, variable_names=names)
     except NotImplementedError:
         raise InputError(f"{path}: MATLAB 7.3 is not read; save it with -v7") from None
     except Exception as error:  # SciPy's reader fails in many ways on what is not a MATLAB file
         raise InputError(f"{path}: not a MATLAB file: {type(error).__name__}") from None
     return held
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    """What is another after a file has changed: its time of change and its size."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    return state.st_mtime_ns, state.st_size
 
 
 def _from_csv(container: Path, number: int) -> Pixels:

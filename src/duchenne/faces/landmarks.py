@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COUNT = 68
 
@@ -45,6 +48,15 @@ def read(where: str, root: Path) -> Points:
     return _regular(values, place)
 
 
+def file(where: str) -> str:
+    """Name the file that holds the points, or nothing where they stand in the table.
+
+    >>> file("landmarks.parquet#a.png"), file("1;2;3")
+    ('landmarks.parquet', '')
+    """
+    return "" if ";" in where else where.partition("#")[0]
+
+
 def _from_frame(path: Path, row: str) -> Points:
     try:
         state = path.stat()
@@ -56,6 +68,8 @@ def _from_frame(path: Path, row: str) -> Points:
 
 @lru_cache(maxsize=4)
 def _frame(path: Path, changed: int, size: int) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.read_parquet(path).set_index("path")
 
 

@@ -55,7 +55,7 @@ def decoded(path: Path) -> NDArray[np.generic]:
 
 
 def _decode(path: Path) -> NDArray[np.generic]:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings(), Image.open(path) as picture:
@@ -63,7 +63,8 @@ def _decode(path: Path) -> NDArray[np.generic]:
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise InputError(f"{path}: {width}×{height} pixels are more than {MOST_PIXELS:,} allowed")
-            upright = ImageOps.exif_transpose(picture)
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            upright = ImageOps.exif_transpose(picture) if turned else picture  # it copies what stands upright, too
             if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
                 upright = upright.convert("RGB")
             return np.asarray(upright)
@@ -86,7 +87,8 @@ def _decode(path: Path) -> NDArray[np.generic]:
 def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
     """Bring 8-bit, 16-bit and floating pixels to 0 … 1."""
     if pixels.dtype == np.uint8:
-        return pixels.astype(np.float32) / np.float32(255)
+        scaled: Floats = np.divide(pixels, np.float32(255), dtype=np.float32)
+        return scaled
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
         return pixels.astype(np.float32) / np.float32(65535)
     if pixels.dtype == np.int32:  # how Pillow gives some 16-bit greys

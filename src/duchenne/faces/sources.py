@@ -7,7 +7,7 @@ from pathlib import Path
 from duchenne.errors import InputError
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.formats import FORMATS
-from duchenne.faces.formats.reading import Format, usable
+from duchenne.faces.formats.reading import Format, Reading, usable
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 
@@ -21,8 +21,13 @@ def load(spec: str, avatars: AvatarSettings | None = None, progress: Progress = 
         from duchenne.faces.avatars import dataset
 
         return dataset.load(avatars, progress)
-    format_, path = named(spec)
-    return usable(format_.read(path))
+    return usable(read(*named(spec), progress))
+
+
+def read(format_: Format, path: Path, progress: Progress = quiet) -> Reading:
+    """Read what a data set's files say of its pictures, while a progress shows that something happens."""
+    with progress(f"Reading {format_.title}", None):
+        return format_.read(path)
 
 
 def named(spec: str) -> tuple[Format, Path]:

@@ -5,17 +5,17 @@ They lie as bytes in a file that is mapped into memory (see ``store``) and becom
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from duchenne.errors import InputError
-from duchenne.faces import crop, landmarks, pictures, store
+from duchenne.faces import crop, landmarks, store
+from duchenne.faces.cutting import Cutter, Task
 from duchenne.faces.table import BOX, FaceTable
 from duchenne.progress import Progress, quiet
 
@@ -61,23 +61,11 @@ def load(
     centred square is taken, or the picture is left out if ``no_face`` says so; ``notes`` tells of both, and of pictures
     with several faces. Raises ``InputError`` where no picture is left.
     """
-    paths, cropped = table.paths, crop.named(crop_name)
-    hints = _hints(table) if crop_name in ("landmarks", "eyes", "box") else {}
-
-    def decode(place: int) -> store.Entry:
-        try:
-            picture = pictures.read(paths[place], channels)
-        except InputError as error:
-            return store.Entry(None, str(error).removeprefix(f"{paths[place]}: "))
-        found = cropped(picture, hints.get(place, crop.Hints()))
-        if found.region is None and no_face == "leave out":
-            return store.Entry(None, found.note)
-        cut = crop.cut(picture, found.region or crop.centred_square(picture), size)
-        note = found.note if found.region else f"{found.note}, its middle was taken"
-        return store.Entry(np.rint(cut * 255).astype(np.uint8), note)
-
-    told = hashlib.sha256(repr(hints).encode()).hexdigest() if hints else ""
-    found = store.build(paths, f"{crop_name} {no_face} {told}", (channels, size, size), decode, progress)
+    crop.named(crop_name)  # refused before anything is read
+    paths = table.paths
+    tasks, said = _tasks(table, paths, crop_name)
+    cutter = Cutter(size, channels, crop_name, no_face == "keep")
+    found = store.build(paths, tasks, f"{crop_name} {no_face} {said}", (channels, size, size), cutter, progress)
     faults, notes = (tuple(f"{paths[place]}: {says}" for place, says in lines) for lines in (found.faults, found.notes))
     if not found.places:
         raise InputError(faults[0] if faults else f"{table.root}: holds no pictures")
@@ -85,15 +73,18 @@ def load(
     return Stack(found.pictures, replace(kept, left_out=faults), notes)
 
 
-def _hints(table: FaceTable) -> dict[int, crop.Hints]:
-    """What the table says of each face; a picture of which it says nothing usable has none."""
-    rows, found = table.frame, {}
-    for place in range(len(rows)):
-        points = None
-        if "landmarks" in rows and pd.notna(rows["landmarks"].iloc[place]):
-            with contextlib.suppress(InputError):
-                points = landmarks.read(str(rows["landmarks"].iloc[place]), table.root).round(3)
-        edges = rows.loc[place, list(BOX)].to_numpy(float) if set(BOX) <= set(rows) else np.full(4, np.nan)
-        left, top, right, bottom = edges.tolist()
-        found[place] = crop.Hints((left, top, right, bottom) if np.isfinite(edges).all() else None, points)
-    return found
+def _tasks(table: FaceTable, paths: list[Path], crop_name: str) -> tuple[list[Task], str]:
+    """Every picture with what the table says of its face, as far as the crop asks for it, and a digest of all that."""
+    rows, root = table.frame, table.root
+    boxes, points = dict[int, tuple[float, float, float, float]](), dict[int, str]()
+    if crop_name == "box" and set(BOX) <= set(rows):
+        edges = rows[list(BOX)].to_numpy(float)
+        for place in np.flatnonzero(np.isfinite(edges).all(1)).tolist():
+            left, top, right, bottom = edges[place].tolist()
+            boxes[place] = (left, top, right, bottom)
+    if crop_name in ("landmarks", "eyes") and "landmarks" in rows:
+        points = {int(place): str(rows["landmarks"].iloc[place]) for place in np.flatnonzero(rows["landmarks"].notna())}
+    files = sorted({root / name for where in points.values() if (name := landmarks.file(where))})
+    said = repr((boxes, points, store.content(files) if files else ""))
+    tasks = [Task(path, root, boxes.get(place), points.get(place, "")) for place, path in enumerate(paths)]
+    return tasks, hashlib.sha256(said.encode()).hexdigest() if boxes or points else ""

@@ -9,12 +9,9 @@ and what a killed one leaves is never opened.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -33,11 +30,12 @@ VERSION = 1
 """Raised when the same pictures would be decoded or cut otherwise."""
 
 _ABANDONED = 24 * 3600.0  # seconds after which a store that is not whole has no builder any more
-Result = TypeVar("Result")
+Task = TypeVar("Task")
 
-_SMALL = 1 << 20  # bytes up to which a file is read at once, which is quicker
+_SMALL = 1 << 24  # bytes up to which a file is read at once, which is quicker
 _CONTENTS, _PICTURES = "store.json", "pictures.bin"
-_BLOCK = 32  # pictures that a thread decodes at once
+_BLOCK = 64  # pictures that a worker decodes at once
+_MANY = 3000  # pictures from which on processes decode them
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Store:
     faults: tuple[tuple[int, str], ...]
 
 
-def content(paths: Sequence[Path]) -> str:
+def content(paths: Sequence[Path], progress: Progress = quiet) -> str:
     """Digest many pictures, wherever they lie: the bytes of their files, empty for one that cannot be read.
 
     Bytes are read again only where a file has changed since they were last read.
@@ -69,7 +67,11 @@ def content(paths: Sequence[Path]) -> str:
     memory = cache.folder("contents") / stamp
     if memory.exists():
         return memory.read_text(encoding="ascii")
-    digests = {file: _digest(file) for file in files}  # threads are slower here: most of it is waiting for the interpreter
+    digests = {}
+    with progress("Fingerprinting pictures", len(files)) as advance:
+        for file in files:  # threads are slower here: most of it is waiting for the interpreter
+            digests[file] = _digest(file)
+            advance(1)
     whole = hashlib.sha256()
     for file, number in held:
         whole.update(digests[file] + number)
@@ -82,36 +84,37 @@ def content(paths: Sequence[Path]) -> str:
 
 def build(
     paths: Sequence[Path],
+    tasks: Sequence[Task],
     recipe: str,
     shape: tuple[int, int, int],
-    decode: Callable[[int], Entry],
+    decode: Callable[[Task], Entry],
     progress: Progress = quiet,
 ) -> Store:
     """Open the store of pictures cut as ``recipe`` says, or decode them into it.
 
-    ``decode`` gives the picture at a place of the list; ``shape`` is what it has, (C, S, S). Raises ``InputError`` where
-    files change while they are read.
+    ``decode`` turns a task, one for each of ``paths``, into a picture of ``shape`` (C, S, S); both are sent to other
+    processes where there are many. Raises ``InputError`` where files change while they are read.
     """
-    key = _key(paths, recipe, shape)
+    key = _key(paths, recipe, shape, progress)
     folder = cache.folder("pictures") / key
     if not (folder / _CONTENTS).exists():
         cache.sweep(folder.parent, older=_ABANDONED)
         with cache.keeping_folder(folder) as partial:
-            _write(partial, len(paths), decode, progress)
+            _write(partial, tasks, decode, progress)
             if _key(paths, recipe, shape) != key:
                 raise InputError(f"{paths[0].parent}: pictures have changed while they were read; run it again")
     return _open(folder, shape)
 
 
-def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int]) -> str:
-    told = json.dumps([VERSION, content(paths), recipe, shape])
+def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int], progress: Progress = quiet) -> str:
+    told = json.dumps([VERSION, content(paths, progress), recipe, shape])
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _write(folder: Path, count: int, decode: Callable[[int], Entry], progress: Progress) -> None:
+def _write(folder: Path, tasks: Sequence[Task], decode: Callable[[Task], Entry], progress: Progress) -> None:
     places, notes, faults = [], [], []
-    with (folder / _PICTURES).open("wb") as file, progress("Reading pictures", count) as advance:
-        for place, entry in enumerate(_in_order(decode, count)):
+    with (folder / _PICTURES).open("wb") as file, progress("Reading pictures", len(tasks)) as advance:
+        for place, entry in enumerate(_in_order(tasks, decode)):
             advance(1)
             if entry.pixels is None:
                 faults.append((place, entry.note))
@@ -124,19 +127,22 @@ def _write(folder: Path, count: int, decode: Callable[[int], Entry], progress: P
     (folder / _CONTENTS).write_text(json.dumps(told), encoding="utf-8")
 
 
-def _in_order(work: Callable[[int], Result], count: int) -> Iterator[Result]:
-    """Work in threads, a few blocks ahead of what is used: memory does not grow with the number of pictures."""
+def _in_order(tasks: Sequence[Task], decode: Callable[[Task], Entry]) -> Iterator[Entry]:
+    """Decode block by block, a few blocks ahead of what is used: memory does not grow with the number of pictures.
 
-    def block(start: int) -> list[Result]:
-        return [work(place) for place in range(start, min(start + _BLOCK, count))]
+    Threads serve until processes are worth the second that they need to start.
+    """
+    from joblib import Parallel, delayed
 
-    starts = iter(range(0, count, _BLOCK))
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as threads:
-        ahead = deque(threads.submit(block, start) for start in itertools.islice(starts, 2 * workers))
-        while ahead:
-            yield from ahead.popleft().result()
-            ahead.extend(threads.submit(block, start) for start in itertools.islice(starts, 1))
+    prefer = "processes" if len(tasks) >= _MANY else "threads"
+    parallel = Parallel(n_jobs=-1, prefer=prefer, return_as="generator", batch_size=1, pre_dispatch="4*n_jobs")
+    blocks = (tasks[start : start + _BLOCK] for start in range(0, len(tasks), _BLOCK))
+    for block in parallel(delayed(_decoded)(decode, block) for block in blocks):
+        yield from block
+
+
+def _decoded(decode: Callable[[Task], Entry], block: Sequence[Task]) -> list[Entry]:
+    return [decode(task) for task in block]
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
@@ -177,10 +183,8 @@ def _stat(file: Path) -> bytes:
 def _digest(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
-            start = opened.read(_SMALL)
-            if len(start) < _SMALL:
-                return hashlib.sha256(start).digest()
-            opened.seek(0)
+            if os.fstat(opened.fileno()).st_size < _SMALL:
+                return hashlib.sha256(opened.read()).digest()
             return hashlib.file_digest(opened, "sha256").digest()
     except OSError:  # missing or locked: left out when it is decoded
         return b""

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.faces import store
+from duchenne.progress import Progress, quiet
 
 KEYS = ("path", "dataset", "subject", "sequence", "frame", "expression")
 SPLITS = ("train", "validation", "test")
@@ -88,6 +90,25 @@ class FaceTable:
         """Presence of each action unit, nullable boolean."""
         return self.frame[[facs.code(number) for number in self.action_units]]
 
+    def shares(self, expressions: Sequence[str]) -> NDArray[np.float32]:
+        """Share of the raters that named each of some expressions, of all who named any of them: (n, expressions).
+
+        A picture's own expression has the share 1 where nobody named any. Raises ``InputError`` where the set keeps no
+        votes.
+
+        >>> frame = pd.DataFrame({"path": ["a"], "expression": ["fear"], "votes_fear": [0.6], "votes_anger": [0.2]})
+        >>> FaceTable(frame, Path(".")).shares(["anger", "fear"]).round(2).tolist()
+        [[0.25, 0.75]]
+        """
+        columns = [f"votes_{name}" for name in expressions]
+        if not set(columns) & set(self.frame):
+            raise InputError(f"the faces of {self.root} come with no votes, as those of FER+ do")
+        votes = self.frame.reindex(columns=columns).fillna(0.0).to_numpy(np.float32)
+        own = self.frame["expression"].to_numpy(str)[:, None] == np.array(expressions)
+        given = votes.sum(1, keepdims=True)
+        shares: NDArray[np.float32] = np.where(given > 0, votes / np.maximum(given, 1e-9), own).astype(np.float32)
+        return shares
+
     def where(self, rows: Sequence[bool] | pd.Series | np.ndarray) -> FaceTable:
         """Keep the rows that are marked."""
         return replace(self, frame=self.frame[np.asarray(rows, bool)].reset_index(drop=True))
@@ -103,10 +124,10 @@ class FaceTable:
         coded = f"{len(self.action_units)} action units coded" if self.action_units else "no action units coded"
         return f"{len(self)} pictures of {len(self.subjects)} people ({shares or 'no expressions'}); {coded}"
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, progress: Progress = quiet) -> str:
         """A digest of the labels and of the pictures' bytes; changes when either does."""
         labels = self.frame.to_csv(index=False).encode(errors="surrogateescape")
-        return hashlib.sha256(labels + store.content(self.paths).encode()).hexdigest()[:16]
+        return hashlib.sha256(labels + store.content(self.paths, progress).encode()).hexdigest()[:16]
 
 
 def _regular(frame: pd.DataFrame) -> pd.DataFrame:

@@ -91,7 +91,8 @@ class Network(_Part):
 
 class Training(_Part):
     """How the weights are found. Epochs are passes over the training pictures; the best epoch is that of the highest
-    validation accuracy, the earliest of equals.
+    validation accuracy, the earliest of equals. ``labels`` are the expressions, or the shares of votes for them where a data
+    set keeps those (FER+); accuracy is measured against expressions either way.
     """
 
     epochs: int = Field(10, ge=1)
@@ -103,6 +104,7 @@ class Training(_Part):
     nesterov: bool = False
     decay: float = Field(1e-5, ge=0)
     augment: str = "khorrami2015"
+    labels: Literal["expressions", "votes"] = "expressions"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @field_validator("augment")

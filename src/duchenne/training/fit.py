@@ -43,7 +43,7 @@ _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (n, C, H, W) in 0 … 1, not prepared, and the place of their class (n,)."""
+    """Pictures (n, C, H, W) in 0 … 1, not prepared, and the place of their class (n,), or shares of classes (n, classes)."""
 
     pictures: Tensor
     classes: Tensor

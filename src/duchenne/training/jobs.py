@@ -77,9 +77,10 @@ def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, 
     classes = stack.table.expressions
     network = fresh(recipe, classes, number)
     places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
+    targets = torch.from_numpy(stack.table.shares(classes)) if recipe.training.labels == "votes" else places
     train, validation = (
-        Examples(torch.from_numpy(stack.floats(mask)), places[torch.from_numpy(mask)])
-        for mask in (fold.train, fold.validation)
+        Examples(torch.from_numpy(stack.floats(mask)), labels[torch.from_numpy(mask)])
+        for mask, labels in ((fold.train, targets), (fold.validation, places))
     )
     prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
     checkpoints = folder / "checkpoints"

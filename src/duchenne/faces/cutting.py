@@ -1,0 +1,53 @@
+"""Cutting one picture for the store: read, find the face, cut it out, resize. Importing this costs little, workers do it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from duchenne.errors import InputError
+from duchenne.faces import crop, landmarks, pictures, store
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture and where its data set says that its face is: a box, and landmarks as ``landmarks.read`` takes them."""
+
+    path: Path
+    root: Path
+    box: tuple[float, float, float, float] | None = None
+    landmarks: str = ""
+
+    def hints(self) -> crop.Hints:
+        """Read what is said of the face; landmarks that cannot be used are none."""
+        points = None
+        if self.landmarks:
+            with contextlib.suppress(InputError):
+                points = landmarks.read(self.landmarks, self.root)
+        return crop.Hints(self.box, points)
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """How pictures become entries of a store: size, channels, the crop's name, and what to do where there is no face."""
+
+    size: int
+    channels: int
+    crop_name: str
+    keep_without_face: bool
+
+    def __call__(self, task: Task) -> store.Entry:
+        """Read a picture and cut it."""
+        try:
+            picture = pictures.read(task.path, self.channels)
+        except InputError as error:
+            return store.Entry(None, str(error).removeprefix(f"{task.path}: "))
+        found = crop.named(self.crop_name)(picture, task.hints())
+        if found.region is None and not self.keep_without_face:
+            return store.Entry(None, found.note)
+        cut = crop.cut(picture, found.region or crop.centred_square(picture), self.size)
+        note = found.note if found.region else f"{found.note}, its middle was taken"
+        return store.Entry(np.rint(cut * 255).astype(np.uint8), note)
