@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import duchenne
 from duchenne.cli import app
 from duchenne.faces.formats import FORMATS, folder
 from duchenne.faces.table import FaceTable
@@ -100,7 +101,8 @@ def test_cropping_writes_faces_that_read_back_and_shows_what_was_in_doubt(drawin
     code, told, error = command("data", "crop", f"folder:{drawings.root}", out, "--crop", "haar", "--size", 24)
     assert code == 0
     assert "108 of 108 pictures cut, 108 in doubt" in told
-    assert error.count("no face found, its middle was taken") == 108
+    assert error.count("no face found, its middle was taken") == 40
+    assert "… and 68 more" in error
     assert (out / "uncertain.png").stat().st_size > 1000
     read = folder.load(out)
     assert read.frame["expression"].tolist() == drawings.frame["expression"].tolist()
@@ -217,3 +219,55 @@ def test_help_answers_in_half_a_second() -> None:
     begun = time.monotonic()
     subprocess.run([sys.executable, "-m", "duchenne", "--help"], check=True, capture_output=True)
     assert time.monotonic() - begun < 0.5
+
+
+def test_the_keys_of_a_recipe_and_the_version_are_told() -> None:
+    code, told, _ = command("recipes", "khorrami2015")
+    assert code == 0
+    assert 'faces.crop="haar-khorrami2015"' in told.splitlines()
+    assert command("--version")[1] == f"duchenne {duchenne.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--data", "folder:{root}"), "--data is given twice"),
+        (("--set", "faces.other=folder:{root}"), "stands in both data sets"),
+        (("--set", "faces.crop=yunet:nothing.onnx"), "no such detector"),
+        (("--set", "network.prepare=zca"), '["zca"]'),
+        (("--set", "folds.rule=other-set"), "faces.other"),
+    ],
+)
+def test_a_wrong_choice_of_faces_is_told_before_anything_is_written(
+    more: tuple[str, str], message: str, drawings: FaceTable, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = (
+        "run",
+        "quick",
+        "--data",
+        f"folder:{drawings.root}",
+        "--out",
+        out,
+        more[0],
+        more[1].format(root=drawings.root),
+    )
+    code, _, error = command(*arguments)
+    assert (code, error.count("\n")) == (2, 1)
+    assert message in error
+    assert not out.exists()
+
+
+def test_resuming_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    code, _, error = command("run", "--resume", "--out", tmp_path / "nothing")
+    assert (code, "holds no study" in error) == (2, True)
+
+
+def test_a_grade_alone_says_that_an_action_unit_is_there(tmp_path: Path) -> None:
+    for name in "abcd":
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.zeros((8, 8), np.uint8))
+    rows = ["path,expression,AU12_intensity,AU04,AU04_intensity", "a.png,fear,3,,", "b.png,fear,0,1,2", "c.png,fear,,0,"]
+    (tmp_path / "manifest.csv").write_text("\n".join([*rows, "d.png,fear,nan,,1"]))
+    frame = folder.load(tmp_path).frame
+    assert frame["AU12"].tolist() == [True, False, pd.NA, pd.NA]
+    assert frame["AU04"].tolist() == [pd.NA, True, False, True]

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+from duchenne import gathering
 from duchenne.errors import InputError
 from duchenne.faces import crop, stack
 from duchenne.faces.formats import folder
+from duchenne.faces.table import FaceTable
+from duchenne.recipes import Faces
 
 from .trees import face
 
@@ -92,6 +96,60 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"a\.onnx: not a detector"):
         crop.named(f"yunet:{tmp_path / 'a.onnx'}")
+
+
+def test_yunet_gives_the_largest_face_that_the_users_detector_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"a detector")
+
+    class Detector:
+        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802
+            self.size = size
+
+        def detect(self, picture: np.ndarray) -> tuple[int, np.ndarray | None]:
+            assert picture.shape == (*self.size[::-1], 3)
+            assert (picture[..., 0] == 30).all()  # blue comes first
+            faces = np.zeros((2, 15), np.float32)
+            faces[:, :4] = [[1, 2, 5, 6], [10, 4, 20, 12]]
+            return 1, faces if self.size[0] == 50 else None
+
+    monkeypatch.setattr(crop, "_yunet_detector", lambda model: Detector())
+    yunet = crop.named(f"yunet:{tmp_path / 'a.onnx'}")
+    picture = np.full((3, 40, 50), 10 / 255, np.float32) * np.array([1, 2, 3], np.float32)[:, None, None]
+    assert yunet(picture, crop.Hints()) == ((10, 4, 30, 16), "2 faces found, the largest was taken")
+    assert yunet(picture[:, :, :30], crop.Hints()) == (None, "no face found")
+
+
+def test_another_detector_is_another_crop(tmp_path: Path) -> None:
+    name = f"yunet:{tmp_path / 'a.onnx'}"
+    (tmp_path / "a.onnx").write_bytes(b"one")
+    before = crop.identity(name)
+    (tmp_path / "a.onnx").write_bytes(b"two")
+    assert crop.identity(name) != before
+
+
+def test_eyes_far_apart_are_no_face() -> None:
+    points = np.zeros((68, 2))
+    points[42:48] = (100_000, 0)
+    assert crop.eyes(np.zeros((1, 50, 50), np.float32), crop.Hints(points=points)).region is None
+
+
+@pytest.mark.parametrize("size", [0, 7, 2049])
+def test_sizes_that_no_picture_can_have_are_refused(size: int, tmp_path: Path) -> None:
+    face(tmp_path / "fear/a.png")
+    with pytest.raises(InputError, match=f"size {size}"):
+        stack.load(folder.load(tmp_path), size)
+
+
+def test_avatars_are_taken_whole_beside_photographs_that_are_cut(tmp_path: Path) -> None:
+    wide = np.zeros((24, 48), np.uint8)
+    wide[:, 12:36] = 200
+    for name in ("a", "b"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), wide)
+    frame = pd.DataFrame({"path": ["a.png", "b.png"], "dataset": ["avatars", "photos"], "expression": "fear"})
+    faces = Faces(source="avatars", other="folder:photos", crop="centre", size=24)
+    avatar, photograph = gathering.decoded(faces, FaceTable(frame, tmp_path)).stored
+    assert (photograph == 200).all()
+    assert (avatar[0, :, :5] == 0).all()
 
 
 def test_pictures_without_a_face_are_kept_or_left_out_as_asked(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from duchenne.errors import InputError
 from duchenne.faces import detected
@@ -59,6 +62,41 @@ def test_a_name_that_two_pictures_share_needs_its_folder(table: FaceTable, tmp_p
 def test_of_several_faces_the_most_certain_counts(table: FaceTable, tmp_path: Path) -> None:
     text = "image,confidence,au_1\n2.png,0.3,0\n2.png,0.8,1\n2.png,0.5,0\n"
     assert detected.join(table, csv(tmp_path, text)).frame["AU01"][1]
+
+
+def test_where_no_face_was_found_nothing_is_known(table: FaceTable, tmp_path: Path) -> None:
+    csv(tmp_path, "frame, confidence, success, AU12_r, AU12_c\n1, 0.9, 1, 2.5, 1\n2, 0.2, 0, 0, 0\n", "film.csv")
+    found = detected.join(table, tmp_path).frame
+    assert found["AU12"].tolist() == [True, pd.NA, True, pd.NA]
+    assert found["AU12_intensity"].isna().tolist() == [False, True, True, True]
+
+
+def test_whole_numbers_beside_py_feats_probabilities_are_probabilities(table: FaceTable, tmp_path: Path) -> None:
+    for header in ("FaceScore,AU01,AU02,input", "Score,AU01,AU02,input"):
+        found = detected.join(table, csv(tmp_path, f"{header}\n0.9,1.0,0.3,2.png\n")).frame
+        assert (found["AU01_probability"][1], found["AU02_probability"][1]) == (1.0, 0.3)
+        assert not {"AU01", "AU02"} & set(found)
+
+
+def test_frames_of_a_film_that_each_row_names_are_found(table: FaceTable, tmp_path: Path) -> None:
+    text = "frame,FaceScore,AU01,input\n1,0.9,0.25,/films/film.mp4\n2,0.9,0.5,/films/film.mp4\n1,0.9,0.75,/films/none.mp4\n"
+    found = detected.join(table, csv(tmp_path, text)).frame
+    assert found["AU01_probability"].tolist()[:2] == [0.25, 0.5]
+    assert found["AU01_probability"].isna().tolist()[2:] == [True, True]
+
+
+def test_a_csv_that_is_named_after_its_picture_belongs_to_it(table: FaceTable, tmp_path: Path) -> None:
+    found = detected.join(table, csv(tmp_path, "face, confidence, AU01_r\n0, 0.9, 3.5\n", "2.csv")).frame
+    assert found["AU01_intensity"][1] == 3.5
+
+
+@given(st.binary(max_size=200) | st.text('0123456789,. \nAUau_rc"framepth', max_size=200).map(str.encode))
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_lead_to_more_than_a_line(table: FaceTable, tmp_path: Path, noise: bytes) -> None:
+    for text in (noise, b"image,AU01,AU02_r,success\n2.png," + noise, b"frame,AU01_c\n1,1\n" + noise):
+        (tmp_path / "film.csv").write_bytes(text)
+        with contextlib.suppress(InputError):
+            detected.join(table, tmp_path)
 
 
 @pytest.mark.parametrize(

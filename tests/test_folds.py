@@ -14,7 +14,7 @@ from duchenne.faces.table import FaceTable
 
 def people_table(pictures_each: list[int]) -> FaceTable:
     rows = [
-        {"path": f"{person}-{i}", "subject": f"s{person:02d}", "expression": ("fear", "anger")[i % 2]}
+        {"path": f"{person}-{i}", "subject": f"s{person:02d}", "expression": ("fear", "anger")[(person + i) % 2]}
         for person, count in enumerate(pictures_each)
         for i in range(count)
     ]
@@ -49,7 +49,7 @@ def test_no_person_stands_on_two_sides_and_every_picture_is_tested_once(rule: st
     [
         (people_table([2] * 4), "khorrami2015", 5, "only 4 people"),
         (people_table([2] * 4), "khorrami2015", 2, "at least 3"),
-        (people_table([1] * 5), "khorrami2015", 3, "only one expression"),
+        (people_table([1, 0] * 5), "khorrami2015", 3, "only one expression"),
         (people_table([2] * 5), "by_mood", 3, "'by_mood'"),
     ],
 )
@@ -115,6 +115,18 @@ def test_random_200_leaks_and_people_200_does_not() -> None:
     assert not set(subject[honest.train]) & set(subject[honest.validation])
 
 
+@pytest.mark.parametrize("sizes", [[7] * 100, [250, 3, 20, 30] * 20, [1] * 700])
+def test_people_200_tests_and_validates_on_at_least_200_pictures(sizes: list[int]) -> None:
+    table = people_table(sizes)
+    for seed in range(5):
+        (fold,) = split(table, "people-200", 0, seed)
+        for side in (fold.test, fold.validation):
+            people = table.frame["subject"][side].value_counts(sort=False)
+            assert people.sum() >= 200
+            assert people.sum() - people.iloc[-1] < 200 or people.sum() - people.max() < 200
+        assert fold.leaked(table) == 0
+
+
 def test_another_set_is_tested_on_and_never_trained_on() -> None:
     table = people_table([4] * 20)
     dataset = np.where(np.arange(80) < 48, "ckplus", "jaffe")
@@ -129,6 +141,7 @@ def test_another_set_is_tested_on_and_never_trained_on() -> None:
         ("official", "no split of their own"),
         ("random-200", "fewer than 600"),
         ("other-set", "all faces are of one data set"),
+        ("people-200", "too few to test and validate on 200"),
     ],
 )
 def test_rules_that_do_not_fit_the_faces_are_refused(rule: str, message: str) -> None:

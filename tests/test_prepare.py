@@ -75,7 +75,12 @@ def test_what_was_not_learned_or_is_missing_is_refused() -> None:
             Preparation([name])(pictures())
         with pytest.raises(InputError, match=f"{name}.*not been fitted"):
             Preparation(["scale", name]).restore({})
-    with pytest.raises(InputError, match="'zca': 1 pictures are too few"):
+        learned = Preparation([name]).fit(pictures()).state_dict()
+        for key in learned:
+            broken = {kept: values for kept, values in learned.items() if kept != key}
+            with pytest.raises(InputError, match=f"{name}.*not"):
+                Preparation([name]).restore(broken)
+    with pytest.raises(InputError, match="1 pictures are too few"):
         Preparation(["zca"]).fit(pictures(count=1))
 
 
@@ -128,7 +133,17 @@ def test_truncated_zca_whitens_its_directions_and_leaves_the_rest_unit_variance_
     assert directions.shape == (20, 144)
     np.testing.assert_allclose(np.cov((white @ directions.T).T), np.eye(20), atol=0.01)
     rest = white - white @ directions.T @ directions
-    assert (rest.var(0).sum() / (144 - 20)).item() == pytest.approx(1, abs=0.15)
+    assert (rest.var(0).sum() / (144 - 20)).item() == pytest.approx(1, abs=0.01)
+
+
+def test_truncated_zca_of_fewer_pictures_than_pixels_leaves_the_rest_unit_variance_on_average() -> None:
+    given = 50 * pictures(count=100, size=20)
+    prepare = Preparation(["zca"]).fit(given)
+    directions = prepare.state_dict()["learned.0.directions"]
+    assert directions.shape == (25, 400)
+    white = prepare(given).flatten(1)
+    rest = white - white @ directions.T @ directions
+    assert (rest.var(0).sum() / (400 - 25)).item() == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -198,7 +198,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_listed(drawings: FaceTable
     frame.loc[3, "path"] = "gone.png"
     (drawings.root / "gone.png").write_bytes(b"")
     study = duchenne.run("quick", FaceTable(frame, drawings.root), tmp_path / "a", changes=SMALL)
-    assert "gone.png: the file is empty" in (study.folder / "left_out.txt").read_text()
+    assert "gone.png: the file is empty" in (study.folder / "remarks.txt").read_text()
     assert "gone.png: the file is empty" in study.report.read_text()
 
 

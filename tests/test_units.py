@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from duchenne import networks, units
 from duchenne.errors import InputError
+from duchenne.faces.prepare import Preparation
 from duchenne.units import fields, layers
 from duchenne.units.surveys import survey
 
@@ -285,13 +286,13 @@ def test_layers_that_are_not_there_or_never_run_are_named(zero_bias: nn.Module) 
 
 def test_a_survey_boxes_the_field_of_every_top_picture(zero_bias: nn.Module) -> None:
     given = pictures(6).numpy()
-    found = survey(zero_bias, "conv3", given, np.arange(10, 16), 2, ("local_mean",))
+    found = survey(zero_bias, "conv3", given, np.arange(10, 16), 2, Preparation(["local_mean"]))
     assert len(found.top) == 2 * 256
     assert set(found.top["image"]) <= set(range(10, 16))
     inside = (found.top[["x0", "y0"]].to_numpy() >= 0).all() and (found.top[["x1", "y1"]].to_numpy() <= 96).all()
     assert inside
     assert (found.top["x1"] - found.top["x0"]).max() == 32
-    whole = survey(zero_bias, "hidden", given, np.arange(6), 1, ())
+    whole = survey(zero_bias, "hidden", given, np.arange(6), 1, Preparation())
     assert whole.top[["x0", "y0", "x1", "y1"]].drop_duplicates().to_numpy().tolist() == [[0, 0, 96, 96]]
 
 

@@ -62,7 +62,8 @@ def ckplus(root: Path, faces: NDArray[np.uint8], frames: int = 5) -> dict[str, s
     for number, (subject, sequence, expression) in enumerate(ckplus_sequences()):
         place, stem = Path(subject) / sequence, f"{subject}_{sequence}"
         for frame in range(1, frames + 1):
-            face = faces[(number + frame) % len(faces)]
+            face = faces[(number + frame) % len(faces)].copy()
+            face[0, :2] = divmod(number * frames + frame, 256)  # no two pictures are the same
             colour = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if number == 7 else face
             picture(pictures / place / f"{stem}_{frame:08d}.png", colour)
             write(points / place / f"{stem}_{frame:08d}_landmarks.txt", "   1.5000000e+00   2.2500000e+00\n" * 68)
@@ -163,7 +164,8 @@ def ferplus(root: Path, faces: NDArray[np.uint8]) -> Rows:
         votes[first], votes[second] = (5, 5) if number == 3 else (7, 3)
         row["expression"] = None if number in (3, 4) else first
         row |= {f"votes_{name.lower()}": count / 10 for name, count in votes.items()}
-        lines.append(f"x,{'' if number == 2 else f'fer{number:07d}.png'}," + ",".join(map(str, votes.values())) + "\n")
+        usage = tuple(_USAGES)[number % 3]
+        lines.append(f"{usage},{'' if number == 2 else f'fer{number:07d}.png'}," + ",".join(map(str, votes.values())) + "\n")
     write(root / "fer2013new.csv", "".join(lines))
     return [row for number, row in enumerate(rows) if number != 2]
 

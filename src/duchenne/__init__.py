@@ -31,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"duchenne.{name}")
     raise AttributeError(f"module 'duchenne' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

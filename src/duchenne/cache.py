@@ -13,6 +13,9 @@ from pathlib import Path
 
 import platformdirs
 
+ABANDONED = 24 * 3600.0
+"""Seconds after which what is not whole in the cache has no builder any more."""
+
 _PARTIAL = ".partial"
 
 
@@ -22,6 +25,15 @@ def folder(name: str) -> Path:
     path = root / name
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def stamp(path: Path) -> str:
+    """Tell a file's state: another text after it has changed, even where its size and time were set back."""
+    try:
+        state = os.stat(path)
+        return f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}\0"
+    except (OSError, ValueError):  # a name with a null byte is no file's
+        return f"{path}\0missing\0"
 
 
 @contextmanager
@@ -35,6 +47,8 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> target.read_text(), [p.name for p in target.parent.iterdir()]
     ('{}', ['scores.json'])
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     os.close(handle)

@@ -24,14 +24,29 @@ app = typer.Typer(
 data = typer.Typer(help="Faces: check a data set, render one.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")]
+_MOST_LINES = 40  # said one by one
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"duchenne {installed('duchenne')}")
+        raise typer.Exit
 
 
 @app.command(epilog="Example:  duchenne run khorrami2015 --data folder:/photos --set folds.count=5 --out runs/photos")
 def run(
     recipe: Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")] = None,
     data: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="Faces: avatars, folder:PATH, ckplus:PATH, …; see 'duchenne data formats'.", metavar="SPEC"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")] = None,
@@ -42,28 +57,40 @@ def run(
     ] = False,
 ) -> None:
     """Walk the whole line: faces, network, units, evidence, report."""
-    with _explained():
+    with _explained("; the same command with --resume and --out goes on"):
         from duchenne import studies
         from duchenne.progress import bars
 
+        if data and len(data) > 1:
+            raise InputError("--data is given twice; a second data set is named by --set faces.other=…")
         wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
         study = studies.run(
-            recipe, data, out, changes=tuple(wanted), resume=resume, progress=bars, announce=lambda line: _say(line)
+            recipe,
+            data[0] if data else None,
+            out,
+            changes=tuple(wanted),
+            resume=resume,
+            progress=bars,
+            announce=lambda line: _say(line),
         )
         for line in study.told():
             typer.echo(line)
         typer.echo(study.report.resolve())
 
 
-@app.command(epilog="Example:  duchenne recipes")
-def recipes() -> None:
-    """List the recipes, and the table of a paper that each stands beside."""
+@app.command(epilog="Example:  duchenne recipes khorrami2015")
+def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of this recipe.")] = None) -> None:
+    """List the recipes, and the table of a paper that each stands beside; or the keys of one, as --set takes them."""
     with _explained():
         from duchenne import recipes as known
 
-        for name in known.names():
-            recipe = known.read(name)
-            typer.echo(f"{name}\n    {recipe.about}\n    beside: {recipe.paper.table} ({recipe.paper.accuracy} %)")
+        if name is not None:
+            for line in known.keys_of(known.read(name)):
+                typer.echo(line)
+            return
+        for each in known.names():
+            recipe = known.read(each)
+            typer.echo(f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table} ({recipe.paper.accuracy} %)")
 
 
 @data.command(epilog="Example:  duchenne data formats")
@@ -103,6 +130,9 @@ def check(
         checked = checking.check(spec, bars)
         if as_json:
             typer.echo(json.dumps(checked.as_json(), indent=2))
+        elif checked.table is None:
+            first = checked.remarks[0]
+            raise InputError(f"{spec}: {first.says if first.file == '.' else first}")
         else:
             typer.echo(checking.table_text(checked))
             for remark in checked.remarks:
@@ -139,12 +169,15 @@ def crop(
         table = sources.load(spec, progress=bars)
         found = cropped.write(table, out, how, size, 3 if colour else 1, no_face, bars)
         doubtful = cropped.uncertain(table, found)
-        for line in (*found.table.left_out, *found.notes):
+        lines = (*found.table.left_out, *found.notes)
+        for line in lines[:_MOST_LINES]:
             _say(line)
+        if len(lines) > _MOST_LINES:
+            _say(f"… and {len(lines) - _MOST_LINES} more")
         typer.echo(
             f"{len(found)} of {len(table)} pictures cut, {len(doubtful)} in doubt; read them as: folder:{out.resolve()}"
         )
-        if doubtful:
+        if (out / cropped.UNCERTAIN).exists():
             typer.echo(f"in doubt: {(out / cropped.UNCERTAIN).resolve()}")
 
 
@@ -188,14 +221,14 @@ def render(
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(hint: str = "") -> Iterator[None]:
     """Say a user's mistake in one line and exit with 2; let everything else be seen whole."""
     try:
         yield
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        typer.echo("duchenne: interrupted; the same command with --resume and --out goes on", err=True)
+        typer.echo(f"duchenne: interrupted{hint}", err=True)
         raise typer.Exit(130) from None
     except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
         raise

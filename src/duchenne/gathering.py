@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from duchenne.errors import InputError
 from duchenne.faces import detected, joining, protocols, sources, stack
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
@@ -22,7 +23,11 @@ def table(faces: Faces, given: FaceTable | None = None, progress: Progress = qui
         found = detected.join(found, Path(faces.action_units).expanduser())
     if faces.probable is not None:
         found = detected.thresholded(found, faces.probable)
-    return protocols.protocol(found, faces.protocol)
+    chosen = protocols.protocol(found, faces.protocol)
+    lost = sorted(set(found.frame["dataset"].dropna()) - set(chosen.frame["dataset"].dropna()))
+    if faces.other and lost:
+        raise InputError(f"protocol {faces.protocol!r}: no picture of {lost[0]} has an expression that it uses")
+    return chosen
 
 
 def decoded(faces: Faces, table: FaceTable, progress: Progress = quiet) -> stack.Stack:
@@ -30,5 +35,13 @@ def decoded(faces: Faces, table: FaceTable, progress: Progress = quiet) -> stack
 
     Raises ``InputError`` as ``stack.load`` does.
     """
-    crop = "none" if faces.source == "avatars" else faces.crop  # avatars are rendered as a crop leaves a face
-    return stack.load(table.labelled(), faces.size, faces.channels, crop, progress, faces.no_face)
+    rendered = table.frame["dataset"].isin(_rendered(faces)).to_numpy(bool)
+    labelled = table.frame["expression"].notna().to_numpy(bool)
+    return stack.load(
+        table.labelled(), faces.size, faces.channels, faces.crop, progress, faces.no_face, cut_already=rendered[labelled]
+    )
+
+
+def _rendered(faces: Faces) -> list[str]:
+    """Data sets that need no crop: avatars are rendered as a crop leaves a face."""
+    return ["avatars"] if "avatars" in (faces.source, faces.other) else []

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from duchenne import cache, gathering
 from duchenne.errors import InputError
 from duchenne.evidence import comparison
+from duchenne.faces import crop, stack
 from duchenne.faces import folds as splitting
-from duchenne.faces import stack
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
@@ -78,7 +78,11 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
     """Digest, for each stage, what it depends on: its part of the recipe, and the stages before it."""
     told = recipe.model_dump(mode="json")
     parts = {
-        "faces": [fingerprint, *(told["faces"][name] for name in ("crop", "no_face", "size", "channels"))],
+        "faces": [
+            fingerprint,
+            crop.identity(recipe.faces.crop),
+            *(told["faces"][name] for name in ("no_face", "size", "channels")),
+        ],
         "training": [told["seed"], told["folds"], told["network"], told["training"], told["paper"]],
         "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
         "evidence": [told["evidence"]],
@@ -95,6 +99,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
 def rehearse(work: StudyInProgress) -> None:
     """Refuse before anything is written what would be refused after hours: folds, network, layer."""
     recipe, labelled = work.recipe, work.given.labelled()
+    crop.named(recipe.faces.crop)
     rule, faces = recipe.folds, recipe.faces
     folds = splitting.split(labelled, rule.rule, rule.count, recipe.seed)
     for number in rule.run:
@@ -108,14 +113,16 @@ def rehearse(work: StudyInProgress) -> None:
 
 
 def read_faces(work: StudyInProgress) -> None:
-    """Decode the faces: ``faces.parquet`` and ``left_out.txt``."""
+    """Decode the faces: ``faces.parquet``, and ``remarks.txt`` on those that were left out or cut in doubt."""
     left_out = work.stack.table.left_out
     _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
-    with cache.replacing(work.study.folder / "left_out.txt") as partial:
+    with cache.replacing(work.study.folder / "remarks.txt") as partial:
         partial.write_text("".join(f"{line}\n" for line in (*left_out, *work.stack.notes)), encoding="utf-8")
     if left_out:
         tried = len(work.given.labelled())
-        work.announce(f"{len(left_out)} of {tried} pictures cannot be read and are left out: see left_out.txt")
+        work.announce(
+            f"{len(left_out)} of {tried} pictures cannot be read, or show no face, and are left out: see remarks.txt"
+        )
 
 
 def train(work: StudyInProgress) -> None:

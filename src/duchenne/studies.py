@@ -46,6 +46,8 @@ def run(
     if resume and out is None:
         raise InputError("--resume: name the study's folder with --out")
     stored = _stored(Path(out), resume) if out is not None else None
+    if resume and stored is None and recipe is None and data is None:
+        raise InputError(f"--resume: {out} holds no study")
     if stored and recipe is None and data is None:
         chosen = recipes.changed(recipes.validated(stored["recipe"]), changes)
     else:
@@ -58,6 +60,11 @@ def run(
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
     table = gathering.table(chosen.faces, data if isinstance(data, FaceTable) else None, progress)
+    if chosen.faces.action_units:
+        told = table.frame.filter(like="AU").notna().any(axis=1).sum()
+        announce(
+            f"action units: {told} of {len(table)} pictures have some, from {chosen.faces.action_units} or the data set"
+        )
     return _walk(folder, chosen, table, stored, progress, announce)
 
 

@@ -24,3 +24,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return importlib.import_module(f"duchenne.faces.{name}")
     raise AttributeError(f"module 'duchenne.faces' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

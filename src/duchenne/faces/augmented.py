@@ -43,7 +43,7 @@ def sheet(
         copies = face.repeat(across - 1, 1, 1, 1)
         shown = torch.cat([face, augment(copies, AUGMENTATIONS[augmentation], chance)])
         cells += zip(["cut"] + ["augmented"] * (across - 1), _thumbnails(shown), strict=True)
-        cells += [("prepared", picture) for picture in _thumbnails(stretched(prepare(shown)))]
+        cells += [("prepared, stretched", picture) for picture in _thumbnails(stretched(prepare(shown)))]
     contact_sheet.write(path, cells, across)
 
 

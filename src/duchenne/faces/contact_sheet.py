@@ -96,5 +96,8 @@ def write(path: Path, cells: Cells, across: int) -> None:
         sheet.paste(strip, (left, top))
         if cell is not None:
             sheet.paste(Image.fromarray(cell), (left, top + caption))
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise InputError(f"{path}: its ending names no format of pictures, as .png does")
     with cache.replacing(path) as partial:
-        sheet.save(partial, format="PNG")
+        sheet.save(partial, format=kind)

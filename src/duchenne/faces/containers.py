@@ -71,7 +71,7 @@ def matlab(path: Path) -> dict[str, Any]:
 
     Raises ``InputError`` where it cannot be read as one.
     """
-    return _matlab(path, _changed(path))
+    return _matlab(path, _state(path))
 
 
 def stacked(path: Path) -> Pixels:
@@ -80,9 +80,10 @@ def stacked(path: Path) -> Pixels:
     They are unpacked into the user's cache once: the file packs all into one piece, 0.9 GB in TFD. Raises ``InputError``
     where it holds none, or not one for each of ``labs_ex``.
     """
-    told = f"{path.resolve()} {_changed(path)}"
-    unpacked = cache.folder("containers") / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:32]
+    state = _state(path.resolve()).encode(errors="surrogateescape")
+    unpacked = cache.folder("containers") / hashlib.sha256(state).hexdigest()[:32]
     if not unpacked.exists():
+        cache.sweep(unpacked.parent, older=cache.ABANDONED)
         _unpack(path, unpacked)
     return _mapped(unpacked)
 
@@ -118,11 +119,11 @@ class _Rows:
 
     @classmethod
     def of(cls, path: Path) -> _Rows:
-        changed = _changed(path)
-        if not changed[1]:
+        state = _state(path)
+        if not path.stat().st_size:
             raise InputError(f"{path}: the file is empty")
         with _lock:
-            return _rows(path, changed)
+            return _rows(path, state)
 
     def __len__(self) -> int:
         return len(self.ends) - 1
@@ -148,12 +149,12 @@ def _line_ends(text: mmap.mmap, step: int = 1 << 24) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=4)
-def _rows(path: Path, changed: tuple[int, int]) -> _Rows:
+def _rows(path: Path, state: str) -> _Rows:
     return _Rows(path)
 
 
 @lru_cache(maxsize=2)
-def _matlab(path: Path, changed: tuple[int, int]) -> dict[str, Any]:
+def _matlab(path: Path, state: str) -> dict[str, Any]:
     return _loaded(path, ["folds", "labs_ex", "labs_id"])
 
 
@@ -169,13 +170,11 @@ def _loaded(path: Path, names: list[str]) -> dict[str, Any]:
     return held
 
 
-def _changed(path: Path) -> tuple[int, int]:
-    """What is another after a file has changed: its time of change and its size."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    return state.st_mtime_ns, state.st_size
+def _state(path: Path) -> str:
+    """Tell a file's state; raises ``InputError`` where there is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return cache.stamp(path)
 
 
 def _from_csv(container: Path, number: int) -> Pixels:

@@ -6,6 +6,7 @@ cut out, or None where there is no face, and a note. ``CROPS`` names them for re
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections.abc import Callable
@@ -19,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
+from duchenne.faces import pictures
 
 Floats = NDArray[np.float32]
 
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)  # of the 68 landmarks; the subject's right is on the picture's left
 _EYES_APART, _EYES_DOWN = 0.4, 0.38  # of the side: where ``eyes`` puts the centres of the eyes (a reading)
+_MOST_ENLARGED = 4  # times the longer side: how large a face that sticks out of its picture may be
 _YUNET = "yunet:"
 
 
@@ -60,7 +63,7 @@ class Found(NamedTuple):
     note: str = ""
 
 
-NO_FACE = Found(None, "no face found")
+NOT_FOUND = Found(None, "no face found")
 
 Crop = Callable[[Floats, Hints], Found]
 
@@ -107,6 +110,8 @@ def eyes(picture: Floats, hints: Hints) -> Found:
     if apart < 1:
         return Found(None, "the landmarks put both eyes in one place")
     side = apart / _EYES_APART
+    if side > _MOST_ENLARGED * max(picture.shape[1:]):
+        return Found(None, "the landmarks lie far outside of the picture")
     down = np.array([-across[1], across[0]]) / apart * (0.5 - _EYES_DOWN) * side
     x, y = (right + left) / 2 + down
     return Found(Tilted(float(x), float(y), side, math.degrees(math.atan2(across[1], across[0]))))
@@ -137,12 +142,24 @@ def named(name: str) -> Crop:
     if name.startswith(_YUNET):
         model = Path(name.removeprefix(_YUNET)).expanduser()
         if not model.is_file():
-            raise InputError(f"{model}: no such detector")
+            raise InputError(f"crop {name!r}: no such detector")
         _yunet_detector(model)
         return partial(_yunet, model=model)
     if name not in CROPS:
         raise InputError(f"crop {name!r}: not one of {', '.join(CROPS)}, {_YUNET}FILE.onnx")
     return CROPS[name]
+
+
+def identity(name: str) -> str:
+    """Tell a crop apart from all others: its name, and the content of the detector that it runs.
+
+    >>> identity("haar")
+    'haar'
+    """
+    model = Path(name.removeprefix(_YUNET)).expanduser()
+    if not name.startswith(_YUNET) or not model.is_file():
+        return name
+    return _YUNET + hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def centred_square(picture: Floats) -> Box:
@@ -162,9 +179,13 @@ def cut(picture: Floats, region: Box | Tilted, size: int) -> Floats:
 
 
 def _resized(pixels: Floats, size: int) -> Floats:
-    shrinking = pixels.shape[0] > size
-    resized: Floats = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return resized
+    """Resize to (size, size): each side that shrinks by the mean of what is covered, each that grows linearly."""
+    height, width = pixels.shape[:2]
+    if max(height, width) > size:
+        pixels = cv2.resize(pixels, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    if min(height, width) < size:
+        pixels = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+    return pixels
 
 
 def _shaped(pixels: Floats) -> Floats:
@@ -194,7 +215,7 @@ def _inside(picture: Floats, left: float, top: float, right: float, bottom: floa
 
 
 def _grey(picture: Floats) -> NDArray[np.uint8]:
-    grey: NDArray[np.uint8] = np.rint(picture.mean(0) * 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(pictures.grey(picture)[0] * 255).astype(np.uint8)
     return grey
 
 
@@ -206,7 +227,7 @@ def _haar(picture: Floats, scale: float, smallest: float, largest: float) -> Fou
         found = _cascade().detectMultiScale(grey, scale, neighbours, minSize=(least, least), maxSize=(most, most))
         if len(found):
             return _largest(picture, [tuple(map(float, face)) for face in found])
-    return NO_FACE
+    return NOT_FOUND
 
 
 def _largest(picture: Floats, faces: list[tuple[float, ...]]) -> Found:
@@ -222,7 +243,7 @@ def _yunet(picture: Floats, hints: Hints, model: Path) -> Found:
     detector.setInputSize((width, height))
     colour = np.rint(np.broadcast_to(picture, (3, height, width)).transpose(1, 2, 0)[..., ::-1] * 255).astype(np.uint8)
     _, faces = detector.detect(np.ascontiguousarray(colour))
-    return NO_FACE if faces is None else _largest(picture, [tuple(map(float, face)) for face in faces])
+    return NOT_FOUND if faces is None else _largest(picture, [tuple(map(float, face)) for face in faces])
 
 
 _own = threading.local()  # detectors keep state while they look: threads must not share one

@@ -45,13 +45,14 @@ def write(
         _manifest(found.table, names).to_csv(partial / folder.MANIFEST, index=False)
         doubtful = uncertain(table, found)
         if doubtful:
-            cells = [(Path(name).name, contact_sheet.thumbnail(table.root / name)) for name in doubtful[:_SHOWN]]
-            contact_sheet.write(partial / UNCERTAIN, cells, _ACROSS)
+            thumbnails = [(Path(name).name, contact_sheet.thumbnail(table.root / name)) for name in doubtful[:_SHOWN]]
+            if any(thumbnail is not None for _, thumbnail in thumbnails):
+                contact_sheet.write(partial / UNCERTAIN, thumbnails, _ACROSS)
     return found
 
 
 def uncertain(table: FaceTable, found: stack.Stack) -> list[str]:
-    """The pictures in which no face, or more than one, was found: paths as in the table."""
+    """The pictures that cannot be read, or in which no face, or more than one, was found: paths as in the table."""
     lines = (*found.table.left_out, *found.notes)
     named = {line.partition(": ")[0] for line in lines}
     return [str(path) for path in table.frame["path"] if str(table.root / path) in named]

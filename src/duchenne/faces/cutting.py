@@ -14,10 +14,11 @@ from duchenne.faces import crop, landmarks, pictures, store
 
 @dataclass(frozen=True)
 class Task:
-    """A picture and where its data set says that its face is: a box, and landmarks as ``landmarks.read`` takes them."""
+    """A picture, its crop, and where its data set says that its face is: a box, and landmarks as ``landmarks.read`` does."""
 
     path: Path
     root: Path
+    crop_name: str
     box: tuple[float, float, float, float] | None = None
     landmarks: str = ""
 
@@ -32,11 +33,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Cutter:
-    """How pictures become entries of a store: size, channels, the crop's name, and what to do where there is no face."""
+    """How pictures become entries of a store: size, channels, and what to do where there is no face."""
 
     size: int
     channels: int
-    crop_name: str
     keep_without_face: bool
 
     def __call__(self, task: Task) -> store.Entry:
@@ -45,7 +45,7 @@ class Cutter:
             picture = pictures.read(task.path, self.channels)
         except InputError as error:
             return store.Entry(None, str(error).removeprefix(f"{task.path}: "))
-        found = crop.named(self.crop_name)(picture, task.hints())
+        found = crop.named(task.crop_name)(picture, task.hints())
         if found.region is None and not self.keep_without_face:
             return store.Entry(None, found.note)
         cut = crop.cut(picture, found.region or crop.centred_square(picture), self.size)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
@@ -58,7 +59,12 @@ def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]
 
 
 def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """One fold a person, in the order of their names: test on that person, validate on the next, train on all others."""
+    """One fold a person, in the order of their names: test on that person, validate on the next, train on all others.
+
+    Raises ``InputError`` where the set does not name its people.
+    """
+    if not table.people_known:
+        raise InputError("folds.rule 'leave-one-subject-out': the faces come without the names of their people")
     subject = table.frame["subject"]
     place = {name: i for i, name in enumerate(sorted(subject.unique()))}
     return _rotated(subject.map(place).to_numpy(), len(place))
@@ -102,12 +108,17 @@ def people_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
     subject = table.frame["subject"].to_numpy(str)
     names, sizes = np.unique(subject, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
-    drawn = (np.cumsum(sizes[order]) - 1) // _DRAWN  # 0: test, 1: validation, above: training
-    part = dict(zip(names[order], drawn, strict=True))
-    side = np.array([part[name] for name in subject])
-    if not (side > 1).any():
+    tested = _until(sizes[order], _DRAWN)
+    validated = tested + _until(sizes[order[tested:]], _DRAWN)
+    if validated >= len(names):
         raise InputError(f"folds.rule 'people-200': {len(table)} pictures are too few to test and validate on {_DRAWN} each")
-    return [Fold(side > 1, side == 1, side == 0)]
+    test, validation = (np.isin(subject, names[people]) for people in (order[:tested], order[tested:validated]))
+    return [Fold(~(test | validation), validation, test)]
+
+
+def _until(sizes: NDArray[np.int_], wanted: int) -> int:
+    """Count the people, in their order, until they have the wanted number of pictures."""
+    return int(np.searchsorted(np.cumsum(sizes), wanted)) + 1
 
 
 def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
@@ -115,7 +126,7 @@ def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
     dataset = table.frame["dataset"].fillna("").to_numpy(str)
     train = dataset == dataset[0]
     if train.all():
-        raise InputError(f"folds.rule 'other-set': all faces are of one data set, {dataset[0]!r}")
+        raise InputError(f"folds.rule 'other-set': all faces are of one data set, {dataset[0]}; name another in faces.other")
     return [_with_validation(table, train, ~train, seed)]
 
 
@@ -171,10 +182,15 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
         asked = f"folds.count {count}" if counted else f"folds.rule {rule!r}"
         raise InputError(f"{asked}: the faces show only {len(table.subjects)} people")
     folds = RULES[rule](table, count, seed)
+    place = pd.Categorical(table.frame["expression"], categories=table.expressions).codes
     for number, fold in enumerate(folds):
-        lacking = set(table.expressions) - set(table.frame["expression"][fold.train])
-        if lacking:
-            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {', '.join(sorted(lacking))}")
+        shown = np.bincount(place[fold.train & (place >= 0)], minlength=len(table.expressions))
+        if not shown.all():
+            lacking = ", ".join(sorted(name for name, n in zip(table.expressions, shown, strict=True) if not n))
+            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {lacking}")
+        for side in ("validation", "test"):
+            if not getattr(fold, side).any():
+                raise InputError(f"folds.rule {rule!r}: fold {number} has no pictures for {side}")
     return folds
 
 

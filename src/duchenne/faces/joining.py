@@ -18,7 +18,7 @@ def join(first: FaceTable, second: FaceTable) -> FaceTable:
 
     People and sequences are named after their data set, so that equal names do not meet, but for DISFA and DISFA+, which
     show the same people. An action unit that one set does not code is NA there. Raises ``InputError`` where no folder
-    holds both.
+    holds both, and where they share a picture.
 
     >>> one, two = (FaceTable(pd.DataFrame({"path": ["1.png"], "dataset": d, "subject": "s"}), Path(d)) for d in ("a", "b"))
     >>> join(one, two).frame[["path", "subject"]].to_numpy().tolist()
@@ -30,6 +30,9 @@ def join(first: FaceTable, second: FaceTable) -> FaceTable:
     except ValueError:
         raise InputError(f"{roots[0]} and {roots[1]}: on two drives, no folder holds both") from None
     frames = [_below(table.frame, place.relative_to(root)) for table, place in zip((first, second), roots, strict=True)]
+    shared = sorted(set(frames[0]["path"]) & set(frames[1]["path"]))
+    if shared:
+        raise InputError(f"{root / shared[0]}: stands in both data sets, {len(shared)} pictures do")
     taken = set(frames[0]["dataset"].dropna())
     frames[1]["dataset"] = frames[1]["dataset"].map(lambda name: f"{name}-2" if name in taken else name, na_action="ignore")
     joined = pd.concat([_named_apart(frame) for frame in frames], ignore_index=True)

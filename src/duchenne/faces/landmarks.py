@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from duchenne import cache
 from duchenne.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,15 +60,14 @@ def file(where: str) -> str:
 
 def _from_frame(path: Path, row: str) -> Points:
     try:
-        state = path.stat()
-        points = _frame(path, state.st_mtime_ns, state.st_size)
+        points = _frame(path, cache.stamp(path))
         return _regular(points.loc[row].to_numpy(float), str(path))
     except (OSError, KeyError, ValueError, TypeError):
         raise InputError(f"{path}: holds no landmarks of {row!r}") from None
 
 
 @lru_cache(maxsize=4)
-def _frame(path: Path, changed: int, size: int) -> pd.DataFrame:
+def _frame(path: Path, state: str) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_parquet(path).set_index("path")

@@ -68,6 +68,15 @@ def scale(pictures: Tensor) -> Tensor:
     return 2 * pictures - 1
 
 
+def in_unit_range(pictures: Tensor) -> Tensor:
+    """Turn bytes into numbers in 0 … 1; numbers stay as they are.
+
+    >>> in_unit_range(torch.tensor([0, 51], dtype=torch.uint8)).tolist()
+    [0.0, 0.20000000298023224]
+    """
+    return pictures if pictures.is_floating_point() else pictures / 255
+
+
 def stretched(pictures: Tensor) -> Tensor:
     """Bring each picture to its full range, 0 … 1.
 

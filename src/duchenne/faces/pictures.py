@@ -6,6 +6,8 @@ Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) wi
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +33,21 @@ def read(path: Path, channels: int = 1) -> Floats:
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if channels == 1:
-        grey = pixels[..., 0] if pixels.shape[-1] < 3 else pixels[..., :3] @ _LUMA
-        return np.ascontiguousarray(grey[None])
+        return grey(np.ascontiguousarray(pixels[..., :3].transpose(2, 0, 1)))
     colour = np.repeat(pixels[..., :1], 3, -1) if pixels.shape[-1] < 3 else pixels[..., :3]
     return np.ascontiguousarray(colour.transpose(2, 0, 1))
+
+
+def grey(picture: Floats) -> Floats:
+    """Turn a picture (C, H, W) into one band (1, H, W): 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+    >>> grey(np.ones((3, 2, 2), np.float32)).shape
+    (1, 2, 2)
+    """
+    if len(picture) < 3:
+        return picture[:1]
+    mixed: Floats = np.tensordot(_LUMA, picture[:3], 1)[None]
+    return mixed
 
 
 def write(path: Path, picture: Floats) -> None:
@@ -58,8 +71,7 @@ def _decode(path: Path) -> NDArray[np.generic]:
     from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("ignore")
+        with _unwarned(), Image.open(path) as picture:
             width, height = picture.size
             if width * height > MOST_PIXELS:
                 raise InputError(f"{path}: {width}×{height} pixels are more than {MOST_PIXELS:,} allowed")
@@ -79,9 +91,17 @@ def _decode(path: Path) -> NDArray[np.generic]:
         raise InputError(f"{path}: {'the file is empty' if empty else 'not a picture'}") from None
     except PermissionError:
         raise InputError(f"{path}: no permission to read it") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: cannot be read: {reason}") from None
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keep Pillow's warnings about odd files from the terminal: such files are read or refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:

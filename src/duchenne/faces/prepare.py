@@ -7,15 +7,17 @@ read (``stack``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from duchenne.errors import InputError
 from duchenne.faces import normalise, whitening
-from duchenne.faces.whitening import Learned
+from duchenne.faces.normalise import in_unit_range
+from duchenne.faces.whitening import Blocks, Learned
 from duchenne.progress import Progress, quiet
 
 _BLOCK = 256  # pictures prepared at once
@@ -27,7 +29,7 @@ class Step:
 
     apply: Callable[[Tensor, Learned], Tensor]
     undo: Callable[[Tensor, Learned], Tensor]
-    learn: Callable[[Tensor], Learned] | None = None
+    learn: Callable[[Blocks, int], Learned] | None = None
 
 
 def _alone(apply: Callable[[Tensor], Tensor], undo: Callable[[Tensor], Tensor]) -> Step:
@@ -44,7 +46,7 @@ STEPS: dict[str, Step] = {
     "mean_picture": Step(
         lambda pictures, learned: pictures - learned["mean"],
         lambda prepared, learned: prepared + learned["mean"],
-        lambda pictures: {"mean": pictures.mean(0)},
+        whitening.learn_mean,
     ),
     "zca": Step(whitening.zca, whitening.undo_zca, whitening.learn_zca),
     "zca_fourier": Step(whitening.zca_fourier, whitening.undo_zca_fourier, whitening.learn_zca_fourier),
@@ -64,6 +66,8 @@ class Preparation(nn.Module):
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         super().__init__()
+        if isinstance(names, str):
+            raise InputError(f"preparation {names!r}: a list is wanted, as in [{names!r}]")
         for name in names:
             if name not in STEPS:
                 raise InputError(f"preparation step {name!r}: not one of {', '.join(STEPS)}")
@@ -73,22 +77,22 @@ class Preparation(nn.Module):
     def fit(self, pictures: Tensor, progress: Progress = quiet) -> Preparation:
         """Let the steps learn from training pictures (n, C, H, W) in 0 … 1, each from what the steps before it leave.
 
-        Raises ``InputError`` where they are too few.
+        Pictures may be bytes; they become numbers block by block. Raises ``InputError`` where they are too few.
         """
         learning = {place: learn for place, name in enumerate(self.names) if (learn := STEPS[name].learn)}
         if learning:
             with progress("Learning the preparation", len(learning)) as advance:
                 for place, learn in learning.items():
-                    self._keep(place, learn(self._through(pictures, place)))
+                    self._keep(place, learn(partial(self._blocks, pictures, place), len(pictures)))
                     advance(1)
         return self
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Prepare pictures (n, C, H, W) in 0 … 1, in full precision whatever the network runs in.
+        """Prepare pictures (n, C, H, W) in 0 … 1, or bytes, in full precision whatever the network runs in.
 
         Raises ``InputError`` where a step has not learned yet.
         """
-        return self._applied(pictures, len(self.names))
+        return self._applied(in_unit_range(pictures), len(self.names))
 
     def undo(self, prepared: Tensor) -> Tensor:
         """Give prepared pictures back in 0 … 1, to be looked at.
@@ -102,19 +106,22 @@ class Preparation(nn.Module):
     def restore(self, state: Mapping[str, Tensor]) -> Preparation:
         """Take over what was learned, as ``state_dict`` gave it.
 
-        Raises ``InputError`` where a step's share is missing.
+        Raises ``InputError`` where a step's share is missing, or is not what that step learns.
         """
-        for place in range(len(self.names)):
+        for place, name in enumerate(self.names):
             start = f"learned.{place}."
             self._keep(place, {key.removeprefix(start): kept for key, kept in state.items() if key.startswith(start)})
-            self._learned(place)
+            learned = self._learned(place)
+            try:
+                if learned:
+                    STEPS[name].undo(STEPS[name].apply(torch.zeros(1, *learned["mean"].shape), learned), learned)
+            except (KeyError, RuntimeError):
+                raise InputError(f"preparation step {name!r}: what it had learned is not whole") from None
         return self
 
-    def _through(self, pictures: Tensor, steps: int) -> Tensor:
-        """Apply the first steps to many pictures, in blocks."""
-        if not steps:
-            return pictures
-        return torch.cat([self._applied(block, steps) for block in torch.split(pictures, _BLOCK)])
+    def _blocks(self, pictures: Tensor, steps: int) -> Iterator[Tensor]:
+        """Apply the first steps to many pictures, block by block."""
+        return (self._applied(in_unit_range(block), steps) for block in torch.split(pictures, _BLOCK))
 
     def _applied(self, pictures: Tensor, steps: int) -> Tensor:
         with torch.autocast(pictures.device.type, enabled=False):

@@ -40,6 +40,8 @@ def named(spec: str) -> tuple[Format, Path]:
     if name == "avatars":
         raise InputError("faces 'avatars' are rendered and take no path; rendered pictures are read as folder:PATH")
     if name not in FORMATS:
+        if Path(spec).expanduser().exists():
+            raise InputError(f"faces {spec!r}: name its format before it, as in folder:{spec}")
         raise InputError(f"faces {spec!r}: not one of avatars, {', '.join(f'{n}:PATH' for n in FORMATS)}")
     if not colon or not path:
         raise InputError(f"faces {spec!r}: the path is missing, as in {name}:/data/faces")

@@ -6,9 +6,9 @@ They lie as bytes in a file that is mapped into memory (see ``store``) and becom
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float32]
 
+
+SMALLEST, LARGEST = 8, 2048
+"""Pixels along a side that pictures may be brought to."""
 
 NO_FACE = ("keep", "leave out")
 """What may be done with a picture in which no face is found: keep its centred square, or leave it out."""
@@ -54,18 +57,26 @@ def load(
     crop_name: str = "none",
     progress: Progress = quiet,
     no_face: str = "keep",
+    cut_already: NDArray[np.bool_] | None = None,
 ) -> Stack:
     """Read, cut and resize every picture of a table, or find them as they were cut before.
 
-    Single pictures that cannot be read are left out and listed in the table's ``left_out``. Where a crop finds no face the
-    centred square is taken, or the picture is left out if ``no_face`` says so; ``notes`` tells of both, and of pictures
-    with several faces. Raises ``InputError`` where no picture is left.
+    Pictures that are marked in ``cut_already`` (n,) are taken whole. Single pictures that cannot be read are left out and
+    listed in the table's ``left_out``. Where a crop finds no face the centred square is taken, or the picture is left out
+    if ``no_face`` says so; ``notes`` tells of both, and of pictures with several faces. Raises ``InputError`` for a size
+    that no picture can have, and where no picture is left.
     """
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size {size}: not {SMALLEST} to {LARGEST} pixels")
     crop.named(crop_name)  # refused before anything is read
+    if crop_name in ("landmarks", "eyes", "box") and ("left" if crop_name == "box" else "landmarks") not in table.frame:
+        wanted = "boxes" if crop_name == "box" else "landmarks"
+        raise InputError(f"crop {crop_name!r}: the faces of {table.root} come with no {wanted}")
+    tasks = _tasks(table, crop_name, np.zeros(len(table), bool) if cut_already is None else cut_already)
+    cutter = Cutter(size, channels, no_face == "keep")
+    told = f"{no_face} {_digest(table, tasks)}"
+    found = store.build(table.paths, tasks, told, (channels, size, size), cutter, progress)
     paths = table.paths
-    tasks, said = _tasks(table, paths, crop_name)
-    cutter = Cutter(size, channels, crop_name, no_face == "keep")
-    found = store.build(paths, tasks, f"{crop_name} {no_face} {said}", (channels, size, size), cutter, progress)
     faults, notes = (tuple(f"{paths[place]}: {says}" for place, says in lines) for lines in (found.faults, found.notes))
     if not found.places:
         raise InputError(faults[0] if faults else f"{table.root}: holds no pictures")
@@ -73,8 +84,8 @@ def load(
     return Stack(found.pictures, replace(kept, left_out=faults), notes)
 
 
-def _tasks(table: FaceTable, paths: list[Path], crop_name: str) -> tuple[list[Task], str]:
-    """Every picture with what the table says of its face, as far as the crop asks for it, and a digest of all that."""
+def _tasks(table: FaceTable, crop_name: str, cut_already: NDArray[np.bool_]) -> list[Task]:
+    """Every picture with its crop, and with what the table says of its face as far as that crop asks for it."""
     rows, root = table.frame, table.root
     boxes, points = dict[int, tuple[float, float, float, float]](), dict[int, str]()
     if crop_name == "box" and set(BOX) <= set(rows):
@@ -84,7 +95,19 @@ def _tasks(table: FaceTable, paths: list[Path], crop_name: str) -> tuple[list[Ta
             boxes[place] = (left, top, right, bottom)
     if crop_name in ("landmarks", "eyes") and "landmarks" in rows:
         points = {int(place): str(rows["landmarks"].iloc[place]) for place in np.flatnonzero(rows["landmarks"].notna())}
-    files = sorted({root / name for where in points.values() if (name := landmarks.file(where))})
-    said = repr((boxes, points, store.content(files) if files else ""))
-    tasks = [Task(path, root, boxes.get(place), points.get(place, "")) for place, path in enumerate(paths)]
-    return tasks, hashlib.sha256(said.encode()).hexdigest() if boxes or points else ""
+    return [
+        Task(path, root, "none", None, "") if whole else Task(path, root, crop_name, boxes.get(place), points.get(place, ""))
+        for place, (path, whole) in enumerate(zip(table.paths, cut_already.tolist(), strict=True))
+    ]
+
+
+def _digest(table: FaceTable, tasks: Sequence[Task]) -> str:
+    """Digest all that decides how pictures are cut but their own bytes: crops, boxes, landmarks and their files."""
+    digest = hashlib.sha256()
+    for name in sorted({task.crop_name for task in tasks}):
+        digest.update(crop.identity(name).encode())
+    for task in tasks:
+        digest.update(repr((task.crop_name, task.box, task.landmarks)).encode(errors="surrogateescape"))
+    files = sorted({table.root / name for task in tasks if (name := landmarks.file(task.landmarks))})
+    digest.update(store.content(files).encode() if files else b"")
+    return digest.hexdigest()

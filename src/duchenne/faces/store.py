@@ -26,10 +26,9 @@ from duchenne.progress import Progress, quiet
 
 Bytes = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures would be decoded or cut otherwise."""
 
-_ABANDONED = 24 * 3600.0  # seconds after which a store that is not whole has no builder any more
 Task = TypeVar("Task")
 
 _SMALL = 1 << 24  # bytes up to which a file is read at once, which is quicker
@@ -98,7 +97,7 @@ def build(
     key = _key(paths, recipe, shape, progress)
     folder = cache.folder("pictures") / key
     if not (folder / _CONTENTS).exists():
-        cache.sweep(folder.parent, older=_ABANDONED)
+        cache.sweep(folder.parent, older=cache.ABANDONED)
         with cache.keeping_folder(folder) as partial:
             _write(partial, tasks, decode, progress)
             if _key(paths, recipe, shape) != key:
@@ -166,18 +165,9 @@ def _stamp(held: Sequence[tuple[Path, bytes]]) -> str:
     digest, stats = hashlib.sha256(), dict[Path, bytes]()
     for file, number in held:
         if file not in stats:
-            stats[file] = _stat(file)
+            stats[file] = cache.stamp(file).encode(errors="surrogateescape")
         digest.update(stats[file] + number + b"\0")
     return digest.hexdigest()[:32]
-
-
-def _stat(file: Path) -> bytes:
-    try:
-        state = os.stat(file)
-        told = f"{file}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}\0"
-    except OSError:
-        told = f"{file}\0missing\0"
-    return told.encode(errors="surrogateescape")
 
 
 def _digest(file: Path) -> bytes:
@@ -186,5 +176,5 @@ def _digest(file: Path) -> bytes:
             if os.fstat(opened.fileno()).st_size < _SMALL:
                 return hashlib.sha256(opened.read()).digest()
             return hashlib.file_digest(opened, "sha256").digest()
-    except OSError:  # missing or locked: left out when it is decoded
+    except (OSError, ValueError):  # missing, locked, or a name that no file has: left out when it is decoded
         return b""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces import store
+from duchenne.faces import landmarks, store
 from duchenne.progress import Progress, quiet
 
 KEYS = ("path", "dataset", "subject", "sequence", "frame", "expression")
@@ -78,8 +78,9 @@ class FaceTable:
 
     @property
     def people_known(self) -> bool:
-        """Whether pictures are said to show the same person twice; else each counts as a person of its own."""
-        return bool(self.frame["subject"].duplicated().any())
+        """Whether every data set says that pictures show the same person twice; else each counts as one of its own."""
+        sets = self.frame["dataset"].fillna("")
+        return bool(self.frame["subject"].duplicated().groupby(sets).any().all())
 
     @property
     def paths(self) -> list[Path]:
@@ -125,9 +126,12 @@ class FaceTable:
         return f"{len(self)} pictures of {len(self.subjects)} people ({shares or 'no expressions'}); {coded}"
 
     def fingerprint(self, progress: Progress = quiet) -> str:
-        """A digest of the labels and of the pictures' bytes; changes when either does."""
+        """A digest of the labels, of the pictures' bytes and of the landmarks'; changes when one of them does."""
         labels = self.frame.to_csv(index=False).encode(errors="surrogateescape")
-        return hashlib.sha256(labels + store.content(self.paths, progress).encode()).hexdigest()[:16]
+        where = self.frame["landmarks"].dropna() if "landmarks" in self.frame else ()
+        files = sorted({self.root / name for each in where if (name := landmarks.file(each))})
+        told = store.content(self.paths, progress) + (store.content(files) if files else "")
+        return hashlib.sha256(labels + told.encode()).hexdigest()[:16]
 
 
 def _regular(frame: pd.DataFrame) -> pd.DataFrame:
@@ -135,48 +139,48 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
     if "path" not in frame:
         raise InputError("a face table needs the column 'path'")
     rows = {
-        "path": frame["path"].astype("string"),
-        "dataset": _text(frame, "dataset"),
-        "subject": _text(frame, "subject"),
-        "sequence": _text(frame, "sequence"),
-        "frame": pd.to_numeric(frame["frame"]).astype("Int64") if "frame" in frame else _missing(frame, "Int64"),
-        "expression": _text(frame, "expression"),
+        "path": _typed(frame, "path", "string"),
+        "dataset": _typed(frame, "dataset", "string"),
+        "subject": _typed(frame, "subject", "string"),
+        "sequence": _typed(frame, "sequence", "string"),
+        "frame": _typed(frame, "frame", "Int64"),
+        "expression": _typed(frame, "expression", "string"),
     }
-    rows |= {name: frame[name].astype("string") for name in _TEXTS if name in frame}
-    rows |= {name: frame[name].astype("float64") for name in NUMBERS if name in frame}
+    rows |= {name: _typed(frame, name, "string") for name in _TEXTS if name in frame}
+    rows |= {name: _typed(frame, name, "float64") for name in NUMBERS if name in frame}
     _only_known(rows["expression"], (*facs.EXPRESSIONS, *facs.SUPERSETS), "expression")
     for name in rows:
         if name.startswith("split"):
             _only_known(rows[name], SPLITS, name)
-    for number in facs.ACTION_UNITS:
-        code = facs.code(number)
-        if code in frame:
-            rows[code] = frame[code].astype("boolean")
-    for number in facs.ACTION_UNITS:
-        code = f"{facs.code(number)}_intensity"
-        if code in frame:
-            rows[code] = frame[code].astype("float64")
-            outside = rows[code].dropna()
-            if ((outside < 0) | (outside > 5)).any():
-                raise InputError(f"column {code}: intensities run from 0 to 5")
-    for number in facs.ACTION_UNITS:
-        code = f"{facs.code(number)}_probability"
-        if code in frame:
-            rows[code] = frame[code].astype("float64")
-            if ((rows[code] < 0) | (rows[code] > 1)).any():
-                raise InputError(f"column {code}: probabilities run from 0 to 1")
+        if name.startswith("votes_"):
+            _within(rows[name], 1, "shares of votes")
+    codes = [facs.code(number) for number in facs.ACTION_UNITS]
+    rows |= {code: _typed(frame, code, "boolean") for code in codes if code in frame}
+    for ending, most, what in (("_intensity", 5, "intensities"), ("_probability", 1, "probabilities")):
+        for name in [code + ending for code in codes if code + ending in frame]:
+            rows[name] = _typed(frame, name, "float64")
+            _within(rows[name], most, what)
     return pd.DataFrame(rows).reset_index(drop=True)
+
+
+def _typed(frame: pd.DataFrame, name: str, dtype: str) -> pd.Series:
+    """Give a column its type; it is all missing where the frame has none of that name."""
+    if name not in frame:
+        return pd.Series(pd.NA, index=frame.index, dtype=dtype)
+    values = frame[name]
+    try:
+        return (pd.to_numeric(values) if dtype == "Int64" else values).astype(dtype)
+    except (TypeError, ValueError):
+        kinds = {"boolean": "True, False or NA", "Int64": "whole numbers", "float64": "numbers", "string": "text"}
+        raise InputError(f"column {name}: holds other than {kinds[dtype]}") from None
+
+
+def _within(values: pd.Series, most: float, what: str) -> None:
+    if ((values < 0) | (values > most)).any():
+        raise InputError(f"column {values.name}: {what} run from 0 to {most}")
 
 
 def _only_known(values: pd.Series, known: Sequence[str], name: str) -> None:
     unknown = set(values.dropna()) - set(known)
     if unknown:
         raise InputError(f"{name} {sorted(unknown)[0]!r}: not one of {', '.join(known)}")
-
-
-def _text(frame: pd.DataFrame, column: str) -> pd.Series:
-    return frame[column].astype("string") if column in frame else _missing(frame, "string")
-
-
-def _missing(frame: pd.DataFrame, dtype: str) -> pd.Series:
-    return pd.Series(pd.NA, index=frame.index, dtype=dtype)

@@ -1,7 +1,7 @@
 """ZCA whitening: pictures whose pixels no longer vary together, turned back so that they still look like pictures.
 
-Both readings of "ZCA whitening" (mousavi2016) learn from training pictures (n, C, H, W) and give a mapping of tensors by
-name; a picture of 128×128 has 16,384 pixels, so that neither holds their covariance:
+What is learned from training pictures, given block by block (n, C, H, W), is a mapping of tensors by name. There are two
+readings of "ZCA whitening" (mousavi2016): a picture of 128×128 has 16,384 pixels, so that neither holds their covariance:
 
 - ``zca`` by truncated SVD: the directions of largest variance are whitened one by one, all that is left by its mean
   variance, as in probabilistic PCA (Tipping & Bishop 1999);
@@ -11,7 +11,7 @@ name; a picture of 128×128 has 16,384 pixels, so that neither holds their covar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -20,15 +20,21 @@ from torch import Tensor
 from duchenne.errors import InputError
 
 Learned = Mapping[str, Tensor]
+Blocks = Callable[[], Iterator[Tensor]]
 
 _DIRECTIONS = 512  # whitened one by one
 _MOST = 4096  # pictures: 0.5 GB of 128×128 in double precision
 _EACH = 4  # pictures that a direction needs at least, lest noise be whitened
 _NOISE = 1e-4  # variance below which a direction is taken for noise: a deviation of 0.01 of the range
-_BLOCK = 256  # pictures transformed at once
 
 
-def learn_zca(pictures: Tensor) -> Learned:
+def learn_mean(blocks: Blocks, count: int) -> Learned:
+    """Find the mean picture."""
+    total = sum((block.double().sum(0) for block in blocks()), torch.zeros(()))
+    return {"mean": (total / count).float()}
+
+
+def learn_zca(blocks: Blocks, count: int) -> Learned:
     """Find the mean picture, the directions of largest variance (k, C·H·W), their deviations (k,), and that of the rest.
 
     At most 512 directions, one for four pictures, of at most 4,096 pictures evenly taken. Raises ``InputError`` for fewer
@@ -36,16 +42,18 @@ def learn_zca(pictures: Tensor) -> Learned:
     """
     from sklearn.decomposition import PCA
 
-    _refuse_few(pictures)
-    taken = pictures[:: -(-len(pictures) // _MOST)]
-    flat = taken.flatten(1).double().numpy(force=True)
+    _refuse_few(count)
+    pictures = _some(blocks, count)
+    flat = pictures.flatten(1).double().numpy(force=True)
     kept = min(_DIRECTIONS, -(-len(flat) // _EACH), flat.shape[1])
+    total = flat.var(0, ddof=1).sum()
     found = PCA(kept, copy=False, random_state=0).fit(flat)
+    rest = (total - found.explained_variance_.sum()) / max(flat.shape[1] - kept, 1)
     learned = {
         "mean": found.mean_.reshape(pictures.shape[1:]),
         "directions": found.components_,
         "deviations": np.sqrt(found.explained_variance_ + _NOISE),
-        "rest": np.sqrt(found.noise_variance_ + _NOISE),
+        "rest": np.sqrt(max(rest, 0) + _NOISE),
     }
     return {name: torch.as_tensor(values).to(pictures) for name, values in learned.items()}
 
@@ -54,7 +62,7 @@ def zca(pictures: Tensor, learned: Learned) -> Tensor:
     """Whiten pictures: z = U diag(1/σ) Uᵀ (x − μ) + (I − U Uᵀ)(x − μ) / σ_rest.
 
     >>> faces = torch.randn(500, 1, 4, 4, generator=torch.Generator().manual_seed(0)).cumsum(3)
-    >>> white = zca(faces, learn_zca(faces)).flatten(1)
+    >>> white = zca(faces, learn_zca(lambda: iter([faces]), 500)).flatten(1)
     >>> torch.allclose(torch.cov(white.T), torch.eye(16), atol=1e-3)
     True
     """
@@ -74,19 +82,19 @@ def _along_directions(pictures: Tensor, learned: Learned, power: int) -> Tensor:
     return (flat * rest + along @ directions).reshape(pictures.shape)
 
 
-def learn_zca_fourier(pictures: Tensor) -> Learned:
+def learn_zca_fourier(blocks: Blocks, count: int) -> Learned:
     """Find the mean picture and, for each spatial frequency, what whitens its channels and back: (H, W, C, C), complex.
 
     Raises ``InputError`` for fewer than two pictures.
     """
-    _refuse_few(pictures)
-    mean = pictures.mean(0)
+    _refuse_few(count)
+    mean = learn_mean(blocks, count)["mean"]
     channels, height, width = mean.shape
-    noise = _NOISE * torch.eye(channels, device=pictures.device)
+    noise = _NOISE * torch.eye(channels, device=mean.device)
     covariance = noise.to(torch.complex64).expand(height, width, -1, -1).clone()
-    for block in torch.split(pictures, _BLOCK):
+    for block in blocks():
         waves = _waves(block - mean)
-        covariance += torch.einsum("nhwc,nhwd->hwcd", waves, waves.conj()) / (len(pictures) - 1)
+        covariance += torch.einsum("nhwc,nhwd->hwcd", waves, waves.conj()) / (count - 1)
     values, vectors = torch.linalg.eigh(covariance)
     powers = {"whiten": values**-0.5, "colour": values**0.5}
     turned = {name: (vectors * power[:, :, None]) @ vectors.mH for name, power in powers.items()}
@@ -116,6 +124,15 @@ def _waves(pictures: Tensor) -> Tensor:
     return waves.permute(0, 2, 3, 1)
 
 
-def _refuse_few(pictures: Tensor) -> None:
-    if len(pictures) < 2:
-        raise InputError(f"preparation step 'zca': {len(pictures)} pictures are too few to whiten by")
+def _some(blocks: Blocks, count: int) -> Tensor:
+    """Take at most so many pictures as fit into memory, evenly."""
+    step, seen, taken = -(-count // _MOST), 0, []
+    for block in blocks():
+        taken.append(block[-seen % step :: step])
+        seen += len(block)
+    return torch.cat(taken)
+
+
+def _refuse_few(count: int) -> None:
+    if count < 2:
+        raise InputError(f"preparation: {count} pictures are too few to whiten by")

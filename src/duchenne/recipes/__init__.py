@@ -18,6 +18,7 @@ from duchenne.faces.crop import CROPS
 from duchenne.faces.folds import RULES
 from duchenne.faces.prepare import STEPS
 from duchenne.faces.protocols import PROTOCOLS
+from duchenne.faces.stack import LARGEST, SMALLEST
 
 
 class _Part(BaseModel):
@@ -40,13 +41,15 @@ class Faces(_Part):
     protocol: str = "labelled"
     crop: str = "none"
     no_face: Literal["keep", "leave out"] = "keep"
-    size: int = Field(96, ge=8, le=2048)
+    size: int = Field(96, ge=SMALLEST, le=LARGEST)
     channels: Literal[1, 3] = 1
 
     @field_validator("crop")
     @classmethod
     def _known_crop(cls, name: str) -> str:
-        return name if name.startswith("yunet:") else _one_of(name, CROPS)
+        if name not in CROPS and not name.startswith("yunet:"):
+            raise ValueError(f"{name!r}: not one of {', '.join(CROPS)}, yunet:FILE.onnx")
+        return name
 
     @field_validator("protocol")
     @classmethod
@@ -80,6 +83,13 @@ class Network(_Part):
     name: str = "zero_bias"
     options: dict[str, Any] = {}
     prepare: tuple[str, ...] = ("local_mean",)
+
+    @field_validator("prepare", mode="before")
+    @classmethod
+    def _a_list(cls, steps: Any) -> Any:
+        if isinstance(steps, str):
+            raise ValueError(f'{steps!r}: a list is wanted, as in ["{steps}"]')
+        return steps
 
     @field_validator("prepare")
     @classmethod
@@ -209,6 +219,16 @@ def differences(recipe: Recipe) -> list[str]:
     ignored = {"name", "about", "faces.source"}
     wanted = {key: value for key, value in after.items() if key not in ignored and before.get(key) != value}
     return [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
+
+
+def keys_of(recipe: Recipe) -> list[str]:
+    """List every key of a recipe with its value, as ``changed`` takes them.
+
+    >>> keys_of(read("quick"))[:2]
+    ['seed=0', 'paper.table="khorrami2015 Table 2, CK+ 8 classes, zero-bias CNN+AD (another data set: an orientation only)"']
+    """
+    told = recipe.model_dump(mode="json", exclude={"name", "about"})
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in _leaves(told) if value is not None]
 
 
 def _named_like(recipe: Recipe) -> Recipe:

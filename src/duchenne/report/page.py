@@ -44,7 +44,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
 
 
 def _content(study: Study) -> dict[str, Any]:
-    left_out = (study.folder / "left_out.txt").read_text(encoding="utf-8").splitlines()
+    left_out = (study.folder / "remarks.txt").read_text(encoding="utf-8").splitlines()
     cards = _cards(study)
     return {
         "study": study,

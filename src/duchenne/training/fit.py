@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from duchenne import cache
 from duchenne.errors import InputError
 from duchenne.faces.augment import AUGMENTATIONS, augment
+from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
 from duchenne.recipes import Training
@@ -43,7 +44,7 @@ _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (n, C, H, W) in 0 … 1, not prepared, and the place of their class (n,), or shares of classes (n, classes)."""
+    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of their class (n,), or shares (n, classes)."""
 
     pictures: Tensor
     classes: Tensor
@@ -97,7 +98,7 @@ def fit(
 
 @torch.no_grad()
 def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) -> Tensor:
-    """Probability of each class for pictures (n, C, H, W) in 0 … 1: (n, classes)."""
+    """Probability of each class for pictures (n, C, H, W), bytes or in 0 … 1: (n, classes)."""
     network.eval()
     return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, _EVALUATION_BATCH)])
 
@@ -124,7 +125,7 @@ class _Classifier(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
         pictures, classes = batch
-        loss = F.cross_entropy(self._logits(augment(pictures, self.ranges, self._chance)), classes)
+        loss = F.cross_entropy(self._logits(augment(in_unit_range(pictures), self.ranges, self._chance)), classes)
         self._losses.append(loss.detach())
         return loss
 
@@ -166,7 +167,7 @@ class _Classifier(L.LightningModule):
         self.history = list(checkpoint["history"])
 
     def _logits(self, pictures: Tensor) -> Tensor:
-        prepared = self.prepare(pictures.float()).contiguous(memory_format=torch.channels_last)
+        prepared = self.prepare(pictures).contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.network(prepared)
         return logits.float()
 

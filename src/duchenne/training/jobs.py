@@ -24,8 +24,9 @@ from duchenne.training.fit import Examples, fit, probabilities
 def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     """All it takes to build the recipe's network for these classes."""
     faces = recipe.faces
+    crop = "none" if faces.source == "avatars" else faces.crop  # avatars are rendered as a crop leaves a face
     return Description(
-        recipe.network.name, classes, recipe.network.options, faces.channels, faces.size, faces.crop,
+        recipe.network.name, classes, recipe.network.options, faces.channels, faces.size, crop,
         recipe.network.prepare,
     )  # fmt: skip
 
@@ -79,7 +80,7 @@ def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, 
     places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
     targets = torch.from_numpy(stack.table.shares(classes)) if recipe.training.labels == "votes" else places
     train, validation = (
-        Examples(torch.from_numpy(stack.floats(mask)), labels[torch.from_numpy(mask)])
+        Examples(torch.from_numpy(stack.stored[mask]), labels[torch.from_numpy(mask)])
         for mask, labels in ((fold.train, targets), (fold.validation, places))
     )
     prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
@@ -87,7 +88,7 @@ def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, 
     fit(network, prepare, train, validation, recipe.training, _seed(recipe, number), checkpoints, progress)
     networks.save(folder, network, describe(recipe, classes), prepare.state_dict())
     shutil.copyfile(checkpoints / "history.json", folder / "history.json")
-    found = probabilities(network, prepare, torch.from_numpy(stack.floats(fold.test)))
+    found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
     with cache.replacing(folder / "predictions.parquet") as partial:
         _predictions(stack.table.where(fold.test), classes, found, number).to_parquet(partial, index=False)
     shutil.rmtree(checkpoints)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import Format, Reading, Remark, existing_root, folders, leaves, text_table
+from duchenne.faces.formats.reading import Format, Reading, Remark, existing_root, files, folders, leaves, text_table
 from duchenne.faces.table import FaceTable
 
 _EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -72,7 +72,8 @@ def _listed(root: Path, path: Path, pictures: Path, there: frozenset[str], remar
     values["expression"] = code.where(code < len(_EXPRESSIONS)).map(lambda c: _EXPRESSIONS[int(c)], na_action="ignore")
     values = pd.concat([values, _numbers(rows)], axis=1)
     if "facial_landmarks" in rows:
-        values["landmarks"] = rows["facial_landmarks"]
+        inline = rows["facial_landmarks"].str.contains(";", regex=False)
+        values["landmarks"] = rows["facial_landmarks"].where(inline, None)
     return values[found & known]
 
 
@@ -106,7 +107,7 @@ def _there(folder: Path) -> frozenset[str]:
 def _annotated(root: Path, folder: Path, remarks: list[Remark]) -> pd.DataFrame:
     annotations = folder / "annotations"
     rows = []
-    names = sorted(os.listdir(folder / "images"))
+    names = files(folder / "images")
     with ThreadPoolExecutor() as threads:
         for name, code in zip(
             names, threads.map(lambda n: _code(annotations / f"{Path(n).stem}_exp.npy"), names), strict=True

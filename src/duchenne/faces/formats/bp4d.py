@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from duchenne import facs
@@ -21,6 +22,7 @@ from duchenne.faces.formats.reading import (
     files,
     folder_named,
     folders,
+    frames_by_sequence,
     is_picture,
     reading,
     tree,
@@ -42,7 +44,8 @@ def read(root: Path) -> Reading:
     if occurrences is None:
         raise InputError(f"{root}: the folder AUCoding/AU_OCC is missing")
     remarks: list[Remark] = []
-    graded, pictures, rows = _intensities(root, remarks), _pictures(root), []
+    graded, rows = _intensities(root, remarks), []
+    pictures = frames_by_sequence(_pictures(root), remarks)
     for name in files(occurrences):
         match, file = _OCCURRENCE.fullmatch(name), (occurrences / name).relative_to(root).as_posix()
         if not match:
@@ -62,13 +65,11 @@ def read(root: Path) -> Reading:
     return reading(rows, root, remarks, "holds no coded frames; pictures belong into folders named F001/T1")
 
 
-def _pictures(root: Path) -> dict[str, dict[int, str]]:
-    found: dict[str, dict[int, str]] = defaultdict(dict)
+def _pictures(root: Path) -> Iterator[tuple[str, int, str]]:
     for path in tree(root):
         match, number = _TASK.search(path), re.search(r"(\d+)\.\w+$", path)
         if match and number and is_picture(path):
-            found[f"{match[1]}_{match[2]}".upper()][int(number[1])] = path
-    return dict(found)
+            yield f"{match[1]}_{match[2]}".upper(), int(number[1]), path
 
 
 def _rows(path: Path) -> list[list[str]]:

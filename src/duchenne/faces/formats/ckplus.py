@@ -149,11 +149,11 @@ def _codes(found: _Set, subject: str, folder: Path, last: int) -> dict[str, obje
     """Presence and intensity of every action unit that can be coded; FACS codes of CK+ are complete."""
     if found.codes is None:
         return {}
+    place = found.codes / subject / folder.name
+    if not place.is_dir() or not files(place):
+        found.remark(place, "FACS codes are missing")
     label = _label(found, found.codes, subject, folder, last)
     if label is None:
-        if not any(remark.file.startswith((found.codes / subject / folder.name).relative_to(found.root).as_posix())
-                   for remark in found.remarks):  # fmt: skip
-            found.remark(found.codes / subject / folder.name, "FACS codes are missing")
         return {}
     file, text = label
     values: dict[str, object] = {facs.code(number): False for number in facs.ACTION_UNITS}

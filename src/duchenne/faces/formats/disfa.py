@@ -22,6 +22,7 @@ from duchenne.faces.formats.reading import (
     files,
     folder_named,
     folders,
+    frames_by_sequence,
     is_picture,
     reading,
     text_of,
@@ -61,7 +62,7 @@ def read_disfa_plus(root: Path) -> Reading:
 
 def _read(root: Path, labels: Path, sequences: list[tuple[Path, str, str]], dataset: str) -> Reading:
     remarks: list[Remark] = []
-    pictures = _pictures(root, labels)
+    pictures = frames_by_sequence(_pictures(root, labels), remarks)
     rows = []
     for folder, subject, name in sequences:
         if not _SUBJECT.fullmatch(subject):
@@ -80,16 +81,14 @@ def _read(root: Path, labels: Path, sequences: list[tuple[Path, str, str]], data
     return reading(rows, root, remarks, "holds no labelled frames; extract the videos into SN001/00001.png and so on")
 
 
-def _pictures(root: Path, labels: Path) -> dict[str, dict[int, str]]:
-    """Find the frames of each sequence, outside of the labels' folder: sequence, then frame, to the path."""
-    found: dict[str, dict[int, str]] = defaultdict(dict)
+def _pictures(root: Path, labels: Path) -> Iterator[tuple[str, int, str]]:
+    """Find the frames of each sequence, outside of the labels' folder: sequence, frame and path."""
     below = labels.relative_to(root).as_posix() + "/"
     for path in tree(root):
         parts, number = path.split("/"), _NUMBER.search(Path(path).stem)
         subject = next((i for i, part in enumerate(parts[:-1]) if _SUBJECT.fullmatch(part)), None)
         if is_picture(path) and number and subject is not None and not path.startswith(below):
-            found["_".join(parts[subject:-1]).lower()][int(number[1])] = path
-    return dict(found)
+            yield "_".join(parts[subject:-1]).lower(), int(number[1]), path
 
 
 def _grades(root: Path, folder: Path, remarks: list[Remark]) -> Grades:

@@ -35,18 +35,23 @@ def read_fer2013(root: Path) -> Reading:
 def read_ferplus(root: Path) -> Reading:
     """Read FER2013's pictures with FER+'s votes: the expression is the one that most voted for, NA where none leads.
 
-    Shares of the votes are in the columns ``votes_neutral …``. Raises ``InputError`` where either file cannot be read.
+    Shares of the votes are in the columns ``votes_neutral …``. Raises ``InputError`` where either file cannot be read; rows
+    whose usage is another than in FER2013 are a fatal remark.
     """
     rows, root, remarks = _rows(root)
     path = root / "fer2013new.csv"
     votes = _votes(path)
-    found = []
-    for place, row in rows.items():
-        if place >= len(votes):
-            remarks.append(Remark(str(row["path"]), f"{path.name} has no row for it"))
-        elif votes.loc[place, "Image name"].strip():  # blank: the picture has been removed
-            found.append(row | _voted(votes.loc[place], place, remarks))
-    return Reading(FaceTable(pd.DataFrame(found, columns=None if found else ["path"]), root), tuple(remarks))
+    found = pd.DataFrame(rows.values(), index=list(rows))
+    lost = found.index.difference(votes.index)
+    remarks += [Remark(str(found.loc[place, "path"]), f"{path.name} has no row for it") for place in lost]
+    votes = votes.loc[found.index.intersection(votes.index)]
+    shifted = votes["Usage"].str.strip().map(_SPLITS) != found["split"].reindex(votes.index)
+    if shifted.any():
+        says = f"line {shifted.idxmax() + 2}: another usage than in fer2013.csv, the rows do not belong together"
+        remarks.append(Remark(path.name, says, fatal=True))
+    votes = votes[votes["Image name"].str.strip().ne("")]  # blank: the picture has been removed
+    voted = found.drop(columns=["expression", "dataset"]).join(_shares(votes, remarks), how="inner")
+    return Reading(FaceTable(voted.assign(dataset="ferplus").reset_index(drop=True), root), tuple(remarks))
 
 
 def _rows(root: Path) -> tuple[dict[int, dict[str, object]], Path, list[Remark]]:
@@ -59,11 +64,12 @@ def _rows(root: Path) -> tuple[dict[int, dict[str, object]], Path, list[Remark]]
         name = member(path.name, place)
         if label.isdigit() and int(label) < len(_EXPRESSIONS) and usage in _SPLITS:
             expression, split = _EXPRESSIONS[int(label)], _SPLITS[usage]
-            row = {"path": name, "dataset": "fer2013", "subject": name, "expression": expression, "split": split}
-            rows[place] = dict(row)
+            rows[place] = {
+                "path": name, "dataset": "fer2013", "subject": name, "expression": expression, "split": split
+            }  # fmt: skip
         else:
             remarks.append(
-                Remark(path.name, f"line {place + 2}: {label[:20]!r}, {usage[:20]!r}: not an emotion and a usage")
+                Remark(path.name, f"line {place + 2}: {label[:20]!r}, {usage[:20]!r}: not emotion, pixels and usage")
             )
     if not rows:
         raise InputError(f"{path}: holds no pictures")
@@ -72,21 +78,24 @@ def _rows(root: Path) -> tuple[dict[int, dict[str, object]], Path, list[Remark]]
 
 def _votes(path: Path) -> pd.DataFrame:
     votes = text_table(path)
-    for name in ("Image name", *_VOTES):
+    for name in ("Usage", "Image name", *_VOTES):
         if name not in votes:
             raise InputError(f"{path}: column {name!r} is missing")
     return votes
 
 
-def _voted(votes: pd.Series, place: int, remarks: list[Remark]) -> dict[str, object]:
-    counts = pd.to_numeric(votes[list(_VOTES)], errors="coerce").to_numpy(float)
-    if not np.isfinite(counts).all() or (counts < 0).any() or counts.sum() == 0:
-        remarks.append(Remark("fer2013new.csv", f"line {place + 2}: votes are not numbers of which one is above 0"))
-        return {"expression": None}
-    leading = np.flatnonzero(counts == counts.max())
-    clear = len(leading) == 1 and _VOTES[leading[0]] in facs.EXPRESSIONS
-    shares = {f"votes_{name.lower()}": count / counts.sum() for name, count in zip(_VOTES, counts, strict=True)}
-    return {"dataset": "ferplus", "expression": _VOTES[leading[0]] if clear else None} | shares
+def _shares(votes: pd.DataFrame, remarks: list[Remark]) -> pd.DataFrame:
+    """The share of the votes for each name, and the expression that leads; none where nothing leads, or no expression."""
+    counts = votes[list(_VOTES)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    usable = np.isfinite(counts).all(1) & (counts >= 0).all(1) & (counts.sum(1) > 0)
+    says = "votes are not numbers of which one is above 0"
+    remarks += [Remark("fer2013new.csv", f"line {place + 2}: {says}") for place in votes.index[~usable]]
+    shares = np.full(counts.shape, np.nan)
+    np.divide(counts, counts.sum(1, keepdims=True), out=shares, where=usable[:, None])
+    leads = (counts == counts.max(1, keepdims=True, initial=0)).sum(1) == 1
+    names = pd.Series(np.array(_VOTES)[np.nan_to_num(counts, nan=-1).argmax(1)], votes.index)
+    found = pd.DataFrame(shares, votes.index, [f"votes_{name.lower()}" for name in _VOTES])
+    return found.assign(expression=names.where(usable & leads & names.isin(facs.EXPRESSIONS)))
 
 
 FER2013 = Format(

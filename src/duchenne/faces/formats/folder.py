@@ -16,6 +16,7 @@ import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
+from duchenne.faces import landmarks
 from duchenne.faces.formats.reading import (
     SPELLINGS,
     Format,
@@ -37,7 +38,7 @@ _MANIFESTS = (MANIFEST, "manifest.parquet")
 _POINTS = "landmarks.parquet"
 _TRUTHS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 _PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan|<na>)|"
-_NUMBER = r"[-+]?[0-9]{0,15}(\.[0-9]*)?([eE][-+]?[0-9]{1,2})?|(?i:nan)"
+_LARGEST = 1e15  # of any number in a manifest
 
 
 def read(root: Path) -> Reading:
@@ -95,7 +96,8 @@ def _column(name: str) -> str:
 
 
 def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
-    yield from (f"column {name!r} is missing" for name in ("path", "expression") if name not in rows)
+    hint = "; columns are separated by commas" if any(";" in name for name in rows) else ""
+    yield from (f"column {name!r} is missing{hint}" for name in ("path", "expression") if name not in rows)
     yield from (f"column {name!r} is not known" for name in rows if name not in COLUMNS and not action_unit(name))
     yield from (f"column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()])
 
@@ -112,28 +114,40 @@ def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]
     known = {*SPELLINGS, *facs.SUPERSETS, ""}
     for row in rows.index[~rows["expression"].str.lower().isin(known)]:
         yield row, "expression", f"expression {rows.loc[row, 'expression']!r} is not one of {', '.join(facs.EXPRESSIONS)}"
+    for row, where in rows["landmarks"].items() if "landmarks" in rows else ():
+        if where and ";" not in where and leaves(landmarks.file(where)):
+            yield row, "landmarks", f"landmarks {where!r} leave the folder"
     for name in rows:
-        pattern, meaning = _values(name)
-        for row in rows.index[~rows[name].str.fullmatch(pattern)] if pattern else ():
+        meaning, odd = _odd(name, rows[name])
+        for row in rows.index[odd]:
             yield row, name, f"{name} {rows.loc[row, name]!r} is not {meaning}"
     yield from _contradictions(rows)
 
 
-def _values(name: str) -> tuple[str, str]:
-    """The pattern that a column's values must have, and what to say of one that has not."""
-    if name == "frame":
-        return r"[0-9]{0,9}", "a whole number below 1,000,000,000"
+def _odd(name: str, values: pd.Series) -> tuple[str, pd.Series]:
+    """What a column's values must be, and which are not."""
+    bounds = _bounds(name)
+    if bounds:
+        meaning, low, high, whole = bounds
+        numbers = pd.to_numeric(values, errors="coerce")
+        told = values.ne("") & values.str.lower().ne("nan")
+        return meaning, told & ~(numbers.between(low, high) & (numbers.mod(1).eq(0) | (not whole)))
     if name.startswith("split"):
-        return r"train|validation|test|", "train, validation or test"
-    if name in NUMBERS:
-        return _NUMBER, "a number"
-    if name.endswith("_intensity"):
-        return r"[0-4](\.\d*)?|5(\.0*)?|(?i:nan)|", "0 to 5"
-    if name.endswith("_probability"):
-        return r"0(\.\d*)?|1(\.0*)?|\.\d+|(?i:nan)|", "0 to 1"
+        return "train, validation or test", ~values.isin(["train", "validation", "test", ""])
     if name.startswith("AU"):
-        return _PRESENCE, "0, 1 or empty"
-    return "", ""
+        return "0, 1 or empty", ~values.str.fullmatch(_PRESENCE)
+    return "", pd.Series(False, values.index)
+
+
+def _bounds(name: str) -> tuple[str, float, float, bool] | None:
+    """What a column of numbers may hold: in words, from, to, and whether whole numbers only."""
+    if name == "frame":
+        return "a whole number below 1,000,000,000", 0, 999_999_999, True
+    if name.endswith("_intensity"):
+        return "0 to 5", 0, 5, False
+    if name.endswith("_probability") or name.startswith("votes_"):
+        return "0 to 1", 0, 1, False
+    return ("a number", -_LARGEST, _LARGEST, False) if name in NUMBERS else None
 
 
 def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
@@ -155,7 +169,7 @@ def _path_fault(root: Path, inside: Path, path: str) -> str:
             return f"{path}: no such picture"
     except OSError:  # a name longer than the file system takes
         return f"{path[:80]}: no such picture"
-    return "" if (root / path).resolve().is_relative_to(inside) else f"path {path!r} leaves the folder"
+    return "" if (root / path).resolve().is_relative_to(inside) else f"path {path!r} is a link that leaves the folder"
 
 
 def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
@@ -169,11 +183,16 @@ def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])  # frames of one film show one person
     for name in rows:
         if name == "frame" or name in NUMBERS or name.endswith(("_intensity", "_probability")):
-            rows[name] = pd.to_numeric(rows[name].replace("", None))
+            rows[name] = pd.to_numeric(rows[name], errors="coerce")
         elif name.startswith("AU"):
             rows[name] = rows[name].str.lower().map(_TRUTHS).astype("boolean")
         elif name.startswith("split") or name in ("landmarks", "view"):
             rows[name] = rows[name].replace("", pd.NA)
+    for code in map(facs.code, facs.ACTION_UNITS):
+        if f"{code}_intensity" in rows:  # a graded action unit is there, or is not there where its grade is 0
+            grade = rows[f"{code}_intensity"]
+            graded = (grade > 0).astype("boolean").mask(grade.isna())
+            rows[code] = rows[code].fillna(graded) if code in rows else graded
     if "landmarks" not in rows and (root / _POINTS).is_file():
         rows["landmarks"] = [f"{_POINTS}#{path}" for path in rows["path"]]
     return rows

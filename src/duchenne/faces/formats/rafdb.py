@@ -21,7 +21,7 @@ def read(root: Path) -> Reading:
     pictures = folder_named(root, "aligned") or folder_named(root, "original")
     if pictures is None:
         raise InputError(f"{root}: holds neither Image/aligned nor Image/original")
-    there, rows, remarks = set(files(pictures)), [], []
+    there, named, rows, remarks = set(files(pictures)), set[str](), [], []
     below = pictures.relative_to(root).as_posix()
     for number, line in enumerate(_lines(listed), start=1):
         try:
@@ -30,6 +30,10 @@ def read(root: Path) -> Reading:
             remarks.append(Remark(listed.relative_to(root).as_posix(), f"line {number}: {error}"))
             continue
         found = next((n for n in (name, f"{Path(name).stem}_aligned{Path(name).suffix}") if n in there), None)
+        if found is None and name in named:
+            remarks.append(Remark(listed.relative_to(root).as_posix(), f"line {number}: {name} stands there twice"))
+            continue
+        named.add(name)
         if found is None:
             remarks.append(Remark(f"{below}/{name}", "no such picture"))
             continue

@@ -88,7 +88,7 @@ def folder_named(root: Path, *names: str) -> Path | None:
 def _unwrapped(folder: Path, names: set[str]) -> Path:
     while True:
         inside = folders(folder)
-        if len(inside) != 1 or inside[0].name.lower() not in names or files(folder):
+        if len(inside) != 1 or inside[0].name.lower() not in names:
             return folder
         folder = inside[0]
 
@@ -129,15 +129,36 @@ def is_picture(name: str) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """Read a small label file; raises ``ValueError`` with a reason where it holds no text."""
-    if path.stat().st_size > _LARGEST_LABEL:
-        raise ValueError("too large for a label")
-    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    """Read a small label file; raises ``ValueError`` with a reason where it holds no text, or cannot be read."""
+    try:
+        if path.stat().st_size > _LARGEST_LABEL:
+            raise ValueError("too large for a label")
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise ValueError(error.strerror or "cannot be read") from None
     if "\ufffd" in text or "\0" in text:
         raise ValueError("holds bytes that are not text")
     if not text.strip():
         raise ValueError("the file is empty")
     return text
+
+
+def frames_by_sequence(found: Iterable[tuple[str, int, str]], remarks: list[Remark]) -> dict[str, dict[int, str]]:
+    """Sort pictures, each as (sequence, frame, path), by sequence and frame; the first folder of a sequence counts.
+
+    What lies in a second one, as another camera's pictures do, is left out with a remark for that folder.
+    """
+    frames: dict[str, dict[int, str]] = {}
+    home, others = dict[str, str](), dict[tuple[str, str], int]()
+    for sequence, frame, path in found:
+        folder = path.rpartition("/")[0]
+        if home.setdefault(sequence, folder) == folder:
+            frames.setdefault(sequence, {})[frame] = path
+        else:
+            others[sequence, folder] = others.get((sequence, folder), 0) + 1
+    for (sequence, folder), count in others.items():
+        remarks.append(Remark(folder, f"{count} more frames of {sequence}, whose frames in {home[sequence]} are taken"))
+    return frames
 
 
 def text_table(path: Path) -> pd.DataFrame:
@@ -147,14 +168,15 @@ def text_table(path: Path) -> pd.DataFrame:
     """
     try:
         if path.suffix.lower() == ".parquet":
-            rows = pd.read_parquet(path).astype("string").fillna("").astype(str)
+            rows = pd.read_parquet(path).astype(object)
+            rows = rows.map(str).where(rows.notna(), "")
         else:
             rows = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except PermissionError:
         raise InputError(f"{path}: no permission to read it") from None
-    except (OSError, ValueError, ArithmeticError, TypeError, KeyError) as error:
+    except Exception as error:  # PyArrow fails in many ways on what is not a table
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise InputError(f"{path}: cannot be read as a table: {reason}") from None
     if not isinstance(rows.index, pd.RangeIndex):
