@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from benchmarks import avatars, projections, training
+from benchmarks import avatars, pictures, projections, training
 
 
 def main() -> None:
     """Print one table a measurement, under the machine that it was taken on."""
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}\n")
-    for measure in (avatars.measure, training.measure, projections.measure):
+    reads = [partial(pictures.measure, *size) for size in pictures.SIZES]
+    for measure in (avatars.measure, training.measure, projections.measure, *reads):
         print(_markdown(measure()), flush=True)
 
 

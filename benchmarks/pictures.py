@@ -22,6 +22,7 @@ from duchenne.faces import crop, pictures, stack, store
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
 
+SIZES = ((640, 490), (192, 192))
 _SIZE = 96
 
 
@@ -105,5 +106,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         _child(Path(sys.argv[1]), int(sys.argv[2]))
     else:
-        for shape in ((640, 490), (192, 192)):
+        for shape in SIZES:
             print(measure(*shape).to_string(index=False))
