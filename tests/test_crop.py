@@ -133,6 +133,13 @@ def test_eyes_far_apart_are_no_face() -> None:
     assert crop.eyes(np.zeros((1, 50, 50), np.float32), crop.Hints(points=points)).region is None
 
 
+@pytest.mark.parametrize("name", ["landmarks", "eyes", "box"])
+def test_crops_by_what_the_faces_lack_are_refused(name: str, tmp_path: Path) -> None:
+    face(tmp_path / "fear/a.png")
+    with pytest.raises(InputError, match=f"crop '{name}'.*no column"):
+        stack.load(folder.load(tmp_path), 16, crop_name=name)
+
+
 @pytest.mark.parametrize("size", [0, 7, 2049])
 def test_sizes_that_no_picture_can_have_are_refused(size: int, tmp_path: Path) -> None:
     face(tmp_path / "fear/a.png")

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,8 @@ Floats = NDArray[np.float32]
 
 SMALLEST, LARGEST = 8, 2048
 """Pixels along a side that pictures may be brought to."""
+
+_CUT_BY = {"landmarks": "landmarks", "eyes": "landmarks", "box": "left"}  # columns of the table
 
 NO_FACE = ("keep", "leave out")
 """What may be done with a picture in which no face is found: keep its centred square, or leave it out."""
@@ -66,17 +69,12 @@ def load(
     if ``no_face`` says so; ``notes`` tells of both, and of pictures with several faces. Raises ``InputError`` for a size
     that no picture can have, and where no picture is left.
     """
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"size {size}: not {SMALLEST} to {LARGEST} pixels")
-    crop.named(crop_name)  # refused before anything is read
-    if crop_name in ("landmarks", "eyes", "box") and ("left" if crop_name == "box" else "landmarks") not in table.frame:
-        wanted = "boxes" if crop_name == "box" else "landmarks"
-        raise InputError(f"crop {crop_name!r}: the faces of {table.root} come with no {wanted}")
-    tasks = _tasks(table, crop_name, np.zeros(len(table), bool) if cut_already is None else cut_already)
+    _refuse_impossible(table, size, crop_name)
+    paths = table.paths
+    tasks = _tasks(table, paths, crop_name, np.zeros(len(table), bool) if cut_already is None else cut_already)
     cutter = Cutter(size, channels, no_face == "keep")
     told = f"{no_face} {_digest(table, tasks)}"
-    found = store.build(table.paths, tasks, told, (channels, size, size), cutter, progress)
-    paths = table.paths
+    found = store.build(paths, tasks, told, (channels, size, size), cutter, progress)
     faults, notes = (tuple(f"{paths[place]}: {says}" for place, says in lines) for lines in (found.faults, found.notes))
     if not found.places:
         raise InputError(faults[0] if faults else f"{table.root}: holds no pictures")
@@ -84,7 +82,17 @@ def load(
     return Stack(found.pictures, replace(kept, left_out=faults), notes)
 
 
-def _tasks(table: FaceTable, crop_name: str, cut_already: NDArray[np.bool_]) -> list[Task]:
+def _refuse_impossible(table: FaceTable, size: int, crop_name: str) -> None:
+    """Refuse, before anything is read, a size out of bounds, and a crop that is not there or lacks what it cuts by."""
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size {size}: not {SMALLEST} to {LARGEST} pixels")
+    crop.named(crop_name)
+    wanted = _CUT_BY.get(crop_name)
+    if wanted and wanted not in table.frame:
+        raise InputError(f"crop {crop_name!r}: the faces of {table.root} have no column {wanted!r} to cut by")
+
+
+def _tasks(table: FaceTable, paths: list[Path], crop_name: str, cut_already: NDArray[np.bool_]) -> list[Task]:
     """Every picture with its crop, and with what the table says of its face as far as that crop asks for it."""
     rows, root = table.frame, table.root
     boxes, points = dict[int, tuple[float, float, float, float]](), dict[int, str]()
@@ -97,7 +105,7 @@ def _tasks(table: FaceTable, crop_name: str, cut_already: NDArray[np.bool_]) -> 
         points = {int(place): str(rows["landmarks"].iloc[place]) for place in np.flatnonzero(rows["landmarks"].notna())}
     return [
         Task(path, root, "none", None, "") if whole else Task(path, root, crop_name, boxes.get(place), points.get(place, ""))
-        for place, (path, whole) in enumerate(zip(table.paths, cut_already.tolist(), strict=True))
+        for place, (path, whole) in enumerate(zip(paths, cut_already.tolist(), strict=True))
     ]
 
 
