@@ -19,13 +19,14 @@ CLASSES = ("neutral", "anger", "fear")
 @pytest.mark.parametrize("name", list(NETWORKS))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_network_is_saved_and_comes_back_the_same(name: str, channels: int, tmp_path: Path) -> None:
-    description = Description(name, CLASSES, channels=channels, prepare=("local_mean",))
+    size = NETWORKS[name].SIZE  # type: ignore[attr-defined]
+    description = Description(name, CLASSES, channels=channels, size=size, prepare=("local_mean",))
     network = networks.from_description(description, seed=1).eval()
     networks.save(tmp_path, network, description)
     found = networks.load(tmp_path)
     assert found.description == description
     assert not found.preparation
-    pictures = torch.rand(2, channels, 96, 96)
+    pictures = torch.rand(2, channels, size, size)
     assert torch.equal(network(pictures), found.network(pictures))
     assert not found.network.training
 
@@ -33,7 +34,8 @@ def test_every_network_is_saved_and_comes_back_the_same(name: str, channels: int
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_network_takes_one_picture_or_many_and_has_the_layers_it_names(name: str) -> None:
     network = networks.build(name, classes=7, seed=0).eval()
-    many = torch.rand(5, 1, 96, 96)
+    size = NETWORKS[name].SIZE  # type: ignore[attr-defined]
+    many = torch.rand(5, 1, size, size)
     torch.testing.assert_close(network(many[:1]), network(many)[:1], atol=1e-5, rtol=1e-4)
     assert set(NETWORKS[name].LAYERS) <= {key for key, _ in network.named_modules()}  # type: ignore[attr-defined]
 
@@ -52,6 +54,26 @@ def test_zero_bias_has_the_papers_parameters() -> None:
         network = ZeroBias(classes)
         assert sum(p.numel() for p in network.parameters()) == convolutions + hidden + 300 * classes + classes
         assert all(getattr(network, f"conv{i}").bias is None for i in (1, 2, 3))
+
+
+def test_zhu_and_sparse_have_the_parameters_of_their_layers() -> None:
+    for classes in (3, 8):
+        zhu = 25 * (64 + 64 * 128 + 128 * 256) + 64 + 128 + 256 + 12 * 12 * 256 * 1024 + 1024 + 1024 * classes + classes
+        assert sum(p.numel() for p in networks.build("zhu", classes).parameters()) == zhu
+        sparse = 121 * (10 + 2 * 10 * 10) + 30 + 7 * 7 * 10 * 500 + 500 + 500 * 250 + 250 + 250 * classes + classes
+        assert sum(p.numel() for p in networks.build("sparse", classes).parameters()) == sparse
+
+
+def test_weights_as_printed_by_zhu2018_have_deviation_1() -> None:
+    printed, scaled = (networks.build("zhu", 8, 0, initialisation=name) for name in ("as_printed", "scaled"))
+    assert printed.conv2.weight.std().item() == pytest.approx(1, abs=0.01)
+    assert scaled.conv2.weight.std().item() == pytest.approx((2 / (64 * 25)) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "size"), [("zhu", 7), ("sparse", 77), ("lipnet", 10)])
+def test_pictures_that_are_too_small_for_a_network_are_refused(name: str, size: int) -> None:
+    with pytest.raises(InputError, match=name):
+        networks.build(name, 3, size=size)
 
 
 def test_quadrant_pooling_takes_the_maximum_of_each_quadrant() -> None:

@@ -19,9 +19,18 @@ from torch import Tensor, nn
 
 from duchenne import cache
 from duchenne.errors import InputError
+from duchenne.networks.pyramidal import LipNet, PyraNet
+from duchenne.networks.sparse import Sparse
 from duchenne.networks.zero_bias import ZeroBias
+from duchenne.networks.zhu import Zhu
 
-NETWORKS: dict[str, type[nn.Module]] = {"zero_bias": ZeroBias}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "zero_bias": ZeroBias,
+    "zhu": Zhu,
+    "sparse": Sparse,
+    "pyranet": PyraNet,
+    "lipnet": LipNet,
+}
 """Every network by its name in recipes."""
 
 
@@ -67,8 +76,11 @@ def build(name: str, classes: int, seed: int | None = None, **options: Any) -> n
 
 def from_description(description: Description, seed: int | None = None) -> nn.Module:
     """Make the described network with fresh weights."""
-    classes, channels = len(description.classes), description.channels
-    return build(description.name, classes, seed, channels=channels, **description.options)
+    if description.name not in NETWORKS:
+        raise InputError(f"network {description.name!r}: not one of {', '.join(NETWORKS)}")
+    sized = "size" in inspect.signature(NETWORKS[description.name]).parameters  # the others take any
+    shape = {"channels": description.channels} | ({"size": description.size} if sized else {})
+    return build(description.name, len(description.classes), seed, **shape | description.options)
 
 
 @dataclass(frozen=True)

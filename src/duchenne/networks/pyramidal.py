@@ -1,0 +1,151 @@
+"""``pyranet`` and ``lipnet``: pyramidal networks (Phung & Bouzerdoum 2007), the latter with lateral inhibition
+(Fernandes et al. 2013), as mousavi2016 uses them.
+
+A pyramidal layer has one weight for each *position* of its input, shared by all neurons whose fields overlap there, and one
+bias for each neuron: a = (sum over each field of W · x) + b. How neurons inhibit each other could not be found as a formula;
+``READINGS`` has three, each a function of the layer's own sum.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+
+class Pyramidal(nn.Module):
+    """One pyramidal layer: (n, channels, H, W) -> (n, 1, h, w) with h = ceil((H − overlap) / (field − overlap)).
+
+    Neuron (u, v) sees the ``field``×``field`` positions from (u·g, v·g), g = field − overlap; what the last field overruns
+    is 0. ``radius`` is the reach of the inhibition in neurons and ``strength`` its weight, 0 for none. tanh follows.
+
+    >>> layer = Pyramidal((1, 100, 100), field=15, overlap=12)
+    >>> layer(torch.zeros(2, 1, 100, 100)).shape
+    torch.Size([2, 1, 30, 30])
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        field: int,
+        overlap: int,
+        radius: int = 0,
+        strength: float = 0.0,
+        reading: str = "lateral",
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if reading not in READINGS:
+            raise ValueError(f"reading {reading!r}: not one of {', '.join(READINGS)}")
+        self.field, self.gap = field, field - overlap
+        self.radius, self.strength, self.reading = radius, strength, reading
+        height, width = (math.ceil((side - overlap) / self.gap) for side in shape[1:])
+        if min(height, width) < 1 or self.gap < 1:
+            raise ValueError(f"fields of {field} that overlap by {overlap} do not fit into {shape[1]}×{shape[2]}")
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-1 / field, 1 / field, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(height, width))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Activations (n, 1, h, w) in −1 … 1 of maps (n, channels, H, W)."""
+        weighted = (maps * self.weight).sum(1, keepdim=True)
+        sums = self.sums(weighted, 0) + self.bias
+        if not self.strength:
+            return torch.tanh(sums)
+        return torch.tanh(sums - self.strength * READINGS[self.reading](self, weighted, sums))
+
+    def sums(self, weighted: Tensor, wider: int) -> Tensor:
+        """Sum weighted input (n, 1, H, W) over each neuron's field, ``wider`` by so many positions on each side."""
+        below, beside = (
+            max((count - 1) * self.gap + self.field - side, 0) + wider
+            for count, side in zip(self.bias.shape, weighted.shape[2:], strict=True)
+        )
+        padded = F.pad(weighted, (wider, beside, wider, below))
+        return F.avg_pool2d(padded, self.field + 2 * wider, stride=self.gap, divisor_override=1)
+
+
+def lateral(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
+    """The sums of the neighbours within the radius, in the same layer; there are none outside of it."""
+    return _neighbours(sums, layer.radius)
+
+
+def surround(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
+    """The weighted input in the ring around the neuron's field, as wide as the radius, in the layer before."""
+    return layer.sums(weighted, layer.radius) - layer.sums(weighted, 0)
+
+
+def output(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
+    """The answers tanh(sum) of the neighbours within the radius, in the same layer."""
+    return _neighbours(torch.tanh(sums), layer.radius)
+
+
+READINGS: dict[str, Callable[[Pyramidal, Tensor, Tensor], Tensor]] = {
+    "lateral": lateral,
+    "surround": surround,
+    "output": output,
+}
+"""What inhibits a neuron, before it is weighed: (layer, weighted input, sums) -> (n, 1, h, w)."""
+
+
+def _neighbours(maps: Tensor, radius: int) -> Tensor:
+    """Sum what lies within a Chebyshev distance of each place, itself excluded."""
+    side = 2 * radius + 1
+    return F.avg_pool2d(maps, side, stride=1, padding=radius, divisor_override=1) - maps
+
+
+class LipNet(nn.Module):
+    """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10 neurons, and one output a class.
+
+    Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n, classes), which serve as logits: mousavi2016's
+    output is "sigmoid …, which applies a softmax" (§III-C). Layers worth looking at: ``pyramid1``, ``pyramid2``. Fields,
+    overlaps and inhibition are those of its Table I; ``strength`` multiplies the inhibition's weights 0.05 and 0.02, and
+    ``reading`` is one of ``READINGS``. Weights are drawn from U(−1/r, 1/r), r the field's side (a reading).
+
+    >>> network = LipNet(classes=3)
+    >>> network(torch.zeros(2, 1, 100, 100)).shape
+    torch.Size([2, 3])
+    >>> sum(p.numel() for p in network.parameters())
+    12203
+    """
+
+    LAYERS = ("pyramid1", "pyramid2")
+    SIZE = 100
+
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 1,
+        size: int = SIZE,
+        reading: str = "lateral",
+        strength: float = 1.0,
+        generator: Generator | None = None,
+    ) -> None:
+        super().__init__()
+        shape = (channels, size, size)
+        self.pyramid1 = Pyramidal(shape, 15, 12, 2, 0.05 * strength, reading, generator)
+        shape = (1, *self.pyramid1.bias.shape)
+        self.pyramid2 = Pyramidal(shape, 4, 1, 1, 0.02 * strength, reading, generator)
+        self.output = nn.Linear(self.pyramid2.bias.numel(), classes)
+        bound = 1 / math.sqrt(self.output.in_features)
+        nn.init.uniform_(self.output.weight, -bound, bound, generator=generator)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits (n, classes) in 0 … 1 of pictures (n, channels, size, size)."""
+        maps = self.pyramid2(self.pyramid1(pictures))
+        return torch.sigmoid(self.output(maps.flatten(1)))
+
+
+class PyraNet(LipNet):
+    """``LipNet`` without inhibition.
+
+    >>> pictures, chance = torch.rand(1, 1, 100, 100), torch.Generator()
+    >>> one, two = (net(3, generator=chance.manual_seed(0)) for net in (PyraNet, LipNet))
+    >>> torch.equal(one(pictures), two(pictures))
+    False
+    """
+
+    def __init__(self, classes: int, channels: int = 1, size: int = LipNet.SIZE, generator: Generator | None = None) -> None:
+        super().__init__(classes, channels, size, strength=0.0, generator=generator)
