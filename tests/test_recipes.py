@@ -24,6 +24,40 @@ def test_khorrami2015_is_the_papers_experiment() -> None:
     assert training.epochs * (1046 // 64) == pytest.approx(31_000, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("name", "accuracy", "spread", "dropout", "augment"),
+    [
+        ("khorrami2015-plain", 81.8, 4.8, 0.0, "off"),
+        ("khorrami2015-d", 85.6, 4.6, None, "off"),
+        ("khorrami2015-a", 96.3, 2.8, 0.0, "khorrami2015"),
+        ("khorrami2015-six", 98.3, 1.6, None, "khorrami2015"),
+        ("khorrami2015-tfd-plain", 79.4, 1.2, 0.0, "off"),
+        ("khorrami2015-tfd-d", 82.9, 2.0, None, "off"),
+        ("khorrami2015-tfd-a", 89.4, 1.3, 0.0, "khorrami2015"),
+        ("khorrami2015-tfd", 89.8, 1.8, None, "khorrami2015"),
+    ],
+)
+def test_every_row_of_khorrami2015s_tables_differs_by_what_it_is_named_after(
+    name: str, accuracy: float, spread: float, dropout: float | None, augment: str
+) -> None:
+    base, recipe = recipes.read("khorrami2015"), recipes.read(name)
+    assert (recipe.paper.accuracy, recipe.paper.spread) == (accuracy, spread)
+    assert (recipe.network.options.get("dropout"), recipe.training.augment) == (dropout, augment)
+    assert (recipe.training.rate, recipe.training.batch, recipe.network.prepare) == (0.01, 64, base.network.prepare)
+    assert recipe.folds.rule == ("official" if "tfd" in name else "khorrami2015")
+    expected = "labelled" if "tfd" in name else "khorrami2015-6" if "six" in name else "khorrami2015-8"
+    assert recipe.faces.protocol == expected
+    if "tfd" not in name:
+        assert recipe.folds == base.folds
+
+
+def test_zhu2018_leaks_and_its_honest_twin_does_not() -> None:
+    paper, honest = recipes.read("zhu2018"), recipes.read("zhu2018-honest")
+    assert (paper.folds.rule, honest.folds.rule) == ("random-200", "people-200")
+    assert paper.training == honest.training
+    assert (paper.training.rate, paper.training.decay, paper.training.batch) == (0.001, 1e-4, 64)
+
+
 def test_single_keys_can_be_set_with_the_type_that_they_have() -> None:
     changes = ["training.rate=0.02", "units.layer=conv2", "folds.run=[1, 3]", "network.options.dropout=0.1", "seed=4"]
     recipe = recipes.read("quick", changes)
@@ -57,5 +91,5 @@ def test_unknown_keys_and_values_are_refused_with_what_was_meant(change: str, me
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"'fast'.*khorrami2015, photographs, quick"):
+    with pytest.raises(InputError, match=r"'fast'.*khorrami2015, .*photographs, quick"):
         recipes.read("fast")

@@ -90,7 +90,8 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of t
             return
         for each in known.names():
             recipe = known.read(each)
-            typer.echo(f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table} ({recipe.paper.accuracy} %)")
+            figure = f" ({recipe.paper.accuracy} %)" if recipe.paper.accuracy else ""
+            typer.echo(f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table}{figure}")
 
 
 @data.command(epilog="Example:  duchenne data formats")

@@ -69,9 +69,10 @@ def load(
     if ``no_face`` says so; ``notes`` tells of both, and of pictures with several faces. Raises ``InputError`` for a size
     that no picture can have, and where no picture is left.
     """
-    _refuse_impossible(table, size, crop_name)
+    whole = np.zeros(len(table), bool) if cut_already is None else cut_already
+    _refuse_impossible(table.where(~whole), size, crop_name)
     paths = table.paths
-    tasks = _tasks(table, paths, crop_name, np.zeros(len(table), bool) if cut_already is None else cut_already)
+    tasks = _tasks(table, paths, crop_name, whole)
     cutter = Cutter(size, channels, no_face == "keep")
     told = f"{no_face} {_digest(table, tasks)}"
     found = store.build(paths, tasks, told, (channels, size, size), cutter, progress)
@@ -88,7 +89,7 @@ def _refuse_impossible(table: FaceTable, size: int, crop_name: str) -> None:
         raise InputError(f"size {size}: not {SMALLEST} to {LARGEST} pixels")
     crop.named(crop_name)
     wanted = _CUT_BY.get(crop_name)
-    if wanted and wanted not in table.frame:
+    if len(table) and wanted and wanted not in table.frame:
         raise InputError(f"crop {crop_name!r}: the faces of {table.root} have no column {wanted!r} to cut by")
 
 

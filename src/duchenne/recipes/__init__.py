@@ -1,4 +1,7 @@
-"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an experiment of the papers."""
+"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an experiment of the papers.
+
+A recipe may name another that it ``extends``: then it says only what is different.
+"""
 
 from __future__ import annotations
 
@@ -197,8 +200,19 @@ def read(name: str, changes: Sequence[str] = ()) -> Recipe:
     """
     if name not in names():
         raise InputError(f"recipe {name!r}: not one of {', '.join(names())}")
-    told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text())
-    return changed(validated({"name": name} | told), changes)
+    return changed(validated(_told(name) | {"name": name}), changes)
+
+
+def _told(name: str) -> dict[str, Any]:
+    """Read a recipe's keys over those of the recipe that it extends."""
+    told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    base = told.pop("extends", None)
+    return _over(_told(base), told) if base else told
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    groups = {key: _over(below[key], above[key]) for key in above if isinstance(below.get(key), Mapping)}
+    return {**below, **above, **groups}
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
