@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from duchenne import evidence, faces, facs, networks, recipes, training, units
     from duchenne.errors import InputError
+    from duchenne.evaluation import evaluate
     from duchenne.studies import open, run
     from duchenne.study import Study
 
 __version__ = importlib.metadata.version("duchenne")
 __all__ = [
-    "InputError", "Study", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "training", "units",
+    "InputError", "Study", "evaluate", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "training",
+    "units",
 ]  # fmt: skip
 
-_WHERE = {"run": "studies", "open": "studies", "Study": "study", "InputError": "errors"}
+_WHERE = {"run": "studies", "open": "studies", "evaluate": "evaluation", "Study": "study", "InputError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -78,6 +78,22 @@ def run(
         typer.echo(study.report.resolve())
 
 
+@app.command(epilog="Example:  duchenne evaluate runs/ckplus --data jaffe:/data/jaffe")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished study.")],
+    data: Annotated[str, typer.Option(help="The faces to read; see 'duchenne data formats'.", metavar="SPEC")],
+    changes: Changes = None,
+) -> None:
+    """Read another data set with a study's networks: classes are matched by name."""
+    with _explained():
+        from duchenne import evaluation
+        from duchenne.progress import bars
+
+        found = evaluation.evaluate(run, data, changes=tuple(changes or ()), progress=bars)
+        typer.echo(found.headline)
+        typer.echo((found.folder / "scores.json").resolve())
+
+
 @app.command(epilog="Example:  duchenne recipes khorrami2015")
 def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of this recipe.")] = None) -> None:
     """List the recipes, and the table of a paper that each stands beside; or the keys of one, as --set takes them."""

@@ -90,11 +90,12 @@ def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, 
     shutil.copyfile(checkpoints / "history.json", folder / "history.json")
     found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
     with cache.replacing(folder / "predictions.parquet") as partial:
-        _predictions(stack.table.where(fold.test), classes, found, number).to_parquet(partial, index=False)
+        predictions(stack.table.where(fold.test), classes, found, number).to_parquet(partial, index=False)
     shutil.rmtree(checkpoints)
 
 
-def _predictions(table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int) -> pd.DataFrame:
+def predictions(table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int) -> pd.DataFrame:
+    """Tell what a fold's network makes of each picture, from its probabilities (n, classes)."""
     frame = table.frame[["path", "subject", "expression"]].copy()
     frame.insert(0, "fold", fold)
     frame["predicted"] = [classes[place] for place in found.argmax(1).tolist()]

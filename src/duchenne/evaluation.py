@@ -1,0 +1,114 @@
+"""The networks of a finished study on another data set, as mousavi2016 takes its networks from CK+ to JAFFE."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from duchenne import cache, facs, gathering, networks, recipes, studies
+from duchenne.errors import InputError
+from duchenne.faces.prepare import Preparation
+from duchenne.faces.stack import Stack
+from duchenne.progress import Progress, quiet
+from duchenne.recipes import Paper
+from duchenne.study import Study, percent
+from duchenne.training import jobs
+from duchenne.training.fit import probabilities
+from duchenne.training.scores import scores
+
+_SUPERSET = {name: superset for superset, names in facs.SUPERSETS.items() for name in names}
+_COARSE = frozenset(facs.SUPERSETS) - frozenset(facs.EXPRESSIONS)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Where it is kept, ``scores`` as in a study's ``scores.json``, and ``predictions``, a row a picture and network."""
+
+    folder: Path
+    scores: dict[str, Any]
+    predictions: pd.DataFrame
+
+    @property
+    def headline(self) -> str:
+        """The answer in a sentence."""
+        found = self.scores
+        each = f", {len(found['folds'])} networks: best {percent(found['best'])}" if len(found["folds"]) > 1 else ""
+        unread = f"; {found['unread']} pictures show what the networks know no class for" if found["unread"] else ""
+        return (
+            f"{percent(found['mean'])} of {found['pictures'] // len(found['folds'])} pictures are read right{each} "
+            f"(guessing the most frequent expression: {percent(found['majority'])}){unread}."
+        )
+
+
+def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (), progress: Progress = quiet) -> Evaluation:
+    """Show another data set to every network of a finished study; ``evaluations/<data>/`` in its folder keeps the result.
+
+    Faces are selected, cut and prepared as in the study, but for ``changes``. Classes are matched by name; where one side
+    has the three supersets of mousavi2016 and the other expressions, expressions are folded into supersets. Raises
+    ``InputError`` where the study or the faces cannot be used, where they are the faces of the study, and where no picture
+    shows a class that the networks know.
+    """
+    study = run if isinstance(run, Study) else studies.open(run)
+    recipe = recipes.changed(study.recipe, [*changes, "faces.other=", f"faces.source={json.dumps(data)}"])
+    table = gathering.table(recipe.faces, progress=progress)
+    if table.fingerprint(progress) == study.state["faces"]["fingerprint"]:
+        raise InputError(f"{data}: the faces of the study itself; how well they are read stands in its scores.json")
+    faces = gathering.decoded(recipe.faces, table, progress)
+    trained = sorted((study.folder / "training").glob("fold-*"))
+    with progress("Reading expressions", len(trained)) as advance:
+        parts = []
+        for folder in trained:
+            parts.append(_read(folder, faces))
+            advance(1)
+    found = pd.concat(parts, ignore_index=True)
+    known = found[found["expression"].notna()]
+    if known.empty:
+        raise InputError(f"{data}: shows no expression that the networks know")
+    classes = [name.removeprefix("p_") for name in found if name.startswith("p_")]
+    told = scores(known, classes, Paper(), recipe.seed)
+    told |= {"best": max(told["folds"].values()), "unread": len(faces) - len(known) // len(trained), "data": data}
+    return Evaluation(_keep(study, data, told, found), told, found)
+
+
+def folded(shown: pd.Series, found: Tensor, classes: tuple[str, ...]) -> tuple[pd.Series, Tensor, tuple[str, ...]]:
+    """Match the expressions shown with a network's classes, probabilities (n, classes), folding one side where it takes it.
+
+    An expression that no class stands for becomes NA.
+
+    >>> found = torch.tensor([[0.5, 0.3, 0.2]])
+    >>> folded(pd.Series(["positive"]), found, ("anger", "happiness", "surprise"))[1:]
+    (tensor([[0.5000, 0.5000]]), ('positive', 'negative'))
+    """
+    if _COARSE & set(shown.dropna()) and not _COARSE & set(classes):
+        members = {name: [i for i, each in enumerate(classes) if _SUPERSET.get(each) == name] for name in facs.SUPERSETS}
+        members = {name: places for name, places in members.items() if places}
+        found, classes = torch.stack([found[:, places].sum(1) for places in members.values()], 1), tuple(members)
+    if _COARSE & set(classes):
+        shown = shown.map(lambda name: name if name in classes else _SUPERSET.get(name), na_action="ignore")
+    return shown.where(shown.isin(classes)), found, classes
+
+
+def _read(folder: Path, faces: Stack) -> pd.DataFrame:
+    """The predictions of one network, a row a picture."""
+    saved = networks.load(folder)
+    prepare = Preparation(saved.description.prepare).restore(saved.preparation)
+    found = probabilities(saved.network, prepare, torch.from_numpy(faces.stored[:]))
+    shown, found, classes = folded(faces.table.frame["expression"], found, saved.description.classes)
+    predictions = jobs.predictions(faces.table, classes, found, int(folder.name.removeprefix("fold-")))
+    return predictions.assign(expression=shown.to_numpy())
+
+
+def _keep(study: Study, data: str, told: dict[str, Any], found: pd.DataFrame) -> Path:
+    folder = study.folder / "evaluations" / re.sub(r"[^A-Za-z0-9]+", "-", data).strip("-")[-80:]
+    with cache.replacing(folder / "predictions.parquet") as partial:
+        found.to_parquet(partial, index=False)
+    with cache.replacing(folder / "scores.json") as partial:
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return folder
