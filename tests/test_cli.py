@@ -40,6 +40,7 @@ def command(*arguments: object) -> tuple[int, str, str]:
         ("data", "formats"),
         ("data", "render"),
         ("data", "augmented"),
+        ("evaluate",),
     ],
 )
 def test_every_command_has_help_with_an_example(arguments: tuple[str, ...]) -> None:
