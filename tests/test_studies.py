@@ -162,7 +162,7 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
     [
         ("faces", "pandas:DataFrame.to_parquet", 0),
         ("training", "duchenne.training.fit:_Classifier.training_step", 4),
-        ("training", "duchenne.training.jobs._predictions", 0),
+        ("training", "duchenne.training.jobs.predictions", 0),
         ("training", "lightning:Trainer.save_checkpoint", 1),
         ("units", "duchenne.units.surveys.survey", 2),
         ("evidence", "duchenne.evidence.comparison.compare", 2),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ def _read(folder: Path, faces: Stack) -> pd.DataFrame:
     """The predictions of one network, a row a picture."""
     saved = networks.load(folder)
     prepare = Preparation(saved.description.prepare).restore(saved.preparation)
-    found = probabilities(saved.network, prepare, torch.from_numpy(faces.stored[:]))
+    found = probabilities(saved.network, prepare, torch.from_numpy(np.array(faces.stored)))
     shown, found, classes = folded(faces.table.frame["expression"], found, saved.description.classes)
     predictions = jobs.predictions(faces.table, classes, found, int(folder.name.removeprefix("fold-")))
     return predictions.assign(expression=shown.to_numpy())
