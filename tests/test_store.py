@@ -111,6 +111,15 @@ def test_a_table_of_pixels_without_its_columns_is_told_from_an_empty_one(tmp_pat
         FORMATS["fer2013"].read(tmp_path)
 
 
+def test_a_digit_that_is_no_number_is_no_emotion(tmp_path: Path) -> None:
+    pixels = " ".join(["7"] * 48 * 48)
+    text = f"emotion,pixels,Usage\n²,{pixels},Training\n3,{pixels},Training\n"
+    (tmp_path / "fer2013.csv").write_text(text, encoding="utf-8")
+    found = FORMATS["fer2013"].read(tmp_path)
+    assert found.table.frame["expression"].tolist() == ["happiness"]
+    assert [remark.says[:6] for remark in found.remarks] == ["line 2"]
+
+
 def test_the_pictures_of_a_matlab_file_are_unpacked_once(
     own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

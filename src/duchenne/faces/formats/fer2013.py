@@ -62,7 +62,7 @@ def _rows(root: Path) -> tuple[dict[int, dict[str, object]], Path, list[Remark]]
     remarks = []
     for place, (label, usage) in enumerate(pixel_rows(path)):
         name = member(path.name, place)
-        if label.isdigit() and int(label) < len(_EXPRESSIONS) and usage in _SPLITS:
+        if label.isascii() and label.isdigit() and int(label) < len(_EXPRESSIONS) and usage in _SPLITS:
             expression, split = _EXPRESSIONS[int(label)], _SPLITS[usage]
             rows[place] = {
                 "path": name, "dataset": "fer2013", "subject": name, "expression": expression, "split": split

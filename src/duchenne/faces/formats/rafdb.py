@@ -23,23 +23,23 @@ def read(root: Path) -> Reading:
         raise InputError(f"{root}: holds neither Image/aligned nor Image/original")
     there, named, rows, remarks = set(files(pictures)), set[str](), [], []
     below = pictures.relative_to(root).as_posix()
+    file = listed.relative_to(root).as_posix()
     for number, line in enumerate(_lines(listed), start=1):
         try:
             name, split, expression = _entry(line)
         except ValueError as error:
-            remarks.append(Remark(listed.relative_to(root).as_posix(), f"line {number}: {error}"))
+            remarks.append(Remark(file, f"line {number}: {error}"))
             continue
         found = next((n for n in (name, f"{Path(name).stem}_aligned{Path(name).suffix}") if n in there), None)
-        if found is None and name in named:
-            remarks.append(Remark(listed.relative_to(root).as_posix(), f"line {number}: {name} stands there twice"))
-            continue
-        named.add(name)
-        if found is None:
+        if found:
+            there.discard(found)
+            row = {"path": f"{below}/{found}", "dataset": "rafdb", "subject": Path(name).stem}
+            rows.append(row | {"split": split, "expression": expression})
+        elif name in named:
+            remarks.append(Remark(file, f"line {number}: {name} stands there twice"))
+        else:
             remarks.append(Remark(f"{below}/{name}", "no such picture"))
-            continue
-        there.discard(found)
-        row = {"path": f"{below}/{found}", "dataset": "rafdb", "subject": Path(name).stem}
-        rows.append(row | {"split": split, "expression": expression})
+        named.add(name)
     remarks += [Remark(f"{below}/{name}", "a stray file: no label names it") for name in sorted(there)]
     return reading(rows, root, remarks, f"{listed.name} lists no pictures that are there")
 
