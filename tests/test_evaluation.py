@@ -61,7 +61,8 @@ def test_every_network_of_a_study_reads_another_set(study: Study, others: Path) 
 def test_a_network_reads_a_picture_as_it_does_in_its_study(study: Study, others: Path) -> None:
     """Against the network itself, fed by hand."""
     found = evaluate(study, f"folder:{others}").predictions
-    saved = networks.load(jobs.job_folder(study.folder / "training", 2))
+    (folder,) = (folder for fold, _, folder in jobs.trained(study.folder / "training") if fold == 2)
+    saved = networks.load(folder)
     picture = cv2.imread(str(others / found["path"].iloc[5]), cv2.IMREAD_GRAYSCALE).astype(np.float32)[None, None] / 255
     prepare = duchenne.faces.prepare.Preparation(saved.description.prepare)
     with torch.no_grad():

@@ -190,8 +190,9 @@ def test_nothing_is_fitted_on_test_pictures(tmp_path: Path) -> None:
     learned = []
     for number, test_pictures in enumerate((0, 255)):
         faces, fold = stack(np.full((15, 1, 24, 24), test_pictures, np.uint8))
-        jobs.train_folds(recipe, faces, [fold], [0], tmp_path / str(number), quiet)
-        learned.append(networks.load(jobs.job_folder(tmp_path / str(number), 0)).preparation)
+        (job,) = jobs.listed(recipe, [0], tmp_path / str(number))
+        jobs.train_all([job], jobs.Materials(recipe, faces, [fold]), quiet)
+        learned.append(networks.load(job.folder).preparation)
     one, two = learned
     assert set(one) == {f"learned.{n}" for n in ("0.mean", "1.mean", "1.directions", "1.deviations", "1.rest")}
     assert all(torch.equal(one[name], two[name]) for name in one)

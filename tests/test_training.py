@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,12 +117,18 @@ def test_the_precision_is_what_the_machine_does_fast_unless_one_is_named(monkeyp
     assert precision.choose("bfloat16", "cpu") == "bfloat16"
 
 
+def probable(predicted: Sequence[str], share: float = 0.8) -> dict[str, np.ndarray]:
+    """Probabilities of three classes that give the predicted one its share."""
+    names = ("neutral", "anger", "fear")
+    return {f"p_{name}": np.where(np.asarray(predicted) == name, share, (1 - share) / 2) for name in names}
+
+
 def test_scores_count_folds_classes_and_people() -> None:
     rng = np.random.default_rng(0)
     shown = rng.choice(["anger", "fear", "neutral"], 300, p=[0.2, 0.3, 0.5])
     predicted = np.where(rng.random(300) < 0.7, shown, "neutral")
     frame = pd.DataFrame({"fold": np.repeat([0, 1, 2], 100), "subject": np.repeat(np.arange(30), 10).astype(str)})
-    frame = frame.assign(expression=shown, predicted=predicted)
+    frame = frame.assign(attempt=0, expression=shown, predicted=predicted, **probable(predicted))
     told = scores(frame, ["neutral", "anger", "fear"], Paper(table="T2", accuracy=96.4))
     right = shown == predicted
     assert told["accuracy"] == pytest.approx(right.mean())
@@ -139,6 +146,7 @@ def test_the_interval_draws_people_not_pictures() -> None:
     """Half the people are always read right and half never: twenty people's worth of doubt, not two thousand pictures'."""
     frame = pd.DataFrame({"fold": 0, "subject": np.repeat(np.arange(20), 100).astype(str), "expression": "fear"})
     frame["predicted"] = np.where(np.arange(2000) < 1000, "fear", "anger")
+    frame = frame.assign(attempt=0, **probable(frame["predicted"]))
     low, high = scores(frame, ["anger", "fear"], Paper())["interval"]
     assert high - low > 0.3
     assert scores(frame[:400], ["anger", "fear"], Paper())["interval"] is None

@@ -31,6 +31,23 @@ Changes = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
     ),
 ]
+Recipe = Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="Faces: avatars, folder:PATH, ckplus:PATH, …; see 'duchenne data formats'.", metavar="SPEC"),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with the study in --out, with its own recipe where none is named.")
+]
+WorkerCount = Annotated[
+    int | None, typer.Option("--workers", help="Networks trained side by side; as many as pay on this machine by default.")
+]
+Backend = Annotated[str, typer.Option(help="Who trains them: processes, ray or dask.")]
+Address = Annotated[
+    str, typer.Option(help="Of a Ray or Dask cluster; one is started on this machine where it is not given.")
+]
+_GO_ON = "; the same command with --resume and --out goes on"
 
 
 @app.callback(invoke_without_command=True)
@@ -44,38 +61,66 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Say which 
 
 @app.command(epilog="Example:  duchenne run khorrami2015 --data folder:/photos --set folds.count=5 --out runs/photos")
 def run(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="Faces: avatars, folder:PATH, ckplus:PATH, …; see 'duchenne data formats'.", metavar="SPEC"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")] = None,
+    recipe: Recipe = None,
+    data: Data = None,
+    out: Out = None,
     layer: Annotated[str | None, typer.Option(help="Layer whose units are looked at.")] = None,
     changes: Changes = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the study in --out, with its own recipe where none is named.")
-    ] = False,
+    resume: Resume = False,
+    workers: WorkerCount = None,
+    backend: Backend = "processes",
+    address: Address = "",
 ) -> None:
     """Walk the whole line: faces, network, units, evidence, report."""
-    with _explained("; the same command with --resume and --out goes on"):
+    with _explained(_GO_ON):
         from duchenne import studies
         from duchenne.progress import bars
 
-        if data and len(data) > 1:
-            raise InputError("--data is given twice; a second data set is named by --set faces.other=…")
         wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
         study = studies.run(
-            recipe,
-            data[0] if data else None,
-            out,
-            changes=tuple(wanted),
-            resume=resume,
-            progress=bars,
-            announce=lambda line: _say(line),
-        )
+            recipe, _only(data), out, changes=tuple(wanted), resume=resume, progress=bars, announce=_say,
+            workers=_at_least_one(workers), backend=backend, address=address,
+        )  # fmt: skip
         for line in study.told():
             typer.echo(line)
         typer.echo(study.report.resolve())
+
+
+@app.command(epilog="Example:  duchenne train khorrami2015 --data ckplus:/data/CK+ --workers 2 --out runs/ckplus")
+def train(
+    recipe: Recipe = None,
+    data: Data = None,
+    out: Out = None,
+    changes: Changes = None,
+    resume: Resume = False,
+    workers: WorkerCount = None,
+    backend: Backend = "processes",
+    address: Address = "",
+) -> None:
+    """Walk the line as far as trained networks and their scores; 'duchenne run --resume' walks the rest."""
+    with _explained(_GO_ON):
+        from duchenne import studies
+        from duchenne.progress import bars
+
+        study = studies.run(
+            recipe, _only(data), out, changes=tuple(changes or ()), resume=resume, progress=bars, announce=_say,
+            workers=_at_least_one(workers), backend=backend, address=address, until="training",
+        )  # fmt: skip
+        for line in study.told_of_training():
+            typer.echo(line)
+        typer.echo((study.folder / "scores.json").resolve())
+
+
+def _only(data: list[str] | None) -> str | None:
+    if data and len(data) > 1:
+        raise InputError("--data is given twice; a second data set is named by --set faces.other=…")
+    return data[0] if data else None
+
+
+def _at_least_one(workers: int | None) -> int:
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}: expected 1 or more")
+    return workers or 0
 
 
 @app.command(epilog="Example:  duchenne evaluate runs/ckplus --data jaffe:/data/jaffe")

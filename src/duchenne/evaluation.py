@@ -40,10 +40,11 @@ class Evaluation:
     def headline(self) -> str:
         """The answer in a sentence."""
         found = self.scores
-        each = f", {len(found['folds'])} networks: best {percent(found['best'])}" if len(found["folds"]) > 1 else ""
+        count = len(found["networks"])
+        each = f", {count} networks: best {percent(found['best'])}" if count > 1 else ""
         unread = f"; {found['unread']} pictures show what the networks know no class for" if found["unread"] else ""
         return (
-            f"{percent(found['mean'])} of {found['pictures'] // len(found['folds'])} pictures are read right{each} "
+            f"{percent(found['mean'])} of {found['pictures']} pictures are read right{each} "
             f"(guessing the most frequent expression: {percent(found['majority'])}){unread}."
         )
 
@@ -62,11 +63,11 @@ def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (
     if table.fingerprint(progress) == study.state["faces"]["fingerprint"]:
         raise InputError(f"{data}: the faces of the study itself; how well they are read stands in its scores.json")
     faces = gathering.decoded(recipe.faces, table, progress)
-    trained = sorted((study.folder / "training").glob("fold-*"))
+    trained = jobs.trained(study.folder / "training")
     with progress("Reading expressions", len(trained)) as advance:
         parts = []
-        for folder in trained:
-            parts.append(_read(folder, faces))
+        for fold, attempt, folder in trained:
+            parts.append(_read(folder, faces, fold, attempt))
             advance(1)
     found = pd.concat(parts, ignore_index=True)
     known = found[found["expression"].notna()]
@@ -74,8 +75,9 @@ def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (
         raise InputError(f"{data}: shows no expression that the networks know")
     classes = [name.removeprefix("p_") for name in found if name.startswith("p_")]
     told = scores(known, classes, Paper(), recipe.seed)
-    told |= {"best": max(told["folds"].values()), "unread": len(faces) - len(known) // len(trained), "data": data}
-    return Evaluation(_keep(study, data, told, found), told, found)
+    pictures = len(known) // len(trained)
+    told |= {"pictures": pictures, "unread": len(faces) - pictures, "data": data, "changes": list(changes)}
+    return Evaluation(_keep(study, " ".join([data, *changes]), told, found), told, found)
 
 
 def folded(shown: pd.Series, found: Tensor, classes: tuple[str, ...]) -> tuple[pd.Series, Tensor, tuple[str, ...]]:
@@ -96,18 +98,17 @@ def folded(shown: pd.Series, found: Tensor, classes: tuple[str, ...]) -> tuple[p
     return shown.where(shown.isin(classes)), found, classes
 
 
-def _read(folder: Path, faces: Stack) -> pd.DataFrame:
+def _read(folder: Path, faces: Stack, fold: int, attempt: int) -> pd.DataFrame:
     """The predictions of one network, a row a picture."""
     saved = networks.load(folder)
     prepare = Preparation(saved.description.prepare).restore(saved.preparation)
     found = probabilities(saved.network, prepare, torch.from_numpy(np.array(faces.stored)))
     shown, found, classes = folded(faces.table.frame["expression"], found, saved.description.classes)
-    predictions = jobs.predictions(faces.table, classes, found, int(folder.name.removeprefix("fold-")))
-    return predictions.assign(expression=shown.to_numpy())
+    return jobs.predictions(faces.table, classes, found, fold, attempt).assign(expression=shown.to_numpy())
 
 
-def _keep(study: Study, data: str, told: dict[str, Any], found: pd.DataFrame) -> Path:
-    folder = study.folder / "evaluations" / re.sub(r"[^A-Za-z0-9]+", "-", data).strip("-")[-80:]
+def _keep(study: Study, name: str, told: dict[str, Any], found: pd.DataFrame) -> Path:
+    folder = study.folder / "evaluations" / re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-80:]
     with cache.replacing(folder / "predictions.parquet") as partial:
         found.to_parquet(partial, index=False)
     with cache.replacing(folder / "scores.json") as partial:

@@ -18,7 +18,7 @@ def table(faces: Faces, given: FaceTable | None = None, progress: Progress = qui
     """
     found = given if given is not None else sources.load(faces.source, faces.avatars, progress)
     if faces.other:
-        found = joining.join(found, sources.load(faces.other, faces.avatars, progress))
+        found = joining.join(found, sources.load(faces.other, faces.other_avatars, progress))
     if faces.action_units:
         found = detected.join(found, Path(faces.action_units).expanduser())
     if faces.probable is not None:
@@ -43,5 +43,5 @@ def decoded(faces: Faces, table: FaceTable, progress: Progress = quiet) -> stack
 
 
 def _rendered(faces: Faces) -> list[str]:
-    """Data sets that need no crop: avatars are rendered as a crop leaves a face."""
-    return ["avatars"] if "avatars" in (faces.source, faces.other) else []
+    """Data sets that need no crop: avatars are rendered as a crop leaves a face; a second set of them has a number."""
+    return ["avatars", "avatars-2"] if "avatars" in (faces.source, faces.other) else []

@@ -29,6 +29,7 @@ from duchenne.recipes import Recipe
 from duchenne.report import gallery, page
 from duchenne.study import STAGES, Study
 from duchenne.training import jobs, scores
+from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.responses import Peaks
 
@@ -44,6 +45,7 @@ class StudyInProgress:
     given: FaceTable
     progress: Progress
     announce: Callable[[str], None]
+    workers: Workers = HERE
 
     @property
     def recipe(self) -> Recipe:
@@ -65,6 +67,17 @@ class StudyInProgress:
     def trained_folds(self) -> list[int]:
         """The folds that are trained on; the first one's network is looked into."""
         return list(self.recipe.folds.run) or list(range(len(self.folds)))
+
+    @property
+    def networks(self) -> list[jobs.Job]:
+        """The networks to train."""
+        return jobs.listed(self.recipe, self.trained_folds, self.study.folder / "training")
+
+    @property
+    def pair(self) -> jobs.Pair:
+        """The network that is looked into, and its twin."""
+        shown = self.study.scores["shown"]
+        return jobs.trained_and_twin(self.recipe, self.study.folder, shown["fold"], shown["attempt"])
 
     @property
     def shown_rows(self) -> NDArray[np.int64]:
@@ -126,22 +139,25 @@ def read_faces(work: StudyInProgress) -> None:
 
 
 def train(work: StudyInProgress) -> None:
-    """Train a network a fold: ``predictions.parquet``, ``scores.json`` and the first fold's network."""
-    folder, training = work.study.folder, work.study.folder / "training"
-    found = jobs.train_folds(work.recipe, work.stack, work.folds, work.trained_folds, training, work.progress)
+    """Train every network: ``predictions.parquet``, ``scores.json``, and the network of the first fold's best attempt."""
+    folder, listed = work.study.folder, work.networks
+    given = jobs.Materials(work.recipe, work.stack, work.folds)
+    found = jobs.train_all(listed, given, work.progress, work.workers)
     _write_frame(folder / "predictions.parquet", found)
+    shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
     told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
+    told["shown"] = {"fold": shown.fold, "attempt": shown.attempt}
+    told["chosen_by"] = work.recipe.training.chosen_by
     told["leaked"] = sum(work.folds[number].leaked(work.study.table) for number in work.trained_folds)
     _write_json(folder / "scores.json", told)
     for name in ("network.safetensors", "network.json"):
         with cache.replacing(folder / name) as partial:
-            shutil.copyfile(jobs.job_folder(training, work.trained_folds[0]) / name, partial)
+            shutil.copyfile(shown.folder / name, partial)
 
 
 def survey_units(work: StudyInProgress) -> None:
     """Note what every unit of the network and of its twin answers: ``responses.parquet`` and ``top.parquet``."""
-    rows, units = work.shown_rows, work.recipe.units
-    pair = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
+    rows, units, pair = work.shown_rows, work.recipe.units, work.pair
     layer = work.study.units_folder
     for folder, network in ((layer, pair.trained), (layer / TWIN, pair.twin)):
         survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, work.progress)
@@ -169,10 +185,9 @@ def match_units(work: StudyInProgress) -> None:
 
 def project_units(work: StudyInProgress) -> None:
     """Project the clearest units back into their top pictures: ``projections/``."""
-    pair = jobs.trained_and_twin(work.recipe, work.study.folder, work.trained_folds[0])
     layer = work.study.units_folder
     units = gallery.chosen(layer, work.recipe.units.gallery)
-    gallery.draw(layer, pair, work.stack, units, work.recipe.units, work.progress)
+    gallery.draw(layer, work.pair, work.stack, units, work.recipe.units, work.progress)
 
 
 def write_report(work: StudyInProgress) -> None:

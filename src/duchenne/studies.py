@@ -11,6 +11,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 from duchenne.study import STAGES, Study, read_state
 from duchenne.training import precision
+from duchenne.training.workers import Workers
 
 _PACKAGES = ("duchenne", "torch", "lightning", "numpy", "pandas", "scikit-learn", "scipy", "anny", "warp-lang")
 
@@ -32,6 +34,10 @@ def run(
     *,
     changes: tuple[str, ...] = (),
     resume: bool = False,
+    until: str = STAGES[-1],
+    workers: int = 0,
+    backend: str = "processes",
+    address: str = "",
     progress: Progress = quiet,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Study:
@@ -39,7 +45,9 @@ def run(
 
     ``recipe`` is ``quick`` by default; with ``resume`` and neither recipe nor data, that of the study in ``out``.
     ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder, ``runs/<recipe>-<date>`` by default;
-    ``changes`` set single keys, as in ``("training.epochs=4",)``; ``announce`` is given a line for each stage that ends.
+    ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names the last stage to do. Networks are trained
+    by so many ``workers`` side by side, as many as the machine is best used by where it is 0, which are ``"processes"``,
+    ``"ray"`` or ``"dask"``, at an ``address`` or started here. ``announce`` is given a line for each stage that ends.
     Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out`` holds another
     study.
     """
@@ -65,7 +73,8 @@ def run(
         announce(
             f"action units: {told} of {len(table)} pictures have some, from {chosen.faces.action_units} or the data set"
         )
-    return _walk(folder, chosen, table, stored, progress, announce)
+    doing = Doing(_stages_until(until), Workers(workers, backend, address), progress, announce)
+    return _walk(folder, chosen, table, stored, doing)
 
 
 def _chosen(recipe: str | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
@@ -109,43 +118,52 @@ def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
     return state
 
 
-def _walk(
-    folder: Path,
-    recipe: Recipe,
-    table: FaceTable,
-    stored: dict[str, Any] | None,
-    progress: Progress,
-    announce: Callable[[str], None],
-) -> Study:
-    """Do every stage whose key has changed, and those after it.
+@dataclass(frozen=True)
+class Doing:
+    """How a study is done, which does not change what it finds: up to which stage, by whom, and who is told."""
+
+    stages: tuple[str, ...]
+    workers: Workers
+    progress: Progress
+    announce: Callable[[str], None]
+
+
+def _stages_until(last: str) -> tuple[str, ...]:
+    if last not in STAGES:
+        raise InputError(f"stage {last!r}: not one of {', '.join(STAGES)}")
+    return STAGES[: STAGES.index(last) + 1]
+
+
+def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any] | None, doing: Doing) -> Study:
+    """Do every stage that is wanted and whose key has changed, and those after it.
 
     ``study.json`` is written before a stage begins, without it and those after it: what a kill leaves half done is
     never taken for done.
     """
     from duchenne import stages  # Lightning and matplotlib take seconds: not before the user's mistakes are found
 
-    fingerprint = table.fingerprint(progress)
+    fingerprint = table.fingerprint(doing.progress)
     keys = stages.keys(recipe, fingerprint)
     kept = [stage for stage in STAGES if stored and stored["stages"].get(stage, {}).get("key") == keys[stage]]
     study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))
     if stored and "training" in kept:
         study.state.update({name: stored[name] for name in ("versions", "device", "precision")})
-    work = stages.StudyInProgress(study, table, progress, announce)
+    work = stages.StudyInProgress(study, table, doing.progress, doing.announce, doing.workers)
     stages.rehearse(work)
     for part, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
         if stored and stored["identity"][part] != keys[part]:
             raise InputError(f"--out {folder}: holds another study, with {other}; name another folder or remove this one")
-    for stage, make in stages.STAGE_FUNCTIONS.items():
+    for stage in doing.stages:
         if stored and stage in kept:
             study.state["stages"][stage] = stored["stages"][stage]
-            announce(f"{stage}: nothing has changed, kept")
+            doing.announce(f"{stage}: nothing has changed, kept")
             continue
         begun = time.monotonic()
         _write_state(study)
-        make(work)
+        stages.STAGE_FUNCTIONS[stage](work)
         study.seconds[stage] = time.monotonic() - begun
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
-        announce(f"{stage}: {study.seconds[stage]:.1f} s")
+        doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")
     _write_state(study)
     cache.sweep(folder)
     return study

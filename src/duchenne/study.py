@@ -75,15 +75,7 @@ class Study:
     @property
     def headline(self) -> str:
         """The study's answer in two sentences."""
-        scores, summary, recipe = self.scores, self.summary, self.recipe
-        people = self._people_tested()
-        guessing = percent(scores["majority"], 0)
-        first = (
-            f"It reads {percent(scores['accuracy'], 0)} of {scores['pictures']} held-out pictures of {people} "
-            f"(guessing the most frequent expression: {guessing})."
-        )
-        if scores["interval"] and scores["interval"][0] <= scores["majority"]:
-            first += " That is not clearly better than guessing: what its units answer to says little about expressions."
+        summary, recipe, first = self.summary, self.recipe, self.reading
         if "trained" not in summary:
             return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
         trained = summary["trained"]
@@ -96,6 +88,34 @@ class Study:
             f"units of {recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; {nulls}."
         )
         return f"{first} {second}"
+
+    @property
+    def reading(self) -> str:
+        """How well expressions are read, in a sentence or two."""
+        scores = self.scores
+        they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
+        told = (
+            f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} held-out pictures "
+            f"of {self._people_tested()} (guessing the most frequent expression: {percent(scores['majority'], 0)})."
+        )
+        if scores["chosen_by"] == "test":
+            told += " The epoch was chosen by these very pictures: the figure is too high."
+        if scores["interval"] and scores["interval"][0] <= scores["majority"]:
+            told += " That is not clearly better than guessing: what its units answer to says little about expressions."
+        return told
+
+    def told_of_training(self) -> list[str]:
+        """How well expressions are read, by each network and beside the paper's figure, in a few lines."""
+        scores, paper, networks = self.scores, self.scores["paper"], self.scores["networks"]
+        lines = [self.reading]
+        if len(networks) > 1:
+            spread, best = percent(scores["sd"]), percent(scores["best"])
+            lines.append(f"{len(networks)} networks: mean {percent(scores['mean'])} ± {spread}, best {best}")
+        if paper["accuracy"]:
+            best = f", best {paper['best']}" if paper["best"] else ""
+            spread = f" ± {paper['spread']}" if paper["spread"] else ""
+            lines.append(f"{paper['table']}: {paper['accuracy']}{spread} %{best}")
+        return lines
 
     def _people_tested(self) -> str:
         if not self.table.people_known:

@@ -31,7 +31,8 @@ class _Part(BaseModel):
 class Faces(_Part):
     """Where pictures come from, how they are cut and brought to the network's size.
 
-    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule`` "other-set" needs.
+    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule`` "other-set" needs;
+    ``other_avatars`` says which avatars are meant where it names those.
     ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an action unit counts as present
     from that probability on.
     """
@@ -39,6 +40,7 @@ class Faces(_Part):
     source: str = "avatars"
     other: str = ""
     avatars: AvatarSettings = AvatarSettings()
+    other_avatars: AvatarSettings = AvatarSettings(seed=1)
     action_units: str = ""
     probable: float | None = Field(None, gt=0, le=1)
     protocol: str = "labelled"
@@ -104,13 +106,19 @@ class Network(_Part):
 
 class Training(_Part):
     """How the weights are found. Epochs are passes over the training pictures; the best epoch is that of the highest
-    validation accuracy, the earliest of equals. ``labels`` are the expressions, or the shares of votes for them where a data
-    set keeps those (FER+); accuracy is measured against expressions either way.
+    accuracy on the pictures that it is ``chosen_by``, the earliest of equals; "test" leaks and is there to be measured.
+    Training stops early after ``patience`` epochs that were no better than the best; 0 for never. ``batch`` 0 takes all
+    pictures at once. Every fold is trained in so many ``attempts``, each from its own random start. ``labels`` are the
+    expressions, or the shares of votes for them where a data set keeps those (FER+); accuracy is measured against
+    expressions either way. ``decay`` is a weight's, which Rprop knows none of; ``momentum`` and ``nesterov`` are SGD's.
     """
 
     epochs: int = Field(10, ge=1)
-    batch: int = Field(64, ge=1)
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    attempts: int = Field(1, ge=1, le=10_000)
+    patience: int = Field(0, ge=0)
+    chosen_by: Literal["validation", "test"] = "validation"
+    batch: int = Field(64, ge=0)
+    optimiser: Literal["sgd", "adamw", "rprop"] = "sgd"
     rate: float = Field(0.01, gt=0)
     schedule: Literal["constant", "one_cycle"] = "constant"
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -119,6 +127,7 @@ class Training(_Part):
     augment: str = "khorrami2015"
     labels: Literal["expressions", "votes"] = "expressions"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    log: Literal["csv", "tensorboard"] = "csv"
 
     @field_validator("augment")
     @classmethod
@@ -159,11 +168,12 @@ class Evidence(_Part):
 
 
 class Paper(_Part):
-    """Which published figure the recipe stands beside: mean accuracy and its spread, in per cent."""
+    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent."""
 
     table: str = ""
     accuracy: float | None = None
     spread: float | None = None
+    best: float | None = None
 
 
 class Recipe(_Part):

@@ -20,6 +20,7 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
@@ -27,7 +28,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from duchenne import cache
 from duchenne.errors import InputError
-from duchenne.faces.augment import AUGMENTATIONS, augment
+from duchenne.faces.augment import AUGMENTATIONS, OFF, augment
 from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
@@ -35,6 +36,7 @@ from duchenne.recipes import Training
 from duchenne.training import precision
 
 _EVALUATION_BATCH = 64
+_MOST_PREPARED = 2**28  # numbers: a GiB
 _BEST, _LAST = "best.safetensors", "last.ckpt"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
@@ -54,19 +56,23 @@ def fit(
     network: nn.Module,
     prepare: Preparation,
     train: Examples,
-    validation: Examples,
+    judge: Examples,
     settings: Training,
     seed: int,
     folder: Path,
     progress: Progress = quiet,
+    log: Path | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place to its best epoch and return its history, one entry an epoch.
 
-    ``folder`` keeps checkpoints and ``history.json``; a fit that was interrupted goes on from there.
+    The best epoch is that of the highest accuracy on the pictures of ``judge``. ``folder`` keeps checkpoints and
+    ``history.json``; a fit that was interrupted goes on from there. ``log`` is a folder for what ``settings.log`` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     order = _Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
-    task = _Classifier(network, prepare, settings, seed, steps=settings.epochs * len(order))
+    judge, prepare_judge = _once(judge, prepare)
+    train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
+    task = _Classifier(network, prepare_train, prepare_judge, settings, seed, steps=settings.epochs * len(order))
     last = folder / _LAST
     with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
         trainer = L.Trainer(
@@ -74,9 +80,9 @@ def fit(
             accelerator=precision.device(),
             devices=1,
             precision=_PRECISION[precision.choose(settings.precision, precision.device())],
-            callbacks=[_Keeping(folder, network), _Advancing(advance)],
+            callbacks=[_Keeping(folder, network, settings.patience), _Advancing(advance)],
             enable_checkpointing=False,
-            logger=False,
+            logger=_logger(settings, log) if log else False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -85,7 +91,7 @@ def fit(
         trainer.fit(
             task,
             _batched(train, order),
-            _in_order(validation),
+            _in_order(judge),
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
@@ -103,15 +109,41 @@ def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) ->
     return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, _EVALUATION_BATCH)])
 
 
+def _once(examples: Examples, prepare: nn.Module) -> tuple[Examples, nn.Module]:
+    """Prepare pictures once and for all, where memory holds them; what is then left to do is nothing."""
+    if examples.pictures.numel() > _MOST_PREPARED:
+        return examples, prepare
+    prepared = torch.cat([prepare(batch) for batch in torch.split(examples.pictures, _EVALUATION_BATCH)])
+    return Examples(prepared, examples.classes), nn.Identity()
+
+
+def _logger(settings: Training, log: Path) -> Logger:
+    if settings.log == "csv":
+        return CSVLogger(log.parent, name=log.name, version="")
+    try:
+        return TensorBoardLogger(log.parent, name=log.name, version="")
+    except ModuleNotFoundError:
+        raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]") from None
+
+
 def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
     return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
 class _Classifier(L.LightningModule):
-    def __init__(self, network: nn.Module, prepare: Preparation, settings: Training, seed: int, steps: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        prepare_train: nn.Module,
+        prepare_judge: nn.Module,
+        settings: Training,
+        seed: int,
+        steps: int,
+    ) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
-        self.prepare, self.settings, self.seed, self.steps = prepare, settings, seed, steps
+        self.prepare_train, self.prepare_judge = prepare_train, prepare_judge
+        self.settings, self.seed, self.steps = settings, seed, steps
         self.ranges = AUGMENTATIONS[settings.augment]
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
@@ -125,7 +157,9 @@ class _Classifier(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
         pictures, classes = batch
-        loss = F.cross_entropy(self._logits(augment(in_unit_range(pictures), self.ranges, self._chance)), classes)
+        if self.ranges != OFF:
+            pictures = augment(in_unit_range(pictures), self.ranges, self._chance)
+        loss = F.cross_entropy(self._logits(self.prepare_train(pictures)), classes)
         self._losses.append(loss.detach())
         return loss
 
@@ -134,25 +168,20 @@ class _Classifier(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], place: int) -> None:
         pictures, classes = batch
-        self._right.append(self._logits(pictures).argmax(1) == classes)
+        self._right.append(self._logits(self.prepare_judge(pictures)).argmax(1) == classes)
 
     def on_validation_epoch_end(self) -> None:
         accuracy = torch.cat(self._right).float().mean().item()
         loss = torch.stack(self._losses).mean().item()
         if not math.isfinite(loss):
             raise InputError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
-        self.log("accuracy", accuracy)
-        self.history.append({"epoch": self.current_epoch, "loss": loss, "validation_accuracy": accuracy})
+        self.log("accuracy", accuracy, logger=False)
+        self.history.append({"epoch": self.current_epoch, "loss": loss, "accuracy": accuracy})
+        self._log(self.history[-1:])
 
     def configure_optimizers(self) -> Any:
         settings = self.settings
-        optimiser: Optimizer
-        if settings.optimiser == "adamw":
-            optimiser = torch.optim.AdamW(self.parameters(), settings.rate, weight_decay=settings.decay)
-        else:
-            optimiser = torch.optim.SGD(
-                self.parameters(), settings.rate, settings.momentum, 0.0, settings.decay, settings.nesterov
-            )
+        optimiser = _optimiser(settings, self.network)
         if settings.schedule == "constant":
             return optimiser
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -166,34 +195,62 @@ class _Classifier(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
 
-    def _logits(self, pictures: Tensor) -> Tensor:
-        prepared = self.prepare(pictures).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(prepared)
+    def on_train_start(self) -> None:
+        self._log(self.history)  # a logger begins anew where a fit goes on
+
+    def _log(self, entries: list[dict[str, float]]) -> None:
+        for entry in entries:
+            for logger in self.loggers:
+                logger.log_metrics({name: entry[name] for name in ("loss", "accuracy")}, step=int(entry["epoch"]))
+                logger.save()
+
+    def _logits(self, prepared: Tensor) -> Tensor:
+        logits: Tensor = self.network(prepared.contiguous(memory_format=torch.channels_last))
         return logits.float()
 
 
-class _Keeping(Callback):
-    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on."""
+def _optimiser(settings: Training, network: nn.Module) -> Optimizer:
+    weights = network.parameters()
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(weights, settings.rate, weight_decay=settings.decay)
+    if settings.optimiser == "rprop":
+        return torch.optim.Rprop(weights, settings.rate)
+    return torch.optim.SGD(weights, settings.rate, settings.momentum, 0.0, settings.decay, settings.nesterov)
 
-    def __init__(self, folder: Path, network: nn.Module) -> None:
-        self.folder, self.network, self.best = folder, network, -1.0
+
+class _Keeping(Callback):
+    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on; stops when patience ends."""
+
+    def __init__(self, folder: Path, network: nn.Module, patience: int) -> None:
+        self.folder, self.network, self.patience = folder, network, patience
+        self.best, self.waited = -1.0, 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Train no further where a fit was interrupted after its last epoch."""
+        self._stop_where_patience_ends(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the best weights first: a kill between the two repeats the epoch to the same end."""
         accuracy = float(trainer.callback_metrics["accuracy"])
+        self.waited += 1
         if accuracy > self.best:
-            self.best = accuracy
+            self.best, self.waited = accuracy, 0
             weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
             with cache.replacing(self.folder / _BEST) as partial:
                 save_file(weights, partial)
         with cache.replacing(self.folder / _LAST) as partial:
             trainer.save_checkpoint(partial)
+        self._stop_where_patience_ends(trainer)
+
+    def _stop_where_patience_ends(self, trainer: L.Trainer) -> None:
+        if self.patience and self.waited >= self.patience:
+            trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
 
 
 class _Advancing(Callback):
@@ -208,13 +265,13 @@ class _Advancing(Callback):
 
 
 class _Shuffled(Sampler[list[int]]):
-    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped.
+    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped, 0 takes all.
 
     ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its epoch is known.
     """
 
     def __init__(self, count: int, batch: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, min(batch, count), seed, epoch
+        self.count, self.batch, self.seed, self.epoch = count, min(batch or count, count), seed, epoch
 
     def __len__(self) -> int:
         return self.count // self.batch

@@ -1,11 +1,16 @@
-"""Training as a table of jobs: one network a fold, each a function of its inputs in a folder of its own."""
+"""Training as a table of jobs: a network for each fold and attempt, a function of its inputs in a folder of its own."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -16,9 +21,61 @@ from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
-from duchenne.progress import Progress
+from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
+from duchenne.training import threads, workers
 from duchenne.training.fit import Examples, fit, probabilities
+from duchenne.training.workers import HERE, Workers
+
+_DONE = "predictions.parquet"
+_FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which folder."""
+
+    fold: int
+    attempt: int
+    seed: int
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been trained and has read its test pictures, which is written last."""
+        return (self.folder / _DONE).exists()
+
+    def __str__(self) -> str:
+        return f"fold {self.fold}, attempt {self.attempt}"
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What the jobs of a study share: the recipe, the faces and all folds."""
+
+    recipe: Recipe
+    stack: Stack
+    folds: Sequence[Fold]
+
+
+def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
+    """List the jobs of a recipe: every attempt on every wanted fold."""
+    return [
+        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
+        for fold in folds
+        for attempt in range(recipe.training.attempts)
+    ]
+
+
+def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
+    """Number all chance of a job is drawn from: another for every seed of the recipe, fold and attempt."""
+    return (attempt * 2**22 + recipe.seed) * 1000 + fold
+
+
+def trained(root: Path) -> list[tuple[int, int, Path]]:
+    """Find the networks below a folder: fold, attempt and folder of each, in that order."""
+    found = [(_FOLDER.fullmatch(path.name), path) for path in root.iterdir()]
+    return sorted((int(name[1]), int(name[2]), path) for name, path in found if name)
 
 
 def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
@@ -31,31 +88,57 @@ def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     )  # fmt: skip
 
 
-def fresh(recipe: Recipe, classes: tuple[str, ...], fold: int) -> nn.Module:
+def fresh(recipe: Recipe, classes: tuple[str, ...], fold: int, attempt: int = 0) -> nn.Module:
     """The recipe's network at its random start on a fold."""
-    return networks.from_description(describe(recipe, classes), seed=_seed(recipe, fold))
+    return networks.from_description(describe(recipe, classes), seed=seed(recipe, fold, attempt))
 
 
-def job_folder(root: Path, fold: int) -> Path:
-    """Where the network of a fold is kept."""
-    return root / f"fold-{fold:02d}"
+def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: Workers = HERE) -> pd.DataFrame:
+    """Do every job that is not done yet, and collect what all of them predict for their test pictures.
 
-
-def train_folds(
-    recipe: Recipe, stack: Stack, folds: list[Fold], wanted: list[int], root: Path, progress: Progress
-) -> pd.DataFrame:
-    """Train a network on each wanted fold and predict its held-out people; folds that are done are not done twice.
-
-    Returns one row a picture and fold: fold, path, subject, expression, predicted, and a probability for each class.
+    Returns one row a picture, fold and attempt: fold, attempt, path, subject, expression, predicted, and a probability for
+    each class. Raises ``InputError`` as ``fit`` and ``workers.do`` do.
     """
-    parts = []
-    for number in wanted:
-        folder = job_folder(root, number)
-        done = folder / "predictions.parquet"
-        if not done.exists():
-            _train(recipe, stack, folds[number], number, folder, progress)
-        parts.append(pd.read_parquet(done))
-    return pd.concat(parts, ignore_index=True)
+    waiting = [job for job in listed if not job.done]
+    computing = threads.agreed(listed[0].folder.parent, len(listed))
+    count = by.side_by_side(len(waiting), computing)
+    if by.backend == "processes" and count <= 1:
+        for job in waiting:
+            train(job, given, computing, progress)
+    else:
+        with progress("Training networks", len(waiting)) as advance:
+            work = partial(train, given=given, computing=computing, progress=quiet)
+            workers.do(waiting, work, count, by, advance)
+    return pd.concat([pd.read_parquet(job.folder / _DONE) for job in listed], ignore_index=True)
+
+
+def train(job: Job, given: Materials, computing: int, progress: Progress) -> None:
+    """Train the network of a job on so many threads and predict its test pictures; one that was interrupted goes on from
+    its last epoch.
+
+    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``.
+    """
+    recipe, stack, fold = given.recipe, given.stack, given.folds[job.fold]
+    classes = stack.table.expressions
+    network = fresh(recipe, classes, job.fold, job.attempt)
+    train, judge = _examples(recipe, stack, fold)
+    prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
+    checkpoints = job.folder / "checkpoints"
+    with threads.limited(computing):
+        fit(network, prepare, train, judge, recipe.training, job.seed, checkpoints, progress, log=job.folder / "log")
+        found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
+    networks.save(job.folder, network, describe(recipe, classes), prepare.state_dict())
+    shutil.copyfile(checkpoints / "history.json", job.folder / "history.json")
+    with cache.replacing(job.folder / _DONE) as partial:
+        told = predictions(stack.table.where(fold.test), classes, found, job.fold, job.attempt)
+        told.to_parquet(partial, index=False)
+    shutil.rmtree(checkpoints)
+
+
+def best_of(jobs: Sequence[Job]) -> Job:
+    """The job whose network did best on the pictures that its epoch was chosen by; the first of equals."""
+    reached = [max(epoch["accuracy"] for epoch in json.loads((j.folder / "history.json").read_text())) for j in jobs]
+    return jobs[int(np.argmax(reached))]
 
 
 @dataclass(frozen=True)
@@ -67,42 +150,31 @@ class Pair:
     prepare: Preparation
 
 
-def trained_and_twin(recipe: Recipe, folder: Path, fold: int) -> Pair:
-    """Read the network of a study's fold back, and make its twin."""
+def trained_and_twin(recipe: Recipe, folder: Path, fold: int, attempt: int = 0) -> Pair:
+    """Read the network of a study's fold and attempt back, and make its twin."""
     found = networks.load(folder)
     prepare = Preparation(found.description.prepare).restore(found.preparation)
-    return Pair(found.network, fresh(recipe, found.description.classes, fold).eval(), prepare)
+    return Pair(found.network, fresh(recipe, found.description.classes, fold, attempt).eval(), prepare)
 
 
-def _train(recipe: Recipe, stack: Stack, fold: Fold, number: int, folder: Path, progress: Progress) -> None:
-    classes = stack.table.expressions
-    network = fresh(recipe, classes, number)
-    places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
-    targets = torch.from_numpy(stack.table.shares(classes)) if recipe.training.labels == "votes" else places
-    train, validation = (
-        Examples(torch.from_numpy(stack.stored[mask]), labels[torch.from_numpy(mask)])
-        for mask, labels in ((fold.train, targets), (fold.validation, places))
-    )
-    prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
-    checkpoints = folder / "checkpoints"
-    fit(network, prepare, train, validation, recipe.training, _seed(recipe, number), checkpoints, progress)
-    networks.save(folder, network, describe(recipe, classes), prepare.state_dict())
-    shutil.copyfile(checkpoints / "history.json", folder / "history.json")
-    found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
-    with cache.replacing(folder / "predictions.parquet") as partial:
-        predictions(stack.table.where(fold.test), classes, found, number).to_parquet(partial, index=False)
-    shutil.rmtree(checkpoints)
-
-
-def predictions(table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int) -> pd.DataFrame:
-    """Tell what a fold's network makes of each picture, from its probabilities (n, classes)."""
+def predictions(table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int, attempt: int) -> pd.DataFrame:
+    """Tell what a network makes of each picture, from its probabilities (n, classes)."""
     frame = table.frame[["path", "subject", "expression"]].copy()
     frame.insert(0, "fold", fold)
+    frame.insert(1, "attempt", attempt)
     frame["predicted"] = [classes[place] for place in found.argmax(1).tolist()]
     for place, name in enumerate(classes):
         frame[f"p_{name}"] = found[:, place].numpy()
     return frame
 
 
-def _seed(recipe: Recipe, fold: int) -> int:
-    return recipe.seed * 1000 + fold
+def _examples(recipe: Recipe, stack: Stack, fold: Fold) -> tuple[Examples, Examples]:
+    """The pictures to train on, and those that the best epoch is chosen by."""
+    classes = stack.table.expressions
+    places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
+    targets = torch.from_numpy(stack.table.shares(classes)) if recipe.training.labels == "votes" else places
+    judge = fold.validation if recipe.training.chosen_by == "validation" else fold.test
+    return tuple(  # type: ignore[return-value]  # two of them
+        Examples(torch.from_numpy(stack.stored[mask]), labels[torch.from_numpy(mask)])
+        for mask, labels in ((fold.train, targets), (judge, places))
+    )

@@ -11,18 +11,20 @@ import pandas as pd
 from duchenne.recipes import Paper
 
 _RESAMPLES = 2000
+_BINS = 10  # of confidence
 _FEWEST = 5  # people for whom an interval is given
 
 
 def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed: int = 0) -> dict[str, Any]:
-    """Summarise predictions of held-out pictures (columns fold, subject, expression, predicted).
+    """Summarise predictions of held-out pictures (columns fold, attempt, subject, expression, predicted, ``p_<class>``).
 
-    Accuracy per fold with mean and standard deviation over folds, and over all pictures with a 95 % bootstrap
-    interval over people; precision, recall and F1 of each class; the confusion matrix (rows: shown); the share of the
-    most frequent class, which is what guessing reaches; the paper's figure.
+    Accuracy of each network (a fold's attempt) with their mean, standard deviation and best, and over all pictures with a
+    95 % bootstrap interval over people; precision, recall and F1 of each class; the confusion matrix (rows: shown); how far
+    probabilities can be taken at their word; the share of the most frequent class, which is what guessing reaches; the
+    paper's figure, and whether the mean lies ``within`` its spread.
 
-    >>> frame = pd.DataFrame({"fold": [0, 0], "subject": ["a", "b"], "expression": ["fear"] * 2,
-    ...                       "predicted": ["fear", "anger"]})
+    >>> frame = pd.DataFrame({"fold": [0, 0], "attempt": [0, 0], "subject": ["a", "b"], "expression": ["fear"] * 2,
+    ...                       "predicted": ["fear", "anger"], "p_anger": [0.2, 0.6], "p_fear": [0.8, 0.4]})
     >>> scores(frame, ["anger", "fear"], Paper())["accuracy"]
     0.5
     """
@@ -30,25 +32,64 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
 
     shown, predicted = predictions["expression"].to_numpy(str), predictions["predicted"].to_numpy(str)
     right = pd.Series(shown == predicted, index=predictions.index)
-    per_fold = right.groupby(predictions["fold"]).mean()
+    networks = right.groupby([predictions["fold"], predictions["attempt"]]).mean()
+    mean = float(networks.mean())
     precision, recall, f1, count = precision_recall_fscore_support(shown, predicted, labels=list(classes), zero_division=0.0)
+    attempts = predictions["attempt"].nunique()
     per_class = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "pictures": int(n)}
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "pictures": int(n) // attempts}
         for name, p, r, f, n in zip(classes, precision, recall, f1, count, strict=True)
     }
     return {
         "accuracy": float(right.mean()),
         "interval": _interval(right, predictions["subject"], seed),
-        "folds": {str(fold): float(value) for fold, value in per_fold.items()},
-        "mean": float(per_fold.mean()),
-        "sd": float(per_fold.std(ddof=1)) if len(per_fold) > 1 else None,
+        "networks": [
+            {"fold": int(fold), "attempt": int(attempt), "accuracy": float(value)}
+            for (fold, attempt), value in networks.items()
+        ],
+        "folds": {str(fold): float(value) for fold, value in networks.groupby("fold").mean().items()},
+        "mean": mean,
+        "sd": float(networks.std(ddof=1)) if len(networks) > 1 else None,
+        "best": float(networks.max()),
         "majority": float(max(count) / count.sum()),
-        "pictures": len(predictions),
+        "pictures": len(predictions) // attempts,
         "people": int(predictions["subject"].nunique()),
         "classes": per_class,
         "confusion": confusion_matrix(shown, predicted, labels=list(classes)).tolist(),
-        "paper": paper.model_dump(),
+        "calibration": calibration(predictions, classes),
+        "paper": paper.model_dump() | {"within": _within(mean, paper)},
     }
+
+
+def calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """Tell how far probabilities can be taken at their word.
+
+    ``error`` is the expected calibration error: the mean distance of confidence (the predicted class's probability) and
+    accuracy over ten bins of confidence of equal width, weighed by their pictures (Guo et al. 2017, equation 3); ``brier``
+    is the mean squared distance of the probabilities from the truth, 0 … 2; ``bins`` have both, and pictures.
+
+    >>> frame = pd.DataFrame({"expression": ["fear", "anger"], "p_anger": [0.25, 0.25], "p_fear": [0.75, 0.75]})
+    >>> calibration(frame, ["anger", "fear"])["error"]
+    0.25
+    """
+    given = predictions[[f"p_{name}" for name in classes]].to_numpy(float)
+    shown = pd.Categorical(predictions["expression"], categories=list(classes)).codes
+    frame = pd.DataFrame({"confidence": given.max(1), "accuracy": given.argmax(1) == shown})
+    groups = frame.groupby(np.minimum((frame["confidence"] * _BINS).astype(int), _BINS - 1))
+    bins = groups.mean().assign(pictures=groups.size())
+    distance = (bins["confidence"] - bins["accuracy"]).abs()
+    return {
+        "error": float((distance * bins["pictures"]).sum() / len(frame)),
+        "brier": float(((given - np.eye(len(classes))[shown]) ** 2).sum(1).mean()),
+        "bins": bins.to_dict("records"),
+    }
+
+
+def _within(mean: float, paper: Paper) -> bool | None:
+    """Whether the mean lies within the paper's spread of its figure; None where it prints none."""
+    if paper.accuracy is None or paper.spread is None:
+        return None
+    return abs(100 * mean - paper.accuracy) <= paper.spread
 
 
 def _interval(right: pd.Series, subjects: pd.Series, seed: int) -> list[float] | None:
