@@ -1,12 +1,14 @@
 """Who trains: jobs one after another, side by side in processes, or on a cluster; whoever does a job, it ends the same.
 
 A *job* has a folder that its worker writes, and tells whether it is done. Workers share a file system. Ray and Dask start on
-this machine where no address of a cluster is given.
+this machine where no address of a cluster is given; Dask then asks that a script's own calls stand below
+``if __name__ == "__main__":``, as everything does that starts Python anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -21,6 +23,7 @@ from duchenne.errors import InputError
 from duchenne.progress import Advance
 from duchenne.training import precision
 
+_LOOK = 0.5  # seconds
 _LOSSES = 3  # workers lost in a row, no job done between, before it is the jobs that are at fault
 
 
@@ -68,12 +71,11 @@ def do(jobs: Sequence[_Job], work: Callable[[_Job], None], count: int, workers: 
     Raises what a job raises, and ``InputError`` where workers are lost again and again, or write elsewhere.
     """
     waiting, lost = list(jobs), 0
-    with BACKENDS[workers.backend](count, workers.address) as losses:
+    with BACKENDS[workers.backend](count, workers.address) as losses, _watched(waiting, advance):
         while waiting:
             before = len(waiting)
             try:
-                for _ in joblib.Parallel(return_as="generator_unordered")(joblib.delayed(work)(job) for job in waiting):
-                    advance(1)
+                joblib.Parallel()(joblib.delayed(work)(job) for job in waiting)
             except losses as error:
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
@@ -81,6 +83,28 @@ def do(jobs: Sequence[_Job], work: Callable[[_Job], None], count: int, workers: 
             else:
                 _refuse_elsewhere(_undone(waiting))
             waiting = _undone(waiting)
+
+
+@contextmanager
+def _watched(jobs: Sequence[Job], advance: Advance) -> Iterator[None]:
+    """Advance for every job that becomes done, whoever does it: not all backends say when one is."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        left, last = list(jobs), False
+        while left and not last:
+            last = ended.wait(_LOOK)
+            undone = _undone(left)
+            advance(len(left) - len(undone))
+            left = undone
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _undone(jobs: Sequence[_Job]) -> list[_Job]:

@@ -24,6 +24,7 @@ from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 
 _BATCH = 64
+_SPLITS = 5  # as TFD has
 
 
 def load(settings: AvatarSettings | None = None, progress: Progress = quiet) -> FaceTable:
@@ -55,28 +56,35 @@ def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> F
             return studio.landmarks(shots, settings.size)
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # kernels run without the interpreter's lock
-            landmarks = list(threads.map(draw, _directed(scripts, studio.basis, settings.seed)))
+            landmarks = list(threads.map(draw, _directed(scripts, studio.basis, settings)))
         _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
         _landmark_frame(scripts, np.concatenate(landmarks)).to_parquet(partial / "landmarks.parquet")
     return folder.load(out)
 
 
-def shots(scripts: Sequence[Script], basis: HeadBasis, seed: int) -> Iterator[Shot]:
+def shots(
+    scripts: Sequence[Script], basis: HeadBasis, seed: int, population: people.Population = people.POPULATIONS["mixed"]
+) -> Iterator[Shot]:
     """Turn scripts into shots: find the person, draw the scene, fix the strength within each grade."""
     person: dict[int, people.Person] = {}
     for script in scripts:
         if script.subject not in person:
-            person[script.subject] = people.draw_person(basis, np.random.default_rng((seed, 0, script.subject)))
+            person[script.subject] = people.draw_person(
+                basis, np.random.default_rng((seed, 0, script.subject)), population
+            )
         rng = np.random.default_rng(script.scene)
-        scene = people.STUDIO if script.still else people.draw_scene(rng)
+        scene = people.STUDIO if script.still else people.draw_scene(rng, population)
         moment = np.random.default_rng((*script.scene, script.frame))
         if not script.still:
             scene = people.drift(scene, moment)
         yield Shot(person[script.subject], scene, _strengths(script, moment))
 
 
-def _directed(scripts: list[Script], basis: HeadBasis, seed: int) -> Iterator[tuple[list[Script], list[Shot]]]:
-    pairs = zip(scripts, shots(scripts, basis, seed), strict=True)
+def _directed(
+    scripts: list[Script], basis: HeadBasis, settings: AvatarSettings
+) -> Iterator[tuple[list[Script], list[Shot]]]:
+    population = people.POPULATIONS[settings.population]
+    pairs = zip(scripts, shots(scripts, basis, settings.seed, population), strict=True)
     while batch := list(itertools.islice(pairs, _BATCH)):
         yield [script for script, _ in batch], [shot for _, shot in batch]
 
@@ -112,10 +120,17 @@ def _manifest(scripts: Sequence[Script]) -> pd.DataFrame:
         "frame": [s.frame for s in scripts],
         "expression": [s.expression for s in scripts],
     }
+    rows |= {f"split_{number + 1}": [_side(s.subject, number) for s in scripts] for number in range(_SPLITS)}
     grades = {n: [max(s.grades.get(n, (0, 0))) for s in scripts] for n in rendered}
     rows |= {facs.code(n): [int(g > 0) for g in grades[n]] for n in rendered}
     rows |= {f"{facs.code(n)}_intensity": grades[n] for n in rendered}
     return pd.DataFrame(rows)
+
+
+def _side(subject: int, split: int) -> str:
+    """Which side of an official split a person is on: two of ten test, one validates, and all test in one of five splits."""
+    place = (subject - 2 * split) % 10
+    return "test" if place < 2 else "validation" if place == 2 else "train"
 
 
 def _landmark_frame(scripts: Sequence[Script], points: NDArray[np.float32]) -> pd.DataFrame:

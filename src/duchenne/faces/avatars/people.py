@@ -18,7 +18,7 @@ from duchenne.faces.avatars.basis import HeadBasis
 Floats = NDArray[np.float32]
 Generator = np.random.Generator
 
-_SPREAD, _MOUTH_SPREAD = 0.27, 0.17  # of local shapes: beyond this, chance builds faces that nobody has
+_MOUTH_SPREAD = 0.17 / 0.27  # of the spread of other shapes
 _UNUSED_LOCALS = (
     "ear-wing", "ear-flap", "neck-double", "measure-neck", "eye-trans", "head-fat", "mouth-angles", "trans-in-out",
 )  # fmt: skip
@@ -27,6 +27,50 @@ _UNUSED_LOCALS = (
 _SKINS = np.array([[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]])
 _HAIRS = np.array([[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]])
 _IRISES = np.array([[0.055, 0.026, 0.012], [0.13, 0.075, 0.03], [0.11, 0.13, 0.07], [0.12, 0.19, 0.27]])
+
+
+@dataclass(frozen=True)
+class Population:
+    """Whom chance draws and how they are lit, each range as (low, high).
+
+    ``sex``: parameters of a beta distribution over female 0 … male 1; ``age`` and ``weight``: ranges in the model's units;
+    ``ancestry``: parameters of a Dirichlet distribution over African, Asian, Caucasian; ``spread``: of the local shapes,
+    beyond 0.27 of which chance builds faces that nobody has; ``across``, ``up``, ``ahead``: where the lamp is; ``key``,
+    ``fill``: its strength and that of the light from all around; ``background``: its brightness.
+    """
+
+    sex: tuple[float, float] = (0.5, 0.5)
+    age: tuple[float, float] = (0.0, 1.0)
+    ancestry: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    weight: tuple[float, float] = (-0.9, 0.9)
+    spread: float = 0.27
+    across: tuple[float, float] = (-0.8, 0.8)
+    up: tuple[float, float] = (0.0, 0.9)
+    ahead: tuple[float, float] = (0.7, 1.1)
+    key: tuple[float, float] = (0.6, 1.15)
+    fill: tuple[float, float] = (0.3, 0.65)
+    background: tuple[float, float] = (0.02, 0.6)
+
+
+POPULATIONS = {
+    "mixed": Population(),
+    "shifted": Population(
+        sex=(0.5, 5.0),
+        age=(0.25, 0.5),
+        ancestry=(0.05, 3.0, 0.1),
+        weight=(-0.8, 0.2),
+        spread=0.2,
+        across=(-1.3, -0.5),
+        up=(-0.4, 0.3),
+        ahead=(0.4, 0.8),
+        key=(0.6, 0.9),
+        fill=(0.12, 0.3),
+        background=(0.6, 0.95),
+    ),
+}
+"""Every population by its name. "shifted" stands to "mixed" as JAFFE, ten Japanese women, does to CK+: others, lit otherwise
+(from the side, and harder).
+"""
 
 
 @dataclass(frozen=True)
@@ -51,11 +95,12 @@ class Scene:
     shift: tuple[float, float]
 
 
-def draw_person(basis: HeadBasis, rng: Generator) -> Person:
+def draw_person(basis: HeadBasis, rng: Generator, population: Population = POPULATIONS["mixed"]) -> Person:
     """Draw a person: ancestry, sex, age, weight and some hundred local shapes, the same on the left and the right."""
-    sex, age = rng.beta(0.5, 0.5), rng.uniform() ** 1.4
-    ancestry = rng.dirichlet([0.45, 0.45, 0.45])
-    weight = _hat(rng.uniform(-0.9, 0.9), 3)
+    youngest, oldest = population.age
+    sex, age = rng.beta(*population.sex), youngest + (oldest - youngest) * rng.uniform() ** 1.4
+    ancestry = rng.dirichlet(population.ancestry)
+    weight = _hat(rng.uniform(*population.weight), 3)
     ages, sexes = _hat(2 * age - 1, 2), _hat(2 * sex - 1, 2)
     macro = np.einsum("s,a,w->saw", sexes, ages, weight).ravel()
     peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
@@ -65,7 +110,7 @@ def draw_person(basis: HeadBasis, rng: Generator) -> Person:
         - basis.macros.mean(0)
         + np.tensordot(peoples, basis.ancestries, 1)
         - basis.ancestries.mean(0)
-        + np.tensordot(_local_weights(basis, rng), basis.locals, 1)
+        + np.tensordot(_local_weights(basis, rng, population.spread), basis.locals, 1)
     )
     return Person(shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age)
 
@@ -77,9 +122,9 @@ def _hat(position: float, count: int) -> NDArray[np.float64]:
     return shares
 
 
-def _local_weights(basis: HeadBasis, rng: Generator) -> NDArray[np.float64]:
-    spread = [_MOUTH_SPREAD if name.startswith("mouth") else _SPREAD for name in basis.local_names]
-    drawn = np.clip(rng.normal(0, spread), -0.8, 0.8)
+def _local_weights(basis: HeadBasis, rng: Generator, spread: float) -> NDArray[np.float64]:
+    spreads = [_MOUTH_SPREAD * spread if name.startswith("mouth") else spread for name in basis.local_names]
+    drawn = np.clip(rng.normal(0, spreads), -0.8, 0.8)
     unused = [any(part in name for part in _UNUSED_LOCALS) for name in basis.local_names]
     drawn[unused] = 0
     return np.concatenate([np.maximum(drawn, 0), np.maximum(-drawn, 0)])
@@ -125,14 +170,14 @@ STUDIO = Scene(
 """A frontal face under a fixed light: what the ``dose`` protocol holds still."""
 
 
-def draw_scene(rng: Generator) -> Scene:
+def draw_scene(rng: Generator, population: Population = POPULATIONS["mixed"]) -> Scene:
     """Draw a light from the front hemisphere, a small turn of the head and a slightly misplaced camera."""
-    light = np.array([rng.uniform(-0.8, 0.8), rng.uniform(0.0, 0.9), rng.uniform(0.7, 1.1)])
+    light = np.array([rng.uniform(*side) for side in (population.across, population.up, population.ahead)])
     return Scene(
         light=light / np.linalg.norm(light),
-        key=rng.uniform(0.6, 1.15),
-        fill=rng.uniform(0.3, 0.65),
-        background=rng.uniform(0.02, 0.6),
+        key=rng.uniform(*population.key),
+        fill=rng.uniform(*population.fill),
+        background=rng.uniform(*population.background),
         turn=_turn(*np.radians(rng.normal(0, (5.0, 3.5, 2.5)))),
         zoom=rng.uniform(0.94, 1.08),
         shift=(rng.normal(0, 0.02), rng.normal(0, 0.02)),

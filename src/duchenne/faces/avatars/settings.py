@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.protocols import PROTOCOLS
 
-VERSION = 6
+VERSION = 7
 """Raised whenever the same settings would give other pictures."""
 
 
 class AvatarSettings(BaseModel):
-    """What to render: how many people, by which protocol, from which seed, how large."""
+    """What to render: how many people of which population, by which protocol, from which seed, how large."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     people: int = Field(60, ge=1, le=100_000)
+    population: Literal["mixed", "shifted"] = "mixed"
     protocol: str = "posed"
     seed: int = Field(0, ge=0, lt=2**32)
     size: int = Field(96, ge=16, le=2048)
