@@ -45,7 +45,7 @@ def test_every_row_of_khorrami2015s_tables_differs_by_what_it_is_named_after(
     assert (recipe.network.options.get("dropout"), recipe.training.augment) == (dropout, augment)
     assert (recipe.training.rate, recipe.training.batch, recipe.network.prepare) == (0.01, 64, base.network.prepare)
     assert recipe.folds.rule == ("official" if "tfd" in name else "khorrami2015")
-    expected = "labelled" if "tfd" in name else "khorrami2015-6" if "six" in name else "khorrami2015-8"
+    expected = "khorrami2015-7" if "tfd" in name else "khorrami2015-6" if "six" in name else "khorrami2015-8"
     assert recipe.faces.protocol == expected
     if "tfd" not in name:
         assert recipe.folds == base.folds

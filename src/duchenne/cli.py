@@ -111,6 +111,34 @@ def train(
         typer.echo((study.folder / "scores.json").resolve())
 
 
+@app.command(epilog="Example:  duchenne reproduce --ckplus /data/CK+ --jaffe /data/jaffe --out runs/papers")
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Folder of the studies, one a row, and of the table.")] = Path("runs/papers"),
+    rows: Annotated[str, typer.Option(help="Which recipes, as in 'mousavi2016*'.")] = "*",
+    ckplus: Annotated[str | None, typer.Option(metavar="PATH", help="CK+, where you have it.")] = None,
+    tfd: Annotated[str | None, typer.Option(metavar="PATH", help="TFD, where you have it.")] = None,
+    jaffe: Annotated[str | None, typer.Option(metavar="PATH", help="JAFFE, where you have it.")] = None,
+    workers: WorkerCount = None,
+    backend: Backend = "processes",
+    address: Address = "",
+) -> None:
+    """Train every row of the papers' tables, on their data sets or on avatars, and set our figures beside theirs.
+
+    An interrupted run goes on with the same command. On avatars it takes hours on two cores.
+    """
+    with _explained("; the same command goes on"):
+        from duchenne import reproduction
+        from duchenne.progress import bars
+
+        given = {name: path for name, path in {"ckplus": ckplus, "tfd": tfd, "jaffe": jaffe}.items() if path}
+        found = reproduction.reproduce(
+            out, given, rows=rows, workers=_at_least_one(workers), backend=backend, address=address,
+            progress=bars, announce=_say,
+        )  # fmt: skip
+        typer.echo(found.file.read_text(encoding="utf-8"))
+        typer.echo(found.file.resolve())
+
+
 def _only(data: list[str] | None) -> str | None:
     if data and len(data) > 1:
         raise InputError("--data is given twice; a second data set is named by --set faces.other=…")

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class InputError(ValueError):
     """Something given from outside cannot be used; the message is one line and names the file, key or value."""
+
+
+class Diverged(InputError):
+    """A network's loss left the numbers."""

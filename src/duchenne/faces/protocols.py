@@ -32,6 +32,12 @@ def khorrami2015_6(table: FaceTable) -> FaceTable:
     return found.where(~found.frame["expression"].isin(["neutral", "contempt"]))
 
 
+def khorrami2015_7(table: FaceTable) -> FaceTable:
+    """Take every picture but those of contempt, as the set labels it: TFD's seven classes."""
+    found = table.labelled()
+    return found.where(found.frame["expression"].ne("contempt"))
+
+
 def zhu2018(table: FaceTable) -> FaceTable:
     """Take the first frame as neutral and all others as the expression of each labelled sequence: eight classes."""
     return _named(table, None)
@@ -61,6 +67,7 @@ def labelled(table: FaceTable) -> FaceTable:
 PROTOCOLS: dict[str, Protocol] = {
     "labelled": labelled,
     "khorrami2015-8": khorrami2015_8,
+    "khorrami2015-7": khorrami2015_7,
     "khorrami2015-6": khorrami2015_6,
     "zhu2018": zhu2018,
     "mousavi2016-7": mousavi2016_7,

@@ -99,7 +99,8 @@ class LipNet(nn.Module):
     """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10 neurons, and one output a class.
 
     Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n, classes), which serve as logits: mousavi2016's
-    output is "sigmoid …, which applies a softmax" (§III-C). Layers worth looking at: ``pyramid1``, ``pyramid2``. Fields,
+    output is "sigmoid …, which applies a softmax" (§III-C). Layers worth looking at: ``pyramid1``, ``pyramid2``, of which
+    each neuron has weights of its own, and ``neurons``, those of the latter one by one. Fields,
     overlaps and inhibition are those of its Table I; ``strength`` multiplies the inhibition's weights 0.05 and 0.02, and
     ``reading`` is one of ``READINGS``. Weights are drawn from U(−1/r, 1/r), r the field's side (a reading).
 
@@ -110,7 +111,7 @@ class LipNet(nn.Module):
     12203
     """
 
-    LAYERS = ("pyramid1", "pyramid2")
+    LAYERS = ("pyramid1", "pyramid2", "neurons")
     SIZE = 100
 
     def __init__(
@@ -127,6 +128,7 @@ class LipNet(nn.Module):
         self.pyramid1 = Pyramidal(shape, 15, 12, 2, 0.05 * strength, reading, generator)
         shape = (1, *self.pyramid1.bias.shape)
         self.pyramid2 = Pyramidal(shape, 4, 1, 1, 0.02 * strength, reading, generator)
+        self.neurons = nn.Flatten()
         self.output = nn.Linear(self.pyramid2.bias.numel(), classes)
         bound = 1 / math.sqrt(self.output.in_features)
         nn.init.uniform_(self.output.weight, -bound, bound, generator=generator)
@@ -134,8 +136,8 @@ class LipNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits (n, classes) in 0 … 1 of pictures (n, channels, size, size)."""
-        maps = self.pyramid2(self.pyramid1(pictures))
-        return torch.sigmoid(self.output(maps.flatten(1)))
+        neurons = self.neurons(self.pyramid2(self.pyramid1(pictures)))
+        return torch.sigmoid(self.output(neurons))
 
 
 class PyraNet(LipNet):

@@ -168,9 +168,12 @@ class Evidence(_Part):
 
 
 class Paper(_Part):
-    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent."""
+    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent; and of
+    which ``faces``: the data set, and the other one where it tests on another. None for a recipe of ours.
+    """
 
     table: str = ""
+    faces: tuple[str, ...] = ()
     accuracy: float | None = None
     spread: float | None = None
     best: float | None = None

@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from duchenne import cache
-from duchenne.errors import InputError
+from duchenne.errors import Diverged, InputError
 from duchenne.faces.augment import AUGMENTATIONS, OFF, augment
 from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
@@ -174,7 +174,7 @@ class _Classifier(L.LightningModule):
         accuracy = torch.cat(self._right).float().mean().item()
         loss = torch.stack(self._losses).mean().item()
         if not math.isfinite(loss):
-            raise InputError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
+            raise Diverged(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
         self.log("accuracy", accuracy, logger=False)
         self.history.append({"epoch": self.current_epoch, "loss": loss, "accuracy": accuracy})
         self._log(self.history[-1:])

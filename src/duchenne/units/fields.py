@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.errors import InputError
+from duchenne.networks.pyramidal import Pyramidal
 from duchenne.units import layers
 
 Places = NDArray[np.int64]
 
 _FLAT = (
     nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity, nn.Dropout, nn.Dropout2d,
-    nn.BatchNorm2d,
+    nn.BatchNorm2d, nn.Flatten,
 )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def windows(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> list
     try:
         with layers.evaluating(network), torch.no_grad():
             first = next(network.parameters())
-            layers.output(network, layer, torch.zeros(1, *shape, device=first.device, dtype=first.dtype))
+            maps(network, layer, torch.zeros(1, *shape, device=first.device, dtype=first.dtype))
     finally:
         for handle in handles:
             handle.remove()
@@ -59,15 +60,28 @@ def windows(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> list
     return found
 
 
+def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """What a layer gives as maps (n, C, h, w): a flattened layer's neurons are put back where they were."""
+    entered: list[Tensor] = []
+    module = layers.find(network, layer)
+    if not isinstance(module, nn.Flatten):
+        return layers.output(network, layer, pictures)
+    handle = module.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0]))
+    try:
+        return layers.output(network, layer, pictures).view(entered[0].shape)
+    finally:
+        handle.remove()
+
+
 def _verify(network: nn.Module, layer: str, shape: tuple[int, int, int], way: list[Window]) -> None:
     """Refuse a field outside which a gradient reaches: a function or a branch on the way was not recorded."""
     first = next(network.parameters())
     pixels = torch.rand(1, *shape, device=first.device, dtype=first.dtype, requires_grad=True)
     with layers.evaluating(network), torch.enable_grad():
-        maps = layers.output(network, layer, pixels)
+        answers = maps(network, layer, pixels)
         for share in (0.0, 0.5, 1.0):
-            row, column = (int(share * (size - 1)) for size in maps.shape[2:])
-            (reached,) = torch.autograd.grad(maps[0, :, row, column].sum(), pixels, retain_graph=True)
+            row, column = (int(share * (size - 1)) for size in answers.shape[2:])
+            (reached,) = torch.autograd.grad(answers[0, :, row, column].sum(), pixels, retain_graph=True)
             ((x0, y0, x1, y1),) = boxes(way, np.array([row]), np.array([column])).tolist()
             reached[:, :, y0:y1, x0:x1] = 0
             if reached.any():
@@ -77,10 +91,22 @@ def _verify(network: nn.Module, layer: str, shape: tuple[int, int, int], way: li
                 )
 
 
-def of_positions(network: nn.Module, layer: str, shape: tuple[int, int, int], rows: Places, columns: Places) -> Places:
-    """Field of each position of a layer for pictures (C, H, W): (n, 4); the whole picture for neurons of a linear layer."""
-    if isinstance(layers.find(network, layer), nn.Linear):
+def of_neurons(
+    network: nn.Module, layer: str, shape: tuple[int, int, int], units: Places, rows: Places, columns: Places
+) -> Places:
+    """Field of each neuron of a layer for pictures (C, H, W): (n, 4).
+
+    A neuron is a unit's at a row and column, which are ignored where the unit has but one: a neuron of a linear layer sees
+    the whole picture, one of a flattened layer what it saw in its map.
+    """
+    module = layers.find(network, layer)
+    if isinstance(module, nn.Linear):
         return np.tile([0, 0, shape[2], shape[1]], (len(rows), 1))
+    if isinstance(module, nn.Flatten):
+        first = next(network.parameters())
+        with layers.evaluating(network), torch.no_grad():
+            size = maps(network, layer, torch.zeros(1, *shape, device=first.device, dtype=first.dtype)).shape[1:]
+        _, rows, columns = np.unravel_index(units, size)
     return boxes(windows(network, layer, shape), rows, columns)
 
 
@@ -108,6 +134,9 @@ def _recorder(name: str, found: list[Window]) -> Callable[[nn.Module, tuple[Any,
     def record(module: nn.Module, inputs: tuple[Any, ...], result: Any) -> None:
         if isinstance(module, _FLAT):
             return
+        if isinstance(module, Pyramidal):
+            found.extend(_pyramidal(module))
+            return
         if not isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             raise InputError(f"layer {name!r}: the receptive field of {type(module).__name__} is not known")
         picture: Tensor = inputs[0]
@@ -123,6 +152,18 @@ def _recorder(name: str, found: list[Window]) -> Callable[[nn.Module, tuple[Any,
         found.append(Window(reach, stride, _pair(module.padding), (height, width)))
 
     return record
+
+
+def _pyramidal(module: Pyramidal) -> list[Window]:
+    """A neuron's field, and what its inhibition adds: a ring around it, or the fields of its neighbours."""
+    height, width = module.weight.shape[1:]
+    rows, columns = module.bias.shape
+    reached = module.radius if module.strength else 0
+    ring = reached if module.reading == "surround" else 0
+    side, gap = module.field + 2 * ring, module.gap
+    seen = Window((side, side), (gap, gap), (ring, ring), (height, width))
+    across = 2 * (reached - ring) + 1
+    return [seen, Window((across, across), (1, 1), (reached - ring, reached - ring), (rows, columns))]
 
 
 def _pair(value: Any) -> tuple[int, int]:

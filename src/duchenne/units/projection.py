@@ -70,7 +70,7 @@ def project(
 ) -> Windows:
     """Project one neuron for each image: unit ``units[i]`` at ``positions[i]`` (row, column) in image i.
 
-    ``images`` (n, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), ignored for linear layers. The signal
+    ``images`` (n, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), ignored for layers without maps. The signal
     starts at 1, so nothing is scaled by the activation. Raises ``InputError`` for an unknown method or layer and for
     units or positions outside the layer.
 
@@ -90,7 +90,7 @@ def project(
     ]
     pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros((0, *images.shape[1:]), np.float32)
     channels, height, width = images.shape[1:]
-    found = fields.of_positions(network, layer, (channels, height, width), positions[:, 0], positions[:, 1])
+    found = fields.of_neurons(network, layer, (channels, height, width), units, positions[:, 0], positions[:, 1])
     cut = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(pixels, found, strict=True)]
     return Windows(cut, found)
 

@@ -57,6 +57,7 @@ def survey(
             advance(len(peaks.image))
     best = top.compute()
     channels, height, width = pictures.shape[1:]
-    boxes = fields.of_positions(network, layer, (channels, height, width), best["row"].to_numpy(), best["col"].to_numpy())
+    neurons = (best[name].to_numpy() for name in ("unit", "row", "col"))
+    boxes = fields.of_neurons(network, layer, (channels, height, width), *neurons)
     best[["x0", "y0", "x1", "y1"]] = boxes
     return Survey(Peaks.joined(parts), best)

@@ -69,9 +69,7 @@ def shots(
     person: dict[int, people.Person] = {}
     for script in scripts:
         if script.subject not in person:
-            person[script.subject] = people.draw_person(
-                basis, np.random.default_rng((seed, 0, script.subject)), population
-            )
+            person[script.subject] = people.draw_person(basis, np.random.default_rng((seed, 0, script.subject)), population)
         rng = np.random.default_rng(script.scene)
         scene = people.STUDIO if script.still else people.draw_scene(rng, population)
         moment = np.random.default_rng((*script.scene, script.frame))
