@@ -58,6 +58,26 @@ def test_zhu2018_leaks_and_its_honest_twin_does_not() -> None:
     assert (paper.training.rate, paper.training.decay, paper.training.batch) == (0.001, 1e-4, 64)
 
 
+@pytest.mark.parametrize(
+    ("name", "mean", "best"),
+    [("cnn", 85.1, 87.0), ("lipnet", 62.4, 75.0), ("cnn-jaffe", 47.3, 49.0), ("lipnet-jaffe", 37.4, 61.0)],
+)
+def test_every_row_of_mousavi2016s_table_is_fifty_attempts(name: str, mean: float, best: float) -> None:
+    recipe = recipes.read(f"mousavi2016-{name}")
+    assert (recipe.paper.accuracy, recipe.paper.best, recipe.training.attempts) == (mean, best, 50)
+    assert recipe.faces.protocol == "mousavi2016-3"
+    assert (recipe.network.name, recipe.faces.size) == (("sparse", 128) if "cnn" in name else ("lipnet", 100))
+    assert recipe.folds.rule == ("other-set" if "jaffe" in name else "khorrami2015")
+    assert recipe.paper.faces == (("ckplus", "jaffe") if "jaffe" in name else ("ckplus",))
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_has_a_published_figure_names_its_faces(name: str) -> None:
+    recipe = recipes.read(name)
+    ours = "orientation only" in recipe.paper.table or recipe.network.name == "autoencoder"
+    assert bool(recipe.paper.faces) != ours
+
+
 def test_single_keys_can_be_set_with_the_type_that_they_have() -> None:
     changes = ["training.rate=0.02", "units.layer=conv2", "folds.run=[1, 3]", "network.options.dropout=0.1", "seed=4"]
     recipe = recipes.read("quick", changes)

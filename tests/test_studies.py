@@ -161,7 +161,7 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
     ("stage", "place", "after"),
     [
         ("faces", "pandas:DataFrame.to_parquet", 0),
-        ("training", "duchenne.training.fit:_Classifier.training_step", 4),
+        ("training", "duchenne.training.fit:_Learner.training_step", 4),
         ("training", "duchenne.training.jobs.predictions", 0),
         ("training", "lightning:Trainer.save_checkpoint", 1),
         ("units", "duchenne.units.surveys.survey", 2),

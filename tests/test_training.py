@@ -7,15 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import brier_score_loss, f1_score
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from duchenne import networks
+from duchenne.errors import DivergedError
 from duchenne.faces.prepare import Preparation
 from duchenne.recipes import Paper, Training
 from duchenne.training import fit as fitting
 from duchenne.training import precision
-from duchenne.training.fit import Examples, fit, probabilities
-from duchenne.training.scores import scores
+from duchenne.training.batches import Examples
+from duchenne.training.fit import fit, probabilities
+from duchenne.training.scores import calibration, scores
 
 SETTINGS = Training(epochs=3, batch=8, rate=0.002, optimiser="adamw", augment="shifts", precision="float32")
 PREPARE = Preparation(["local_mean", "standardise"])
@@ -60,13 +63,13 @@ def test_the_best_epoch_is_chosen_by_validation_accuracy_the_earliest_of_equals(
 ) -> None:
     seen = []
 
-    class Spy(fitting._Classifier):
+    class Spy(fitting._Learner):
         def on_validation_epoch_end(self) -> None:
-            self._right = [torch.tensor([0.3, 0.9, 0.9, 0.1])[self.current_epoch : self.current_epoch + 1]]
+            self._marks = [torch.tensor([0.3, 0.9, 0.9, 0.1])[self.current_epoch : self.current_epoch + 1]]
             super().on_validation_epoch_end()
             seen.append({k: v.detach().clone() for k, v in self.network.state_dict().items()})
 
-    monkeypatch.setattr(fitting, "_Classifier", Spy)
+    monkeypatch.setattr(fitting, "_Learner", Spy)
     weights, _ = trained(tmp_path, SETTINGS.model_copy(update={"epochs": 4}))
     assert all(torch.equal(weights[name], seen[1][name]) for name in weights)
 
@@ -75,14 +78,14 @@ def test_the_best_epoch_is_chosen_by_validation_accuracy_the_earliest_of_equals(
 def test_an_interrupted_fit_goes_on_to_the_same_end(after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, history = trained(tmp_path / "whole")
 
-    class Interrupted(fitting._Classifier):
+    class Interrupted(fitting._Learner):
         def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], place: int) -> torch.Tensor:
             if self.current_epoch == after and place == 2:
                 raise RuntimeError("power cut")
             return super().training_step(batch, place)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_Classifier", Interrupted)
+        patch.setattr(fitting, "_Learner", Interrupted)
         with pytest.raises(RuntimeError, match="power cut"):
             trained(tmp_path / "cut")
     resumed, again = trained(tmp_path / "cut")
@@ -90,7 +93,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(after: int, tmp_path: Path, 
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw", "rprop"])
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
 def test_every_optimiser_and_schedule_moves_the_weights(optimiser: str, schedule: str, tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 1, "optimiser": optimiser, "schedule": schedule})
@@ -98,6 +101,75 @@ def test_every_optimiser_and_schedule_moves_the_weights(optimiser: str, schedule
     start = networks.build("zero_bias", classes=3, seed=0, gain=1.0).state_dict()
     assert not torch.equal(weights["conv1.weight"], start["conv1.weight"])
     assert np.isfinite(history[0]["loss"])
+
+
+def test_training_ends_when_patience_does_and_an_interruption_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rprop on all pictures at once: one step an epoch. The end comes three epochs after the best."""
+    settings = SETTINGS.model_copy(update={"epochs": 60, "patience": 3, "batch": 0, "optimiser": "rprop", "augment": "off"})
+    whole, history = trained(tmp_path / "whole", settings)
+    best = int(np.argmax([entry["accuracy"] for entry in history]))
+    assert len(history) == best + 4 < 60
+
+    class Cut(fitting._Learner):
+        def on_train_end(self) -> None:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "_Learner", Cut)
+        with pytest.raises(RuntimeError, match="power cut"):
+            trained(tmp_path / "cut", settings)
+    resumed, again = trained(tmp_path / "cut", settings)
+    assert again == history
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_pictures_prepared_once_are_those_prepared_in_every_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SETTINGS.model_copy(update={"augment": "off"})
+    once, history = trained(tmp_path / "once", settings)
+    monkeypatch.setattr(fitting, "_MOST_PREPARED", 0)
+    each, again = trained(tmp_path / "each", settings)
+    assert history == again
+    assert all(torch.equal(once[name], each[name]) for name in once)
+
+
+def test_a_log_holds_every_epoch_also_of_a_fit_that_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0)
+
+    class Interrupted(fitting._Learner):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                raise RuntimeError("power cut")
+            super().on_train_epoch_start()
+
+    def go_on() -> list[dict[str, float]]:
+        return fit(network, PREPARE, bars(48, 0), bars(24, 1), SETTINGS, 0, tmp_path / "fit", log=tmp_path / "log")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "_Learner", Interrupted)
+        with pytest.raises(RuntimeError, match="power cut"):
+            go_on()
+    history = go_on()
+    log = pd.read_csv(tmp_path / "log" / "metrics.csv")
+    assert log["step"].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(log["accuracy"], [entry["accuracy"] for entry in history])
+
+
+def test_a_log_for_tensorboard_is_one(tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    network = networks.build("zero_bias", classes=3, seed=0)
+    settings = SETTINGS.model_copy(update={"log": "tensorboard", "epochs": 2})
+    history = fit(network, PREPARE, bars(48, 0), bars(24, 1), settings, 0, tmp_path / "fit", log=tmp_path / "log")
+    events = event_accumulator.EventAccumulator(str(tmp_path / "log")).Reload()
+    found = [scalar.value for scalar in events.Scalars("accuracy")]
+    np.testing.assert_allclose(found, [entry["accuracy"] for entry in history], rtol=1e-6)
+
+
+def test_a_loss_that_leaves_the_numbers_is_told(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e30})
+    with pytest.raises(DivergedError, match=r"diverged in epoch 0: lower training\.rate"):
+        trained(tmp_path, settings)
 
 
 def test_bfloat16_learns_as_float32_does(tmp_path: Path) -> None:
@@ -140,6 +212,35 @@ def test_scores_count_folds_classes_and_people() -> None:
     assert told["confusion"][1][0] == ((shown == "anger") & (predicted == "neutral")).sum()
     assert told["interval"][0] < told["accuracy"] < told["interval"][1]
     assert told["paper"]["accuracy"] == 96.4
+
+
+def test_scores_are_of_networks_whatever_fold_and_attempt() -> None:
+    frame = pd.DataFrame({"fold": np.repeat([0, 1], 20), "attempt": np.tile(np.repeat([0, 1], 10), 2), "subject": "s"})
+    frame["expression"] = "fear"
+    frame["predicted"] = np.where(np.arange(40) % 10 < np.repeat([9, 5, 7, 7], 10), "fear", "anger")
+    told = scores(frame.assign(**probable(frame["predicted"])), ["anger", "fear"], Paper(accuracy=60.0, spread=11.0))
+    assert [entry["accuracy"] for entry in told["networks"]] == pytest.approx([0.9, 0.5, 0.7, 0.7])
+    assert (told["mean"], told["best"]) == (pytest.approx(0.7), pytest.approx(0.9))
+    assert told["sd"] == pytest.approx(np.std([0.9, 0.5, 0.7, 0.7], ddof=1))
+    assert told["folds"] == {"0": pytest.approx(0.7), "1": pytest.approx(0.7)}
+    assert (told["pictures"], told["classes"]["fear"]["pictures"]) == (20, 20)
+    assert told["paper"]["within"]
+    for paper, within in ((Paper(accuracy=60.0, spread=9.0), False), (Paper(accuracy=70.0), None)):
+        assert scores(frame.assign(**probable(frame["predicted"])), ["anger", "fear"], paper)["paper"]["within"] is within
+
+
+def test_calibration_is_torchmetrics_and_brier_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    names = ("neutral", "anger", "fear")
+    given = rng.dirichlet([0.7, 0.7, 0.7], 400)
+    shown = rng.integers(0, 3, 400)
+    frame = pd.DataFrame(given, columns=[f"p_{name}" for name in names]).assign(expression=np.array(names)[shown])
+    told = calibration(frame, names)
+    expected = multiclass_calibration_error(torch.from_numpy(given), torch.from_numpy(shown), 3, n_bins=10, norm="l1")
+    assert told["error"] == pytest.approx(expected.item(), abs=1e-6)  # the other computes in float32
+    each = [brier_score_loss(shown == place, given[:, place]) for place in range(3)]
+    assert told["brier"] == pytest.approx(sum(each), abs=1e-9)
+    assert sum(row["pictures"] for row in told["bins"]) == 400
 
 
 def test_the_interval_draws_people_not_pictures() -> None:

@@ -167,6 +167,23 @@ def evaluate(
         typer.echo((found.folder / "scores.json").resolve())
 
 
+@app.command(epilog="Example:  duchenne manifold --data ckplus:/data/CK+ --out runs/manifold")
+def manifold(
+    recipe: Annotated[str, typer.Argument(help="A recipe whose network is an autoencoder.")] = "zhu2018-manifold",
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("runs/manifold"),
+    changes: Changes = None,
+) -> None:
+    """Show that expressions lie on a manifold of few dimensions: an autoencoder's map of faces, and a walk on it."""
+    with _explained("; the same command goes on"):
+        from duchenne import manifold as manifolds
+        from duchenne.progress import bars
+
+        found = manifolds.manifold(recipe, _only(data), out, changes=tuple(changes or ()), progress=bars)
+        typer.echo(found.headline)
+        typer.echo((out / "manifold.png").resolve())
+
+
 @app.command(epilog="Example:  duchenne recipes khorrami2015")
 def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of this recipe.")] = None) -> None:
     """List the recipes, and the table of a paper that each stands beside; or the keys of one, as --set takes them."""

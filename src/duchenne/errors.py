@@ -7,5 +7,5 @@ class InputError(ValueError):
     """Something given from outside cannot be used; the message is one line and names the file, key or value."""
 
 
-class Diverged(InputError):
+class DivergedError(InputError):
     """A network's loss left the numbers."""

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from duchenne import cache, recipes, studies
-from duchenne.errors import Diverged, InputError
+from duchenne.errors import DivergedError, InputError
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 
@@ -84,7 +84,7 @@ def reproduce(
                 backend=backend, address=address, progress=progress,
             )  # fmt: skip
             found.append(_told(recipe, source) | _row(study.scores, recipe.training.attempts > 1))
-        except Diverged as error:
+        except DivergedError as error:
             found.append(_told(recipe, source) | {"ours": "", "remark": str(error).partition(":")[0]})
         announce("    " + "; ".join(f"{name} {found[-1][name]}" for name in ("ours", "paper", "remark") if found[-1][name]))
         _keep(folder, _framed(found))
@@ -106,7 +106,7 @@ def _faces(recipe: Recipe, given: Mapping[str, str]) -> tuple[str, tuple[str, ..
 
 
 def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame(rows).reindex(columns=_COLUMNS).fillna("")
+    return pd.DataFrame([{name: row.get(name, "") for name in _COLUMNS} for row in rows])
 
 
 def _told(recipe: Recipe, source: str) -> dict[str, Any]:

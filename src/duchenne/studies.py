@@ -51,6 +51,7 @@ def run(
     Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out`` holds another
     study.
     """
+    doing = Doing(_stages_until(until), Workers(workers, backend, address), progress, announce)
     if resume and out is None:
         raise InputError("--resume: name the study's folder with --out")
     stored = _stored(Path(out), resume) if out is not None else None
@@ -73,7 +74,6 @@ def run(
         announce(
             f"action units: {told} of {len(table)} pictures have some, from {chosen.faces.action_units} or the data set"
         )
-    doing = Doing(_stages_until(until), Workers(workers, backend, address), progress, announce)
     return _walk(folder, chosen, table, stored, doing)
 
 

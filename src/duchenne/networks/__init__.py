@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from duchenne import cache
 from duchenne.errors import InputError
+from duchenne.networks.autoencoder import Autoencoder
 from duchenne.networks.pyramidal import LipNet, PyraNet
 from duchenne.networks.sparse import Sparse
 from duchenne.networks.zero_bias import ZeroBias
@@ -30,6 +31,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "sparse": Sparse,
     "pyranet": PyraNet,
     "lipnet": LipNet,
+    "autoencoder": Autoencoder,
 }
 """Every network by its name in recipes."""
 
@@ -53,10 +55,11 @@ class Description:
     prepare: tuple[str, ...] = ()
 
 
-def build(name: str, classes: int, seed: int | None = None, **options: Any) -> nn.Module:
+def build(name: str, classes: int = 0, seed: int | None = None, **options: Any) -> nn.Module:
     """Make a network by name with fresh weights, drawn from ``seed`` where one is given.
 
-    Raises ``InputError`` for a network or an option that is not known.
+    Raises ``InputError`` for a network or an option that is not known, and for classes where they are missing or where the
+    network, as ``autoencoder``, tells none apart.
 
     >>> build("zero_bias", classes=8, seed=0).output.out_features
     8
@@ -68,8 +71,12 @@ def build(name: str, classes: int, seed: int | None = None, **options: Any) -> n
     for option in options:
         if option not in known:
             raise InputError(f"network {name}: option {option!r} is not known; there are {', '.join(known)}")
+    reads = "classes" in known
+    if reads != (classes > 0):
+        told = "how many classes is it to tell apart?" if reads else "tells no classes apart; 'duchenne manifold' trains it"
+        raise InputError(f"network {name}: {told}")
     try:
-        return NETWORKS[name](classes=classes, generator=generator, **options)
+        return NETWORKS[name](**({"classes": classes} if reads else {}), generator=generator, **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"network {name} with {options}: {str(error).splitlines()[0]}") from None
 

@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from numpy.typing import NDArray
 
 from duchenne import facs
 
 _SCALE = "RdBu_r"
 _INK = "#222222"
+_COLOURS = ("#777777", "#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#0072b2", "#000000")
+"""Okabe and Ito's colours, which the colour-blind tell apart; shapes tell them apart in grey."""
+_MARKERS = "os^DvPX*"
+_THUMBNAIL = 24.0  # points along a side
 
 
 def heat_map(evidence: pd.DataFrame, level: float) -> Figure:
@@ -80,3 +86,63 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     figure.supylabel("KL divergence (nats)", fontsize=8)
     figure.supxlabel("action unit", fontsize=8)
     return figure
+
+
+def manifold(points: pd.DataFrame, pictures: NDArray[np.float32], thumbnails: int = 32) -> Figure:
+    """Faces (n, C, S, S) where their codes place them, some of them as thumbnails framed in the expression's colour.
+
+    ``points`` has a row a face: expression, across, up.
+    """
+    places = points[["across", "up"]].to_numpy(float)
+    figure, colours = Figure(figsize=(7.2, 6.4), layout="constrained"), dict[str, str]()
+    axes = figure.subplots()
+    for number, (expression, rows) in enumerate(points.groupby("expression", sort=False)):
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        axes.scatter(rows["across"], rows["up"], s=18, color=colour, marker=marker, label=expression, linewidths=0)
+        colours[str(expression)] = colour
+    for place in _apart(places, thumbnails):
+        face = OffsetImage(_shown(pictures[place]), zoom=_THUMBNAIL / pictures.shape[-1], cmap="gray")
+        frame = {"edgecolor": colours[str(points["expression"].iloc[place])], "linewidth": 1.5}
+        box = AnnotationBbox(face, places[place].tolist(), (16, 16), boxcoords="offset points", pad=0.05, bboxprops=frame)
+        box.set_zorder(3)
+        axes.add_artist(box)
+    axes.set_xlabel("first axis of the code")
+    axes.set_ylabel("second axis of the code")
+    axes.margins(0.08)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, markerscale=1.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def walk(walks: Mapping[str, NDArray[np.float32]]) -> Figure:
+    """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the apex (k, C, S, S)."""
+    steps = len(next(iter(walks.values())))
+    figure = Figure(figsize=(0.9 * steps + 0.9, 0.95 * len(walks) + 0.3), layout="constrained")
+    grid = figure.subplots(len(walks), steps, squeeze=False)
+    for line, (expression, pictures) in zip(grid, walks.items(), strict=True):
+        for axes, picture in zip(line, pictures, strict=True):
+            axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(expression, fontsize=8)
+    grid[0, 0].set_title("neutral", fontsize=8)
+    grid[0, (steps - 1) // 2].set_title("decoded, from neutral to apex", fontsize=8)
+    grid[0, -1].set_title("apex", fontsize=8)
+    return figure
+
+
+def _shown(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture (C, H, W) as matplotlib takes it."""
+    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+
+
+def _apart(places: NDArray[np.float64], count: int) -> list[int]:
+    """Choose places that lie far from each other: each time the one farthest from all chosen before."""
+    scaled = (places - places.min(0)) / np.ptp(places, axis=0).clip(1e-12)
+    chosen = [0]
+    nearest = np.linalg.norm(scaled - scaled[0], axis=1)
+    while len(chosen) < min(count, len(places)) and nearest.max() > 0:
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(scaled - scaled[chosen[-1]], axis=1))
+    return chosen

@@ -1,8 +1,4 @@
-"""Training one network on one fold, with Lightning: an interrupted fit resumes at its last epoch, to the same end.
-
-All chance of an epoch (order, augmentation, dropout) is drawn from generators seeded by (seed, epoch), so that an epoch
-is a function of what stood before it.
-"""
+"""Training one network, with Lightning: an interrupted fit resumes at its last epoch, to the same end."""
 
 from __future__ import annotations
 
@@ -10,9 +6,8 @@ import json
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,32 +19,24 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from duchenne import cache
-from duchenne.errors import Diverged, InputError
+from duchenne.errors import DivergedError, InputError
 from duchenne.faces.augment import AUGMENTATIONS, OFF, augment
 from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
 from duchenne.recipes import Training
 from duchenne.training import precision
+from duchenne.training.batches import EVALUATION, Examples, Shuffled, batched, epoch_seed, in_order
+from duchenne.training.objectives import EXPRESSION, Objective
 
-_EVALUATION_BATCH = 64
 _MOST_PREPARED = 2**28  # numbers: a GiB
 _BEST, _LAST = "best.safetensors", "last.ckpt"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
 }
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of their class (n,), or shares (n, classes)."""
-
-    pictures: Tensor
-    classes: Tensor
 
 
 def fit(
@@ -62,17 +49,20 @@ def fit(
     folder: Path,
     progress: Progress = quiet,
     log: Path | None = None,
+    objective: Objective = EXPRESSION,
 ) -> list[dict[str, float]]:
     """Train a network in place to its best epoch and return its history, one entry an epoch.
 
-    The best epoch is that of the highest accuracy on the pictures of ``judge``. ``folder`` keeps checkpoints and
+    The best epoch is that of the highest mean mark for the pictures of ``judge``, the earliest of equals; the ``objective``
+    marks, by default what expression is read right. ``folder`` keeps checkpoints and
     ``history.json``; a fit that was interrupted goes on from there. ``log`` is a folder for what ``settings.log`` writes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    order = _Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
+    order = Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
-    task = _Classifier(network, prepare_train, prepare_judge, settings, seed, steps=settings.epochs * len(order))
+    steps = settings.epochs * len(order)
+    task = _Learner(network, prepare_train, prepare_judge, settings, seed, steps, objective)
     last = folder / _LAST
     with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
         trainer = L.Trainer(
@@ -90,8 +80,8 @@ def fit(
         )
         trainer.fit(
             task,
-            _batched(train, order),
-            _in_order(judge),
+            batched(train, order),
+            in_order(judge),
             ckpt_path=last if last.exists() else None,
             weights_only=True,
         )
@@ -106,14 +96,14 @@ def fit(
 def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) -> Tensor:
     """Probability of each class for pictures (n, C, H, W), bytes or in 0 … 1: (n, classes)."""
     network.eval()
-    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, _EVALUATION_BATCH)])
+    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, EVALUATION)])
 
 
 def _once(examples: Examples, prepare: nn.Module) -> tuple[Examples, nn.Module]:
     """Prepare pictures once and for all, where memory holds them; what is then left to do is nothing."""
     if examples.pictures.numel() > _MOST_PREPARED:
         return examples, prepare
-    prepared = torch.cat([prepare(batch) for batch in torch.split(examples.pictures, _EVALUATION_BATCH)])
+    prepared = torch.cat([prepare(batch) for batch in torch.split(examples.pictures, EVALUATION)])
     return Examples(prepared, examples.classes), nn.Identity()
 
 
@@ -130,7 +120,7 @@ def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
     return network.to(memory_format=layout)  # type: ignore[call-overload,no-any-return]
 
 
-class _Classifier(L.LightningModule):
+class _Learner(L.LightningModule):
     def __init__(
         self,
         network: nn.Module,
@@ -139,18 +129,19 @@ class _Classifier(L.LightningModule):
         settings: Training,
         seed: int,
         steps: int,
+        objective: Objective,
     ) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
         self.prepare_train, self.prepare_judge = prepare_train, prepare_judge
-        self.settings, self.seed, self.steps = settings, seed, steps
+        self.settings, self.seed, self.steps, self.objective = settings, seed, steps, objective
         self.ranges = AUGMENTATIONS[settings.augment]
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
-        self._right: list[Tensor] = []
+        self._marks: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
-        drawn = _epoch_seed(self.seed, self.current_epoch)
+        drawn = epoch_seed(self.seed, self.current_epoch)
         torch.manual_seed(drawn)  # dropout
         self._chance = Generator().manual_seed(drawn)  # augmentation
         self._losses = []
@@ -159,24 +150,26 @@ class _Classifier(L.LightningModule):
         pictures, classes = batch
         if self.ranges != OFF:
             pictures = augment(in_unit_range(pictures), self.ranges, self._chance)
-        loss = F.cross_entropy(self._logits(self.prepare_train(pictures)), classes)
+        prepared = self.prepare_train(pictures)
+        loss = self.objective.loss(self._given(prepared), prepared, classes)
         self._losses.append(loss.detach())
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._right = []
+        self._marks = []
 
     def validation_step(self, batch: tuple[Tensor, Tensor], place: int) -> None:
         pictures, classes = batch
-        self._right.append(self._logits(self.prepare_judge(pictures)).argmax(1) == classes)
+        prepared = self.prepare_judge(pictures)
+        self._marks.append(self.objective.mark(self._given(prepared), prepared, classes))
 
     def on_validation_epoch_end(self) -> None:
-        accuracy = torch.cat(self._right).float().mean().item()
+        mark = torch.cat(self._marks).mean().item()
         loss = torch.stack(self._losses).mean().item()
         if not math.isfinite(loss):
-            raise Diverged(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
-        self.log("accuracy", accuracy, logger=False)
-        self.history.append({"epoch": self.current_epoch, "loss": loss, "accuracy": accuracy})
+            raise DivergedError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
+        self.log("mark", mark, logger=False)
+        self.history.append({"epoch": self.current_epoch, "loss": loss, self.objective.name: mark})
         self._log(self.history[-1:])
 
     def configure_optimizers(self) -> Any:
@@ -201,12 +194,12 @@ class _Classifier(L.LightningModule):
     def _log(self, entries: list[dict[str, float]]) -> None:
         for entry in entries:
             for logger in self.loggers:
-                logger.log_metrics({name: entry[name] for name in ("loss", "accuracy")}, step=int(entry["epoch"]))
+                logger.log_metrics({k: v for k, v in entry.items() if k != "epoch"}, step=int(entry["epoch"]))
                 logger.save()
 
-    def _logits(self, prepared: Tensor) -> Tensor:
-        logits: Tensor = self.network(prepared.contiguous(memory_format=torch.channels_last))
-        return logits.float()
+    def _given(self, prepared: Tensor) -> Tensor:
+        given: Tensor = self.network(prepared.contiguous(memory_format=torch.channels_last))
+        return given.float()
 
 
 def _optimiser(settings: Training, network: nn.Module) -> Optimizer:
@@ -223,7 +216,7 @@ class _Keeping(Callback):
 
     def __init__(self, folder: Path, network: nn.Module, patience: int) -> None:
         self.folder, self.network, self.patience = folder, network, patience
-        self.best, self.waited = -1.0, 0
+        self.best, self.waited = -math.inf, 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Train no further where a fit was interrupted after its last epoch."""
@@ -231,10 +224,10 @@ class _Keeping(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the best weights first: a kill between the two repeats the epoch to the same end."""
-        accuracy = float(trainer.callback_metrics["accuracy"])
+        mark = float(trainer.callback_metrics["mark"])
         self.waited += 1
-        if accuracy > self.best:
-            self.best, self.waited = accuracy, 0
+        if mark > self.best:
+            self.best, self.waited = mark, 0
             weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
             with cache.replacing(self.folder / _BEST) as partial:
                 save_file(weights, partial)
@@ -262,38 +255,6 @@ class _Advancing(Callback):
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self._advance(1)
-
-
-class _Shuffled(Sampler[list[int]]):
-    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped, 0 takes all.
-
-    ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its epoch is known.
-    """
-
-    def __init__(self, count: int, batch: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, min(batch or count, count), seed, epoch
-
-    def __len__(self) -> int:
-        return self.count // self.batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.count, generator=Generator().manual_seed(_epoch_seed(self.seed, self.epoch())))
-        yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
-
-
-def _batched(examples: Examples, sampler: _Shuffled) -> DataLoader[Any]:
-    """A generator of its own keeps the loader from drawing on the one that dropout draws on."""
-    pairs = TensorDataset(examples.pictures, examples.classes)
-    return DataLoader(pairs, batch_size=None, sampler=sampler, generator=Generator())
-
-
-def _in_order(examples: Examples) -> DataLoader[Any]:
-    pairs = TensorDataset(examples.pictures, examples.classes)
-    return DataLoader(pairs, batch_size=_EVALUATION_BATCH, generator=Generator())
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return (seed * 1_000_003 + epoch) % 2**63
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from duchenne.networks import Description
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
 from duchenne.training import threads, workers
-from duchenne.training.fit import Examples, fit, probabilities
+from duchenne.training.batches import Examples
+from duchenne.training.fit import fit, probabilities
 from duchenne.training.workers import HERE, Workers
 
 _DONE = "predictions.parquet"

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> F
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder")
     scripts = list(PROTOCOLS[settings.protocol](settings.people, settings.seed))
+    if settings.still:
+        scripts = [replace(script, still=True) for script in scripts]
     studio = Studio(head_basis(progress))
     with cache.replacing_folder(out) as partial, progress("Rendering faces", len(scripts)) as advance:
 

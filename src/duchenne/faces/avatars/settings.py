@@ -15,13 +15,17 @@ VERSION = 7
 
 
 class AvatarSettings(BaseModel):
-    """What to render: how many people of which population, by which protocol, from which seed, how large."""
+    """What to render: how many people of which population, by which protocol, from which seed, how large.
+
+    ``still`` holds light, camera and head still, as the protocol ``dose`` always does.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     people: int = Field(60, ge=1, le=100_000)
     population: Literal["mixed", "shifted"] = "mixed"
     protocol: str = "posed"
+    still: bool = False
     seed: int = Field(0, ge=0, lt=2**32)
     size: int = Field(96, ge=16, le=2048)
     samples: int = Field(2, ge=1, le=8)

@@ -1,0 +1,245 @@
+"""Expressions on a manifold of few dimensions (zhu2018, part 2): faces less their neutral face, through a bottleneck.
+
+Whatever two pictures of one person under one light differ by is the expression; an autoencoder gives each such difference a
+few numbers, its *code*. Do expressions of people it has not seen separate there?
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from duchenne import cache, gathering, networks, recipes
+from duchenne.errors import InputError
+from duchenne.faces import folds
+from duchenne.faces.prepare import Preparation
+from duchenne.faces.stack import Stack
+from duchenne.networks.autoencoder import Autoencoder
+from duchenne.progress import Progress, quiet
+from duchenne.recipes import Recipe
+from duchenne.study import percent
+from duchenne.training import jobs
+from duchenne.training.batches import Examples
+from duchenne.training.fit import fit
+from duchenne.training.objectives import RECONSTRUCTION
+
+Floats = NDArray[np.float32]
+
+_NEIGHBOURS = 5
+_PERMUTATIONS = 200
+_STEPS = 6  # of a walk
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Where it is kept; ``points``: path, subject, expression, held_out and code of each picture; and ``scores``."""
+
+    folder: Path
+    points: pd.DataFrame
+    scores: dict[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """The answer in two sentences."""
+        told = {name: percent(value, 0) for name, value in self.scores.items() if isinstance(value, float)}
+        return (
+            f"{self.scores['bottleneck']} numbers a face explain {told['explained']} of what tells expressions of unseen "
+            f"people from their neutral face (as many principal components {told['explained_pca']}). The {_NEIGHBOURS} "
+            f"nearest seen faces name the expression of {told['neighbours']} of {self.scores['pictures']} (by principal "
+            f"components {told['neighbours_pca']}, under permuted labels {told['neighbours_permuted']})."
+        )
+
+
+def manifold(
+    recipe: str = "zhu2018-manifold",
+    data: str | None = None,
+    out: str | Path = "runs/manifold",
+    *,
+    changes: Sequence[str] = (),
+    progress: Progress = quiet,
+) -> Manifold:
+    """Train the recipe's autoencoder on faces less their neutral face, and place every face by its code.
+
+    The folder then holds the network, ``points.parquet``, ``manifold.json``, and as PDF and PNG the two pictures:
+    ``manifold``, held-out faces where their code places them (along its two principal axes, where it has more numbers), and
+    ``walk``, what the decoder makes of the way from neutral to the apex. An interrupted run goes on. Raises ``InputError``
+    for faces without neutral ones, for a recipe of another network, and where ``out`` holds something else.
+    """
+    asked = [*changes, *([f"faces.source={json.dumps(data)}"] if data else [])]
+    chosen, folder = recipes.read(recipe, asked), Path(out)
+    if chosen.network.name != "autoencoder":
+        raise InputError(f"recipe {recipe!r}: trains {chosen.network.name}; 'duchenne run' does that")
+    _claim(folder, chosen)
+    faces = _with_neutral(gathering.decoded(chosen.faces, gathering.table(chosen.faces, progress=progress), progress))
+    rule = chosen.folds
+    fold = folds.split(faces.table, rule.rule, rule.count, chosen.seed)[(rule.run or (0,))[0]]
+    moved = torch.from_numpy(_less_neutral(faces))
+    network = _trained(chosen, moved, fold, folder, progress)
+    codes = _codes(network, moved)
+    points = faces.table.frame[["path", "subject", "sequence", "frame", "expression"]].reset_index(drop=True)
+    points = points.assign(held_out=fold.test, **{f"code_{place}": column for place, column in enumerate(codes.T)})
+    placed = points.assign(**dict(zip(("across", "up"), _plane(codes, fold.train).T, strict=True)))
+    told = _scores(network, moved.numpy(), points, codes, fold, chosen.seed)
+    found = Manifold(folder, points, told)
+    _draw(found, placed, network, faces, moved)
+    with cache.replacing(folder / "points.parquet") as partial:
+        points.to_parquet(partial, index=False)
+    with cache.replacing(folder / "manifold.json") as partial:
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Take an empty folder for a recipe, or one that was taken for the same."""
+    told = json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"
+    file = folder / "recipe.json"
+    if file.exists() and file.read_text(encoding="utf-8") == told:
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"--out {folder}: holds something else; name another folder")
+    with cache.replacing(file) as partial:
+        partial.write_text(told, encoding="utf-8")
+
+
+def _with_neutral(faces: Stack) -> Stack:
+    """The faces whose sequence, or else whose person, has a neutral picture."""
+    kept = _neutral_rows(faces.table.frame).map(len).to_numpy() > 0
+    if not kept.any():
+        raise InputError(f"{faces.table.root}: shows no neutral face to tell expressions from")
+    return Stack(faces.stored[kept], faces.table.where(kept))
+
+
+def _neutral_rows(frame: pd.DataFrame) -> pd.Series:
+    """For each picture the numbers of the neutral pictures of its sequence, or else of its person."""
+    numbered = frame.reset_index(drop=True)
+    neutral = numbered[numbered["expression"] == "neutral"]
+    by_sequence, by_subject = (neutral.groupby(key).groups for key in ("sequence", "subject"))
+    return pd.Series(
+        [
+            list(by_sequence.get(sequence, by_subject.get(subject, ())))
+            for sequence, subject in zip(numbered["sequence"], numbered["subject"], strict=True)
+        ]
+    )
+
+
+def _less_neutral(faces: Stack) -> Floats:
+    """Each face (n, C, S, S) less the mean of its neutral ones: −1 … 1."""
+    rows = _neutral_rows(faces.table.frame)
+    neutral = np.stack([faces.pictures[numbers].mean(0) for numbers in rows])
+    less: Floats = faces.pictures - neutral
+    return less
+
+
+def _trained(recipe: Recipe, moved: torch.Tensor, fold: folds.Fold, folder: Path, progress: Progress) -> Autoencoder:
+    """Train the autoencoder, or read it back where that was done."""
+    if not (folder / "network.json").exists():
+        description = jobs.describe(recipe, ())
+        network = networks.from_description(description, seed=recipe.seed)
+        train, judge = (
+            Examples(moved[torch.from_numpy(mask)], torch.zeros(int(mask.sum()))) for mask in (fold.train, fold.validation)
+        )
+        checkpoints, log = folder / "checkpoints", folder / "log"
+        prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
+        fit(network, prepare, train, judge, recipe.training, recipe.seed, checkpoints, progress, log, RECONSTRUCTION)
+        networks.save(folder, network, description, prepare.state_dict())
+        shutil.rmtree(checkpoints)
+    found = networks.load(folder).network
+    assert isinstance(found, Autoencoder)
+    return found
+
+
+@torch.no_grad()
+def _codes(network: Autoencoder, moved: torch.Tensor) -> Floats:
+    codes: Floats = network.encode(moved).numpy()
+    return codes
+
+
+def _scores(
+    network: Autoencoder, moved: Floats, points: pd.DataFrame, codes: Floats, fold: folds.Fold, seed: int
+) -> dict[str, Any]:
+    """What the codes of unseen people's faces keep, beside as many principal components and permuted labels."""
+    from sklearn.decomposition import PCA
+
+    expressive = points["expression"].ne("neutral").to_numpy()
+    seen, unseen = fold.train & expressive, fold.test & expressive
+    flat, labels = moved.reshape(len(moved), -1), points["expression"].to_numpy(str)
+    components = PCA(codes.shape[1], random_state=seed).fit(flat[seen])
+    projected = components.transform(flat)
+    with torch.no_grad():
+        given = network(torch.from_numpy(moved[unseen])).numpy().reshape(int(unseen.sum()), -1)
+    permuted = np.random.default_rng(seed)
+    chance = [_named(codes, permuted.permutation(labels[seen]), labels, seen, unseen) for _ in range(_PERMUTATIONS)]
+    return {
+        "bottleneck": codes.shape[1],
+        "pictures": int(unseen.sum()),
+        "explained": _explained(flat[unseen], given),
+        "explained_pca": _explained(flat[unseen], components.inverse_transform(projected[unseen])),
+        "neighbours": _named(codes, labels[seen], labels, seen, unseen),
+        "neighbours_pca": _named(projected, labels[seen], labels, seen, unseen),
+        "neighbours_permuted": float(np.mean(chance)),
+        "neighbours_permuted_most": float(np.max(chance)),
+    }
+
+
+def _explained(wanted: Floats, given: Floats) -> float:
+    """Share of the squared differences from neutral that is given back: 1 − Σ‖x − x̂‖² / Σ‖x‖²."""
+    return float(1 - np.square(wanted - given).sum() / np.square(wanted).sum())
+
+
+def _named(codes: Floats, told: NDArray[Any], labels: NDArray[Any], seen: folds.Mask, unseen: folds.Mask) -> float:
+    """Share of unseen faces whose nearest neighbours among the seen, by what is told of these, name their expression."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return float(KNeighborsClassifier(_NEIGHBOURS).fit(codes[seen], told).score(codes[unseen], labels[unseen]))
+
+
+def _plane(codes: Floats, seen: folds.Mask) -> Floats:
+    """Where each code lies on a plane: itself where it is two numbers, else along the principal axes of those seen."""
+    from sklearn.decomposition import PCA
+
+    if codes.shape[1] < 2:
+        return np.pad(codes, ((0, 0), (0, 1)))
+    placed: Floats = codes if codes.shape[1] == 2 else PCA(2).fit(codes[seen]).transform(codes)
+    return placed
+
+
+def _draw(found: Manifold, placed: pd.DataFrame, network: Autoencoder, faces: Stack, moved: torch.Tensor) -> None:
+    from duchenne.report import figures
+
+    shown = placed["held_out"].to_numpy()
+    drawn = {
+        "manifold": figures.manifold(placed[shown], faces.pictures[shown]),
+        "walk": figures.walk(_walks(network, faces, moved, found.points)),
+    }
+    for name, figure in drawn.items():
+        for ending in ("pdf", "png"):
+            with cache.replacing(found.folder / f"{name}.{ending}") as partial:
+                figure.savefig(partial, format=ending, dpi=200)
+
+
+@torch.no_grad()
+def _walks(network: Autoencoder, faces: Stack, moved: torch.Tensor, points: pd.DataFrame) -> dict[str, Floats]:
+    """For each expression of the unseen person who moves most: the neutral face, what the decoder adds to it along the
+    straight line from the neutral face's code to the apex's, and the apex: (steps + 2, C, S, S).
+    """
+    movement = pd.Series(moved.square().flatten(1).sum(1).numpy(), index=points.index)
+    held_out = points[points["held_out"] & points["expression"].ne("neutral")]
+    person = held_out[held_out["subject"] == movement.groupby(held_out["subject"]).sum().idxmax()]
+    walks = {}
+    for expression, shown in person.groupby("expression", sort=False):
+        apex = int(shown.sort_values("frame").index[-1])
+        neutral = faces.pictures[apex] - moved[apex].numpy()
+        ends = network.encode(torch.stack([torch.zeros_like(moved[apex]), moved[apex]]))
+        shares = torch.linspace(0, 1, _STEPS)[:, None]
+        decoded = network.decode(ends[:1] * (1 - shares) + ends[1:] * shares).numpy()
+        walks[str(expression)] = np.concatenate([neutral[None], (neutral + decoded).clip(0, 1), faces.pictures[[apex]]])
+    return walks

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import duchenne
+from duchenne import recipes
+from duchenne.errors import InputError
+from duchenne.faces.table import FaceTable
+from duchenne.training import jobs, threads, workers
+from duchenne.training.workers import Workers
+
+from .test_cli import command
+from .test_studies import SMALL
+
+CHANGES = (*SMALL, "training.epochs=1", "folds.run=[0, 2]", "training.attempts=2", "network.options.dropout=0.5")
+
+
+@dataclass(frozen=True)
+class Note:
+    """A job that is done when its note is written."""
+
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "note").exists()
+
+
+def write(job: Note) -> None:
+    job.folder.mkdir(exist_ok=True)
+    (job.folder / "note").write_text("done")
+
+
+def write_unless_killed(job: Note, times: int) -> None:
+    """Kill the own process the first so many times."""
+    before = len(list(job.folder.parent.glob("killed-*")))
+    if before < times:
+        (job.folder.parent / f"killed-{before}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(job)
+
+
+def do_nothing(job: Note) -> None:
+    """Write where nobody looks."""
+
+
+def fail(job: Note) -> None:
+    raise InputError("this job cannot be done")
+
+
+def notes(folder: Path) -> list[Note]:
+    return [Note(folder / str(number)) for number in range(4)]
+
+
+def test_jobs_are_every_attempt_on_every_fold_each_with_a_seed_of_its_own(tmp_path: Path) -> None:
+    recipe = recipes.read("quick", ["training.attempts=50", "seed=3"])
+    listed = jobs.listed(recipe, range(10), tmp_path)
+    assert len({(job.fold, job.attempt) for job in listed}) == len({job.folder for job in listed}) == 500
+    other = jobs.listed(recipes.changed(recipe, ["seed=4"]), range(10), tmp_path)
+    assert len({job.seed for job in (*listed, *other)}) == 1000
+    assert listed[0].seed == 3000  # what a study of one attempt has always had
+
+
+def test_the_attempt_that_is_shown_is_the_best_by_its_own_choice_of_epoch(tmp_path: Path) -> None:
+    listed = jobs.listed(recipes.read("quick", ["training.attempts=3"]), [0], tmp_path)
+    for job, reached in zip(listed, (0.5, 0.8, 0.8), strict=True):
+        job.folder.mkdir()
+        (job.folder / "history.json").write_text(f'[{{"accuracy": {reached}}}, {{"accuracy": 0.1}}]')
+    assert jobs.best_of(listed) == listed[1]
+
+
+def test_threads_are_settled_once_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 8)
+    assert [threads.for_each(count) for count in (1, 3, 8, 50)] == [8, 2, 1, 1]
+    assert threads.agreed(tmp_path, 2) == 4
+    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 2)
+    assert threads.agreed(tmp_path, 2) == 4
+    assert Workers().side_by_side(50, threads=1) == 2
+    assert Workers(7).side_by_side(3, threads=1) == 3
+
+
+def test_what_workers_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'slurm': not one of processes, ray, dask"):
+        Workers(backend="slurm")
+    with pytest.raises(InputError, match="--workers -1"):
+        Workers(-1)
+    with pytest.raises(InputError, match="name --backend ray or dask"):
+        Workers(address="tcp://here:1")
+    for arguments, says in ((("--workers", 0), "--workers 0"), (("--backend", "slurm"), "'slurm'")):
+        code, _, error = command("train", "quick", "--out", tmp_path / "a", *arguments)
+        assert (code, error.count("\n"), says in error) == (2, 1, True)
+
+
+def test_a_job_whose_worker_is_killed_is_done_again(tmp_path: Path) -> None:
+    seen: list[int] = []
+    workers.do(notes(tmp_path), partial(write_unless_killed, times=2), 2, Workers(), seen.append)
+    assert all(job.done for job in notes(tmp_path))
+    assert sum(seen) == 4
+
+
+def test_workers_that_die_again_and_again_or_write_elsewhere_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lost again and again"):
+        workers.do(notes(tmp_path), partial(write_unless_killed, times=99), 2, Workers(), lambda count: None)
+    with pytest.raises(InputError, match="write elsewhere"):
+        workers.do(notes(tmp_path), do_nothing, 2, Workers(), lambda count: None)
+    with pytest.raises(InputError, match="cannot be done"):
+        workers.do(notes(tmp_path), fail, 2, Workers(), lambda count: None)
+
+
+@pytest.fixture(scope="module")
+def one_by_one(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "one"
+    duchenne.run("quick", f"folder:{drawings.root}", out, changes=CHANGES, until="training", workers=1)
+    return out
+
+
+@pytest.mark.parametrize("backend", ["processes", "ray", "dask"])
+def test_results_are_the_same_whoever_computed_them(
+    backend: str, one_by_one: Path, drawings: FaceTable, tmp_path: Path
+) -> None:
+    if backend != "processes":
+        pytest.importorskip({"ray": "ray", "dask": "distributed"}[backend])
+    out = tmp_path / backend
+    duchenne.run("quick", f"folder:{drawings.root}", out, changes=CHANGES, until="training", workers=2, backend=backend)
+    assert contents(out) == contents(one_by_one)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_backend_that_is_not_installed_is_named(
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for backend, module in (("ray", "ray"), ("dask", "distributed")):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+        with pytest.raises(InputError, match=rf"install duchenne\[{backend}\]"):
+            duchenne.run("quick", drawings, tmp_path / backend, changes=CHANGES, until="training", backend=backend)
+
+
+def test_the_command_train_stops_at_scores_and_run_walks_on(drawings: FaceTable, tmp_path: Path) -> None:
+    out, sets = tmp_path / "a", [part for change in (*CHANGES, "folds.run=[0]") for part in ("--set", change)]
+    code, told, _ = command("train", "quick", "--data", f"folder:{drawings.root}", "--out", out, *sets, "--workers", 1)
+    assert code == 0
+    assert "2 networks: mean" in told
+    assert Path(told.splitlines()[-1]).read_text().startswith("{")
+    assert not (out / "report.html").exists()
+    with pytest.raises(InputError, match="has not ended; units is still to do"):
+        duchenne.open(out)
+    code, told, said = command("run", "--resume", "--out", out)
+    assert code == 0
+    assert "training: nothing has changed, kept" in said
+    assert Path(told.splitlines()[-1]).name == "report.html"
