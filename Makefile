@@ -5,26 +5,32 @@ BIN := $(VENV)/bin
 
 .PHONY: run test slow check benchmark clean
 
+DEVELOPING := $(VENV)/developing
+
 run: $(VENV)/installed
 	$(BIN)/duchenne run quick --out runs/quick --resume
 
-test: $(VENV)/installed
+test: $(DEVELOPING)
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
-slow: $(VENV)/installed
+slow: $(DEVELOPING)
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/installed
+check: $(DEVELOPING)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-benchmark: $(VENV)/installed
+benchmark: $(DEVELOPING)
 	$(BIN)/python -m benchmarks
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(DEVELOPING): $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ray,dask,tensorboard]'
 	touch $@
 
 clean:

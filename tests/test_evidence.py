@@ -285,3 +285,11 @@ def test_the_best_pair_is_a_detection_wherever_there_is_one() -> None:
     frame = pd.DataFrame([silenced, less_than_its_null, detector], columns=["r", "r_null", "p"]).assign(unit=range(3))
     assert matching.ranked(frame)["unit"].iloc[0] == 2
     assert detections(frame, 0.05)["unit"].tolist() == [2]
+
+
+def test_a_label_that_permuting_took_away_diverges_by_nothing() -> None:
+    """Sequences of one picture may take the place of a longer one's, so that no picture is left with a rare label."""
+    counts = np.array([[0.0, 2.0, 1.0], [0.0, 1.0, 3.0]])
+    found = divergence.divergence(counts, counts[:, ::-1])
+    assert found[0] == found[2] == 0
+    assert found[1] == pytest.approx(0, abs=1e-12)

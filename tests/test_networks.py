@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,3 +145,19 @@ def test_a_half_written_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
         networks.save(tmp_path, network, replace(description, size=48))
     assert (tmp_path / "network.safetensors").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["network.json", "network.safetensors"]
+
+
+def test_the_readme_counts_what_the_networks_have_learned() -> None:
+    told = Path("README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (`[^|]*) \|[^|]*\| ([\d,]+) \((?:(\d) classes)?[^|]*\| (\d+)×\d+ \| ([^|]*) \|$", told, re.MULTILINE
+    )
+    found = [(name, *rest) for names, *rest in rows for name in re.findall(r"`(\w+)`", names)]
+    assert {name for name, *_ in found} == set(NETWORKS)
+    for name, count, classes, size, layers in found:
+        network = networks.build(name, int(classes or 0))
+        assert sum(p.numel() for p in network.parameters()) == int(count.replace(",", ""))
+        assert int(size) == NETWORKS[name].SIZE  # type: ignore[attr-defined]
+        first, *_, last = NETWORKS[name].LAYERS  # type: ignore[attr-defined]
+        assert re.findall(r"`([\w.]+)`", layers)[:: len(layers)] == [first]
+        assert layers.endswith(f"`{last}`")

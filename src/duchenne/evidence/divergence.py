@@ -18,14 +18,16 @@ Floats = NDArray[np.float64]
 def divergence(with_au: Floats, without_au: Floats, epsilon: float = 1e-6) -> Floats:
     """D(Q‖R) = Σ Q log(Q/R) of histograms of counts along the first axis, each normalised, then raised by ``epsilon``.
 
+    0 where one of the two is empty, as a rare label's may be once it is permuted: there is nothing to tell apart.
+
     >>> float(divergence(np.array([1.0, 1.0]), np.array([2.0, 2.0])))
     0.0
     >>> round(float(divergence(np.array([3.0, 1.0]), np.array([1.0, 1.0]), epsilon=0.0)), 4)
     0.1308
     """
-    q = with_au / with_au.sum(0) + epsilon
-    r = without_au / without_au.sum(0) + epsilon
-    result: Floats = rel_entr(q, r).sum(0)
+    counts = with_au.sum(0), without_au.sum(0)
+    q, r = (part / np.maximum(count, 1) + epsilon for part, count in zip((with_au, without_au), counts, strict=True))
+    result: Floats = rel_entr(q, r).sum(0) * ((counts[0] > 0) & (counts[1] > 0))
     return result
 
 
