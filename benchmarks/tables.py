@@ -9,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from duchenne import reproduction
+
 
 def machine() -> str:
     """Name processor, cores and versions."""
@@ -21,8 +23,7 @@ def markdown(table: pd.DataFrame) -> str:
     def told(value: object) -> str:
         return f"{value:.3g}" if isinstance(value, float) else str(value)
 
-    rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy(object).tolist()]
-    return "\n".join("| " + " | ".join(told(cell) for cell in row) + " |" for row in rows) + "\n"
+    return reproduction.markdown(table.map(told))
 
 
 def _processor() -> str:

@@ -79,9 +79,7 @@ def _plain(network: nn.Module, prepare: Preparation, train: Examples, judge: Exa
     batch = settings.batch or len(train.classes)
     steps = len(train.classes) // batch
     optimiser = _optimiser(network, recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.rate, total_steps=steps * settings.epochs, pct_start=0.1, cycle_momentum=False
-    )
+    schedule = _schedule(optimiser, recipe, steps * settings.epochs)
     for _ in range(settings.epochs):
         network.train()
         order = torch.randperm(len(train.classes), generator=chance)
@@ -91,10 +89,16 @@ def _plain(network: nn.Module, prepare: Preparation, train: Examples, judge: Exa
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if settings.schedule == "one_cycle":
-                schedule.step()
+            schedule.step()
         probabilities(network, prepare, judge.pictures)
     network.eval()
+
+
+def _schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if recipe.training.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    rate = recipe.training.rate
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1, cycle_momentum=False)
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -10,15 +10,18 @@ import pytest
 
 import duchenne
 from duchenne import recipes
-from duchenne.errors import InputError
+from duchenne.errors import DivergedError, InputError
 from duchenne.faces.table import FaceTable
-from duchenne.training import jobs, threads, workers
+from duchenne.training import computing, jobs, workers
 from duchenne.training.workers import Workers
 
 from .test_cli import command
 from .test_studies import SMALL
 
-CHANGES = (*SMALL, "training.epochs=1", "folds.run=[0, 2]", "training.attempts=2", "network.options.dropout=0.5")
+CHANGES = (
+    *SMALL, "training.epochs=1", "folds.run=[0, 2]", "training.attempts=2", "network.options.dropout=0.5",
+    'network.prepare=["mean_picture", "zca"]',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ def notes(folder: Path) -> list[Note]:
 
 def test_jobs_are_every_attempt_on_every_fold_each_with_a_seed_of_its_own(tmp_path: Path) -> None:
     recipe = recipes.read("quick", ["training.attempts=50", "seed=3"])
-    listed = jobs.listed(recipe, range(10), tmp_path)
-    assert len({(job.fold, job.attempt) for job in listed}) == len({job.folder for job in listed}) == 500
-    other = jobs.listed(recipes.changed(recipe, ["seed=4"]), range(10), tmp_path)
-    assert len({job.seed for job in (*listed, *other)}) == 1000
-    assert listed[0].seed == 3000  # what a study of one attempt has always had
+    listed = jobs.listed(recipe, range(40), tmp_path)
+    assert len({(job.fold, job.attempt) for job in listed}) == len({job.folder for job in listed}) == 2000
+    other = jobs.listed(recipes.changed(recipe, ["seed=4"]), range(40), tmp_path)
+    assert len({job.seed for job in (*listed, *other)}) == 4000
+    assert listed[0].seed == 3 * 2**20
 
 
 def test_the_attempt_that_is_shown_is_the_best_by_its_own_choice_of_epoch(tmp_path: Path) -> None:
@@ -75,12 +78,21 @@ def test_the_attempt_that_is_shown_is_the_best_by_its_own_choice_of_epoch(tmp_pa
     assert jobs.best_of(listed) == listed[1]
 
 
-def test_threads_are_settled_once_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 8)
-    assert [threads.for_each(count) for count in (1, 3, 8, 50)] == [8, 2, 1, 1]
-    assert threads.agreed(tmp_path, 2) == 4
-    monkeypatch.setattr(threads.joblib, "cpu_count", lambda: 2)
-    assert threads.agreed(tmp_path, 2) == 4
+def test_what_is_computed_on_is_settled_once_for_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 8)
+    assert [computing.here(jobs=count).threads for count in (1, 3, 8, 50)] == [8, 2, 1, 1]
+    settled = computing.agreed(tmp_path, "bfloat16", 2)
+    assert (settled.threads, settled.precision) == (4, "bfloat16")
+    monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 2)
+    assert computing.agreed(tmp_path, "float32", 2) == settled
+    (tmp_path / "computing.json").write_text('{"device": "abacus", "precision": "float32", "threads": 1}')
+    with pytest.raises(InputError, match="trained on abacus, which this machine lacks"):
+        computing.agreed(tmp_path, "auto", 2)
+
+
+def test_this_machine_does_as_many_at_once_as_it_has_cores_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers.precision, "device", lambda: "cpu")
     assert Workers().side_by_side(50, threads=1) == 2
     assert Workers(7).side_by_side(3, threads=1) == 3
 
@@ -92,6 +104,8 @@ def test_what_workers_cannot_be_is_refused(tmp_path: Path) -> None:
         Workers(-1)
     with pytest.raises(InputError, match="name --backend ray or dask"):
         Workers(address="tcp://here:1")
+    with pytest.raises(InputError, match="a Dask cluster decides itself"):
+        Workers(2, "dask", "tcp://here:1")
     for arguments, says in ((("--workers", 0), "--workers 0"), (("--backend", "slurm"), "'slurm'")):
         code, _, error = command("train", "quick", "--out", tmp_path / "a", *arguments)
         assert (code, error.count("\n"), says in error) == (2, 1, True)
@@ -99,18 +113,18 @@ def test_what_workers_cannot_be_is_refused(tmp_path: Path) -> None:
 
 def test_a_job_whose_worker_is_killed_is_done_again(tmp_path: Path) -> None:
     seen: list[int] = []
-    workers.do(notes(tmp_path), partial(write_unless_killed, times=2), 2, Workers(), seen.append)
+    workers.do(notes(tmp_path), partial(write_unless_killed, times=2), Workers(), 2, seen.append)
     assert all(job.done for job in notes(tmp_path))
     assert sum(seen) == 4
 
 
 def test_workers_that_die_again_and_again_or_write_elsewhere_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lost again and again"):
-        workers.do(notes(tmp_path), partial(write_unless_killed, times=99), 2, Workers(), lambda count: None)
+        workers.do(notes(tmp_path), partial(write_unless_killed, times=99), Workers(), 2, lambda count: None)
     with pytest.raises(InputError, match="write elsewhere"):
-        workers.do(notes(tmp_path), do_nothing, 2, Workers(), lambda count: None)
+        workers.do(notes(tmp_path), do_nothing, Workers(), 2, lambda count: None)
     with pytest.raises(InputError, match="cannot be done"):
-        workers.do(notes(tmp_path), fail, 2, Workers(), lambda count: None)
+        workers.do(notes(tmp_path), fail, Workers(), 2, lambda count: None)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +160,8 @@ def test_a_backend_that_is_not_installed_is_named(
 
 def test_the_command_train_stops_at_scores_and_run_walks_on(drawings: FaceTable, tmp_path: Path) -> None:
     out, sets = tmp_path / "a", [part for change in (*CHANGES, "folds.run=[0]") for part in ("--set", change)]
-    code, told, _ = command("train", "quick", "--data", f"folder:{drawings.root}", "--out", out, *sets, "--workers", 1)
+    again = ("train", "quick", "--data", f"folder:{drawings.root}", "--out", out, *sets, "--workers", 1)
+    code, told, _ = command(*again)
     assert code == 0
     assert "2 networks: mean" in told
     assert Path(told.splitlines()[-1]).read_text().startswith("{")
@@ -157,3 +172,24 @@ def test_the_command_train_stops_at_scores_and_run_walks_on(drawings: FaceTable,
     assert code == 0
     assert "training: nothing has changed, kept" in said
     assert Path(told.splitlines()[-1]).name == "report.html"
+    assert command(*again, "--resume")[0] == 0  # what was done beyond it stays
+    assert duchenne.open(out).report.exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_one_line(drawings: FaceTable, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="--address nowhere: does not answer"):
+        workers.do(notes(tmp_path), write, Workers(backend="dask", address="nowhere"), 1, lambda count: None)
+
+
+@pytest.mark.parametrize("backend", ["ray", "dask"])
+def test_a_clusters_lost_worker_is_replaced(backend: str, tmp_path: Path) -> None:
+    pytest.importorskip({"ray": "ray", "dask": "distributed"}[backend])
+    workers.do(notes(tmp_path), partial(write_unless_killed, times=1), Workers(2, backend), 2, lambda count: None)
+    assert all(job.done for job in notes(tmp_path))
+
+
+def test_a_job_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) -> None:
+    wild = (*CHANGES, "training.optimiser=sgd", "training.rate=1e30", "training.schedule=constant")
+    with pytest.raises(DivergedError, match=r"^fold 0, attempt 0: training diverged in epoch 0"):
+        duchenne.run("quick", drawings, tmp_path / "a", changes=wild, until="training", workers=1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from duchenne.faces.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.manifold import Manifold, manifold
 
+from . import trees
 from .test_cli import command
 
-CHANGES = ("faces.size=32", "folds.count=4", "training.epochs=30", "network.options.bottleneck=3")
+CHANGES = ("faces.crop=none", "faces.size=32", "folds.count=4", "training.epochs=30", "network.options.bottleneck=3")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def found(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Mani
 
 def test_the_folder_holds_network_points_scores_and_both_pictures(found: Manifold) -> None:
     names = {path.name for path in found.folder.iterdir()}
-    assert {"network.safetensors", "network.json", "points.parquet", "manifold.json", "recipe.json"} <= names
+    assert {"network.safetensors", "network.json", "points.parquet", "manifold.json", "made_of.json"} <= names
     assert {"manifold.pdf", "manifold.png", "walk.pdf", "walk.png"} <= names
     assert "checkpoints" not in names
     pd.testing.assert_frame_equal(pd.read_parquet(found.folder / "points.parquet"), found.points)
@@ -86,10 +88,13 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_trained_again(
 
 
 def test_what_makes_no_manifold_is_refused_in_one_line(found: Manifold, drawings: FaceTable, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="trains zero_bias"):
+    with pytest.raises(InputError, match="'zero_bias': a manifold is made with 'autoencoder'"):
         manifold("quick", out=tmp_path / "a")
     with pytest.raises(InputError, match="holds something else"):
         manifold(data=f"folder:{drawings.root}", out=found.folder, changes=("faces.size=40",))
+    for change, key in (("folds.run=[1]", "folds.run"), ('network.prepare=["standardise"]', "network.prepare")):
+        with pytest.raises(InputError, match=key):
+            manifold(out=tmp_path / "a", changes=(change,))
     loud = FaceTable(drawings.frame[drawings.frame["expression"].ne("neutral")], drawings.root)
     with pytest.raises(InputError, match="no neutral face"):
         manifolds._with_neutral(Stack(np.zeros((len(loud), 1, 8, 8), np.uint8), loud))
@@ -115,3 +120,29 @@ def test_an_autoencoder_decodes_what_it_encodes() -> None:
     pictures = torch.rand(4, 3, 16, 16)
     assert network.encode(pictures).shape == (4, 5)
     assert torch.equal(network(pictures), network.decode(network.encode(pictures)))
+
+
+def test_a_manifold_of_another_sets_faces_is_not_gone_on_with(found: Manifold, drawings: FaceTable, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(drawings.root, copy)
+    shutil.copytree(found.folder, tmp_path / "a")
+    with pytest.raises(InputError, match="holds something else"):
+        manifold(data=f"folder:{copy}", out=tmp_path / "a", changes=CHANGES)
+
+
+def test_ckplus_is_mapped_as_the_recipe_says(tmp_path: Path, own_cache: Path) -> None:
+    """The recipe's own protocol names neutral frames, and its crop cuts by landmarks."""
+    faces = np.random.default_rng(0).integers(0, 256, (16, 24, 24)).astype(np.uint8)
+    trees.ckplus(tmp_path / "ck", faces, frames=2)
+    changes = ("training.epochs=1", "folds.count=3", "faces.size=16")
+    found = manifold(data=f"ckplus:{tmp_path / 'ck'}", out=tmp_path / "a", changes=changes)
+    assert len(found.points) == 2 * 327
+    assert set(found.points["expression"]) > {"neutral", "contempt"}
+
+
+def test_avatars_are_mapped_from_the_command_line(tmp_path: Path) -> None:
+    sets = [
+        part for change in ("faces.avatars.people=12", "faces.size=16", "training.epochs=1") for part in ("--set", change)
+    ]
+    code, told, error = command("manifold", "--out", tmp_path / "a", *sets)
+    assert (code, Path(told.splitlines()[-1]).name) == (0, "manifold.png"), error

@@ -144,7 +144,7 @@ def test_a_log_holds_every_epoch_also_of_a_fit_that_was_cut(tmp_path: Path, monk
             super().on_train_epoch_start()
 
     def go_on() -> list[dict[str, float]]:
-        return fit(network, PREPARE, bars(48, 0), bars(24, 1), SETTINGS, 0, tmp_path / "fit", log=tmp_path / "log")
+        return fit(network, PREPARE, bars(48, 0), bars(24, 1), SETTINGS, 0, tmp_path)
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "_Learner", Interrupted)
@@ -160,7 +160,7 @@ def test_a_log_for_tensorboard_is_one(tmp_path: Path) -> None:
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     network = networks.build("zero_bias", classes=3, seed=0)
     settings = SETTINGS.model_copy(update={"log": "tensorboard", "epochs": 2})
-    history = fit(network, PREPARE, bars(48, 0), bars(24, 1), settings, 0, tmp_path / "fit", log=tmp_path / "log")
+    history = fit(network, PREPARE, bars(48, 0), bars(24, 1), settings, 0, tmp_path)
     events = event_accumulator.EventAccumulator(str(tmp_path / "log")).Reload()
     found = [scalar.value for scalar in events.Scalars("accuracy")]
     np.testing.assert_allclose(found, [entry["accuracy"] for entry in history], rtol=1e-6)
@@ -199,7 +199,9 @@ def test_scores_count_folds_classes_and_people() -> None:
     rng = np.random.default_rng(0)
     shown = rng.choice(["anger", "fear", "neutral"], 300, p=[0.2, 0.3, 0.5])
     predicted = np.where(rng.random(300) < 0.7, shown, "neutral")
-    frame = pd.DataFrame({"fold": np.repeat([0, 1, 2], 100), "subject": np.repeat(np.arange(30), 10).astype(str)})
+    frame = pd.DataFrame(
+        {"fold": np.repeat([0, 1, 2], 100), "path": np.arange(300), "subject": np.repeat(np.arange(30), 10).astype(str)}
+    )
     frame = frame.assign(attempt=0, expression=shown, predicted=predicted, **probable(predicted))
     told = scores(frame, ["neutral", "anger", "fear"], Paper(table="T2", accuracy=96.4))
     right = shown == predicted
@@ -216,6 +218,7 @@ def test_scores_count_folds_classes_and_people() -> None:
 
 def test_scores_are_of_networks_whatever_fold_and_attempt() -> None:
     frame = pd.DataFrame({"fold": np.repeat([0, 1], 20), "attempt": np.tile(np.repeat([0, 1], 10), 2), "subject": "s"})
+    frame["path"] = [f"{fold}{place % 10}" for place, fold in enumerate(frame["fold"])]  # both attempts read the same
     frame["expression"] = "fear"
     frame["predicted"] = np.where(np.arange(40) % 10 < np.repeat([9, 5, 7, 7], 10), "fear", "anger")
     told = scores(frame.assign(**probable(frame["predicted"])), ["anger", "fear"], Paper(accuracy=60.0, spread=11.0))
@@ -247,7 +250,7 @@ def test_the_interval_draws_people_not_pictures() -> None:
     """Half the people are always read right and half never: twenty people's worth of doubt, not two thousand pictures'."""
     frame = pd.DataFrame({"fold": 0, "subject": np.repeat(np.arange(20), 100).astype(str), "expression": "fear"})
     frame["predicted"] = np.where(np.arange(2000) < 1000, "fear", "anger")
-    frame = frame.assign(attempt=0, **probable(frame["predicted"]))
+    frame = frame.assign(attempt=0, path=np.arange(2000), **probable(frame["predicted"]))
     low, high = scores(frame, ["anger", "fear"], Paper())["interval"]
     assert high - low > 0.3
     assert scores(frame[:400], ["anger", "fear"], Paper())["interval"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -59,6 +61,12 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, told: Any) -> None:
+    """Write a file of JSON, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def sweep(folder: Path, older: float = 0.0) -> None:

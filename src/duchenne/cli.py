@@ -301,7 +301,7 @@ def augmented(
         from duchenne.faces import augmented
         from duchenne.progress import bars
 
-        chosen = recipes.read(recipe, [*(changes or []), f"faces.source={json.dumps(spec)}"])
+        chosen = recipes.read(recipe, [*(changes or []), f"faces.source={json.dumps(spec, ensure_ascii=False)}"])
         some = augmented.some(gathering.table(chosen.faces, progress=bars))
         faces = gathering.decoded(chosen.faces, some, bars)
         augmented.sheet(out, faces, chosen.training.augment, chosen.network.prepare)

@@ -24,7 +24,6 @@ from duchenne.training import jobs
 from duchenne.training.fit import probabilities
 from duchenne.training.scores import scores
 
-_SUPERSET = {name: superset for superset, names in facs.SUPERSETS.items() for name in names}
 _COARSE = frozenset(facs.SUPERSETS) - frozenset(facs.EXPRESSIONS)
 
 
@@ -40,8 +39,8 @@ class Evaluation:
     def headline(self) -> str:
         """The answer in a sentence."""
         found = self.scores
-        count = len(found["networks"])
-        each = f", {count} networks: best {percent(found['best'])}" if count > 1 else ""
+        best = f", best of {found['attempts']} attempts {percent(found['best'])}" if found["attempts"] > 1 else ""
+        each = f", the mean of {len(found['networks'])} networks{best}" if len(found["networks"]) > 1 else ""
         unread = f"; {found['unread']} pictures show what the networks know no class for" if found["unread"] else ""
         return (
             f"{percent(found['mean'])} of {found['pictures']} pictures are read right{each} "
@@ -50,15 +49,17 @@ class Evaluation:
 
 
 def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (), progress: Progress = quiet) -> Evaluation:
-    """Show another data set to every network of a finished study; ``evaluations/<data>/`` in its folder keeps the result.
+    """Show another data set to every network that a study has trained; its ``evaluations/<data>/`` keeps the result.
 
     Faces are selected, cut and prepared as in the study, but for ``changes``. Classes are matched by name; where one side
     has the three supersets of mousavi2016 and the other expressions, expressions are folded into supersets. Raises
     ``InputError`` where the study or the faces cannot be used, where they are the faces of the study, and where no picture
     shows a class that the networks know.
     """
-    study = run if isinstance(run, Study) else studies.open(run)
-    recipe = recipes.changed(study.recipe, [*changes, "faces.other=", f"faces.source={json.dumps(data)}"])
+    study = run if isinstance(run, Study) else studies.open(run, until="training")
+    recipe = recipes.changed(
+        study.recipe, [*changes, "faces.other=", f"faces.source={json.dumps(data, ensure_ascii=False)}"]
+    )
     table = gathering.table(recipe.faces, progress=progress)
     if table.fingerprint(progress) == study.state["faces"]["fingerprint"]:
         raise InputError(f"{data}: the faces of the study itself; how well they are read stands in its scores.json")
@@ -75,8 +76,7 @@ def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (
         raise InputError(f"{data}: shows no expression that the networks know")
     classes = [name.removeprefix("p_") for name in found if name.startswith("p_")]
     told = scores(known, classes, Paper(), recipe.seed)
-    pictures = len(known) // len(trained)
-    told |= {"pictures": pictures, "unread": len(faces) - pictures, "data": data, "changes": list(changes)}
+    told |= {"unread": len(faces) - told["pictures"], "data": data, "changes": list(changes)}
     return Evaluation(_keep(study, " ".join([data, *changes]), told, found), told, found)
 
 
@@ -90,11 +90,13 @@ def folded(shown: pd.Series, found: Tensor, classes: tuple[str, ...]) -> tuple[p
     (tensor([[0.5000, 0.5000]]), ('positive', 'negative'))
     """
     if _COARSE & set(shown.dropna()) and not _COARSE & set(classes):
-        members = {name: [i for i, each in enumerate(classes) if _SUPERSET.get(each) == name] for name in facs.SUPERSETS}
+        members = {
+            name: [i for i, each in enumerate(classes) if facs.SUPERSET_OF.get(each) == name] for name in facs.SUPERSETS
+        }
         members = {name: places for name, places in members.items() if places}
         found, classes = torch.stack([found[:, places].sum(1) for places in members.values()], 1), tuple(members)
     if _COARSE & set(classes):
-        shown = shown.map(lambda name: name if name in classes else _SUPERSET.get(name), na_action="ignore")
+        shown = shown.map(lambda name: name if name in classes else facs.SUPERSET_OF.get(name), na_action="ignore")
     return shown.where(shown.isin(classes)), found, classes
 
 
@@ -111,6 +113,5 @@ def _keep(study: Study, name: str, told: dict[str, Any], found: pd.DataFrame) ->
     folder = study.folder / "evaluations" / re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-80:]
     with cache.replacing(folder / "predictions.parquet") as partial:
         found.to_parquet(partial, index=False)
-    with cache.replacing(folder / "scores.json") as partial:
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    cache.write_json(folder / "scores.json", told)
     return folder

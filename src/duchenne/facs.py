@@ -21,6 +21,9 @@ SUPERSETS = {
 }
 """The three classes of mousavi2016, and the expressions that each holds; contempt belongs to none."""
 
+SUPERSET_OF = {name: superset for superset, names in SUPERSETS.items() for name in names}
+"""The class of mousavi2016 that an expression belongs to."""
+
 INTENSITIES = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
 """FACS intensity letters and the share of a full contraction that they stand for when a face is rendered."""
 

@@ -18,6 +18,7 @@ def table(faces: Faces, given: FaceTable | None = None, progress: Progress = qui
     """
     found = given if given is not None else sources.load(faces.source, faces.avatars, progress)
     if faces.other:
+        _refuse_as_other(faces)
         found = joining.join(found, sources.load(faces.other, faces.other_avatars, progress))
     if faces.action_units:
         found = detected.join(found, Path(faces.action_units).expanduser())
@@ -28,6 +29,17 @@ def table(faces: Faces, given: FaceTable | None = None, progress: Progress = qui
     if faces.other and lost:
         raise InputError(f"protocol {faces.protocol!r}: no picture of {lost[0]} has an expression that it uses")
     return chosen
+
+
+def _refuse_as_other(faces: Faces) -> None:
+    if faces.other == "avatars" and faces.source != "avatars":
+        raise InputError(
+            f"faces.other: avatars beside {faces.source}; name the other data set, as in faces.other=jaffe:PATH"
+        )
+    if faces.other == faces.source == "avatars" and faces.avatars.seed == faces.other_avatars.seed:
+        raise InputError(
+            f"faces.other_avatars.seed {faces.avatars.seed}: the same people as faces.avatars; give another seed"
+        )
 
 
 def decoded(faces: Faces, table: FaceTable, progress: Progress = quiet) -> stack.Stack:

@@ -7,7 +7,6 @@ few numbers, its *code*. Do expressions of people it has not seen separate there
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from duchenne import cache, gathering, networks, recipes
 from duchenne.errors import InputError
+from duchenne.evidence import significance
 from duchenne.faces import folds
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
@@ -29,7 +29,7 @@ from duchenne.recipes import Recipe
 from duchenne.study import percent
 from duchenne.training import jobs
 from duchenne.training.batches import Examples
-from duchenne.training.fit import fit
+from duchenne.training.fit import fit, forget
 from duchenne.training.objectives import RECONSTRUCTION
 
 Floats = NDArray[np.float32]
@@ -74,40 +74,50 @@ def manifold(
     ``walk``, what the decoder makes of the way from neutral to the apex. An interrupted run goes on. Raises ``InputError``
     for faces without neutral ones, for a recipe of another network, and where ``out`` holds something else.
     """
-    asked = [*changes, *([f"faces.source={json.dumps(data)}"] if data else [])]
+    asked = [*changes, *([f"faces.source={json.dumps(data, ensure_ascii=False)}"] if data else [])]
     chosen, folder = recipes.read(recipe, asked), Path(out)
-    if chosen.network.name != "autoencoder":
-        raise InputError(f"recipe {recipe!r}: trains {chosen.network.name}; 'duchenne run' does that")
-    _claim(folder, chosen)
-    faces = _with_neutral(gathering.decoded(chosen.faces, gathering.table(chosen.faces, progress=progress), progress))
-    rule = chosen.folds
-    fold = folds.split(faces.table, rule.rule, rule.count, chosen.seed)[(rule.run or (0,))[0]]
+    _refuse_other(chosen)
+    table = gathering.table(chosen.faces, progress=progress)
+    _claim(folder, {"recipe": chosen.model_dump(mode="json"), "faces": table.fingerprint(progress)})
+    faces = _with_neutral(gathering.decoded(chosen.faces, table, progress))
+    fold = folds.split(faces.table, chosen.folds.rule, chosen.folds.count, chosen.seed)[0]
     moved = torch.from_numpy(_less_neutral(faces))
     network = _trained(chosen, moved, fold, folder, progress)
     codes = _codes(network, moved)
     points = faces.table.frame[["path", "subject", "sequence", "frame", "expression"]].reset_index(drop=True)
     points = points.assign(held_out=fold.test, **{f"code_{place}": column for place, column in enumerate(codes.T)})
     placed = points.assign(**dict(zip(("across", "up"), _plane(codes, fold.train).T, strict=True)))
-    told = _scores(network, moved.numpy(), points, codes, fold, chosen.seed)
-    found = Manifold(folder, points, told)
+    found = Manifold(folder, points, _scores(network, moved.numpy(), points, codes, fold, chosen.seed))
     _draw(found, placed, network, faces, moved)
     with cache.replacing(folder / "points.parquet") as partial:
         points.to_parquet(partial, index=False)
-    with cache.replacing(folder / "manifold.json") as partial:
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    cache.write_json(folder / "manifold.json", found.scores)
     return found
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Take an empty folder for a recipe, or one that was taken for the same."""
-    told = json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"
-    file = folder / "recipe.json"
-    if file.exists() and file.read_text(encoding="utf-8") == told:
+_ONLY = {
+    "network.name": "autoencoder", "network.prepare": (), "training.augment": "off", "training.attempts": 1,
+    "training.chosen_by": "validation", "training.labels": "expressions", "folds.run": (0,),
+}  # fmt: skip
+"""What a recipe must say: the others would do nothing here, or what is meant for pictures, not for what tells two apart."""
+
+
+def _refuse_other(recipe: Recipe) -> None:
+    for key, value in _ONLY.items():
+        group, name = key.split(".")
+        found = getattr(getattr(recipe, group), name)
+        if found != value:
+            raise InputError(f"recipe key {key!r}: {found!r}: a manifold is made with {value!r}")
+
+
+def _claim(folder: Path, made_of: dict[str, Any]) -> None:
+    """Take an empty folder for a recipe and faces, or one that was taken for the same."""
+    file = folder / "made_of.json"
+    if file.exists() and json.loads(file.read_text(encoding="utf-8")) == made_of:
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir())):
         raise InputError(f"--out {folder}: holds something else; name another folder")
-    with cache.replacing(file) as partial:
-        partial.write_text(told, encoding="utf-8")
+    cache.write_json(file, made_of)
 
 
 def _with_neutral(faces: Stack) -> Stack:
@@ -147,11 +157,9 @@ def _trained(recipe: Recipe, moved: torch.Tensor, fold: folds.Fold, folder: Path
         train, judge = (
             Examples(moved[torch.from_numpy(mask)], torch.zeros(int(mask.sum()))) for mask in (fold.train, fold.validation)
         )
-        checkpoints, log = folder / "checkpoints", folder / "log"
-        prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
-        fit(network, prepare, train, judge, recipe.training, recipe.seed, checkpoints, progress, log, RECONSTRUCTION)
-        networks.save(folder, network, description, prepare.state_dict())
-        shutil.rmtree(checkpoints)
+        fit(network, Preparation(), train, judge, recipe.training, recipe.seed, folder, progress, objective=RECONSTRUCTION)
+        networks.save(folder, network, description)
+        forget(folder)
     found = networks.load(folder).network
     assert isinstance(found, Autoencoder)
     return found
@@ -172,12 +180,13 @@ def _scores(
     expressive = points["expression"].ne("neutral").to_numpy()
     seen, unseen = fold.train & expressive, fold.test & expressive
     flat, labels = moved.reshape(len(moved), -1), points["expression"].to_numpy(str)
-    components = PCA(codes.shape[1], random_state=seed).fit(flat[seen])
+    components = PCA(min(codes.shape[1], int(seen.sum())), random_state=seed).fit(flat[seen])
     projected = components.transform(flat)
     with torch.no_grad():
         given = network(torch.from_numpy(moved[unseen])).numpy().reshape(int(unseen.sum()), -1)
-    permuted = np.random.default_rng(seed)
-    chance = [_named(codes, permuted.permutation(labels[seen]), labels, seen, unseen) for _ in range(_PERMUTATIONS)]
+    people, takes = points["subject"].to_numpy(str), points["sequence"].fillna(points["path"]).to_numpy(str)
+    rearranged = significance.permutations(people[seen], takes[seen], _PERMUTATIONS, seed)
+    chance = [_named(codes, labels[seen][source], labels, seen, unseen) for source in rearranged]
     return {
         "bottleneck": codes.shape[1],
         "pictures": int(unseen.sum()),

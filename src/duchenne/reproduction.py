@@ -78,9 +78,10 @@ def reproduce(
     for number, recipe in enumerate(chosen, 1):
         announce(f"{recipe.name} ({number} of {len(chosen)})")
         source, changes = _faces(recipe, given)
+        place = folder / f"{recipe.name}-{'-'.join(recipes.changed(recipe, changes).sources) if ':' in source else source}"
         try:
             study = studies.run(
-                recipe, source, folder / recipe.name, changes=changes, resume=True, until="training", workers=workers,
+                recipe, source, place, changes=changes, resume=True, until="training", workers=workers,
                 backend=backend, address=address, progress=progress,
             )  # fmt: skip
             found.append(_told(recipe, source) | _row(study.scores, recipe.training.attempts > 1))
@@ -148,7 +149,23 @@ def _keep(folder: Path, table: pd.DataFrame) -> None:
     with cache.replacing(folder / "papers.csv") as partial:
         table.to_csv(partial, index=False)
     with cache.replacing(folder / "papers.md") as partial:
-        partial.write_text(markdown(table), encoding="utf-8")
+        partial.write_text(f"{_explained(table)}\n{markdown(table)}", encoding="utf-8")
+
+
+def _explained(table: pd.DataFrame) -> str:
+    """What must be known of the rows that were trained on avatars."""
+    rows = table["faces"].eq("avatars")
+    if not rows.any():
+        return "Accuracy on held-out pictures in per cent: mean ± standard deviation over networks.\n"
+    wanted = {recipes.read(name).network.name for name in table["recipe"][rows]}
+    changes = "".join(
+        f"- `{name}`: {', '.join(f'`{change}`' for change in SHORT[name])}\n" for name in SHORT if name in wanted
+    )
+    return (
+        "Accuracy on held-out pictures in per cent: mean ± standard deviation over networks. Rows on avatars show other\n"
+        "faces than the papers', and fewer, and are trained for hours instead of weeks: how they compare with each other\n"
+        f"can be set beside the papers, their figures cannot. What is changed of the recipes:\n\n{changes}"
+    )
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -96,7 +97,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
             crop.identity(recipe.faces.crop),
             *(told["faces"][name] for name in ("no_face", "size", "channels")),
         ],
-        "training": [told["seed"], told["folds"], told["network"], told["training"], told["paper"]],
+        "training": [told["seed"], told["folds"], told["network"], _without(told["training"], "log"), told["paper"]],
         "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
         "evidence": [told["evidence"]],
         "projections": [told["units"]],
@@ -109,6 +110,10 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
     return found
 
 
+def _without(told: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name != key}
+
+
 def rehearse(work: StudyInProgress) -> None:
     """Refuse before anything is written what would be refused after hours: folds, network, layer."""
     recipe, labelled = work.recipe, work.given.labelled()
@@ -118,6 +123,8 @@ def rehearse(work: StudyInProgress) -> None:
     for number in rule.run:
         if not 0 <= number < len(folds):
             raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {len(folds) - 1}")
+    if recipe.training.log == "tensorboard" and not importlib.util.find_spec("tensorboard"):
+        raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]")
     if recipe.training.labels == "votes":
         labelled.shares(labelled.expressions)
     network = jobs.fresh(recipe, labelled.expressions, 0)
@@ -146,10 +153,12 @@ def train(work: StudyInProgress) -> None:
     _write_frame(folder / "predictions.parquet", found)
     shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
     told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
+    if work.recipe.sources != work.recipe.paper.faces:
+        told["paper"]["within"] = None  # other faces than the paper's
     told["shown"] = {"fold": shown.fold, "attempt": shown.attempt}
     told["chosen_by"] = work.recipe.training.chosen_by
     told["leaked"] = sum(work.folds[number].leaked(work.study.table) for number in work.trained_folds)
-    _write_json(folder / "scores.json", told)
+    cache.write_json(folder / "scores.json", told)
     for name in ("network.safetensors", "network.json"):
         with cache.replacing(folder / name) as partial:
             shutil.copyfile(shown.folder / name, partial)
@@ -180,7 +189,7 @@ def match_units(work: StudyInProgress) -> None:
             path.unlink(missing_ok=True)
         else:
             _write_frame(path, frame)
-    _write_json(layer / "summary.json", found.summary)
+    cache.write_json(layer / "summary.json", found.summary)
 
 
 def project_units(work: StudyInProgress) -> None:
@@ -209,8 +218,3 @@ STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
     with cache.replacing(path) as partial:
         frame.to_parquet(partial, index=False)
-
-
-def _write_json(path: Path, told: dict[str, Any]) -> None:
-    with cache.replacing(path) as partial:
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -7,7 +7,6 @@ it depends on and of the keys before it, and is done again only where its key ha
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -85,16 +84,16 @@ def _chosen(recipe: str | Recipe, data: str | FaceTable | None, changes: tuple[s
     return chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": source})})
 
 
-def open(folder: str | Path) -> Study:
-    """Find a finished study again.
+def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
+    """Find a finished study again, or one that was done ``until`` a stage.
 
-    Raises ``InputError`` where the folder holds none, or one that has not ended.
+    Raises ``InputError`` where the folder holds none, or one that has not come so far.
     """
     path = Path(folder)
     state = read_state(path)
     if state is None:
         raise InputError(f"{path}: holds no study (no study.json)")
-    missing = [stage for stage in STAGES if stage not in state["stages"]]
+    missing = [stage for stage in _stages_until(until) if stage not in state["stages"]]
     if missing:
         raise InputError(f"{path}: the study has not ended; {missing[0]} is still to do (run it again with --resume)")
     return Study(path, recipes.validated(state["recipe"]), state)
@@ -164,6 +163,8 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
         study.seconds[stage] = time.monotonic() - begun
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
         doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")
+    if stored and all(stage in kept for stage in doing.stages):
+        study.state["stages"].update({stage: stored["stages"][stage] for stage in kept})  # also what was not asked for
     _write_state(study)
     cache.sweep(folder)
     return study
@@ -195,5 +196,4 @@ def _versions() -> dict[str, str]:
 
 
 def _write_state(study: Study) -> None:
-    with cache.replacing(study.folder / "study.json") as partial:
-        partial.write_text(json.dumps(study.state, indent=2) + "\n", encoding="utf-8")
+    cache.write_json(study.folder / "study.json", study.state)

@@ -109,12 +109,13 @@ class Study:
         scores, paper, networks = self.scores, self.scores["paper"], self.scores["networks"]
         lines = [self.reading]
         if len(networks) > 1:
-            spread, best = percent(scores["sd"]), percent(scores["best"])
-            lines.append(f"{len(networks)} networks: mean {percent(scores['mean'])} ± {spread}, best {best}")
+            best = f", best of {scores['attempts']} attempts {percent(scores['best'])}" if scores["attempts"] > 1 else ""
+            lines.append(f"{len(networks)} networks: mean {percent(scores['mean'])} ± {percent(scores['sd'])}{best}")
         if paper["accuracy"]:
             best = f", best {paper['best']}" if paper["best"] else ""
             spread = f" ± {paper['spread']}" if paper["spread"] else ""
-            lines.append(f"{paper['table']}: {paper['accuracy']}{spread} %{best}")
+            later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
+            lines.append(f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}")
         return lines
 
     def _people_tested(self) -> str:

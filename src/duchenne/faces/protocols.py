@@ -55,8 +55,7 @@ def mousavi2016_7(table: FaceTable) -> FaceTable:
 def mousavi2016_3(table: FaceTable) -> FaceTable:
     """Fold mousavi2016's seven classes into its three supersets: positive, neutral, negative."""
     found = mousavi2016_7(table)
-    superset = {name: superset for superset, names in facs.SUPERSETS.items() for name in names}
-    return replace(found, frame=found.frame.assign(expression=found.frame["expression"].map(superset)))
+    return replace(found, frame=found.frame.assign(expression=found.frame["expression"].map(facs.SUPERSET_OF)))
 
 
 def labelled(table: FaceTable) -> FaceTable:

@@ -112,8 +112,7 @@ def save(
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     with cache.replacing(folder / "network.safetensors") as partial:
         save_file(weights, partial)
-    with cache.replacing(folder / "network.json") as partial:
-        partial.write_text(json.dumps(asdict(description), indent=2) + "\n", encoding="utf-8")
+    cache.write_json(folder / "network.json", asdict(description))
 
 
 def load(folder: Path) -> Saved:

@@ -43,11 +43,13 @@ class Autoencoder(nn.Module):
             nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), nn.ELU(),
             nn.ConvTranspose2d(16, channels, 4, stride=2, padding=1),
         )  # fmt: skip
-        for name, values in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(values)
-            else:
-                nn.init.normal_(values, 0, 1 / math.sqrt(values[0].numel()), generator=generator)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                _initialise(layer, layer.weight[0].numel(), generator)
+            elif isinstance(layer, nn.ConvTranspose2d):
+                _initialise(
+                    layer, layer.weight[:, 0].numel() // 4, generator
+                )  # a pixel is reached through every fourth weight
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Codes (n, bottleneck) of pictures (n, channels, size, size): φ."""
@@ -62,3 +64,9 @@ class Autoencoder(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures as they come through the bottleneck: ψ(φ(x))."""
         return self.decode(self.encode(pictures))
+
+
+def _initialise(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, fan_in: int, generator: Generator | None) -> None:
+    nn.init.normal_(layer.weight, 0, 1 / math.sqrt(fan_in), generator=generator)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)

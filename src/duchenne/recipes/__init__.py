@@ -168,11 +168,13 @@ class Evidence(_Part):
 
 
 class Paper(_Part):
-    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent; and of
-    which ``faces``: the data set, and the other one where it tests on another. None for a recipe of ours.
+    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent, and
+    what a ``later`` version of the paper says instead; and of which ``faces``: the data set, and the other one where it
+    tests on another. None for a recipe of ours.
     """
 
     table: str = ""
+    later: float | None = None
     faces: tuple[str, ...] = ()
     accuracy: float | None = None
     spread: float | None = None
@@ -192,6 +194,11 @@ class Recipe(_Part):
     training: Training = Training()
     units: Units = Units()
     evidence: Evidence = Evidence()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Formats of the faces: that of the source, and that of the other set where one is named."""
+        return tuple(spec.partition(":")[0] for spec in (self.faces.source, self.faces.other) if spec)
 
 
 def names() -> list[str]:
@@ -217,10 +224,14 @@ def read(name: str, changes: Sequence[str] = ()) -> Recipe:
 
 
 def _told(name: str) -> dict[str, Any]:
-    """Read a recipe's keys over those of the recipe that it extends."""
+    """Read a recipe's keys over those of the recipe that it extends; a figure of its own leaves nothing of the other's."""
     told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
-    base = told.pop("extends", None)
-    return _over(_told(base), told) if base else told
+    if "extends" not in told:
+        return told
+    below = _told(told.pop("extends"))
+    if "paper" in told:
+        below["paper"] = {"faces": below["paper"]["faces"]}
+    return _over(below, told)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

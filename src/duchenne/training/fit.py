@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,12 +27,13 @@ from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
 from duchenne.recipes import Training
-from duchenne.training import precision
+from duchenne.training import computing, precision
 from duchenne.training.batches import EVALUATION, Examples, Shuffled, batched, epoch_seed, in_order
+from duchenne.training.computing import Computing
 from duchenne.training.objectives import EXPRESSION, Objective
 
 _MOST_PREPARED = 2**28  # numbers: a GiB
-_BEST, _LAST = "best.safetensors", "last.ckpt"
+_CHECKPOINTS, _BEST, _LAST = "checkpoints", "best.safetensors", "last.ckpt"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -48,35 +49,39 @@ def fit(
     seed: int,
     folder: Path,
     progress: Progress = quiet,
-    log: Path | None = None,
+    *,
     objective: Objective = EXPRESSION,
+    on: Computing | None = None,
 ) -> list[dict[str, float]]:
     """Train a network in place to its best epoch and return its history, one entry an epoch.
 
-    The best epoch is that of the highest mean mark for the pictures of ``judge``, the earliest of equals; the ``objective``
-    marks, by default what expression is read right. ``folder`` keeps checkpoints and
-    ``history.json``; a fit that was interrupted goes on from there. ``log`` is a folder for what ``settings.log`` writes.
+    Pictures (n, C, H, W) are bytes or in 0 … 1; what is prepared of them, the network takes. The best epoch is that of the
+    highest mean mark for the pictures of ``judge``, the earliest of equals; the ``objective`` marks, by default what
+    expression is read right. ``folder`` then holds ``history.json`` and the log of ``settings.log``; until ``forget``, also
+    checkpoints, from which a fit that was interrupted goes on. ``on`` says what to compute on, by default what this machine
+    does fast. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log that nothing writes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints, on = folder / _CHECKPOINTS, on or computing.here(settings.precision)
+    checkpoints.mkdir(parents=True, exist_ok=True)
     order = Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
     steps = settings.epochs * len(order)
     task = _Learner(network, prepare_train, prepare_judge, settings, seed, steps, objective)
-    last = folder / _LAST
+    last = checkpoints / _LAST
     with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
         trainer = L.Trainer(
             max_epochs=settings.epochs,
-            accelerator=precision.device(),
+            accelerator=on.device,
             devices=1,
-            precision=_PRECISION[precision.choose(settings.precision, precision.device())],
-            callbacks=[_Keeping(folder, network, settings.patience), _Advancing(advance)],
+            precision=_PRECISION[on.precision],
+            callbacks=[_Keeping(checkpoints, network, settings.patience), _Advancing(advance)],
             enable_checkpointing=False,
-            logger=_logger(settings, log) if log else False,
+            logger=_logger(settings, folder),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            default_root_dir=folder,
+            default_root_dir=checkpoints,
         )
         trainer.fit(
             task,
@@ -86,10 +91,14 @@ def fit(
             weights_only=True,
         )
     task.cpu()
-    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / _BEST))
-    with cache.replacing(folder / "history.json") as partial:
-        partial.write_text(json.dumps(task.history, indent=1) + "\n")
+    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(checkpoints / _BEST))
+    cache.write_json(folder / "history.json", task.history)
     return task.history
+
+
+def forget(folder: Path) -> None:
+    """Remove the checkpoints of a fit that has ended and will not be asked for again."""
+    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
 
 
 @torch.no_grad()
@@ -107,11 +116,11 @@ def _once(examples: Examples, prepare: nn.Module) -> tuple[Examples, nn.Module]:
     return Examples(prepared, examples.classes), nn.Identity()
 
 
-def _logger(settings: Training, log: Path) -> Logger:
+def _logger(settings: Training, folder: Path) -> Logger:
     if settings.log == "csv":
-        return CSVLogger(log.parent, name=log.name, version="")
+        return CSVLogger(folder, name="log", version="")
     try:
-        return TensorBoardLogger(log.parent, name=log.name, version="")
+        return TensorBoardLogger(folder, name="log", version="")
     except ModuleNotFoundError:
         raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from duchenne import cache, networks
+from duchenne.errors import InputError
 from duchenne.faces.folds import Fold
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
@@ -23,9 +23,10 @@ from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
-from duchenne.training import threads, workers
+from duchenne.training import computing, workers
 from duchenne.training.batches import Examples
-from duchenne.training.fit import fit, probabilities
+from duchenne.training.computing import Computing
+from duchenne.training.fit import fit, forget, probabilities
 from duchenne.training.workers import HERE, Workers
 
 _DONE = "predictions.parquet"
@@ -70,7 +71,7 @@ def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
 
 def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
     """Number all chance of a job is drawn from: another for every seed of the recipe, fold and attempt."""
-    return (attempt * 2**22 + recipe.seed) * 1000 + fold
+    return (attempt * 2**22 + recipe.seed) * 2**20 + fold
 
 
 def trained(root: Path) -> list[tuple[int, int, Path]]:
@@ -98,42 +99,43 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
     """Do every job that is not done yet, and collect what all of them predict for their test pictures.
 
     Returns one row a picture, fold and attempt: fold, attempt, path, subject, expression, predicted, and a probability for
-    each class. Raises ``InputError`` as ``fit`` and ``workers.do`` do.
+    each class. Raises ``InputError`` as ``fit`` does, naming the job, and as ``workers.do`` does.
     """
     waiting = [job for job in listed if not job.done]
-    computing = threads.agreed(listed[0].folder.parent, len(listed))
-    count = by.side_by_side(len(waiting), computing)
+    on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed))
+    count = by.side_by_side(len(waiting), on.threads)
     if by.backend == "processes" and count <= 1:
         for job in waiting:
-            train(job, given, computing, progress)
-    else:
+            train(job, given, on, progress)
+    elif waiting:
         with progress("Training networks", len(waiting)) as advance:
-            work = partial(train, given=given, computing=computing, progress=quiet)
-            workers.do(waiting, work, count, by, advance)
+            workers.do(waiting, partial(train, given=given, on=on, progress=quiet), by, count, advance)
+    for job in listed:
+        forget(job.folder)  # what a kill after a job's end left
     return pd.concat([pd.read_parquet(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
-def train(job: Job, given: Materials, computing: int, progress: Progress) -> None:
-    """Train the network of a job on so many threads and predict its test pictures; one that was interrupted goes on from
-    its last epoch.
+def train(job: Job, given: Materials, on: Computing, progress: Progress) -> None:
+    """Train the network of a job and predict its test pictures; one that was interrupted goes on from its last epoch.
 
     Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``.
     """
     recipe, stack, fold = given.recipe, given.stack, given.folds[job.fold]
     classes = stack.table.expressions
     network = fresh(recipe, classes, job.fold, job.attempt)
-    train, judge = _examples(recipe, stack, fold)
-    prepare = Preparation(recipe.network.prepare).fit(train.pictures, progress)
-    checkpoints = job.folder / "checkpoints"
-    with threads.limited(computing):
-        fit(network, prepare, train, judge, recipe.training, job.seed, checkpoints, progress, log=job.folder / "log")
+    learned, judge = _examples(recipe, stack, fold)
+    with computing.threads(on.threads):
+        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress)
+        try:
+            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress, on=on)
+        except InputError as error:
+            raise type(error)(f"{job}: {error}") from None
         found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
     networks.save(job.folder, network, describe(recipe, classes), prepare.state_dict())
-    shutil.copyfile(checkpoints / "history.json", job.folder / "history.json")
-    with cache.replacing(job.folder / _DONE) as partial:
+    with cache.replacing(job.folder / _DONE) as half_written:
         told = predictions(stack.table.where(fold.test), classes, found, job.fold, job.attempt)
-        told.to_parquet(partial, index=False)
-    shutil.rmtree(checkpoints)
+        told.to_parquet(half_written, index=False)
+    forget(job.folder)
 
 
 def best_of(jobs: Sequence[Job]) -> Job:

@@ -16,15 +16,17 @@ _FEWEST = 5  # people for whom an interval is given
 
 
 def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed: int = 0) -> dict[str, Any]:
-    """Summarise predictions of held-out pictures (columns fold, attempt, subject, expression, predicted, ``p_<class>``).
+    """Summarise predictions of held-out pictures.
 
-    Accuracy of each network (a fold's attempt) with their mean, standard deviation and best, and over all pictures with a
-    95 % bootstrap interval over people; precision, recall and F1 of each class; the confusion matrix (rows: shown); how far
-    probabilities can be taken at their word; the share of the most frequent class, which is what guessing reaches; the
-    paper's figure, and whether the mean lies ``within`` its spread.
+    Columns: fold, attempt, path, subject, expression, predicted, ``p_<class>``. Accuracy of each network (a fold's attempt)
+    with their mean, standard deviation and best, and over all pictures with a 95 % bootstrap interval over people;
+    precision, recall and F1 of each class; the confusion matrix (rows: shown), which counts answers: a picture once for
+    every network that read it; how far probabilities can be taken at their word; the share of the most frequent class,
+    which is what guessing reaches; the paper's figure, and whether the mean lies ``within`` its spread.
 
-    >>> frame = pd.DataFrame({"fold": [0, 0], "attempt": [0, 0], "subject": ["a", "b"], "expression": ["fear"] * 2,
-    ...                       "predicted": ["fear", "anger"], "p_anger": [0.2, 0.6], "p_fear": [0.8, 0.4]})
+    >>> frame = pd.DataFrame({"fold": [0, 0], "attempt": [0, 0], "path": ["a", "b"], "subject": ["a", "b"],
+    ...                       "expression": ["fear", "fear"], "predicted": ["fear", "anger"],
+    ...                       "p_anger": [0.2, 0.6], "p_fear": [0.8, 0.4]})
     >>> scores(frame, ["anger", "fear"], Paper())["accuracy"]
     0.5
     """
@@ -35,10 +37,10 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
     networks = right.groupby([predictions["fold"], predictions["attempt"]]).mean()
     mean = float(networks.mean())
     precision, recall, f1, count = precision_recall_fscore_support(shown, predicted, labels=list(classes), zero_division=0.0)
-    attempts = predictions["attempt"].nunique()
+    shows = predictions.drop_duplicates("path")["expression"].value_counts()
     per_class = {
-        name: {"precision": float(p), "recall": float(r), "f1": float(f), "pictures": int(n) // attempts}
-        for name, p, r, f, n in zip(classes, precision, recall, f1, count, strict=True)
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "pictures": int(shows.get(name, 0))}
+        for name, p, r, f in zip(classes, precision, recall, f1, strict=True)
     }
     return {
         "accuracy": float(right.mean()),
@@ -52,12 +54,13 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
         "sd": float(networks.std(ddof=1)) if len(networks) > 1 else None,
         "best": float(networks.max()),
         "majority": float(max(count) / count.sum()),
-        "pictures": len(predictions) // attempts,
+        "attempts": int(predictions["attempt"].nunique()),
+        "pictures": int(shows.sum()),
         "people": int(predictions["subject"].nunique()),
         "classes": per_class,
         "confusion": confusion_matrix(shown, predicted, labels=list(classes)).tolist(),
         "calibration": calibration(predictions, classes),
-        "paper": paper.model_dump() | {"within": _within(mean, paper)},
+        "paper": paper.model_dump(mode="json") | {"within": _within(mean, paper)},
     }
 
 

@@ -1,7 +1,7 @@
-"""Who trains: jobs one after another, side by side in processes, or on a cluster; whoever does a job, it ends the same.
+"""Who trains: tasks one after another, side by side in processes, or on a cluster; whoever does a task, it ends the same.
 
-A *job* has a folder that its worker writes, and tells whether it is done. Workers share a file system. Ray and Dask start on
-this machine where no address of a cluster is given; Dask then asks that a script's own calls stand below
+A *task* has a folder that its worker writes, and tells whether it is done. Workers share a file system. Ray and Dask start
+on this machine where no address of a cluster is given; Dask then asks that a script's own calls stand below
 ``if __name__ == "__main__":``, as everything does that starts Python anew.
 """
 
@@ -15,7 +15,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import joblib
 
@@ -24,10 +24,10 @@ from duchenne.progress import Advance
 from duchenne.training import precision
 
 _LOOK = 0.5  # seconds
-_LOSSES = 3  # workers lost in a row, no job done between, before it is the jobs that are at fault
+_LOSSES = 3  # workers lost in a row, no task done between, before it is the tasks that are at fault
 
 
-class Job(Protocol):
+class Task(Protocol):
     """What a worker is given."""
 
     @property
@@ -39,12 +39,14 @@ class Job(Protocol):
         """Whether nothing is left to do."""
 
 
-_Job = TypeVar("_Job", bound=Job)
+_Task = TypeVar("_Task", bound=Task)
 
 
 @dataclass(frozen=True)
 class Workers:
-    """How many work side by side (0: as many as the machine is best used by), by which of ``BACKENDS``, at which address."""
+    """How many work side by side (0: as many as the machine or the cluster is best used by), by which of ``BACKENDS``, and
+    at which address; raises ``InputError`` for what does not go together.
+    """
 
     count: int = 0
     backend: str = "processes"
@@ -57,25 +59,30 @@ class Workers:
             raise InputError(f"--workers {self.count}: expected 1 or more")
         if self.address and self.backend == "processes":
             raise InputError(f"--address {self.address}: processes run on this machine; name --backend ray or dask")
+        if self.address and self.backend == "dask" and self.count:
+            raise InputError(f"--workers {self.count}: a Dask cluster decides itself how many; leave it out")
 
-    def side_by_side(self, jobs: int, threads: int) -> int:
-        """How many of so many jobs, each on so many threads, are done at once; an accelerator is not shared unasked."""
+    def side_by_side(self, tasks: int, threads: int) -> int:
+        """How many of so many tasks, each on so many threads, this machine does at once; an accelerator is not shared
+        unasked.
+        """
         if self.count or precision.device() != "cpu":
-            return min(jobs, self.count or 1)
-        return max(1, min(jobs, int(joblib.cpu_count()) // threads))
+            return min(tasks, self.count or 1)
+        return max(1, min(tasks, int(joblib.cpu_count()) // threads))
 
 
-def do(jobs: Sequence[_Job], work: Callable[[_Job], None], count: int, workers: Workers, advance: Advance) -> None:
-    """Do every job, ``count`` at once; a job whose worker was lost is done again.
+def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, count: int, advance: Advance) -> None:
+    """Do every task, ``count`` at once where this machine does them; one whose worker was lost is done again.
 
-    Raises what a job raises, and ``InputError`` where workers are lost again and again, or write elsewhere.
+    Raises what a task raises, and ``InputError`` where workers cannot be reached, are lost again and again, or write
+    elsewhere.
     """
-    waiting, lost = list(jobs), 0
-    with BACKENDS[workers.backend](count, workers.address) as losses, _watched(waiting, advance):
+    waiting, lost = list(tasks), 0
+    with BACKENDS[workers.backend](count, workers) as losses, _watched(waiting, advance):
         while waiting:
             before = len(waiting)
             try:
-                joblib.Parallel()(joblib.delayed(work)(job) for job in waiting)
+                joblib.Parallel()(joblib.delayed(work)(task) for task in waiting)
             except losses as error:
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
@@ -86,12 +93,12 @@ def do(jobs: Sequence[_Job], work: Callable[[_Job], None], count: int, workers: 
 
 
 @contextmanager
-def _watched(jobs: Sequence[Job], advance: Advance) -> Iterator[None]:
-    """Advance for every job that becomes done, whoever does it: not all backends say when one is."""
+def _watched(tasks: Sequence[Task], advance: Advance) -> Iterator[None]:
+    """Advance for every task that becomes done, whoever does it: not all backends say when one is."""
     ended = threading.Event()
 
     def watch() -> None:
-        left, last = list(jobs), False
+        left, last = list(tasks), False
         while left and not last:
             last = ended.wait(_LOOK)
             undone = _undone(left)
@@ -107,11 +114,11 @@ def _watched(jobs: Sequence[Job], advance: Advance) -> Iterator[None]:
         watcher.join()
 
 
-def _undone(jobs: Sequence[_Job]) -> list[_Job]:
-    return [job for job in jobs if not job.done]
+def _undone(tasks: Sequence[_Task]) -> list[_Task]:
+    return [task for task in tasks if not task.done]
 
 
-def _refuse_elsewhere(undone: Sequence[Job]) -> None:
+def _refuse_elsewhere(undone: Sequence[Task]) -> None:
     if undone:
         raise InputError(f"{undone[0].folder}: workers write elsewhere; all machines must share the file system of --out")
 
@@ -125,49 +132,69 @@ Losses = tuple[type[Exception], ...]
 
 
 @contextmanager
-def _processes(count: int, address: str) -> Iterator[Losses]:
+def _processes(count: int, workers: Workers) -> Iterator[Losses]:
     with joblib.parallel_config("loky", n_jobs=count):
         yield (BrokenExecutor,)
 
 
 @contextmanager
-def _ray(count: int, address: str) -> Iterator[Losses]:
+def _ray(count: int, workers: Workers) -> Iterator[Losses]:
+    """Tasks in Ray's own processes; a Ray that the caller has started already is used, and left running."""
     try:
         import ray
         from ray.util.joblib import register_ray
     except ImportError:
         raise InputError("--backend ray: Ray is missing; install duchenne[ray]") from None
-    local = {} if address else {"num_cpus": count, "include_dashboard": False}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own, on versions to come
-        ray.init(address=address or None, log_to_driver=False, logging_level="ERROR", **local)
+    ours = not ray.is_initialized()
+    if ours:
+        here: dict[str, Any] = {} if workers.address else {"num_cpus": count, "include_dashboard": False}
+        with warnings.catch_warnings(), _reached(workers.address):
+            warnings.simplefilter("ignore")  # Ray's own, on versions to come
+            ray.init(address=workers.address or "local", log_to_driver=False, logging_level="ERROR", **here)
     register_ray()
     try:
-        with joblib.parallel_config("ray", n_jobs=count):
+        cores = int(ray.cluster_resources().get("CPU", 1))
+        many = workers.count or (cores if workers.address else count)
+        with joblib.parallel_config("ray", n_jobs=max(many, 2)):  # a single one would be done by this process
             yield (ray.exceptions.RayError,)
     finally:
-        ray.shutdown()
+        if ours:
+            ray.shutdown()
 
 
 @contextmanager
-def _dask(count: int, address: str) -> Iterator[Losses]:
+def _dask(count: int, workers: Workers) -> Iterator[Losses]:
     try:
         from distributed import Client, KilledWorker, LocalCluster
     except ImportError:
         raise InputError("--backend dask: Dask is missing; install duchenne[dask]") from None
     with contextlib.ExitStack() as stack:
-        cluster = address or stack.enter_context(LocalCluster(count, threads_per_worker=1, dashboard_address=None))
-        stack.enter_context(Client(cluster))
+        with _reached(workers.address):
+            cluster = workers.address or stack.enter_context(
+                LocalCluster(count, threads_per_worker=1, dashboard_address=None)
+            )
+            client = stack.enter_context(Client(cluster))
+        if any(threads > 1 for threads in client.nthreads().values()):
+            raise InputError(f"--address {workers.address}: its workers have several threads; start them with --nthreads 1")
         stack.enter_context(joblib.parallel_config("dask", n_jobs=count))
         yield (KilledWorker,)
 
 
-BACKENDS: dict[str, Callable[[int, str], AbstractContextManager[Losses]]] = {
+@contextmanager
+def _reached(address: str) -> Iterator[None]:
+    """Tell in one line that a cluster does not answer."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"--address {address or 'of a cluster here'}: does not answer ({_first_line(error)})") from None
+
+
+BACKENDS: dict[str, Callable[[int, Workers], AbstractContextManager[Losses]]] = {
     "processes": _processes,
     "ray": _ray,
     "dask": _dask,
 }
-"""Where jobs are done, by name: (how many at once, address) -> a context that gives what is raised for a lost worker."""
+"""Where tasks are done, by name: (how many at once here, the workers) -> a context that gives what a lost worker raises."""
 
 HERE = Workers()
 """As many processes as this machine is best used by."""
