@@ -11,7 +11,7 @@ run: $(VENV)/installed
 	$(BIN)/duchenne run quick --out runs/quick --resume
 
 test: $(DEVELOPING)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 slow: $(DEVELOPING)
 	$(BIN)/python -m pytest -m slow

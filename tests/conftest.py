@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from duchenne import facs
 from duchenne.faces.avatars.basis import HeadBasis, head_basis
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # tests run side by side already
 
 
 @pytest.fixture(scope="session")
