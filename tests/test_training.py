@@ -16,7 +16,7 @@ from duchenne.faces.prepare import Preparation
 from duchenne.recipes import Paper, Training
 from duchenne.training import fit as fitting
 from duchenne.training import precision
-from duchenne.training.batches import Examples
+from duchenne.training.batches import Examples, Shuffled
 from duchenne.training.fit import fit, probabilities
 from duchenne.training.scores import calibration, scores
 
@@ -170,6 +170,29 @@ def test_a_loss_that_leaves_the_numbers_is_told(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e30})
     with pytest.raises(DivergedError, match=r"diverged in epoch 0: lower training\.rate"):
         trained(tmp_path, settings)
+
+
+def test_gradient_descent_is_that_of_a_loop(tmp_path: Path) -> None:
+    """Momentum and decay by hand, on the first two batches that the fit takes."""
+    settings = SETTINGS.model_copy(
+        update={"optimiser": "sgd", "rate": 0.05, "decay": 1.0, "epochs": 1, "batch": 24, "augment": "off"}
+    )
+    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=0.0)
+    slow = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=0.0)
+    examples = bars(48, 0)
+    fit(network, PREPARE, examples, bars(24, 1), settings, 0, tmp_path)
+    velocity = [torch.zeros_like(weights) for weights in slow.parameters()]
+    for rows in Shuffled(48, 24, 0, lambda: 0):
+        loss = torch.nn.functional.cross_entropy(slow(PREPARE(examples.pictures[rows])), examples.classes[rows])
+        gradients = torch.autograd.grad(loss, list(slow.parameters()))
+        with torch.no_grad():
+            for weights, moving, gradient in zip(slow.parameters(), velocity, gradients, strict=True):
+                moving.mul_(0.9).add_(gradient + 1.0 * weights)
+                weights.sub_(0.05 * moving)
+    start = networks.build("zero_bias", classes=3, seed=0, gain=1.0).state_dict()
+    for name, weights in slow.state_dict().items():
+        difference = (network.state_dict()[name] - weights).norm() / (weights - start[name]).norm()
+        assert difference < 1e-3, name
 
 
 def test_bfloat16_learns_as_float32_does(tmp_path: Path) -> None:
