@@ -70,8 +70,11 @@ def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
 
 
 def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
-    """Number all chance of a job is drawn from: another for every seed of the recipe, fold and attempt."""
-    return (attempt * 2**22 + recipe.seed) * 2**20 + fold
+    """Number all chance of a job is drawn from, below 2³², as PyTorch's generators on the CPU heed no higher digits.
+
+    Odd multipliers set seeds of the recipe, folds and attempts apart.
+    """
+    return (attempt * 2_654_435_761 + recipe.seed * 1_000_003 + fold) % 2**32
 
 
 def trained(root: Path) -> list[tuple[int, int, Path]]:
