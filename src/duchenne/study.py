@@ -124,7 +124,7 @@ class Study:
         people, leaked = self.scores["people"], self.scores["leaked"]
         if leaked:
             return f"{people} people, {leaked} of them of people that it was trained on: the split leaks"
-        return f"{people} people it has never seen"
+        return f"{people} people {'they have' if len(self.scores['networks']) > 1 else 'it has'} never seen"
 
     def told(self) -> list[str]:
         """What the study found and where it lies, in a few lines."""
