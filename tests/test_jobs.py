@@ -13,6 +13,7 @@ from duchenne import recipes
 from duchenne.errors import DivergedError, InputError
 from duchenne.faces.table import FaceTable
 from duchenne.training import computing, jobs, workers
+from duchenne.training.computing import Computing
 from duchenne.training.workers import Workers
 
 from .test_cli import command
@@ -96,15 +97,15 @@ def test_what_is_computed_on_is_settled_once_for_a_study(tmp_path: Path, monkeyp
     monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 2)
     assert computing.agreed(tmp_path, "float32", 2) == settled
     (tmp_path / "computing.json").write_text('{"device": "abacus", "precision": "float32", "threads": 1}')
-    with pytest.raises(InputError, match="trained on abacus, which this machine lacks"):
+    with pytest.raises(InputError, match="trained on 1 × abacus, which this machine lacks"):
         computing.agreed(tmp_path, "auto", 2)
 
 
 def test_this_machine_does_as_many_at_once_as_it_has_cores_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
-    monkeypatch.setattr(workers.precision, "device", lambda: "cpu")
-    assert Workers().side_by_side(50, threads=1) == 2
-    assert Workers(7).side_by_side(3, threads=1) == 3
+    monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 2)
+    on = Computing("cpu", "float32", threads=1)
+    assert Workers().side_by_side(50, on) == 2
+    assert Workers(7).side_by_side(3, on) == 3
 
 
 def test_what_workers_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -47,6 +47,12 @@ Backend = Annotated[str, typer.Option(help="Who trains them: processes, ray or d
 Address = Annotated[
     str, typer.Option(help="Of a Ray or Dask cluster; one is started on this machine where it is not given.")
 ]
+DeviceCount = Annotated[
+    int | None,
+    typer.Option(
+        "--devices", help="GPUs a network is trained on, each on its share of every batch; without GPUs, processes."
+    ),
+]
 _GO_ON = "; the same command with --resume and --out goes on"
 
 
@@ -70,6 +76,7 @@ def run(
     workers: WorkerCount = None,
     backend: Backend = "processes",
     address: Address = "",
+    devices: DeviceCount = None,
 ) -> None:
     """Walk the whole line: faces, network, units, evidence, report."""
     with _explained(_GO_ON):
@@ -79,7 +86,8 @@ def run(
         wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
         study = studies.run(
             recipe, _only(data), out, changes=tuple(wanted), resume=resume, progress=bars, announce=_say,
-            workers=_at_least_one(workers), backend=backend, address=address,
+            workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices), backend=backend,
+            address=address,
         )  # fmt: skip
         for line in study.told():
             typer.echo(line)
@@ -96,6 +104,7 @@ def train(
     workers: WorkerCount = None,
     backend: Backend = "processes",
     address: Address = "",
+    devices: DeviceCount = None,
 ) -> None:
     """Walk the line as far as trained networks and their scores; 'duchenne run --resume' walks the rest."""
     with _explained(_GO_ON):
@@ -104,7 +113,8 @@ def train(
 
         study = studies.run(
             recipe, _only(data), out, changes=tuple(changes or ()), resume=resume, progress=bars, announce=_say,
-            workers=_at_least_one(workers), backend=backend, address=address, until="training",
+            workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices), backend=backend,
+            address=address, until="training",
         )  # fmt: skip
         for line in study.told_of_training():
             typer.echo(line)
@@ -121,6 +131,7 @@ def reproduce(
     workers: WorkerCount = None,
     backend: Backend = "processes",
     address: Address = "",
+    devices: DeviceCount = None,
 ) -> None:
     """Train every row of the papers' tables, on their data sets or on avatars, and set our figures beside theirs.
 
@@ -132,7 +143,8 @@ def reproduce(
 
         given = {name: path for name, path in {"ckplus": ckplus, "tfd": tfd, "jaffe": jaffe}.items() if path}
         found = reproduction.reproduce(
-            out, given, rows=rows, workers=_at_least_one(workers), backend=backend, address=address,
+            out, given, rows=rows, workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices),
+            backend=backend, address=address,
             progress=bars, announce=_say,
         )  # fmt: skip
         typer.echo(found.file.read_text(encoding="utf-8"))
@@ -145,10 +157,10 @@ def _only(data: list[str] | None) -> str | None:
     return data[0] if data else None
 
 
-def _at_least_one(workers: int | None) -> int:
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers {workers}: expected 1 or more")
-    return workers or 0
+def _at_least_one(option: str, number: int | None) -> int:
+    if number is not None and number < 1:
+        raise InputError(f"--{option} {number}: expected 1 or more")
+    return number or 0
 
 
 @app.command(epilog="Example:  duchenne evaluate runs/ckplus --data jaffe:/data/jaffe")

@@ -60,6 +60,7 @@ def reproduce(
     workers: int = 0,
     backend: str = "processes",
     address: str = "",
+    devices: int = 0,
     progress: Progress = quiet,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Reproduction:
@@ -82,7 +83,7 @@ def reproduce(
         try:
             study = studies.run(
                 recipe, source, place, changes=changes, resume=True, until="training", workers=workers,
-                backend=backend, address=address, progress=progress,
+                backend=backend, address=address, devices=devices, progress=progress,
             )  # fmt: skip
             found.append(_told(recipe, source) | _row(study.scores, recipe.training.attempts > 1))
         except DivergedError as error:

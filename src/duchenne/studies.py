@@ -37,6 +37,7 @@ def run(
     workers: int = 0,
     backend: str = "processes",
     address: str = "",
+    devices: int = 0,
     progress: Progress = quiet,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Study:
@@ -46,11 +47,11 @@ def run(
     ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder, ``runs/<recipe>-<date>`` by default;
     ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names the last stage to do. Networks are trained
     by so many ``workers`` side by side, as many as the machine is best used by where it is 0, which are ``"processes"``,
-    ``"ray"`` or ``"dask"``, at an ``address`` or started here. ``announce`` is given a line for each stage that ends.
-    Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out`` holds another
-    study.
+    ``"ray"`` or ``"dask"``, at an ``address`` or started here; each on so many ``devices``, one by default. ``announce`` is
+    given a line for each stage that ends. Raises ``InputError`` for everything that the user gave and that cannot be used,
+    and where ``out`` holds another study.
     """
-    doing = Doing(_stages_until(until), Workers(workers, backend, address), progress, announce)
+    doing = Doing(_stages_until(until), Workers(workers, backend, address, devices), progress, announce)
     if resume and out is None:
         raise InputError("--resume: name the study's folder with --out")
     stored = _stored(Path(out), resume) if out is not None else None

@@ -13,6 +13,8 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from duchenne.training.devices import ALL, Share
+
 EVALUATION = 64
 """Pictures that are judged at once."""
 
@@ -42,18 +44,29 @@ class Shuffled(Sampler[list[int]]):
         yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
 
 
-def batched(examples: Examples, sampler: Shuffled) -> DataLoader[Any]:
-    """Load the sampler's batches; a generator of its own keeps the loader from drawing on the one that dropout draws on."""
-    pairs = TensorDataset(examples.pictures, examples.classes)
-    return DataLoader(pairs, batch_size=None, sampler=sampler, generator=Generator())
+class _Shared(Sampler[list[int]]):
+    def __init__(self, order: Shuffled, share: Share) -> None:
+        self.order, self.share = order, share
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (self.share.taken(batch) for batch in self.order)
 
 
-def in_order(examples: Examples) -> DataLoader[Any]:
-    """Load all pictures in their order."""
+def batched(examples: Examples, order: Shuffled, share: Share = ALL) -> DataLoader[Any]:
+    """Load a share of each batch; a generator of its own keeps the loader from drawing on the one that dropout draws on."""
     pairs = TensorDataset(examples.pictures, examples.classes)
+    return DataLoader(pairs, batch_size=None, sampler=_Shared(order, share), generator=Generator())
+
+
+def in_order(examples: Examples, share: Share = ALL) -> DataLoader[Any]:
+    """Load a share of all pictures in their order."""
+    pairs = TensorDataset(share.taken(examples.pictures), share.taken(examples.classes))
     return DataLoader(pairs, batch_size=EVALUATION, generator=Generator())
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Number from which the chance of an epoch is drawn."""
-    return (seed * 1_000_003 + epoch) % 2**63
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """Number from which the chance of an epoch is drawn, in one of several processes."""
+    return (seed * 1_000_003 + rank * 2_246_822_519 + epoch) % 2**63

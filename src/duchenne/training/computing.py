@@ -23,38 +23,62 @@ from duchenne.training import precision
 
 @dataclass(frozen=True)
 class Computing:
-    """A device (cpu, cuda or mps), a precision of the weights' gradients, and how many threads a network is trained on."""
+    """A kind of device (cpu, cuda or mps), a precision of the weights' gradients, how many devices a network is trained on,
+    on how many threads each, and, where this machine has more, the ``turn`` of the network: which ones it takes.
+
+    On the CPU a device is a process.
+    """
 
     device: str
     precision: precision.Precision
     threads: int
+    devices: int = 1
+    turn: int = 0
+
+    def places(self) -> int | list[int]:
+        """Which devices the network is trained on, as Lightning wants to know it: how many, or which of the GPUs."""
+        if self.device != "cuda":
+            return self.devices
+        there = torch.cuda.device_count()
+        return [(self.turn * self.devices + place) % there for place in range(self.devices)]
 
 
-def here(wanted: Literal["auto", "float32", "bfloat16"] = "auto", jobs: int = 1) -> Computing:
-    """Choose what this machine does fast for so many networks.
+def here(wanted: Literal["auto", "float32", "bfloat16"] = "auto", jobs: int = 1, devices: int = 1) -> Computing:
+    """Choose what this machine does fast for so many networks, each on so many devices.
 
-    There are as many threads to a network as there are cores to a job, one where there are as many jobs as cores:
+    There are as many threads to a device as there are cores to it, one where there are as many jobs as cores:
     networks as small as the papers' train faster side by side on a core each than one after another on all of them (see
-    ``benchmarks``).
+    ``benchmarks``). Raises ``InputError`` for more devices than there are.
 
     >>> here("float32", jobs=10_000).threads
     1
     """
     device = precision.device()
-    return Computing(device, precision.choose(wanted, device), max(1, int(joblib.cpu_count()) // jobs))
+    if devices > available(device):
+        raise InputError(f"--devices {devices}: this machine has {available(device)} ({device})")
+    return Computing(device, precision.choose(wanted, device), max(1, available("cpu") // (jobs * devices)), devices)
 
 
-def agreed(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int) -> Computing:
-    """Recall on what the networks below a folder are computed, or settle it.
+def available(device: str) -> int:
+    """How many devices of a kind this machine has; on the CPU, how many cores."""
+    if device == "cuda":
+        return torch.cuda.device_count()
+    return int(joblib.cpu_count()) if device == "cpu" else 1
 
-    Raises ``InputError`` where that was a device that this machine lacks.
+
+def agreed(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int, devices: int = 0) -> Computing:
+    """Recall on what the networks below a folder are computed, or settle it: one device each, unless told otherwise.
+
+    Raises ``InputError`` where that were devices that this machine lacks, or others than are asked for now.
     """
     file = root / "computing.json"
     if not file.exists():
-        cache.write_json(file, asdict(here(wanted, jobs)))
+        cache.write_json(file, asdict(here(wanted, jobs, devices or 1)))
     found = Computing(**json.loads(file.read_text(encoding="utf-8")))
-    if found.device not in ("cpu", precision.device()):
-        raise InputError(f"{file}: the networks are trained on {found.device}, which this machine lacks")
+    if found.device not in ("cpu", precision.device()) or found.devices > available(found.device):
+        raise InputError(f"{file}: networks are trained on {found.devices} × {found.device}, which this machine lacks")
+    if devices not in (0, found.devices):
+        raise InputError(f"--devices {devices}: in {root} a network is trained on {found.devices}")
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,13 +29,15 @@ from duchenne.faces.normalise import in_unit_range
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Advance, Progress, quiet
 from duchenne.recipes import Training
-from duchenne.training import computing, precision
+from duchenne.training import computing, devices, precision
 from duchenne.training.batches import EVALUATION, Examples, Shuffled, batched, epoch_seed, in_order
 from duchenne.training.computing import Computing
+from duchenne.training.devices import Share
 from duchenne.training.objectives import EXPRESSION, Objective
 
 _MOST_PREPARED = 2**28  # numbers: a GiB
 _CHECKPOINTS, _BEST, _LAST = "checkpoints", "best.safetensors", "last.ckpt"
+_NOWHERE = Path()
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -61,39 +65,61 @@ def fit(
     checkpoints, from which a fit that was interrupted goes on. ``on`` says what to compute on, by default what this machine
     does fast. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log that nothing writes.
     """
-    checkpoints, on = folder / _CHECKPOINTS, on or computing.here(settings.precision)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    order = Shuffled(len(train.classes), settings.batch, seed, lambda: task.current_epoch)
+    on = on or computing.here(settings.precision)
+    (folder / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
-    steps = settings.epochs * len(order)
-    task = _Learner(network, prepare_train, prepare_judge, settings, seed, steps, objective)
-    last = checkpoints / _LAST
-    with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
-        trainer = L.Trainer(
-            max_epochs=settings.epochs,
-            accelerator=on.device,
-            devices=1,
-            precision=_PRECISION[on.precision],
-            callbacks=[_Keeping(checkpoints, network, settings.patience), _Advancing(advance)],
-            enable_checkpointing=False,
-            logger=_logger(settings, folder),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            default_root_dir=checkpoints,
-        )
-        trainer.fit(
-            task,
-            batched(train, order),
-            in_order(judge),
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )
-    task.cpu()
-    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(checkpoints / _BEST))
-    cache.write_json(folder / "history.json", task.history)
-    return task.history
+    work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on)
+    history = devices.together(work, on.devices, on.threads, progress)
+    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / _CHECKPOINTS / _BEST))
+    cache.write_json(folder / "history.json", history)
+    return history
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """All that a fit is given; called, it does a share of it and returns the history."""
+
+    network: nn.Module
+    prepare_train: nn.Module
+    prepare_judge: nn.Module
+    train: Examples
+    judge: Examples
+    settings: Training
+    seed: int
+    folder: Path
+    objective: Objective
+    on: Computing
+
+    def __call__(self, share: Share, progress: Progress) -> list[dict[str, float]]:
+        settings, checkpoints = self.settings, self.folder / _CHECKPOINTS
+        network = copy.deepcopy(self.network) if share.rank else self.network  # processes share what memory they are given
+        task = _Learner(self, network, share)
+        last = checkpoints / _LAST
+        with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
+            trainer = L.Trainer(
+                max_epochs=settings.epochs,
+                accelerator=self.on.device,
+                devices=self.on.places(),
+                precision=_PRECISION[self.on.precision],
+                callbacks=[_Keeping(checkpoints, network, settings.patience), _Advancing(advance)],
+                enable_checkpointing=False,
+                logger=_logger(settings, self.folder),
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                default_root_dir=checkpoints,
+                **share.told_to_lightning(),
+            )
+            trainer.fit(
+                task,
+                batched(self.train, task.order, share),
+                in_order(self.judge, share),
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
+        task.cpu()
+        return task.history
 
 
 def forget(folder: Path) -> None:
@@ -130,37 +156,32 @@ def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
 
 
 class _Learner(L.LightningModule):
-    def __init__(
-        self,
-        network: nn.Module,
-        prepare_train: nn.Module,
-        prepare_judge: nn.Module,
-        settings: Training,
-        seed: int,
-        steps: int,
-        objective: Objective,
-    ) -> None:
+    def __init__(self, given: _Fit, network: nn.Module, share: Share) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
-        self.prepare_train, self.prepare_judge = prepare_train, prepare_judge
-        self.settings, self.seed, self.steps, self.objective = settings, seed, steps, objective
-        self.ranges = AUGMENTATIONS[settings.augment]
+        self.prepare_train, self.prepare_judge = given.prepare_train, given.prepare_judge
+        self.settings, self.seed, self.objective, self.share = given.settings, given.seed, given.objective, share
+        self.order = Shuffled(len(given.train.classes), self.settings.batch, self.seed, lambda: self.current_epoch)
+        self.steps = self.settings.epochs * len(self.order)
+        self.ranges = AUGMENTATIONS[self.settings.augment]
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._marks: list[Tensor] = []
 
     def on_train_epoch_start(self) -> None:
-        drawn = epoch_seed(self.seed, self.current_epoch)
+        drawn = epoch_seed(self.seed, self.current_epoch, self.share.rank)
         torch.manual_seed(drawn)  # dropout
         self._chance = Generator().manual_seed(drawn)  # augmentation
         self._losses = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
+        """Loss of the share, weighted such that its mean over all processes is that of the batch."""
         pictures, classes = batch
         if self.ranges != OFF:
             pictures = augment(in_unit_range(pictures), self.ranges, self._chance)
         prepared = self.prepare_train(pictures)
-        loss = self.objective.loss(self._given(prepared), prepared, classes)
+        weight = len(classes) * self.share.of / self.order.batch
+        loss = weight * self.objective.loss(self._given(prepared), prepared, classes)
         self._losses.append(loss.detach())
         return loss
 
@@ -173,8 +194,9 @@ class _Learner(L.LightningModule):
         self._marks.append(self.objective.mark(self._given(prepared), prepared, classes))
 
     def on_validation_epoch_end(self) -> None:
-        mark = torch.cat(self._marks).mean().item()
-        loss = torch.stack(self._losses).mean().item()
+        marks = torch.cat(self._marks)
+        mark = (self._over_all(marks.sum()) / self._over_all(torch.ones_like(marks).sum())).item()
+        loss = (self._over_all(torch.stack(self._losses).mean()) / self.share.of).item()
         if not math.isfinite(loss):
             raise DivergedError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
         self.log("mark", mark, logger=False)
@@ -205,6 +227,11 @@ class _Learner(L.LightningModule):
             for logger in self.loggers:
                 logger.log_metrics({k: v for k, v in entry.items() if k != "epoch"}, step=int(entry["epoch"]))
                 logger.save()
+
+    def _over_all(self, number: Tensor) -> Tensor:
+        """The sum over all processes."""
+        total: Tensor = self.trainer.strategy.reduce(number, reduce_op="sum")
+        return total
 
     def _given(self, prepared: Tensor) -> Tensor:
         given: Tensor = self.network(prepared.contiguous(memory_format=torch.channels_last))
@@ -242,13 +269,15 @@ class _Keeping(Callback):
         """Save the best weights first: a kill between the two repeats the epoch to the same end."""
         mark = float(trainer.callback_metrics["mark"])
         self.waited += 1
-        if mark > self.best:
+        better = mark > self.best
+        if better:
             self.best, self.waited = mark, 0
+        if better and trainer.is_global_zero:
             weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
             with cache.replacing(self.folder / _BEST) as partial:
                 save_file(weights, partial)
-        with cache.replacing(self.folder / _LAST) as partial:
-            trainer.save_checkpoint(partial)
+        with cache.replacing(self.folder / _LAST) if trainer.is_global_zero else nullcontext(_NOWHERE) as partial:
+            trainer.save_checkpoint(partial)  # by the first of several processes, when all have come so far
         self._stop_where_patience_ends(trainer)
 
     def _stop_where_patience_ends(self, trainer: L.Trainer) -> None:

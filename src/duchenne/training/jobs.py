@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +36,9 @@ _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which folder."""
+    """A network to train: which in a row, on which fold, in which attempt, drawn from which seed, kept in which folder."""
 
+    number: int
     fold: int
     attempt: int
     seed: int
@@ -62,10 +64,10 @@ class Materials:
 
 def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
     """List the jobs of a recipe: every attempt on every wanted fold."""
+    pairs = itertools.product(folds, range(recipe.training.attempts))
     return [
-        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
-        for fold in folds
-        for attempt in range(recipe.training.attempts)
+        Job(number, fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
+        for number, (fold, attempt) in enumerate(pairs)
     ]
 
 
@@ -105,8 +107,8 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
     each class. Raises ``InputError`` as ``fit`` does, naming the job, and as ``workers.do`` does.
     """
     waiting = [job for job in listed if not job.done]
-    on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed))
-    count = by.side_by_side(len(waiting), on.threads)
+    on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed), by.devices)
+    count = by.side_by_side(len(waiting), on)
     if by.backend == "processes" and count <= 1:
         for job in waiting:
             train(job, given, on, progress)
@@ -127,6 +129,7 @@ def train(job: Job, given: Materials, on: Computing, progress: Progress) -> None
     classes = stack.table.expressions
     network = fresh(recipe, classes, job.fold, job.attempt)
     learned, judge = _examples(recipe, stack, fold)
+    on = replace(on, turn=job.number)
     with computing.threads(on.threads):
         prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress)
         try:

@@ -21,7 +21,8 @@ import joblib
 
 from duchenne.errors import InputError
 from duchenne.progress import Advance
-from duchenne.training import precision
+from duchenne.training import computing
+from duchenne.training.computing import Computing
 
 _LOOK = 0.5  # seconds
 _LOSSES = 3  # workers lost in a row, no task done between, before it is the tasks that are at fault
@@ -44,31 +45,33 @@ _Task = TypeVar("_Task", bound=Task)
 
 @dataclass(frozen=True)
 class Workers:
-    """How many work side by side (0: as many as the machine or the cluster is best used by), by which of ``BACKENDS``, and
-    at which address; raises ``InputError`` for what does not go together.
+    """How many work side by side (0: as many as the machine or the cluster is best used by), by which of ``BACKENDS``, at
+    which address, and on how many devices each (0: on one, or as was settled before); raises ``InputError`` for what does
+    not go together.
     """
 
     count: int = 0
     backend: str = "processes"
     address: str = ""
+    devices: int = 0
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise InputError(f"--backend {self.backend!r}: not one of {', '.join(BACKENDS)}")
-        if self.count < 0:
-            raise InputError(f"--workers {self.count}: expected 1 or more")
+        for option, number in (("workers", self.count), ("devices", self.devices)):
+            if number < 0:
+                raise InputError(f"--{option} {number}: expected 1 or more")
         if self.address and self.backend == "processes":
             raise InputError(f"--address {self.address}: processes run on this machine; name --backend ray or dask")
         if self.address and self.backend == "dask" and self.count:
             raise InputError(f"--workers {self.count}: a Dask cluster decides itself how many; leave it out")
+        if self.devices > 1 and self.backend == "dask":
+            raise InputError(f"--devices {self.devices}: Dask's workers start no processes; name --backend processes or ray")
 
-    def side_by_side(self, tasks: int, threads: int) -> int:
-        """How many of so many tasks, each on so many threads, this machine does at once; an accelerator is not shared
-        unasked.
-        """
-        if self.count or precision.device() != "cpu":
-            return min(tasks, self.count or 1)
-        return max(1, min(tasks, int(joblib.cpu_count()) // threads))
+    def side_by_side(self, tasks: int, on: Computing) -> int:
+        """How many of so many tasks this machine does at once; an accelerator is not shared unasked."""
+        share = on.devices * (on.threads if on.device == "cpu" else 1)
+        return max(1, min(tasks, self.count or computing.available(on.device) // share))
 
 
 def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, count: int, advance: Advance) -> None:

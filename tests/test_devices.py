@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from duchenne import networks
+from duchenne.errors import DivergedError, InputError
+from duchenne.progress import Progress, quiet
+from duchenne.training import computing, devices, fit
+from duchenne.training.computing import Computing
+from duchenne.training.devices import Share
+from duchenne.training.workers import Workers
+
+from .test_cli import command
+from .test_training import PREPARE, SETTINGS, bars
+
+ALONE = Computing("cpu", "float32", threads=1)
+PLAIN = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e-3, "batch": 7, "augment": "off"})
+
+
+def trained(folder: Path, on: Computing, epochs: int = 2) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=0.0)
+    settings = PLAIN.model_copy(update={"epochs": epochs})
+    history = fit.fit(network, PREPARE, bars(48, 0), bars(25, 1), settings, 0, folder, on=on)
+    return network.state_dict(), history
+
+
+def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -> None:
+    """Batches of 7 and 25 pictures to judge by are not halved evenly; all chance but the order is off."""
+    one, history = trained(tmp_path / "one", ALONE)
+    two, of_two = trained(tmp_path / "two", replace(ALONE, devices=2))
+    for name, weights in one.items():
+        torch.testing.assert_close(two[name], weights, rtol=1e-4, atol=1e-6)
+    for told, again in zip(history, of_two, strict=True):
+        assert told == pytest.approx(again, rel=1e-5)
+    assert {path.name for path in (tmp_path / "two" / "checkpoints").iterdir()} == {"best.safetensors", "last.ckpt"}
+
+
+@pytest.mark.slow
+def test_a_fit_on_two_devices_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on = replace(ALONE, devices=2)
+    through, history = trained(tmp_path / "through", on, epochs=3)
+    trained(tmp_path / "interrupted", on, epochs=1)
+    resumed, whole = trained(tmp_path / "interrupted", on, epochs=3)
+    assert whole == history
+    assert all(torch.equal(resumed[name], weights) for name, weights in through.items())
+
+
+@pytest.mark.slow
+def test_a_loss_that_leaves_the_numbers_on_two_devices_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network = networks.build("zero_bias", classes=3, seed=0)
+    settings = PLAIN.model_copy(update={"rate": 1e30})
+    with pytest.raises(DivergedError, match="diverged in epoch 0"):
+        fit.fit(network, PREPARE, bars(48, 0), bars(24, 1), settings, 0, tmp_path, on=replace(ALONE, devices=2))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def die_unless_first(share: Share, progress: Progress) -> str:
+    if share.rank:
+        os._exit(3)
+    for other in multiprocessing.active_children():
+        other.join()
+    raise RuntimeError("connection closed by peer")
+
+
+def answer(share: Share, progress: Progress) -> Share:
+    return share
+
+
+def test_a_process_that_is_lost_is_told() -> None:
+    with pytest.raises(InputError, match=r"--devices 2: a process was lost \(3\)"):
+        devices.together(die_unless_first, 2, 1, quiet)
+
+
+def test_the_first_process_answers_for_all() -> None:
+    found = devices.together(answer, 2, 1, quiet)
+    assert (found.rank, found.of) == (0, 2)
+    assert devices.together(answer, 1, 1, quiet) == devices.ALL
+
+
+@pytest.mark.parametrize("of", [1, 2, 3, 8])
+def test_shares_are_everything_once(of: int) -> None:
+    assert sorted(thing for rank in range(of) for thing in Share(rank, of).taken(range(7))) == list(range(7))
+
+
+def test_networks_side_by_side_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    on = Computing("cuda", "bfloat16", threads=1, devices=2)
+    assert [replace(on, turn=turn).places() for turn in range(3)] == [[0, 1], [2, 3], [0, 1]]
+    assert Workers().side_by_side(50, on) == 2
+    assert Workers().side_by_side(50, replace(on, devices=1)) == 4
+    assert Workers(1).side_by_side(50, on) == 1
+
+
+def test_devices_that_are_not_there_or_not_those_of_before_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 8)
+    monkeypatch.setattr(computing.precision, "device", lambda: "cpu")
+    assert [computing.here(jobs=jobs, devices=2).threads for jobs in (1, 2, 50)] == [4, 2, 1]
+    with pytest.raises(InputError, match=r"--devices 9: this machine has 8 \(cpu\)"):
+        computing.agreed(tmp_path, "auto", 1, 9)
+    assert computing.agreed(tmp_path, "auto", 1, 2).devices == 2
+    assert computing.agreed(tmp_path, "auto", 1).devices == 2
+    with pytest.raises(InputError, match=r"--devices 4: in .* a network is trained on 2"):
+        computing.agreed(tmp_path, "auto", 1, 4)
+    with pytest.raises(InputError, match="Dask's workers start no processes"):
+        Workers(backend="dask", devices=2)
+    code, _, error = command("train", "quick", "--out", tmp_path / "a", "--devices", 0)
+    assert (code, error.count("\n"), "--devices 0" in error) == (2, 1, True)
