@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import duchenne
@@ -35,6 +39,10 @@ class Note:
     def done(self) -> bool:
         return (self.folder / "note").exists()
 
+    @property
+    def progress(self) -> float:
+        return 1.0 if self.done else 0.3 * (self.folder / "half").exists()
+
 
 def write(job: Note) -> None:
     job.folder.mkdir(exist_ok=True)
@@ -48,6 +56,19 @@ def write_unless_killed(job: Note, times: int) -> None:
         (job.folder.parent / f"killed-{before}").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     write(job)
+
+
+def write_slowly(job: Note) -> None:
+    job.folder.mkdir(exist_ok=True)
+    (job.folder / "half").touch()
+    time.sleep(1.5)
+    write(job)
+
+
+def sleep(job: Note) -> None:
+    job.folder.mkdir(exist_ok=True)
+    (job.folder / str(os.getpid())).touch()
+    time.sleep(60)
 
 
 def do_nothing(job: Note) -> None:
@@ -123,10 +144,74 @@ def test_what_workers_cannot_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_job_whose_worker_is_killed_is_done_again(tmp_path: Path) -> None:
-    seen: list[int] = []
+    seen: list[float] = []
     workers.do(notes(tmp_path), partial(write_unless_killed, times=2), Workers(), 2, seen.append)
     assert all(job.done for job in notes(tmp_path))
     assert sum(seen) == 4
+
+
+def test_how_far_jobs_are_is_told_while_they_are_done(tmp_path: Path) -> None:
+    seen: list[float] = []
+    workers.do(notes(tmp_path), write_slowly, Workers(), 2, seen.append)
+    assert sum(seen) == pytest.approx(4)
+    assert any(count % 1 for count in seen)
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """What a killed study leaves would else go on writing into the folders of the one that is resumed."""
+    asking = subprocess.Popen([sys.executable, "-c", _ASKING, str(tmp_path)], cwd=Path(__file__).parent.parent)
+    pids: list[int] = []
+    while len(pids) < 2:
+        assert asking.poll() is None
+        pids = [int(path.name) for path in tmp_path.glob("*/*") if path.name.isdigit()]
+        time.sleep(0.1)
+    asking.kill()
+    asking.wait()
+    for _ in range(100):
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker has outlived the process that started it")
+
+
+_ASKING = """
+import sys
+from pathlib import Path
+from duchenne.training import workers
+from tests.test_jobs import notes, sleep
+workers.do(notes(Path(sys.argv[1])), sleep, workers.Workers(), 2, lambda count: None)
+"""
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, *_ = jobs.listed(recipes.read("quick"), [0], tmp_path)
+    given = jobs.Materials(recipes.read("quick"), None, ())  # type: ignore[arg-type]
+    monkeypatch.setattr(jobs, "_MOMENT", 0.1)
+    with jobs._alone(job), pytest.raises(InputError, match="fold-00-attempt-00: another process trains in it"):
+        jobs.train(job, given, computing.here())
+    (job.folder / "predictions.parquet").touch()
+    jobs.train(job, given, computing.here())  # the other has done it
+    assert [path.name for path in job.folder.iterdir()] == ["predictions.parquet"]
+
+
+def test_what_every_picture_was_to_each_fold_is_kept(one_by_one: Path) -> None:
+    told = pd.read_parquet(one_by_one / "training" / "folds.parquet")
+    faces = pd.read_parquet(one_by_one / "faces.parquet")
+    predicted = pd.read_parquet(one_by_one / "predictions.parquet")
+    assert told["fold"].unique().tolist() == [0, 2]
+    for fold, rows in told.groupby("fold"):
+        assert sorted(rows["path"]) == sorted(faces["path"])
+        tested = set(rows["path"][rows["part"] == "test"])
+        assert tested == set(predicted["path"][predicted["fold"] == fold])
+        people = faces.set_index("path")["subject"][rows["path"]].groupby(rows["part"].to_numpy()).unique()
+        assert not set(people["train"]) & set(people["test"])
+
+
+def test_of_every_network_seed_and_epoch_are_kept(one_by_one: Path) -> None:
+    rows = duchenne.open(one_by_one, until="training").scores["networks"]
+    listed = jobs.listed(recipes.read("quick", ["training.attempts=2"]), [0, 2], one_by_one / "training")
+    assert [(row["fold"], row["attempt"], row["seed"]) for row in rows] == [(j.fold, j.attempt, j.seed) for j in listed]
+    assert {row["epoch"] for row in rows} == {0}
 
 
 def test_workers_that_die_again_and_again_or_write_elsewhere_are_told(tmp_path: Path) -> None:

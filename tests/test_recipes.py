@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from duchenne import recipes
@@ -97,6 +99,10 @@ def test_single_keys_can_be_set_with_the_type_that_they_have() -> None:
         ("training.epochs=0", "'training.epochs': 0"),
         ("training.augment=wild", "'training.augment': 'wild'.*khorrami2015"),
         ("folds.rule=mine", "'folds.rule': 'mine'"),
+        ("network.name=resnet", "'network.name': 'resnet'.*zero_bias"),
+        ("network.prepare=[magic]", "'network.prepare': "),
+        ('network.prepare=["scale", "magic"]', "'network.prepare': 'magic'.*local_mean"),
+        ("training.rate=inf", "'training.rate': inf"),
         ("faces.crop=ears", "'faces.crop': 'ears'"),
         ("faces.avatars.protocol=danced", "'faces.avatars.protocol': 'danced'.*posed"),
         ("training", "expected key=value"),
@@ -113,3 +119,51 @@ def test_unknown_keys_and_values_are_refused_with_what_was_meant(change: str, me
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match=r"'fast'.*khorrami2015, .*photographs, quick"):
         recipes.read("fast")
+    with pytest.raises(InputError, match="'zhu2081' is not known; the nearest is 'zhu2018'"):
+        recipes.read("zhu2081")
+
+
+def test_a_recipe_of_ones_own_extends_another(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "khorrami2015"\nabout = "fewer"\ntraining.epochs = 3\nnetwork.options.gain = 2.0\n')
+    (tmp_path / "next.toml").write_text('extends = "mine.toml"\ntraining.batch = 8\n[paper]\naccuracy = 1.0\n')
+    base, mine, after = (recipes.read(str(name)) for name in ("khorrami2015", file, tmp_path / "next.toml"))
+    assert (mine.name, mine.about, mine.training.epochs, mine.training.batch) == ("mine", "fewer", 3, base.training.batch)
+    assert mine.network.options == base.network.options | {"gain": 2.0}
+    assert mine.paper == base.paper
+    assert (after.training.epochs, after.training.batch, after.paper.accuracy, after.paper.table) == (3, 8, 1.0, "")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("extends = ", r"recipe .*mine\.toml: "),
+        ('extends = "mine.toml"', r"'mine\.toml': extends itself"),
+        ("extends = 3", "extends 3, which is not the name"),
+        ('extends = "quack"', "'quack' is not known; the nearest is 'quick'"),
+        ('extends = "gone.toml"', r"recipe .*gone\.toml: No such file"),
+        ("training.epoch = 3", "nearest is 'training.epochs'"),
+        ("training = 3", "'training': 3"),
+    ],
+)
+def test_a_recipe_of_ones_own_that_is_wrong_is_refused_in_one_line(told: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(told)
+    with pytest.raises(InputError, match=message) as caught:
+        recipes.read(str(tmp_path / "mine.toml"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_is_described_of_a_recipe_is_that_recipe_in_a_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "again.toml").write_text("\n".join(recipes.described(recipes.read(name))), encoding="utf-8")
+    again = recipes.read(str(tmp_path / "again.toml")).model_dump(exclude={"name", "about"})
+    assert again == recipes.read(name).model_dump(exclude={"name", "about"})
+
+
+def test_what_is_described_of_a_recipe_says_what_keys_mean_and_can_be() -> None:
+    told = recipes.described(recipes.read("quick"))
+    assert 'training.optimiser="adamw"  # "sgd", "adamw", "rprop"' in told
+    assert next(line for line in told if line.startswith("faces.crop=")).endswith('"yunet:FILE.onnx"')
+    assert next(line for line in told if line.startswith("network.prepare=")).endswith('"zca_fourier"')
+    assert "# faces.probable is not set" in told
+    assert any(line.startswith("# folds: ") and "all where it is empty" in line for line in told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,10 @@ Changes = Annotated[
         "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
     ),
 ]
-Recipe = Annotated[str | None, typer.Argument(help="A recipe's name, quick by default; see 'duchenne recipes'.")]
+Recipe = Annotated[
+    str | None,
+    typer.Argument(help="A recipe's name, see 'duchenne recipes', or a file of your own, as mine.toml; quick by default."),
+]
 Data = Annotated[
     list[str] | None,
     typer.Option(help="Faces: avatars, folder:PATH, ckplus:PATH, …; see 'duchenne data formats'.", metavar="SPEC"),
@@ -198,12 +202,15 @@ def manifold(
 
 @app.command(epilog="Example:  duchenne recipes khorrami2015")
 def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of this recipe.")] = None) -> None:
-    """List the recipes, and the table of a paper that each stands beside; or the keys of one, as --set takes them."""
+    """List the recipes, and the table of a paper that each stands beside; or the keys of one, as --set takes them.
+
+    The keys can be kept as a recipe of your own: duchenne recipes quick > mine.toml.
+    """
     with _explained():
         from duchenne import recipes as known
 
         if name is not None:
-            for line in known.keys_of(known.read(name)):
+            for line in known.described(known.read(name)):
                 typer.echo(line)
             return
         for each in known.names():
@@ -367,5 +374,6 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Entry point of the command ``duchenne``."""
+    """Entry point of the command ``duchenne``; a request to end is an interruption like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     sys.exit(app())

@@ -39,8 +39,11 @@ class Evaluation:
     def headline(self) -> str:
         """The answer in a sentence."""
         found = self.scores
-        best = f", best of {found['attempts']} attempts {percent(found['best'])}" if found["attempts"] > 1 else ""
-        each = f", the mean of {len(found['networks'])} networks{best}" if len(found["networks"]) > 1 else ""
+        each = (
+            f", the mean of {len(found['networks'])} networks, the best {percent(found['best'])}"
+            if len(found["networks"]) > 1
+            else ""
+        )
         unread = f"; {found['unread']} pictures show what the networks know no class for" if found["unread"] else ""
         return (
             f"{percent(found['mean'])} of {found['pictures']} pictures are read right{each} "

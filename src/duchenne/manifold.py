@@ -51,11 +51,13 @@ class Manifold:
     def headline(self) -> str:
         """The answer in two sentences."""
         told = {name: percent(value, 0) for name, value in self.scores.items() if isinstance(value, float)}
+        worse = self.scores["explained"] < 0
+        negative = " Below zero, faces are given back worse than if each were its own neutral face." if worse else ""
         return (
             f"{self.scores['bottleneck']} numbers a face explain {told['explained']} of what tells expressions of unseen "
             f"people from their neutral face (as many principal components {told['explained_pca']}). The {_NEIGHBOURS} "
             f"nearest seen faces name the expression of {told['neighbours']} of {self.scores['pictures']} (by principal "
-            f"components {told['neighbours_pca']}, under permuted labels {told['neighbours_permuted']})."
+            f"components {told['neighbours_pca']}, under permuted labels {told['neighbours_permuted']}).{negative}"
         )
 
 

@@ -7,12 +7,17 @@ Library functions take one and default to ``quiet``; the command line passes ``b
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from duchenne import cache
 
 _PATIENCE = 1.0  # seconds before a bar is shown: most work ends sooner
-Advance = Callable[[int], None]
+Advance = Callable[[float], None]
 Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 
 
@@ -20,6 +25,42 @@ Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 def quiet(what: str, total: int | None) -> Iterator[Advance]:
     """Show nothing."""
     yield lambda count: None
+
+
+def noted(file: Path) -> Progress:
+    """Keep in a file which share is done, for another process to read with ``share``.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "share"
+    >>> with noted(file)("Training", 4) as advance:
+    ...     advance(1)
+    >>> share(file)
+    0.25
+    """
+
+    @contextmanager
+    def note(what: str, total: int | None) -> Iterator[Advance]:
+        done, written = 0.0, -math.inf
+
+        def advance(count: float) -> None:
+            nonlocal done, written
+            done += count
+            if total and time.monotonic() - written > _PATIENCE:
+                written = time.monotonic()
+                with cache.replacing(file) as partial:
+                    partial.write_text(str(done / total))
+
+        yield advance
+
+    return note
+
+
+def share(file: Path) -> float:
+    """Read which share is done, 0 … 1; nothing where no file is."""
+    try:
+        return float(file.read_text())
+    except OSError:
+        return 0.0
 
 
 @contextmanager

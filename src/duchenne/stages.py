@@ -146,15 +146,23 @@ def read_faces(work: StudyInProgress) -> None:
 
 
 def train(work: StudyInProgress) -> None:
-    """Train every network: ``predictions.parquet``, ``scores.json``, and the network of the first fold's best attempt."""
+    """Train every network: ``predictions.parquet``, ``scores.json``, ``training/folds.parquet``, and the network of the
+    first fold's best attempt.
+    """
     folder, listed = work.study.folder, work.networks
     given = jobs.Materials(work.recipe, work.stack, work.folds)
     found = jobs.train_all(listed, given, work.progress, work.workers)
     _write_frame(folder / "predictions.parquet", found)
+    trained = {number: work.folds[number] for number in work.trained_folds}
+    _write_frame(folder / "training" / "folds.parquet", jobs.parts(trained, work.stack.table))
     shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
     told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
     if work.recipe.sources != work.recipe.paper.faces:
         told["paper"]["within"] = None  # other faces than the paper's
+    by_place = {(job.fold, job.attempt): job for job in listed}
+    for row in told["networks"]:
+        job = by_place[row["fold"], row["attempt"]]
+        row |= {"seed": job.seed, "epoch": jobs.chosen_epoch(job)["epoch"]}
     told["shown"] = {"fold": shown.fold, "attempt": shown.attempt}
     told["chosen_by"] = work.recipe.training.chosen_by
     told["leaked"] = sum(work.folds[number].leaked(work.study.table) for number in work.trained_folds)

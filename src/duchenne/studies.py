@@ -57,6 +57,8 @@ def run(
     stored = _stored(Path(out), resume) if out is not None else None
     if resume and stored is None and recipe is None and data is None:
         raise InputError(f"--resume: {out} holds no study")
+    if resume and stored is None:
+        announce(f"{out}: holds no study yet; a new one begins")
     if stored and recipe is None and data is None:
         chosen = recipes.changed(recipes.validated(stored["recipe"]), changes)
     else:

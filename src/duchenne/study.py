@@ -100,7 +100,7 @@ class Study:
         )
         if scores["chosen_by"] == "test":
             told += " The epoch was chosen by these very pictures: the figure is too high."
-        if scores["interval"] and scores["interval"][0] <= scores["majority"]:
+        if (scores["interval"] or [scores["accuracy"]])[0] <= scores["majority"]:
             told += " That is not clearly better than guessing: what its units answer to says little about expressions."
         return told
 
@@ -109,10 +109,10 @@ class Study:
         scores, paper, networks = self.scores, self.scores["paper"], self.scores["networks"]
         lines = [self.reading]
         if len(networks) > 1:
-            best = f", best of {scores['attempts']} attempts {percent(scores['best'])}" if scores["attempts"] > 1 else ""
-            lines.append(f"{len(networks)} networks: mean {percent(scores['mean'])} ± {percent(scores['sd'])}{best}")
+            told = f"mean {percent(scores['mean'])} ± {percent(scores['sd'])}, best {percent(scores['best'])}"
+            lines.append(f"{len(networks)} networks: {told}")
         if paper["accuracy"]:
-            best = f", best {paper['best']}" if paper["best"] else ""
+            best = f", best {paper['best']} %" if paper["best"] else ""
             spread = f" ± {paper['spread']}" if paper["spread"] else ""
             later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
             lines.append(f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}")

@@ -6,199 +6,27 @@ A recipe may name another that it ``extends``: then it says only what is differe
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
+import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from duchenne.errors import InputError
-from duchenne.faces.augment import AUGMENTATIONS
-from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.crop import CROPS
-from duchenne.faces.folds import RULES
-from duchenne.faces.prepare import STEPS
-from duchenne.faces.protocols import PROTOCOLS
-from duchenne.faces.stack import LARGEST, SMALLEST
+from duchenne.recipes.keys import Evidence, Faces, Folds, Network, Paper, Recipe, Training, Units, choices
 
+__all__ = [
+    "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Training", "Units", "changed", "described", "differences",
+    "names", "read", "validated",
+]  # fmt: skip
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Faces(_Part):
-    """Where pictures come from, how they are cut and brought to the network's size.
-
-    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule`` "other-set" needs;
-    ``other_avatars`` says which avatars are meant where it names those.
-    ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an action unit counts as present
-    from that probability on.
-    """
-
-    source: str = "avatars"
-    other: str = ""
-    avatars: AvatarSettings = AvatarSettings()
-    other_avatars: AvatarSettings = AvatarSettings(seed=1)
-    action_units: str = ""
-    probable: float | None = Field(None, gt=0, le=1)
-    protocol: str = "labelled"
-    crop: str = "none"
-    no_face: Literal["keep", "leave out"] = "keep"
-    size: int = Field(96, ge=SMALLEST, le=LARGEST)
-    channels: Literal[1, 3] = 1
-
-    @field_validator("crop")
-    @classmethod
-    def _known_crop(cls, name: str) -> str:
-        if name not in CROPS and not name.startswith("yunet:"):
-            raise ValueError(f"{name!r}: not one of {', '.join(CROPS)}, yunet:FILE.onnx")
-        return name
-
-    @field_validator("protocol")
-    @classmethod
-    def _known_protocol(cls, name: str) -> str:
-        return _one_of(name, PROTOCOLS)
-
-
-class Folds(_Part):
-    """How people are split; ``run`` names the folds to train, all where it is empty."""
-
-    rule: str = "khorrami2015"
-    count: int = Field(10, ge=3)
-    run: tuple[int, ...] = ()
-
-    @field_validator("run")
-    @classmethod
-    def _each_once(cls, run: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(run)) < len(run):
-            raise ValueError("a fold is named twice")
-        return run
-
-    @field_validator("rule")
-    @classmethod
-    def _known_rule(cls, name: str) -> str:
-        return _one_of(name, RULES)
-
-
-class Network(_Part):
-    """Which network, and its own options."""
-
-    name: str = "zero_bias"
-    options: dict[str, Any] = {}
-    prepare: tuple[str, ...] = ("local_mean",)
-
-    @field_validator("prepare", mode="before")
-    @classmethod
-    def _a_list(cls, steps: Any) -> Any:
-        if isinstance(steps, str):
-            raise ValueError(f'{steps!r}: a list is wanted, as in ["{steps}"]')
-        return steps
-
-    @field_validator("prepare")
-    @classmethod
-    def _known_steps(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
-        for step in steps:
-            _one_of(step, STEPS)
-        return steps
-
-
-class Training(_Part):
-    """How the weights are found. Epochs are passes over the training pictures; the best epoch is that of the highest
-    accuracy on the pictures that it is ``chosen_by``, the earliest of equals; "test" leaks and is there to be measured.
-    Training stops early after ``patience`` epochs that were no better than the best; 0 for never. ``batch`` 0 takes all
-    pictures at once. Every fold is trained in so many ``attempts``, each from its own random start. ``labels`` are the
-    expressions, or the shares of votes for them where a data set keeps those (FER+); accuracy is measured against
-    expressions either way. ``decay`` is a weight's, which Rprop knows none of; ``momentum`` and ``nesterov`` are SGD's.
-    """
-
-    epochs: int = Field(10, ge=1)
-    attempts: int = Field(1, ge=1, le=10_000)
-    patience: int = Field(0, ge=0)
-    chosen_by: Literal["validation", "test"] = "validation"
-    batch: int = Field(64, ge=0)
-    optimiser: Literal["sgd", "adamw", "rprop"] = "sgd"
-    rate: float = Field(0.01, gt=0)
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = False
-    decay: float = Field(1e-5, ge=0)
-    augment: str = "khorrami2015"
-    labels: Literal["expressions", "votes"] = "expressions"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    log: Literal["csv", "tensorboard"] = "csv"
-
-    @field_validator("augment")
-    @classmethod
-    def _known_augmentation(cls, name: str) -> str:
-        return _one_of(name, AUGMENTATIONS)
-
-
-class Units(_Part):
-    """Which layer is looked at, on which pictures of the first fold, and how its units are projected.
-
-    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and test, or all.
-    """
-
-    layer: str = "conv3"
-    pictures: Literal["train", "held_out", "all"] = "train"
-    top: int = Field(10, ge=1)
-    method: Literal["guided", "deconvnet", "gradient"] = "guided"
-    gallery: int = Field(40, ge=1)
-
-
-class Evidence(_Part):
-    """How unit and action unit are compared: 1 / (``permutations`` + 1) is the smallest p that can be reached."""
-
-    bins: int = Field(64, ge=2)
-    epsilon: float = Field(1e-6, gt=0)
-    permutations: int = Field(1000, ge=19)
-    kl_permutations: int = Field(20, ge=2)
-    level: float = Field(0.05, gt=0, lt=1)
-    least: int = Field(10, ge=2)
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Evidence:
-        if 1 / (self.permutations + 1) > self.level:
-            raise ValueError(f"{self.permutations} permutations cannot reach level {self.level}")
-        if self.kl_permutations > self.permutations:
-            raise ValueError(f"kl_permutations {self.kl_permutations} are more than permutations {self.permutations}")
-        return self
-
-
-class Paper(_Part):
-    """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent, and
-    what a ``later`` version of the paper says instead; and of which ``faces``: the data set, and the other one where it
-    tests on another. None for a recipe of ours.
-    """
-
-    table: str = ""
-    later: float | None = None
-    faces: tuple[str, ...] = ()
-    accuracy: float | None = None
-    spread: float | None = None
-    best: float | None = None
-
-
-class Recipe(_Part):
-    """Every choice of a study."""
-
-    name: str
-    about: str
-    seed: int = Field(0, ge=0, lt=2**22)
-    paper: Paper = Paper()
-    faces: Faces = Faces()
-    folds: Folds = Folds()
-    network: Network = Network()
-    training: Training = Training()
-    units: Units = Units()
-    evidence: Evidence = Evidence()
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Formats of the faces: that of the source, and that of the other set where one is named."""
-        return tuple(spec.partition(":")[0] for spec in (self.faces.source, self.faces.other) if spec)
+_WIDTH = 110
 
 
 def names() -> list[str]:
@@ -211,27 +39,54 @@ def names() -> list[str]:
 
 
 def read(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe by name and change some of its keys, each as ``"training.rate=0.02"``.
+    """Read a recipe, by its name or from a TOML file of one's own, and change some keys, each as ``"training.rate=0.02"``.
 
-    Raises ``InputError`` for an unknown recipe or key (and names the nearest one) and for a value of the wrong kind.
+    Raises ``InputError`` for an unknown recipe or key (and names the nearest one), for a value of the wrong kind, and for a
+    file that cannot be read.
 
     >>> read("quick", ["training.epochs=2"]).training.epochs
     2
     """
-    if name not in names():
-        raise InputError(f"recipe {name!r}: not one of {', '.join(names())}")
-    return changed(validated(_told(name) | {"name": name}), changes)
+    told = {"name": Path(name).stem if _is_file(name) else name} | _told(name)
+    return changed(validated(told), changes)
 
 
-def _told(name: str) -> dict[str, Any]:
+def _is_file(name: str) -> bool:
+    return name.endswith(".toml")
+
+
+def _told(name: str, beside: Path = Path(), above: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read a recipe's keys over those of the recipe that it extends; a figure of its own leaves nothing of the other's."""
-    told = tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    if name in above:
+        raise InputError(f"recipe {name!r}: extends itself")
+    file = beside / name
+    told = _from_file(file) if _is_file(name) else _packaged(name)
     if "extends" not in told:
         return told
-    below = _told(told.pop("extends"))
+    extended = told.pop("extends")
+    if not isinstance(extended, str):
+        raise InputError(f"recipe {name!r}: extends {extended!r}, which is not the name of a recipe")
+    below = _told(extended, file.parent, (*above, name))
     if "paper" in told:
-        below["paper"] = {"faces": below["paper"]["faces"]}
+        below["paper"] = {"faces": below.get("paper", {}).get("faces", ())}
     return _over(below, told)
+
+
+def _packaged(name: str) -> dict[str, Any]:
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
+        hint = f"the nearest is {near[0]!r}; there are" if near else "there are"
+        raise InputError(f"recipe {name!r} is not known; {hint} {', '.join(names())}, and files of your own as in mine.toml")
+    return tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"recipe {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"recipe {file}: {error}") from None
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,14 +114,42 @@ def differences(recipe: Recipe) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
 
 
-def keys_of(recipe: Recipe) -> list[str]:
-    """List every key of a recipe with its value, as ``changed`` takes them.
+def described(recipe: Recipe) -> list[str]:
+    """List every key of a recipe with its value, as ``changed`` takes it, below what the keys mean and beside what else they
+    can be; the lines are a recipe that can be kept in a file.
 
-    >>> keys_of(read("quick"))[:2]
-    ['seed=0', 'paper.table="khorrami2015 Table 2, CK+ 8 classes, zero-bias CNN+AD (another data set: an orientation only)"']
+    >>> described(read("quick"))[:3]
+    ["# khorrami2015's network, one test fold, sized to end in minutes on two cores", 'seed=0', '']
     """
-    told = recipe.model_dump(mode="json", exclude={"name", "about"})
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in _leaves(told) if value is not None]
+    return [f"# {recipe.about}", *_lines(recipe, "")]
+
+
+def _lines(part: BaseModel, prefix: str) -> list[str]:
+    """Lines of the keys of a part, and behind them those of its parts."""
+    single: list[str] = []
+    groups: list[str] = []
+    for name, info in type(part).model_fields.items():
+        value = getattr(part, name)
+        if isinstance(value, BaseModel):
+            told = " ".join(str(inspect.getdoc(value)).replace("``", "").split())
+            about = textwrap.wrap(f"{prefix}{name}: {told}", _WIDTH)
+            groups += ["", *(f"# {line}" for line in about), *_lines(value, f"{prefix}{name}.")]
+        elif prefix or name == "seed":
+            single += _line(prefix + name, value, info)
+    return single + groups
+
+
+def _line(key: str, value: Any, info: FieldInfo) -> list[str]:
+    if value is None:
+        return [f"# {key} is not set"]
+    if isinstance(value, dict):
+        return [f"{key}.{name}={_written(told)}" for name, told in value.items()]
+    others = ", ".join(choices(info))
+    return [f"{key}={_written(value)}" + (f"  # {others}" if others else "")]
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _named_like(recipe: Recipe) -> Recipe:
@@ -311,7 +194,7 @@ def _parsed(value: str) -> Any:
 
 def _explained(error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(part for part in first["loc"] if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
         return f"recipe key {key!r} is not known; the nearest is {near[0]!r}"
@@ -329,9 +212,3 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
         else:
             keys.append(prefix + name)
     return keys
-
-
-def _one_of(name: str, known: Mapping[str, Any]) -> str:
-    if name not in known:
-        raise ValueError(f"{name!r}: not one of {', '.join(known)}")
-    return name

@@ -36,8 +36,12 @@ from duchenne.training.devices import Share
 from duchenne.training.objectives import EXPRESSION, Objective
 
 _MOST_PREPARED = 2**28  # numbers: a GiB
-_CHECKPOINTS, _BEST, _LAST = "checkpoints", "best.safetensors", "last.ckpt"
+CHECKPOINTS = "checkpoints"
+"""The folder of what is kept until a fit is forgotten."""
+
+_BEST, _LAST = "best.safetensors", "last.ckpt"
 _NOWHERE = Path()
+_CHATTY = "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.distributed"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -66,12 +70,12 @@ def fit(
     does fast. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log that nothing writes.
     """
     on = on or computing.here(settings.precision)
-    (folder / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
     work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on)
     history = devices.together(work, on.devices, on.threads, progress)
-    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / _CHECKPOINTS / _BEST))
+    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / CHECKPOINTS / _BEST))
     cache.write_json(folder / "history.json", history)
     return history
 
@@ -92,7 +96,7 @@ class _Fit:
     on: Computing
 
     def __call__(self, share: Share, progress: Progress) -> list[dict[str, float]]:
-        settings, checkpoints = self.settings, self.folder / _CHECKPOINTS
+        settings, checkpoints = self.settings, self.folder / CHECKPOINTS
         network = copy.deepcopy(self.network) if share.rank else self.network  # processes share what memory they are given
         task = _Learner(self, network, share)
         last = checkpoints / _LAST
@@ -124,7 +128,7 @@ class _Fit:
 
 def forget(folder: Path) -> None:
     """Remove the checkpoints of a fit that has ended and will not be asked for again."""
-    shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 @torch.no_grad()
@@ -305,7 +309,7 @@ class _Advancing(Callback):
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Silence Lightning's hints on data loading and devices: data lie in memory and the device is chosen here."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero")]
+    loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

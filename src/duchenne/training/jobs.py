@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from duchenne import cache, networks
@@ -22,14 +24,15 @@ from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
-from duchenne.progress import Progress, quiet
+from duchenne.progress import Progress, noted, quiet, share
 from duchenne.recipes import Recipe
 from duchenne.training import computing, workers
 from duchenne.training.batches import Examples
 from duchenne.training.computing import Computing
-from duchenne.training.fit import fit, forget, probabilities
+from duchenne.training.fit import CHECKPOINTS, fit, forget, probabilities
 from duchenne.training.workers import HERE, Workers
 
+_MOMENT = 20.0  # seconds
 _DONE = "predictions.parquet"
 _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
@@ -48,6 +51,16 @@ class Job:
     def done(self) -> bool:
         """Whether it has been trained and has read its test pictures, which is written last."""
         return (self.folder / _DONE).exists()
+
+    @property
+    def progress(self) -> float:
+        """Which share of its training is done, as whoever trains it notes it."""
+        return 1.0 if self.done else share(self.note)
+
+    @property
+    def note(self) -> Path:
+        """Where that is noted until the job is done."""
+        return self.folder / CHECKPOINTS / "share"
 
     def __str__(self) -> str:
         return f"fold {self.fold}, attempt {self.attempt}"
@@ -114,26 +127,34 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
             train(job, given, on, progress)
     elif waiting:
         with progress("Training networks", len(waiting)) as advance:
-            workers.do(waiting, partial(train, given=given, on=on, progress=quiet), by, count, advance)
+            workers.do(waiting, partial(train, given=given, on=on), by, count, advance)
     for job in listed:
         forget(job.folder)  # what a kill after a job's end left
     return pd.concat([pd.read_parquet(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
-def train(job: Job, given: Materials, on: Computing, progress: Progress) -> None:
+def train(job: Job, given: Materials, on: Computing, progress: Progress | None = None) -> None:
     """Train the network of a job and predict its test pictures; one that was interrupted goes on from its last epoch.
 
-    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``.
+    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Without a ``progress`` it
+    notes there how far it is. Raises ``InputError`` as ``fit`` does, and where another process trains in the folder.
     """
+    with _alone(job):
+        if not job.done:
+            _train(job, given, on, progress)
+    forget(job.folder)
+
+
+def _train(job: Job, given: Materials, on: Computing, progress: Progress | None) -> None:
     recipe, stack, fold = given.recipe, given.stack, given.folds[job.fold]
     classes = stack.table.expressions
     network = fresh(recipe, classes, job.fold, job.attempt)
     learned, judge = _examples(recipe, stack, fold)
     on = replace(on, turn=job.number)
     with computing.threads(on.threads):
-        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress)
+        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress or quiet)
         try:
-            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress, on=on)
+            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress or noted(job.note), on=on)
         except InputError as error:
             raise type(error)(f"{job}: {error}") from None
         found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
@@ -141,13 +162,40 @@ def train(job: Job, given: Materials, on: Computing, progress: Progress) -> None
     with cache.replacing(job.folder / _DONE) as half_written:
         told = predictions(stack.table.where(fold.test), classes, found, job.fold, job.attempt)
         told.to_parquet(half_written, index=False)
-    forget(job.folder)
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Wait until no other process trains in the job's folder: one whose parent was killed needs a moment to notice."""
+    held = job.folder / CHECKPOINTS / "lock"
+    held.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(held, timeout=_MOMENT):
+            yield
+    except Timeout:
+        raise InputError(f"{job.folder}: another process trains in it") from None
 
 
 def best_of(jobs: Sequence[Job]) -> Job:
     """The job whose network did best on the pictures that its epoch was chosen by; the first of equals."""
-    reached = [max(epoch["accuracy"] for epoch in json.loads((j.folder / "history.json").read_text())) for j in jobs]
-    return jobs[int(np.argmax(reached))]
+    return jobs[int(np.argmax([chosen_epoch(job)["accuracy"] for job in jobs]))]
+
+
+def chosen_epoch(job: Job) -> dict[str, float]:
+    """The entry of a job's history that its network was kept from."""
+    history: list[dict[str, float]] = json.loads((job.folder / "history.json").read_text())
+    return max(history, key=lambda entry: entry["accuracy"])
+
+
+def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
+    """Tell of every picture what it was to each of some folds: rows of fold, path and part (train, validation or test)."""
+    names = ("train", "validation", "test")
+    frames = [
+        pd.DataFrame({"fold": number, "path": table.frame["path"][getattr(fold, part)], "part": part})
+        for number, fold in folds.items()
+        for part in names
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 @dataclass(frozen=True)

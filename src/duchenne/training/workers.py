@@ -8,12 +8,15 @@ on this machine where no address of a cluster is given; Dask then asks that a sc
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +28,7 @@ from duchenne.training import computing
 from duchenne.training.computing import Computing
 
 _LOOK = 0.5  # seconds
+_KNOCK = 5.0  # seconds
 _LOSSES = 3  # workers lost in a row, no task done between, before it is the tasks that are at fault
 
 
@@ -38,6 +42,10 @@ class Task(Protocol):
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
+
+    @property
+    def progress(self) -> float:
+        """How much of it is done, 0 … 1."""
 
 
 _Task = TypeVar("_Task", bound=Task)
@@ -58,6 +66,8 @@ class Workers:
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise InputError(f"--backend {self.backend!r}: not one of {', '.join(BACKENDS)}")
+        if find_spec(_MODULES[self.backend]) is None:
+            raise InputError(f"--backend {self.backend}: is not installed; install duchenne[{self.backend}]")
         for option, number in (("workers", self.count), ("devices", self.devices)):
             if number < 0:
                 raise InputError(f"--{option} {number}: expected 1 or more")
@@ -85,7 +95,7 @@ def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, 
         while waiting:
             before = len(waiting)
             try:
-                joblib.Parallel()(joblib.delayed(work)(task) for task in waiting)
+                joblib.Parallel()(joblib.delayed(_watching)(work, task, os.getpid()) for task in waiting)
             except losses as error:
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
@@ -95,18 +105,34 @@ def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, 
             waiting = _undone(waiting)
 
 
+def _watching(work: Callable[[_Task], None], task: _Task, asked_by: int) -> None:
+    """Do a task; a worker ends with the process that started it, which a kill leaves no time to tell."""
+    started_by, done = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK):
+            if os.getppid() != started_by and os.getpid() != asked_by:
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        work(task)
+    finally:
+        done.set()
+
+
 @contextmanager
 def _watched(tasks: Sequence[Task], advance: Advance) -> Iterator[None]:
-    """Advance for every task that becomes done, whoever does it: not all backends say when one is."""
+    """Advance by what becomes done of every task, whoever does it: not all backends say."""
     ended = threading.Event()
 
     def watch() -> None:
-        left, last = list(tasks), False
-        while left and not last:
+        before, last = 0.0, False
+        while not last:
             last = ended.wait(_LOOK)
-            undone = _undone(left)
-            advance(len(left) - len(undone))
-            left = undone
+            now = sum(task.progress for task in tasks)
+            advance(now - before)
+            before = now
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -143,16 +169,15 @@ def _processes(count: int, workers: Workers) -> Iterator[Losses]:
 @contextmanager
 def _ray(count: int, workers: Workers) -> Iterator[Losses]:
     """Tasks in Ray's own processes; a Ray that the caller has started already is used, and left running."""
-    try:
-        import ray
-        from ray.util.joblib import register_ray
-    except ImportError:
-        raise InputError("--backend ray: Ray is missing; install duchenne[ray]") from None
+    import ray
+    from ray.util.joblib import register_ray
+
     ours = not ray.is_initialized()
     if ours:
         here: dict[str, Any] = {} if workers.address else {"num_cpus": count, "include_dashboard": False}
         with warnings.catch_warnings(), _reached(workers.address):
             warnings.simplefilter("ignore")  # Ray's own, on versions to come
+            _knock(workers.address)
             ray.init(address=workers.address or "local", log_to_driver=False, logging_level="ERROR", **here)
     register_ray()
     try:
@@ -167,20 +192,25 @@ def _ray(count: int, workers: Workers) -> Iterator[Losses]:
 
 @contextmanager
 def _dask(count: int, workers: Workers) -> Iterator[Losses]:
-    try:
-        from distributed import Client, KilledWorker, LocalCluster
-    except ImportError:
-        raise InputError("--backend dask: Dask is missing; install duchenne[dask]") from None
+    from distributed import Client, KilledWorker, LocalCluster
+
     with contextlib.ExitStack() as stack:
         with _reached(workers.address):
             cluster = workers.address or stack.enter_context(
-                LocalCluster(count, threads_per_worker=1, dashboard_address=None)
+                LocalCluster(count, threads_per_worker=1, dashboard_address=":0")
             )
             client = stack.enter_context(Client(cluster))
         if any(threads > 1 for threads in client.nthreads().values()):
             raise InputError(f"--address {workers.address}: its workers have several threads; start them with --nthreads 1")
         stack.enter_context(joblib.parallel_config("dask", n_jobs=count))
         yield (KilledWorker,)
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` where nobody listens: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _KNOCK).close()
 
 
 @contextmanager
@@ -198,6 +228,7 @@ BACKENDS: dict[str, Callable[[int, Workers], AbstractContextManager[Losses]]] = 
     "dask": _dask,
 }
 """Where tasks are done, by name: (how many at once here, the workers) -> a context that gives what a lost worker raises."""
+_MODULES = {"processes": "joblib", "ray": "ray", "dask": "distributed"}
 
 HERE = Workers()
 """As many processes as this machine is best used by."""
