@@ -2,30 +2,41 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+import duchenne
 from duchenne import networks
 from duchenne.errors import DivergedError, InputError
+from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
+from duchenne.recipes import Training
 from duchenne.training import computing, devices, fit
 from duchenne.training.computing import Computing
 from duchenne.training.devices import Share
 from duchenne.training.workers import Workers
 
 from .test_cli import command
+from .test_studies import SMALL
 from .test_training import PREPARE, SETTINGS, bars
 
 ALONE = Computing("cpu", "float32", threads=1)
-PLAIN = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e-3, "batch": 7, "augment": "off"})
+PLAIN = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e-3, "batch": 7, "augment": "off", "epochs": 2})
 
 
-def trained(folder: Path, on: Computing, epochs: int = 2) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
-    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=0.0)
-    settings = PLAIN.model_copy(update={"epochs": epochs})
+CHANCE = PLAIN.model_copy(update={"augment": "shifts", "epochs": 3})
+TWO = replace(ALONE, devices=2)
+
+
+def trained(
+    folder: Path, on: Computing, settings: Training = PLAIN, dropout: float = 0.0
+) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=dropout)
     history = fit.fit(network, PREPARE, bars(48, 0), bars(25, 1), settings, 0, folder, on=on)
     return network.state_dict(), history
 
@@ -33,7 +44,7 @@ def trained(folder: Path, on: Computing, epochs: int = 2) -> tuple[dict[str, tor
 def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -> None:
     """Batches of 7 and 25 pictures to judge by are not halved evenly; all chance but the order is off."""
     one, history = trained(tmp_path / "one", ALONE)
-    two, of_two = trained(tmp_path / "two", replace(ALONE, devices=2))
+    two, of_two = trained(tmp_path / "two", TWO)
     for name, weights in one.items():
         torch.testing.assert_close(two[name], weights, rtol=1e-4, atol=1e-6)
     for told, again in zip(history, of_two, strict=True):
@@ -43,10 +54,20 @@ def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_fit_on_two_devices_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    on = replace(ALONE, devices=2)
-    through, history = trained(tmp_path / "through", on, epochs=3)
-    trained(tmp_path / "interrupted", on, epochs=1)
-    resumed, whole = trained(tmp_path / "interrupted", on, epochs=3)
+    """With dropout and augmentation, of which each process draws its own."""
+
+    class Interrupted(fit._Learner):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                raise KeyError("power cut")
+            super().on_train_epoch_start()
+
+    through, history = trained(tmp_path / "through", TWO, CHANCE, 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "_Learner", Interrupted)
+        with pytest.raises(KeyError, match="power cut"):
+            trained(tmp_path / "interrupted", TWO, CHANCE, 0.2)
+    resumed, whole = trained(tmp_path / "interrupted", TWO, CHANCE, 0.2)
     assert whole == history
     assert all(torch.equal(resumed[name], weights) for name, weights in through.items())
 
@@ -55,11 +76,26 @@ def test_a_fit_on_two_devices_goes_on_where_it_was_interrupted(tmp_path: Path, m
 def test_a_loss_that_leaves_the_numbers_on_two_devices_is_told_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    network = networks.build("zero_bias", classes=3, seed=0)
-    settings = PLAIN.model_copy(update={"rate": 1e30})
     with pytest.raises(DivergedError, match="diverged in epoch 0"):
-        fit.fit(network, PREPARE, bars(48, 0), bars(24, 1), settings, 0, tmp_path, on=replace(ALONE, devices=2))
+        trained(tmp_path, TWO, PLAIN.model_copy(update={"rate": 1e30}))
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_networks_side_by_side_on_two_devices_each(drawings: FaceTable, tmp_path: Path) -> None:
+    changes = (*SMALL, "training.epochs=1", "training.attempts=2")
+    told = {
+        count: duchenne.run(
+            "quick", drawings, tmp_path / str(count), changes=changes, until="training", workers=count, devices=2
+        ).scores["networks"]
+        for count in (1, 2)
+    }
+    assert told[1] == told[2]
+
+
+def test_more_devices_than_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--devices 2: a batch, or the pictures to judge by, are only 1"):
+        trained(tmp_path, TWO, PLAIN.model_copy(update={"batch": 1}))
 
 
 def die_unless_first(share: Share, progress: Progress) -> str:
@@ -70,13 +106,38 @@ def die_unless_first(share: Share, progress: Progress) -> str:
     raise RuntimeError("connection closed by peer")
 
 
+def fail_everywhere(share: Share, progress: Progress) -> None:
+    if share.rank:
+        raise RuntimeError("no memory")
+    die_unless_first(share, progress)
+
+
 def answer(share: Share, progress: Progress) -> Share:
     return share
 
 
 def test_a_process_that_is_lost_is_told() -> None:
-    with pytest.raises(InputError, match=r"--devices 2: a process was lost \(3\)"):
+    with pytest.raises(InputError, match=r"--devices 2: a process was lost \(exit code 3\)"):
         devices.together(die_unless_first, 2, 1, quiet)
+
+
+def test_an_error_that_all_processes_run_into_is_not_taken_for_a_loss() -> None:
+    with pytest.raises(RuntimeError, match="connection closed by peer"):
+        devices.together(fail_everywhere, 2, 1, quiet)
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from duchenne.progress import quiet\nfrom duchenne.training import devices\n"
+        "from tests.test_devices import answer\ndevices.together(answer, 2, 1, quiet)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script], check=False, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "--devices 2: a process cannot be started (exit code 1)" in ended.stderr.splitlines()[-1]
 
 
 def test_the_first_process_answers_for_all() -> None:
@@ -93,14 +154,15 @@ def test_shares_are_everything_once(of: int) -> None:
 def test_networks_side_by_side_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     on = Computing("cuda", "bfloat16", threads=1, devices=2)
-    assert [replace(on, turn=turn).places() for turn in range(3)] == [[0, 1], [2, 3], [0, 1]]
+    assert [on.gpus(turn) for turn in range(3)] == [[0, 1], [2, 3], [0, 1]]
+    assert TWO.gpus(1) == []
     assert Workers().side_by_side(50, on) == 2
     assert Workers().side_by_side(50, replace(on, devices=1)) == 4
     assert Workers(1).side_by_side(50, on) == 1
 
 
 def test_devices_that_are_not_there_or_not_those_of_before_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 8)
     monkeypatch.setattr(computing.precision, "device", lambda: "cpu")
@@ -113,5 +175,11 @@ def test_devices_that_are_not_there_or_not_those_of_before_are_refused(
         computing.agreed(tmp_path, "auto", 1, 4)
     with pytest.raises(InputError, match="Dask's workers start no processes"):
         Workers(backend="dask", devices=2)
-    code, _, error = command("train", "quick", "--out", tmp_path / "a", "--devices", 0)
-    assert (code, error.count("\n"), "--devices 0" in error) == (2, 1, True)
+    with pytest.raises(InputError, match="Dask's workers start no processes"):
+        Workers(backend="dask").check(2)
+    for count in (0, 10_000):
+        code, _, error = command(
+            "train", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", "--devices", count
+        )
+        assert (code, f"--devices {count}" in error.splitlines()[-1]) == (2, True)
+        assert not (tmp_path / "a").exists()

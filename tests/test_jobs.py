@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 import duchenne
 from duchenne import recipes
@@ -65,10 +68,12 @@ def write_slowly(job: Note) -> None:
     write(job)
 
 
-def sleep(job: Note) -> None:
+def live(job: Note) -> None:
+    """Let the heart beat for five minutes."""
     job.folder.mkdir(exist_ok=True)
-    (job.folder / str(os.getpid())).touch()
-    time.sleep(60)
+    for _ in range(3000):
+        (job.folder / "heart").touch()
+        time.sleep(0.1)
 
 
 def do_nothing(job: Note) -> None:
@@ -157,41 +162,81 @@ def test_how_far_jobs_are_is_told_while_they_are_done(tmp_path: Path) -> None:
     assert any(count % 1 for count in seen)
 
 
-def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_a_worker_ends_with_the_process_that_asked_it(tmp_path: Path) -> None:
     """What a killed study leaves would else go on writing into the folders of the one that is resumed."""
     asking = subprocess.Popen([sys.executable, "-c", _ASKING, str(tmp_path)], cwd=Path(__file__).parent.parent)
-    pids: list[int] = []
-    while len(pids) < 2:
-        assert asking.poll() is None
-        pids = [int(path.name) for path in tmp_path.glob("*/*") if path.name.isdigit()]
+    try:
+        wait_until(lambda: len(beating(tmp_path)) == 2, seconds=120)
+    finally:
+        asking.kill()
+        asking.wait()
+    wait_until(lambda: not beating(tmp_path), seconds=20)
+
+
+def beating(folder: Path) -> list[Path]:
+    """The heartbeats of the last second."""
+    return [path for path in folder.glob("*/heart") if time.time() - path.stat().st_mtime < 1]
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
         time.sleep(0.1)
-    asking.kill()
-    asking.wait()
-    for _ in range(100):
-        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
-            return
-        time.sleep(0.1)
-    raise AssertionError("a worker has outlived the process that started it")
 
 
 _ASKING = """
 import sys
 from pathlib import Path
 from duchenne.training import workers
-from tests.test_jobs import notes, sleep
-workers.do(notes(Path(sys.argv[1])), sleep, workers.Workers(), 2, lambda count: None)
+from tests.test_jobs import live, notes
+workers.do(notes(Path(sys.argv[1])), live, workers.Workers(), 2, lambda count: None)
 """
 
 
-def test_two_processes_do_not_train_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_another_process_does_is_awaited_and_not_done_again(tmp_path: Path) -> None:
     job, *_ = jobs.listed(recipes.read("quick"), [0], tmp_path)
-    given = jobs.Materials(recipes.read("quick"), None, ())  # type: ignore[arg-type]
-    monkeypatch.setattr(jobs, "_MOMENT", 0.1)
-    with jobs._alone(job), pytest.raises(InputError, match="fold-00-attempt-00: another process trains in it"):
+    given = jobs.Materials(recipes.read("quick"), None, ())  # type: ignore[arg-type]  # nothing is to be trained
+    ended: list[float] = []
+
+    def other() -> None:
         jobs.train(job, given, computing.here())
-    (job.folder / "predictions.parquet").touch()
-    jobs.train(job, given, computing.here())  # the other has done it
+        ended.append(time.monotonic())
+
+    waiting = threading.Thread(target=other)
+    with jobs._alone(job):
+        waiting.start()
+        time.sleep(0.5)
+        assert not ended
+        (job.folder / "predictions.parquet").touch()
+        released = time.monotonic()
+    waiting.join(timeout=20)
+    assert ended[0] > released
     assert [path.name for path in job.folder.iterdir()] == ["predictions.parquet"]
+
+
+def test_a_study_that_another_process_is_at_work_on_is_refused(drawings: FaceTable, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with FileLock(tmp_path / "a" / ".lock"), pytest.raises(InputError, match="another process is at work on this study"):
+        duchenne.run("quick", drawings, tmp_path / "a", changes=CHANGES, until="faces")
+    duchenne.run("quick", drawings, tmp_path / "a", changes=CHANGES, until="faces")
+    assert not (tmp_path / "a" / ".lock").exists()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_says_how_to_go_on(kind: signal.Signals, drawings: FaceTable, tmp_path: Path) -> None:
+    """In the middle of a network's training, which Lightning would end without a word; started as by a script's ``&``."""
+    out, sets = tmp_path / "a", [part for change in (*SMALL, "training.epochs=9999") for part in ("--set", change)]
+    told = ["train", "quick", "--data", f"folder:{drawings.root}", "--out", str(out), "--workers", "1", *sets]
+    working = subprocess.Popen([sys.executable, "-m", "duchenne", *told], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: any(out.glob("training/*/checkpoints/last.ckpt")), seconds=120)
+        working.send_signal(kind)
+        _, error = working.communicate(timeout=60)
+    finally:
+        working.kill()
+    assert working.returncode == 130
+    assert error.splitlines()[-1] == "duchenne: interrupted; the same command with --resume and --out goes on"
 
 
 def test_what_every_picture_was_to_each_fold_is_kept(one_by_one: Path) -> None:

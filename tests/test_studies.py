@@ -138,6 +138,16 @@ def test_a_recipe_object_is_changed_and_its_command_repeats_it(drawings: FaceTab
     assert again.model_copy(update={"faces": study.recipe.faces}) == study.recipe
 
 
+def test_the_command_of_a_recipe_of_ones_own_is_its_file_in_the_run_folder(drawings: FaceTable, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('extends = "quick"\nnetwork.name = "pyranet"\nunits.layer = "neurons"\nfaces.size = 100\n')
+    study = duchenne.run(file, f"folder:{drawings.root}", tmp_path / "a", changes=("training.epochs=1",), until="training")
+    *told, kept = shlex.split(page.command(study))
+    assert (told, kept) == (["duchenne", "run"], str(tmp_path / "a" / "recipe.toml"))
+    assert recipes.read(kept) == study.recipe
+    assert study.recipe.name == "mine"
+
+
 KILLER = """
 import os, signal, sys
 from duchenne import studies
@@ -254,7 +264,7 @@ def test_a_full_disk_leaves_no_half_written_file(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
     with pytest.raises(OSError, match="No space"):
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["study.json"]
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"study.json", "recipe.toml"}
 
 
 def test_the_package_names_its_parts() -> None:

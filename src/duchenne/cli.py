@@ -375,5 +375,5 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Entry point of the command ``duchenne``; a request to end is an interruption like Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(app())

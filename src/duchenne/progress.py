@@ -17,6 +17,7 @@ from pathlib import Path
 from duchenne import cache
 
 _PATIENCE = 1.0  # seconds before a bar is shown: most work ends sooner
+_BETWEEN_NOTES = 1.0  # seconds
 Advance = Callable[[float], None]
 Progress = Callable[[str, int | None], AbstractContextManager[Advance]]
 
@@ -28,13 +29,13 @@ def quiet(what: str, total: int | None) -> Iterator[Advance]:
 
 
 def noted(file: Path) -> Progress:
-    """Keep in a file which share is done, for another process to read with ``share``.
+    """Keep in a file which share is done, for another process to read with ``read_note``.
 
     >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "share"
+    >>> file = Path(tempfile.mkdtemp()) / "progress"
     >>> with noted(file)("Training", 4) as advance:
     ...     advance(1)
-    >>> share(file)
+    >>> read_note(file)
     0.25
     """
 
@@ -45,7 +46,7 @@ def noted(file: Path) -> Progress:
         def advance(count: float) -> None:
             nonlocal done, written
             done += count
-            if total and time.monotonic() - written > _PATIENCE:
+            if total and time.monotonic() - written > _BETWEEN_NOTES:
                 written = time.monotonic()
                 with cache.replacing(file) as partial:
                     partial.write_text(str(done / total))
@@ -55,7 +56,7 @@ def noted(file: Path) -> Progress:
     return note
 
 
-def share(file: Path) -> float:
+def read_note(file: Path) -> float:
     """Read which share is done, 0 … 1; nothing where no file is."""
     try:
         return float(file.read_text())

@@ -29,7 +29,7 @@ from duchenne.progress import Progress
 from duchenne.recipes import Recipe
 from duchenne.report import gallery, page
 from duchenne.study import STAGES, Study
-from duchenne.training import jobs, scores
+from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.responses import Peaks
@@ -115,7 +115,7 @@ def _without(told: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def rehearse(work: StudyInProgress) -> None:
-    """Refuse before anything is written what would be refused after hours: folds, network, layer."""
+    """Refuse before anything is written what would be refused after hours: folds, devices, network, layer."""
     recipe, labelled = work.recipe, work.given.labelled()
     crop.named(recipe.faces.crop)
     rule, faces = recipe.folds, recipe.faces
@@ -125,6 +125,7 @@ def rehearse(work: StudyInProgress) -> None:
             raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {len(folds) - 1}")
     if recipe.training.log == "tensorboard" and not importlib.util.find_spec("tensorboard"):
         raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]")
+    computing.planned(work.study.folder / "training", recipe.training.precision, 1, work.workers.devices)
     if recipe.training.labels == "votes":
         labelled.shares(labelled.expressions)
     network = jobs.fresh(recipe, labelled.expressions, 0)

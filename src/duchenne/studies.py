@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from duchenne import cache, gathering, recipes
 from duchenne.errors import InputError
@@ -23,11 +26,14 @@ from duchenne.study import STAGES, Study, read_state
 from duchenne.training import precision
 from duchenne.training.workers import Workers
 
+if TYPE_CHECKING:
+    from duchenne.stages import StudyInProgress
+
 _PACKAGES = ("duchenne", "torch", "lightning", "numpy", "pandas", "scikit-learn", "scipy", "anny", "warp-lang")
 
 
 def run(
-    recipe: str | Recipe | None = None,
+    recipe: str | Path | Recipe | None = None,
     data: str | FaceTable | None = None,
     out: str | Path | None = None,
     *,
@@ -43,13 +49,13 @@ def run(
 ) -> Study:
     """Run a recipe from faces to report and return the study.
 
-    ``recipe`` is ``quick`` by default; with ``resume`` and neither recipe nor data, that of the study in ``out``.
-    ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder, ``runs/<recipe>-<date>`` by default;
-    ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names the last stage to do. Networks are trained
-    by so many ``workers`` side by side, as many as the machine is best used by where it is 0, which are ``"processes"``,
-    ``"ray"`` or ``"dask"``, at an ``address`` or started here; each on so many ``devices``, one by default. ``announce`` is
-    given a line for each stage that ends. Raises ``InputError`` for everything that the user gave and that cannot be used,
-    and where ``out`` holds another study.
+    ``recipe`` is a name, a TOML file of one's own, or ``quick``; with ``resume`` and neither recipe nor data, that of the
+    study in ``out``. ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder,
+    ``runs/<recipe>-<date>`` by default; ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names the
+    last stage to do. Networks are trained by so many ``workers`` side by side, as many as the machine is best used by where
+    it is 0, which are ``"processes"``, ``"ray"`` or ``"dask"``, at an ``address`` or started here; each on so many
+    ``devices``, one by default. ``announce`` is given a line for each stage that ends. Raises ``InputError`` for everything
+    that the user gave and that cannot be used, and where ``out`` holds another study or one that is being done.
     """
     doing = Doing(_stages_until(until), Workers(workers, backend, address, devices), progress, announce)
     if resume and out is None:
@@ -79,8 +85,8 @@ def run(
     return _walk(folder, chosen, table, stored, doing)
 
 
-def _chosen(recipe: str | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
-    chosen = recipes.read(recipe, changes) if isinstance(recipe, str) else recipes.changed(recipe, changes)
+def _chosen(recipe: str | Path | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
+    chosen = recipes.changed(recipe, changes) if isinstance(recipe, Recipe) else recipes.read(str(recipe), changes)
     if data is None:
         return chosen
     source = data if isinstance(data, str) else "table"
@@ -146,7 +152,8 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
 
     fingerprint = table.fingerprint(doing.progress)
     keys = stages.keys(recipe, fingerprint)
-    kept = [stage for stage in STAGES if stored and stored["stages"].get(stage, {}).get("key") == keys[stage]]
+    done = stored["stages"] if stored else {}
+    kept = {stage: done[stage] for stage in STAGES if done.get(stage, {}).get("key") == keys[stage]}
     study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))
     if stored and "training" in kept:
         study.state.update({name: stored[name] for name in ("versions", "device", "precision")})
@@ -155,9 +162,18 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
     for part, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
         if stored and stored["identity"][part] != keys[part]:
             raise InputError(f"--out {folder}: holds another study, with {other}; name another folder or remove this one")
+    with _alone(folder):
+        _do(study, work, doing, keys, kept)
+    return study
+
+
+def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str], kept: dict[str, Any]) -> None:
+    """Do the stages that are wanted, but for those of before that are ``kept``."""
+    from duchenne import stages
+
     for stage in doing.stages:
-        if stored and stage in kept:
-            study.state["stages"][stage] = stored["stages"][stage]
+        if stage in kept:
+            study.state["stages"][stage] = kept[stage]
             doing.announce(f"{stage}: nothing has changed, kept")
             continue
         begun = time.monotonic()
@@ -166,11 +182,27 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
         study.seconds[stage] = time.monotonic() - begun
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
         doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")
-    if stored and all(stage in kept for stage in doing.stages):
-        study.state["stages"].update({stage: stored["stages"][stage] for stage in kept})  # also what was not asked for
+    if all(stage in kept for stage in doing.stages):
+        study.state["stages"].update(kept)  # also what was not asked for
     _write_state(study)
-    cache.sweep(folder)
-    return study
+    cache.sweep(study.folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process is at work in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"--out {folder}: another process is at work on this study") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def _state(recipe: Recipe, table: FaceTable, fingerprint: str, keys: dict[str, str]) -> dict[str, Any]:
@@ -199,4 +231,6 @@ def _versions() -> dict[str, str]:
 
 
 def _write_state(study: Study) -> None:
+    with cache.replacing(study.folder / "recipe.toml") as partial:
+        partial.write_text("".join(f"{line}\n" for line in recipes.described(study.recipe, named=True)), encoding="utf-8")
     cache.write_json(study.folder / "study.json", study.state)

@@ -47,7 +47,7 @@ def read(name: str, changes: Sequence[str] = ()) -> Recipe:
     >>> read("quick", ["training.epochs=2"]).training.epochs
     2
     """
-    told = {"name": Path(name).stem if _is_file(name) else name} | _told(name)
+    told = {"name": Path(name).stem if _is_file(name) else name} | _told(name, Path(), ())
     return changed(validated(told), changes)
 
 
@@ -55,21 +55,32 @@ def _is_file(name: str) -> bool:
     return name.endswith(".toml")
 
 
-def _told(name: str, beside: Path = Path(), above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read a recipe's keys over those of the recipe that it extends; a figure of its own leaves nothing of the other's."""
-    if name in above:
+def _told(name: str, beside: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Read a recipe's keys over those of the recipe that it extends.
+
+    A published figure is another recipe's where this one has its own or is the user's, and options are another network's
+    where this one names its own: neither is taken over.
+    """
+    file = (beside / name).resolve()
+    if file in above:
         raise InputError(f"recipe {name!r}: extends itself")
-    file = beside / name
     told = _from_file(file) if _is_file(name) else _packaged(name)
     if "extends" not in told:
         return told
     extended = told.pop("extends")
     if not isinstance(extended, str):
         raise InputError(f"recipe {name!r}: extends {extended!r}, which is not the name of a recipe")
-    below = _told(extended, file.parent, (*above, name))
-    if "paper" in told:
+    below = _told(extended, file.parent, (*above, file))
+    if "paper" in told or _is_file(name):
         below["paper"] = {"faces": below.get("paper", {}).get("faces", ())}
+    if _network(told) not in (None, _network(below)):
+        below["network"].pop("options", None)
     return _over(below, told)
+
+
+def _network(told: Mapping[str, Any]) -> object:
+    network = told.get("network")
+    return network.get("name") if isinstance(network, Mapping) else None
 
 
 def _packaged(name: str) -> dict[str, Any]:
@@ -109,19 +120,23 @@ def differences(recipe: Recipe) -> list[str]:
     ['training.epochs=2', 'units.layer="conv2"']
     """
     before, after = (dict(_leaves(r.model_dump(mode="json"))) for r in (_named_like(recipe), recipe))
+    options = [key for key in before if key.startswith("network.options.")]
+    anew = [] if all(key in after for key in options) else ["network.options={}"]
+    if anew:
+        before = {key: value for key, value in before.items() if key not in options}
     ignored = {"name", "about", "faces.source"}
     wanted = {key: value for key, value in after.items() if key not in ignored and before.get(key) != value}
-    return [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
+    return anew + [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
 
 
-def described(recipe: Recipe) -> list[str]:
+def described(recipe: Recipe, named: bool = False) -> list[str]:
     """List every key of a recipe with its value, as ``changed`` takes it, below what the keys mean and beside what else they
-    can be; the lines are a recipe that can be kept in a file.
+    can be; the lines are a recipe that can be kept in a file, which gives it its name where it is not ``named``.
 
-    >>> described(read("quick"))[:3]
-    ["# khorrami2015's network, one test fold, sized to end in minutes on two cores", 'seed=0', '']
+    >>> described(read("quick"))[1:3]
+    ['seed=0', '']
     """
-    return [f"# {recipe.about}", *_lines(recipe, "")]
+    return [*([f"name={_written(recipe.name)}"] if named else []), *_lines(recipe, "")]
 
 
 def _lines(part: BaseModel, prefix: str) -> list[str]:
@@ -134,7 +149,7 @@ def _lines(part: BaseModel, prefix: str) -> list[str]:
             told = " ".join(str(inspect.getdoc(value)).replace("``", "").split())
             about = textwrap.wrap(f"{prefix}{name}: {told}", _WIDTH)
             groups += ["", *(f"# {line}" for line in about), *_lines(value, f"{prefix}{name}.")]
-        elif prefix or name == "seed":
+        elif prefix or name != "name":
             single += _line(prefix + name, value, info)
     return single + groups
 
@@ -142,7 +157,7 @@ def _lines(part: BaseModel, prefix: str) -> list[str]:
 def _line(key: str, value: Any, info: FieldInfo) -> list[str]:
     if value is None:
         return [f"# {key} is not set"]
-    if isinstance(value, dict):
+    if value and isinstance(value, dict):
         return [f"{key}.{name}={_written(told)}" for name, told in value.items()]
     others = ", ".join(choices(info))
     return [f"{key}={_written(value)}" + (f"  # {others}" if others else "")]

@@ -68,7 +68,9 @@ def _content(study: Study) -> dict[str, Any]:
 def command(study: Study) -> str:
     """The command that gives the same study again."""
     source = study.state["faces"]["source"]
-    told = ["duchenne", "run", study.recipe.name if study.recipe.name in recipes.names() else "quick"]
+    if study.recipe.name not in recipes.names():
+        return shlex.join(["duchenne", "run", str(study.folder / "recipe.toml")])
+    told = ["duchenne", "run", study.recipe.name]
     told += [] if source == "avatars" else ["--data", source]
     return shlex.join([*told, *(part for change in recipes.differences(study.recipe) for part in ("--set", change))])
 

@@ -20,27 +20,26 @@ from duchenne import cache
 from duchenne.errors import InputError
 from duchenne.training import precision
 
+_FILE = "computing.json"
+
 
 @dataclass(frozen=True)
 class Computing:
     """A kind of device (cpu, cuda or mps), a precision of the weights' gradients, how many devices a network is trained on,
-    on how many threads each, and, where this machine has more, the ``turn`` of the network: which ones it takes.
-
-    On the CPU a device is a process.
+    and on how many threads each. On the CPU a device is a process.
     """
 
     device: str
     precision: precision.Precision
     threads: int
     devices: int = 1
-    turn: int = 0
 
-    def places(self) -> int | list[int]:
-        """Which devices the network is trained on, as Lightning wants to know it: how many, or which of the GPUs."""
+    def gpus(self, turn: int) -> list[int]:
+        """Which GPUs a network takes that is trained as one of several, in its turn; none on another kind of device."""
         if self.device != "cuda":
-            return self.devices
+            return []
         there = torch.cuda.device_count()
-        return [(self.turn * self.devices + place) % there for place in range(self.devices)]
+        return [(turn * self.devices + place) % there for place in range(self.devices)]
 
 
 def here(wanted: Literal["auto", "float32", "bfloat16"] = "auto", jobs: int = 1, devices: int = 1) -> Computing:
@@ -69,11 +68,22 @@ def available(device: str) -> int:
 def agreed(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int, devices: int = 0) -> Computing:
     """Recall on what the networks below a folder are computed, or settle it: one device each, unless told otherwise.
 
+    Raises ``InputError`` as ``planned`` does.
+    """
+    found = planned(root, wanted, jobs, devices)
+    if not (root / _FILE).exists():
+        cache.write_json(root / _FILE, asdict(found))
+    return found
+
+
+def planned(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int, devices: int = 0) -> Computing:
+    """What ``agreed`` would answer, with nothing written.
+
     Raises ``InputError`` where that were devices that this machine lacks, or others than are asked for now.
     """
-    file = root / "computing.json"
+    file = root / _FILE
     if not file.exists():
-        cache.write_json(file, asdict(here(wanted, jobs, devices or 1)))
+        return here(wanted, jobs, devices or 1)
     found = Computing(**json.loads(file.read_text(encoding="utf-8")))
     if found.device not in ("cpu", precision.device()) or found.devices > available(found.device):
         raise InputError(f"{file}: networks are trained on {found.devices} × {found.device}, which this machine lacks")

@@ -6,12 +6,15 @@ stand below ``if __name__ == "__main__":``.
 
 from __future__ import annotations
 
-import contextlib
+import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -23,9 +26,11 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
+from duchenne.training import computing
 
-_PATIENCE = timedelta(minutes=5)  # until a process that does not appear is given up
-_LOOK = 2.0  # seconds
+_MEETING = timedelta(minutes=5)  # until processes that do not meet are given up
+_UNTIL_EXIT = 2.0  # seconds that a lost process needs to be gone
+_FAILED = 1  # exit code of a process whose work raised
 _Found = TypeVar("_Found")
 _Things = TypeVar("_Things", bound=Sequence[Any] | torch.Tensor)
 
@@ -50,7 +55,7 @@ class Share:
         """Arguments of a ``Trainer`` that is one of several; none for a process alone."""
         if self.of == 1:
             return {}
-        return {"strategy": DDPStrategy(timeout=_PATIENCE), "plugins": [_Meeting(self)], "use_distributed_sampler": False}
+        return {"strategy": DDPStrategy(timeout=_MEETING), "plugins": [_Meeting(self)], "use_distributed_sampler": False}
 
 
 ALL = Share()
@@ -83,44 +88,75 @@ class _Meeting(LightningEnvironment):
 def together(work: Callable[[Share, Progress], _Found], count: int, threads: int, progress: Progress) -> _Found:
     """Do work in so many processes at once, each on so many threads, and return what it returns in this one.
 
-    Raises what it raises here, and ``InputError`` where another process was lost.
+    Raises what it raises here, and ``InputError`` where another process cannot be started or was lost.
     """
-    if count == 1:
-        return work(ALL, progress)
-    port = find_free_network_port()
-    start = torch.multiprocessing.get_context("spawn").Process
-    others = [start(target=_follow, args=(work, Share(rank, count, port), threads), daemon=True) for rank in range(1, count)]
-    with _accompanied(others):
-        return work(Share(0, count, port), progress)
+    with computing.threads(threads):
+        if count == 1:
+            return work(ALL, progress)
+        port = find_free_network_port()
+        with _accompanied(work, [Share(rank, count, port) for rank in range(1, count)], threads):
+            return work(Share(0, count, port), progress)
 
 
 @contextmanager
-def _accompanied(others: Sequence[BaseProcess]) -> Iterator[None]:
-    for other in others:
-        other.start()
+def _accompanied(work: Callable[[Share, Progress], object], shares: Sequence[Share], threads: int) -> Iterator[None]:
+    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        multiprocessing.set_start_method("spawn", force=True)  # the children of joblib's workers would not know theirs
+    context = torch.multiprocessing.get_context("spawn")
+    pipes = [context.Pipe(duplex=False) for _ in shares]
+    others = [
+        context.Process(target=_follow, args=(work, share, threads, sender), daemon=True)
+        for share, (_, sender) in zip(shares, pipes, strict=True)
+    ]
     try:
+        for other in others:
+            other.start()
+        for other, (receiver, _) in zip(others, pipes, strict=True):
+            _await(other, receiver, len(others) + 1)
         yield
         for other in others:
             other.join()
     except RuntimeError as error:
         for other in others:
-            other.join(_LOOK)
-        lost = [other for other in others if other.exitcode]
+            other.join(_UNTIL_EXIT)
+        lost = [other.exitcode for other in others if other.exitcode not in (None, 0, _FAILED)]
         if lost:
-            raise InputError(f"--devices {len(others) + 1}: a process was lost ({lost[0].exitcode})") from error
+            raise InputError(f"--devices {len(others) + 1}: a process was lost (exit code {lost[0]})") from error
         raise
     finally:
         for other in others:
-            other.terminate()
+            if other.pid is not None:
+                other.terminate()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
-def _follow(work: Callable[[Share, Progress], object], share: Share, threads: int) -> None:
-    """Be one of the other processes; what the first one says to the user is not said twice."""
-    torch.set_num_threads(threads)
-    with contextlib.suppress(KeyboardInterrupt):
-        try:
+def _await(other: BaseProcess, receiver: Connection, count: int) -> None:
+    """Wait until a process works; one that ends before it does would leave the others waiting for it."""
+    if receiver not in wait([receiver, other.sentinel]):
+        other.join()
+        raise InputError(
+            f"--devices {count}: a process cannot be started (exit code {other.exitcode}); "
+            "a script's own calls belong below if __name__ == '__main__':"
+        )
+
+
+def _follow(work: Callable[[Share, Progress], object], share: Share, threads: int, started: Connection) -> None:
+    """Be one of the other processes, and end with the first; what that one says to the user is not said twice."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    started.send(None)
+    try:
+        with computing.threads(threads):
             work(share, quiet)
-        except InputError:
-            sys.exit(1)
+    except (InputError, KeyboardInterrupt):
+        sys.exit(_FAILED)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(_FAILED)

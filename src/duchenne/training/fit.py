@@ -6,9 +6,11 @@ import copy
 import logging
 import math
 import shutil
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +42,6 @@ CHECKPOINTS = "checkpoints"
 """The folder of what is kept until a fit is forgotten."""
 
 _BEST, _LAST = "best.safetensors", "last.ckpt"
-_NOWHERE = Path()
 _CHATTY = "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.distributed"
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
@@ -60,20 +61,28 @@ def fit(
     *,
     objective: Objective = EXPRESSION,
     on: Computing | None = None,
+    turn: int = 0,
 ) -> list[dict[str, float]]:
     """Train a network in place to its best epoch and return its history, one entry an epoch.
 
     Pictures (n, C, H, W) are bytes or in 0 … 1; what is prepared of them, the network takes. The best epoch is that of the
     highest mean mark for the pictures of ``judge``, the earliest of equals; the ``objective`` marks, by default what
     expression is read right. ``folder`` then holds ``history.json`` and the log of ``settings.log``; until ``forget``, also
-    checkpoints, from which a fit that was interrupted goes on. ``on`` says what to compute on, by default what this machine
-    does fast. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log that nothing writes.
+    checkpoints, from which a fit that was interrupted goes on.
+
+    ``on`` says what to compute on, by default what this machine does fast; of more GPUs than it names, those are taken whose
+    ``turn`` it is. On several devices processes are started, so that a script's own calls must stand below
+    ``if __name__ == "__main__":``. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log
+    that nothing writes, for more devices than pictures in a batch, and where another process was lost.
     """
     on = on or computing.here(settings.precision)
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
-    work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on)
+    fewest = min(settings.batch or len(train.classes), len(train.classes), len(judge.classes))
+    if on.devices > fewest:
+        raise InputError(f"--devices {on.devices}: a batch, or the pictures to judge by, are only {fewest}")
+    work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on, turn)
     history = devices.together(work, on.devices, on.threads, progress)
     _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / CHECKPOINTS / _BEST))
     cache.write_json(folder / "history.json", history)
@@ -94,17 +103,24 @@ class _Fit:
     folder: Path
     objective: Objective
     on: Computing
+    turn: int
 
     def __call__(self, share: Share, progress: Progress) -> list[dict[str, float]]:
         settings, checkpoints = self.settings, self.folder / CHECKPOINTS
         network = copy.deepcopy(self.network) if share.rank else self.network  # processes share what memory they are given
         task = _Learner(self, network, share)
         last = checkpoints / _LAST
-        with progress("Training", task.steps) as advance, _quiet_lightning(), torch.random.fork_rng():
+        gpus = self.on.gpus(self.turn)
+        with (
+            progress("Training", task.steps) as advance,
+            _quiet_lightning(),
+            _interruptible(),
+            torch.random.fork_rng(gpus[share.rank : share.rank + 1]),
+        ):
             trainer = L.Trainer(
                 max_epochs=settings.epochs,
                 accelerator=self.on.device,
-                devices=self.on.places(),
+                devices=gpus or self.on.devices,
                 precision=_PRECISION[self.on.precision],
                 callbacks=[_Keeping(checkpoints, network, settings.patience), _Advancing(advance)],
                 enable_checkpointing=False,
@@ -280,8 +296,11 @@ class _Keeping(Callback):
             weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
             with cache.replacing(self.folder / _BEST) as partial:
                 save_file(weights, partial)
-        with cache.replacing(self.folder / _LAST) if trainer.is_global_zero else nullcontext(_NOWHERE) as partial:
-            trainer.save_checkpoint(partial)  # by the first of several processes, when all have come so far
+        if trainer.is_global_zero:
+            with cache.replacing(self.folder / _LAST) as partial:
+                trainer.save_checkpoint(partial)
+        else:
+            trainer.save_checkpoint(self.folder / _LAST)  # writes nothing: the first process waits for all to come so far
         self._stop_where_patience_ends(trainer)
 
     def _stop_where_patience_ends(self, trainer: L.Trainer) -> None:
@@ -304,6 +323,22 @@ class _Advancing(Callback):
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self._advance(1)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` where Lightning would end the process, and heed the next one, too."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from torch import Tensor, nn
 
 from duchenne import cache, networks
@@ -24,7 +23,7 @@ from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
-from duchenne.progress import Progress, noted, quiet, share
+from duchenne.progress import Progress, noted, quiet, read_note
 from duchenne.recipes import Recipe
 from duchenne.training import computing, workers
 from duchenne.training.batches import Examples
@@ -32,20 +31,21 @@ from duchenne.training.computing import Computing
 from duchenne.training.fit import CHECKPOINTS, fit, forget, probabilities
 from duchenne.training.workers import HERE, Workers
 
-_MOMENT = 20.0  # seconds
 _DONE = "predictions.parquet"
 _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train: which in a row, on which fold, in which attempt, drawn from which seed, kept in which folder."""
+    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which folder; where there are
+    several GPUs, networks take them in their ``turn``.
+    """
 
-    number: int
     fold: int
     attempt: int
     seed: int
     folder: Path
+    turn: int = 0
 
     @property
     def done(self) -> bool:
@@ -55,12 +55,12 @@ class Job:
     @property
     def progress(self) -> float:
         """Which share of its training is done, as whoever trains it notes it."""
-        return 1.0 if self.done else share(self.note)
+        return 1.0 if self.done else read_note(self.note)
 
     @property
     def note(self) -> Path:
         """Where that is noted until the job is done."""
-        return self.folder / CHECKPOINTS / "share"
+        return self.folder / CHECKPOINTS / "progress"
 
     def __str__(self) -> str:
         return f"fold {self.fold}, attempt {self.attempt}"
@@ -77,10 +77,10 @@ class Materials:
 
 def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
     """List the jobs of a recipe: every attempt on every wanted fold."""
-    pairs = itertools.product(folds, range(recipe.training.attempts))
     return [
-        Job(number, fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
-        for number, (fold, attempt) in enumerate(pairs)
+        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
+        for fold in folds
+        for attempt in range(recipe.training.attempts)
     ]
 
 
@@ -119,25 +119,30 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
     Returns one row a picture, fold and attempt: fold, attempt, path, subject, expression, predicted, and a probability for
     each class. Raises ``InputError`` as ``fit`` does, naming the job, and as ``workers.do`` does.
     """
-    waiting = [job for job in listed if not job.done]
+    waiting = [replace(job, turn=turn) for turn, job in enumerate(job for job in listed if not job.done)]
     on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed), by.devices)
+    by.check(on.devices)
     count = by.side_by_side(len(waiting), on)
     if by.backend == "processes" and count <= 1:
         for job in waiting:
             train(job, given, on, progress)
     elif waiting:
         with progress("Training networks", len(waiting)) as advance:
-            workers.do(waiting, partial(train, given=given, on=on), by, count, advance)
+            workers.do(waiting, partial(_noting, given=given, on=on), by, count, advance)
     for job in listed:
         forget(job.folder)  # what a kill after a job's end left
     return pd.concat([pd.read_parquet(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
-def train(job: Job, given: Materials, on: Computing, progress: Progress | None = None) -> None:
+def _noting(job: Job, given: Materials, on: Computing) -> None:
+    train(job, given, on, noted(job.note))
+
+
+def train(job: Job, given: Materials, on: Computing, progress: Progress = quiet) -> None:
     """Train the network of a job and predict its test pictures; one that was interrupted goes on from its last epoch.
 
-    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Without a ``progress`` it
-    notes there how far it is. Raises ``InputError`` as ``fit`` does, and where another process trains in the folder.
+    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Where another process trains
+    in the folder, its end is awaited. Raises ``InputError`` as ``fit`` does, naming the job.
     """
     with _alone(job):
         if not job.done:
@@ -145,16 +150,15 @@ def train(job: Job, given: Materials, on: Computing, progress: Progress | None =
     forget(job.folder)
 
 
-def _train(job: Job, given: Materials, on: Computing, progress: Progress | None) -> None:
+def _train(job: Job, given: Materials, on: Computing, progress: Progress) -> None:
     recipe, stack, fold = given.recipe, given.stack, given.folds[job.fold]
     classes = stack.table.expressions
     network = fresh(recipe, classes, job.fold, job.attempt)
     learned, judge = _examples(recipe, stack, fold)
-    on = replace(on, turn=job.number)
     with computing.threads(on.threads):
-        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress or quiet)
+        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress)
         try:
-            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress or noted(job.note), on=on)
+            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress, on=on, turn=job.turn)
         except InputError as error:
             raise type(error)(f"{job}: {error}") from None
         found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
@@ -166,14 +170,11 @@ def _train(job: Job, given: Materials, on: Computing, progress: Progress | None)
 
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
-    """Wait until no other process trains in the job's folder: one whose parent was killed needs a moment to notice."""
+    """Wait until no other process trains in the job's folder: a killed study's worker, or one that seemed lost."""
     held = job.folder / CHECKPOINTS / "lock"
     held.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(held, timeout=_MOMENT):
-            yield
-    except Timeout:
-        raise InputError(f"{job.folder}: another process trains in it") from None
+    with FileLock(held):
+        yield
 
 
 def best_of(jobs: Sequence[Job]) -> Job:
@@ -188,7 +189,7 @@ def chosen_epoch(job: Job) -> dict[str, float]:
 
 
 def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
-    """Tell of every picture what it was to each of some folds: rows of fold, path and part (train, validation or test)."""
+    """Tell what pictures are to numbered folds: rows of fold, path and part (train, validation or test)."""
     names = ("train", "validation", "test")
     frames = [
         pd.DataFrame({"fold": number, "path": table.frame["path"][getattr(fold, part)], "part": part})

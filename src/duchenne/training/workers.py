@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -66,7 +67,7 @@ class Workers:
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise InputError(f"--backend {self.backend!r}: not one of {', '.join(BACKENDS)}")
-        if find_spec(_MODULES[self.backend]) is None:
+        if find_spec(BACKENDS[self.backend].module) is None:
             raise InputError(f"--backend {self.backend}: is not installed; install duchenne[{self.backend}]")
         for option, number in (("workers", self.count), ("devices", self.devices)):
             if number < 0:
@@ -75,13 +76,17 @@ class Workers:
             raise InputError(f"--address {self.address}: processes run on this machine; name --backend ray or dask")
         if self.address and self.backend == "dask" and self.count:
             raise InputError(f"--workers {self.count}: a Dask cluster decides itself how many; leave it out")
-        if self.devices > 1 and self.backend == "dask":
-            raise InputError(f"--devices {self.devices}: Dask's workers start no processes; name --backend processes or ray")
+        self.check(self.devices)
+
+    def check(self, devices: int) -> None:
+        """Raise ``InputError`` where they cannot train a network on so many devices."""
+        if devices > 1 and self.backend == "dask":
+            raise InputError(f"--devices {devices}: Dask's workers start no processes; name --backend processes or ray")
 
     def side_by_side(self, tasks: int, on: Computing) -> int:
         """How many of so many tasks this machine does at once; an accelerator is not shared unasked."""
-        share = on.devices * (on.threads if on.device == "cpu" else 1)
-        return max(1, min(tasks, self.count or computing.available(on.device) // share))
+        each = on.devices * (on.threads if on.device == "cpu" else 1)
+        return max(1, min(tasks, self.count or computing.available(on.device) // each))
 
 
 def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, count: int, advance: Advance) -> None:
@@ -91,11 +96,13 @@ def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, 
     elsewhere.
     """
     waiting, lost = list(tasks), 0
-    with BACKENDS[workers.backend](count, workers) as losses, _watched(waiting, advance):
+    if workers.backend == "processes":
+        work = partial(_while_asked, work, asker=os.getpid())
+    with BACKENDS[workers.backend].start(count, workers) as losses, _watched(waiting, advance):
         while waiting:
             before = len(waiting)
             try:
-                joblib.Parallel()(joblib.delayed(_watching)(work, task, os.getpid()) for task in waiting)
+                joblib.Parallel()(joblib.delayed(work)(task) for task in waiting)
             except losses as error:
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
@@ -105,13 +112,16 @@ def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, 
             waiting = _undone(waiting)
 
 
-def _watching(work: Callable[[_Task], None], task: _Task, asked_by: int) -> None:
-    """Do a task; a worker ends with the process that started it, which a kill leaves no time to tell."""
-    started_by, done = os.getppid(), threading.Event()
+def _while_asked(work: Callable[[_Task], None], task: _Task, *, asker: int) -> None:
+    """Do a task in a process of this machine; it ends with the one that asked, which a kill leaves no time to tell.
+
+    Windows does not say when a parent ends: there the task is done to its end.
+    """
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(_LOOK):
-            if os.getppid() != started_by and os.getpid() != asked_by:
+            if asker not in (os.getpid(), os.getppid()):
                 os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -222,13 +232,22 @@ def _reached(address: str) -> Iterator[None]:
         raise InputError(f"--address {address or 'of a cluster here'}: does not answer ({_first_line(error)})") from None
 
 
-BACKENDS: dict[str, Callable[[int, Workers], AbstractContextManager[Losses]]] = {
-    "processes": _processes,
-    "ray": _ray,
-    "dask": _dask,
+@dataclass(frozen=True)
+class Backend:
+    """Who does tasks: the ``module`` it needs, and ``start``: (how many at once here, the workers) -> a context that gives
+    what a lost worker raises.
+    """
+
+    module: str
+    start: Callable[[int, Workers], AbstractContextManager[Losses]]
+
+
+BACKENDS = {
+    "processes": Backend("joblib", _processes),
+    "ray": Backend("ray", _ray),
+    "dask": Backend("distributed", _dask),
 }
-"""Where tasks are done, by name: (how many at once here, the workers) -> a context that gives what a lost worker raises."""
-_MODULES = {"processes": "joblib", "ray": "ray", "dask": "distributed"}
+"""Every backend by its name."""
 
 HERE = Workers()
 """As many processes as this machine is best used by."""
