@@ -261,7 +261,7 @@ def test_of_every_network_seed_and_epoch_are_kept(one_by_one: Path) -> None:
 
 def test_workers_that_die_again_and_again_or_write_elsewhere_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lost again and again"):
-        workers.do(notes(tmp_path), partial(write_unless_killed, times=99), Workers(), 2, lambda count: None)
+        workers.do(notes(tmp_path)[:1], partial(write_unless_killed, times=99), Workers(), 1, lambda count: None)
     with pytest.raises(InputError, match="write elsewhere"):
         workers.do(notes(tmp_path), do_nothing, Workers(), 2, lambda count: None)
     with pytest.raises(InputError, match="cannot be done"):

@@ -8,12 +8,10 @@ on this machine where no address of a cluster is given; Dask then asks that a sc
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +23,9 @@ import joblib
 
 from duchenne.errors import InputError
 from duchenne.progress import Advance
-from duchenne.training import computing
+from duchenne.training import computing, processes
 from duchenne.training.computing import Computing
+from duchenne.training.processes import LostError
 
 _LOOK = 0.5  # seconds
 _KNOCK = 5.0  # seconds
@@ -96,39 +95,18 @@ def do(tasks: Sequence[_Task], work: Callable[[_Task], None], workers: Workers, 
     elsewhere.
     """
     waiting, lost = list(tasks), 0
-    if workers.backend == "processes":
-        work = partial(_while_asked, work, asker=os.getpid())
-    with BACKENDS[workers.backend].start(count, workers) as losses, _watched(waiting, advance):
+    with BACKENDS[workers.backend].start(count, workers) as do_each, _watched(waiting, advance):
         while waiting:
             before = len(waiting)
             try:
-                joblib.Parallel()(joblib.delayed(work)(task) for task in waiting)
-            except losses as error:
+                do_each(waiting, work)
+            except LostError as error:
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
-                    raise InputError(f"--workers {count}: workers are lost again and again ({_first_line(error)})") from None
+                    raise InputError(f"--workers {count}: workers are lost again and again ({error})") from None
             else:
                 _refuse_elsewhere(_undone(waiting))
             waiting = _undone(waiting)
-
-
-def _while_asked(work: Callable[[_Task], None], task: _Task, *, asker: int) -> None:
-    """Do a task in a process of this machine; it ends with the one that asked, which a kill leaves no time to tell.
-
-    Windows does not say when a parent ends: there the task is done to its end.
-    """
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(_LOOK):
-            if asker not in (os.getpid(), os.getppid()):
-                os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        work(task)
-    finally:
-        done.set()
 
 
 @contextmanager
@@ -166,18 +144,24 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-Losses = tuple[type[Exception], ...]
-"""What a backend raises for a worker that is lost."""
+DoEach = Callable[[Sequence[Any], Callable[[Any], None]], None]
+"""Does some work on every task; raises what a task raises, and ``LostError`` for a worker that is lost."""
 
 
 @contextmanager
-def _processes(count: int, workers: Workers) -> Iterator[Losses]:
-    with joblib.parallel_config("loky", n_jobs=count):
-        yield (BrokenExecutor,)
+def _processes(count: int, workers: Workers) -> Iterator[DoEach]:
+    yield partial(processes.do_each, count=count)
+
+
+def _by_joblib(tasks: Sequence[_Task], work: Callable[[_Task], None], losses: type[Exception]) -> None:
+    try:
+        joblib.Parallel()(joblib.delayed(work)(task) for task in tasks)
+    except losses as error:
+        raise LostError(_first_line(error)) from None
 
 
 @contextmanager
-def _ray(count: int, workers: Workers) -> Iterator[Losses]:
+def _ray(count: int, workers: Workers) -> Iterator[DoEach]:
     """Tasks in Ray's own processes; a Ray that the caller has started already is used, and left running."""
     import ray
     from ray.util.joblib import register_ray
@@ -194,14 +178,14 @@ def _ray(count: int, workers: Workers) -> Iterator[Losses]:
         cores = int(ray.cluster_resources().get("CPU", 1))
         many = workers.count or (cores if workers.address else count)
         with joblib.parallel_config("ray", n_jobs=max(many, 2)):  # a single one would be done by this process
-            yield (ray.exceptions.RayError,)
+            yield partial(_by_joblib, losses=ray.exceptions.RayError)
     finally:
         if ours:
             ray.shutdown()
 
 
 @contextmanager
-def _dask(count: int, workers: Workers) -> Iterator[Losses]:
+def _dask(count: int, workers: Workers) -> Iterator[DoEach]:
     from distributed import Client, KilledWorker, LocalCluster
 
     with contextlib.ExitStack() as stack:
@@ -213,7 +197,7 @@ def _dask(count: int, workers: Workers) -> Iterator[Losses]:
         if any(threads > 1 for threads in client.nthreads().values()):
             raise InputError(f"--address {workers.address}: its workers have several threads; start them with --nthreads 1")
         stack.enter_context(joblib.parallel_config("dask", n_jobs=count))
-        yield (KilledWorker,)
+        yield partial(_by_joblib, losses=KilledWorker)
 
 
 def _knock(address: str) -> None:
@@ -235,15 +219,15 @@ def _reached(address: str) -> Iterator[None]:
 @dataclass(frozen=True)
 class Backend:
     """Who does tasks: the ``module`` it needs, and ``start``: (how many at once here, the workers) -> a context that gives
-    what a lost worker raises.
+    what does tasks.
     """
 
     module: str
-    start: Callable[[int, Workers], AbstractContextManager[Losses]]
+    start: Callable[[int, Workers], AbstractContextManager[DoEach]]
 
 
 BACKENDS = {
-    "processes": Backend("joblib", _processes),
+    "processes": Backend("multiprocessing", _processes),
     "ray": Backend("ray", _ray),
     "dask": Backend("distributed", _dask),
 }
