@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from duchenne.training import computing, jobs, workers
 from duchenne.training.computing import Computing
 from duchenne.training.workers import Workers
 
+from .tasks import do_nothing, fail, notes, write, write_slowly, write_unless_killed
 from .test_cli import command
 from .test_studies import SMALL
 
@@ -30,62 +29,6 @@ CHANGES = (
     *SMALL, "training.epochs=1", "folds.run=[0, 2]", "training.attempts=2", "network.options.dropout=0.5",
     'network.prepare=["mean_picture", "zca"]',
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Note:
-    """A job that is done when its note is written."""
-
-    folder: Path
-
-    @property
-    def done(self) -> bool:
-        return (self.folder / "note").exists()
-
-    @property
-    def progress(self) -> float:
-        return 1.0 if self.done else 0.3 * (self.folder / "half").exists()
-
-
-def write(job: Note) -> None:
-    job.folder.mkdir(exist_ok=True)
-    (job.folder / "note").write_text("done")
-
-
-def write_unless_killed(job: Note, times: int) -> None:
-    """Kill the own process the first so many times."""
-    before = len(list(job.folder.parent.glob("killed-*")))
-    if before < times:
-        (job.folder.parent / f"killed-{before}").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(job)
-
-
-def write_slowly(job: Note) -> None:
-    job.folder.mkdir(exist_ok=True)
-    (job.folder / "half").touch()
-    time.sleep(1.5)
-    write(job)
-
-
-def live(job: Note) -> None:
-    """Let the heart beat for five minutes."""
-    job.folder.mkdir(exist_ok=True)
-    for _ in range(3000):
-        (job.folder / "heart").touch()
-        time.sleep(0.1)
-
-
-def do_nothing(job: Note) -> None:
-    """Write where nobody looks."""
-
-
-def fail(job: Note) -> None:
-    raise InputError("this job cannot be done")
-
-
-def notes(folder: Path) -> list[Note]:
-    return [Note(folder / str(number)) for number in range(4)]
 
 
 def test_jobs_are_every_attempt_on_every_fold_each_with_a_seed_of_its_own(tmp_path: Path) -> None:
@@ -189,7 +132,7 @@ _ASKING = """
 import sys
 from pathlib import Path
 from duchenne.training import workers
-from tests.test_jobs import live, notes
+from tests.tasks import live, notes
 workers.do(notes(Path(sys.argv[1])), live, workers.Workers(), 2, lambda count: None)
 """
 
