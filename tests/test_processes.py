@@ -1,3 +1,5 @@
+import contextlib
+import multiprocessing
 import os
 import pickle
 import signal
@@ -60,6 +62,13 @@ def test_an_error_is_raised_where_it_was_asked_with_where_it_was_raised() -> Non
     assert "in refuse" in caught.value.__notes__[0]
     with pytest.raises(RuntimeError, match="in fail_oddly"):
         processes.do_each([0], fail_oddly, 1)
+
+
+def test_no_process_is_left(tmp_path: Path) -> None:
+    for work in (partial(write, folder=tmp_path), partial(write_but_die_of, folder=tmp_path, deadly=1), refuse):
+        with contextlib.suppress(InputError, processes.LostError):
+            processes.do_each(range(3), work, 2)
+        assert not multiprocessing.active_children()
 
 
 def test_an_array_that_is_mapped_is_not_copied_to_the_processes(tmp_path: Path) -> None:

@@ -46,11 +46,11 @@ def do_each(tasks: Sequence[_Task], work: Callable[[_Task], None], count: int) -
                 busy.append(idle.pop() if idle else _Process(told))
                 busy[-1].send(waiting.popleft())
             for process in _ended(busy):
-                busy.remove(process)
                 if process.answered():
                     idle.append(process)
                 else:
                     lost = process.end()
+                busy.remove(process)
     finally:
         for process in busy:
             process.kill()
