@@ -79,7 +79,7 @@ def agreed(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int
 def planned(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int, devices: int = 0) -> Computing:
     """What ``agreed`` would answer, with nothing written.
 
-    Raises ``InputError`` where that were devices that this machine lacks, or others than are asked for now.
+    Raises ``InputError`` for devices that this machine lacks, and for others than are asked for now.
     """
     file = root / _FILE
     if not file.exists():
