@@ -280,7 +280,6 @@ def test_a_layer_or_an_option_that_is_not_there_is_refused_before_anything_is_wr
 ) -> None:
     for change, message in (
         ("units.layer=conv9", "conv3"),
-        ("units.layer=quadrants", "AdaptiveMaxPool2d"),
         ("network.options.dropout=2.0", "dropout"),
         ("network.options.initialisation=rooot", "rooot"),
         ("network.name=resnet", "resnet"),

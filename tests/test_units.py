@@ -4,44 +4,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop
 from torch import Generator, Tensor, nn
 
 from duchenne import networks, units
 from duchenne.errors import InputError
 from duchenne.faces.prepare import Preparation
-from duchenne.units import fields, layers
+from duchenne.units import layers
 from duchenne.units.surveys import survey
 
-CAPTUM = {"guided": NeuronGuidedBackprop, "deconvnet": NeuronDeconvolution, "gradient": NeuronGradient}
+from .convolutional import Small
 
 
 def pictures(count: int, channels: int = 1, size: int = 96) -> Tensor:
     return torch.randn(count, channels, size, size, generator=Generator().manual_seed(1))
-
-
-class Small(nn.Module):
-    """A small network whose ReLUs are modules, functions, or one module used twice."""
-
-    def __init__(self, kind: str, channels: int = 1, bias: bool = True) -> None:
-        super().__init__()
-        self.kind = kind
-        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2, bias=bias)
-        self.conv2 = nn.Conv2d(6, 8, 3, stride=2, padding=1, bias=bias)
-        self.conv3 = nn.Conv2d(8, 5, 3, padding=1, dilation=1, bias=bias)
-        self.pool = nn.MaxPool2d(3, 2, padding=1)
-        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU(inplace=True)
-        for p in self.parameters():
-            nn.init.normal_(p, 0.05, 0.3, generator=Generator().manual_seed(p.numel()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        first, second = {
-            "modules": (self.relu1, self.relu2),
-            "functions": (F.relu, torch.relu),
-            "reused": (self.relu1, self.relu1),
-            "methods": (Tensor.relu, Tensor.relu_),
-        }[self.kind]
-        return self.conv3(second(self.conv2(self.pool(first(self.conv1(x))))))
 
 
 @pytest.fixture(scope="module")
@@ -52,35 +27,12 @@ def zero_bias() -> nn.Module:
 # projections
 
 
-@pytest.mark.parametrize("method", list(units.METHODS))
-def test_projections_equal_captums_corners_included(method: str, zero_bias: nn.Module) -> None:
-    rng = np.random.default_rng(0)
-    count = 24
-    chosen = rng.integers(0, 256, count)
-    places = rng.integers(0, 24, (count, 2))
-    places[:8] = [[0, 0], [0, 23], [23, 0], [23, 23], [0, 11], [11, 0], [23, 5], [2, 23]]
-    given = pictures(count)
-    found = units.project(zero_bias, "conv3", given, chosen, places, method).full((96, 96))
-    reference = CAPTUM[method](zero_bias, zero_bias.conv3)
-    with pytest.warns(UserWarning, match=".") if method != "gradient" else _nothing():
-        for i in range(count):
-            place = (int(chosen[i]), int(places[i, 0]), int(places[i, 1]))
-            expected = reference.attribute(given[i : i + 1].clone().requires_grad_(), place).detach()[0].numpy()
-            np.testing.assert_allclose(found[i], expected, atol=1e-5 * np.abs(expected).max())
-
-
-def _nothing() -> object:
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
-@pytest.mark.parametrize("method", list(units.METHODS))
+@pytest.mark.parametrize("method", ["guided", "deconvnet", "gradient"])
 @pytest.mark.parametrize("kind", ["functions", "reused", "methods"])
 def test_however_a_relu_is_written_the_projection_is_the_same(kind: str, method: str) -> None:
     given, chosen, places = pictures(4, size=32), np.arange(4), np.array([[0, 0], [3, 3], [7, 7], [2, 5]])
-    expected = units.project(Small("modules"), "conv3", given, chosen, places, method).full((32, 32))
-    found = units.project(Small(kind), "conv3", given, chosen, places, method).full((32, 32))
+    expected = units.project(Small("modules"), "last", given, chosen, places, method).full((32, 32))
+    found = units.project(Small(kind), "last", given, chosen, places, method).full((32, 32))
     np.testing.assert_array_equal(found, expected)
     assert np.abs(expected).max() > 0
 
@@ -141,92 +93,16 @@ def test_a_network_is_left_as_it_was_found(fails: bool) -> None:
     flags = [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()]
     if fails:
         with pytest.raises(InputError):
-            units.project(network, "conv3", pictures(1, size=32), np.array([99]), np.array([[0, 0]]))
+            units.project(network, "last", pictures(1, size=32), np.array([99]), np.array([[0, 0]]))
         with pytest.raises(RuntimeError):
-            units.responses(network, "conv3", [torch.rand(1, 2, 32, 32)])
+            units.responses(network, "last", [torch.rand(1, 2, 32, 32)])
     else:
-        units.project(network, "conv3", pictures(1, size=32), np.array([1]), np.array([[0, 0]]))
-        units.responses(network, "conv3", [pictures(1, size=32)])
+        units.project(network, "last", pictures(1, size=32), np.array([1]), np.array([[0, 0]]))
+        units.responses(network, "last", [pictures(1, size=32)])
     assert flags == [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()]
     assert next(p.requires_grad for p in network.parameters()) is False
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-# receptive fields
-
-
-@pytest.mark.parametrize(("layer", "side"), [("conv1", 96), ("conv2", 48), ("conv3", 24)])
-def test_the_fields_of_zero_bias_are_those_that_gradients_reach(layer: str, side: int, zero_bias: nn.Module) -> None:
-    """With positive weights and pictures every pixel of the field has a gradient or loses a pooling by ties only."""
-    way = fields.windows(zero_bias, layer, (1, 96, 96))
-    reach = {"conv1": 5, "conv2": 14, "conv3": 32}[layer]
-    middle = fields.boxes(way, np.array([side // 2]), np.array([side // 2]))[0]
-    assert (middle[2] - middle[0], middle[3] - middle[1]) == (reach, reach)
-
-
-@pytest.mark.parametrize("place", [(0, 0), (7, 7), (3, 4), (0, 7)])
-def test_a_field_holds_exactly_the_pixels_that_can_change_the_position(place: tuple[int, int]) -> None:
-    """Independent reference: change one pixel at a time and see whether the position's value changes."""
-    network = Small("modules", bias=False).double().eval()
-    for p in network.parameters():
-        p.data.abs_().add_(0.01)
-    network.pool = nn.AvgPool2d(3, 2, padding=1)  # an average feels every pixel; a maximum only the largest
-    given = torch.rand(1, 1, 32, 32, dtype=torch.float64) + 0.5
-    way = _windows_double(network)
-    x0, y0, x1, y1 = fields.boxes(way, np.array([place[0]]), np.array([place[1]]))[0]
-    with torch.no_grad():
-        value = network(given)[0, 0, place[0], place[1]]
-        touched = torch.zeros(32, 32, dtype=torch.bool)
-        for row in range(32):
-            for column in range(32):
-                other = given.clone()
-                other[0, 0, row, column] += 1
-                touched[row, column] = network(other)[0, 0, place[0], place[1]] != value
-    rows, columns = touched.nonzero(as_tuple=True)
-    assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x0, y0, x1, y1)
-    assert touched[y0:y1, x0:x1].all()
-
-
-def _windows_double(network: nn.Module) -> list[fields.Window]:
-    single = network.float()
-    way = fields.windows(single, "conv3", (1, 32, 32))
-    network.double()
-    return way
-
-
-def test_layers_whose_field_is_not_known_are_named() -> None:
-    network = nn.Sequential(nn.AdaptiveMaxPool2d(4), nn.Conv2d(1, 1, 3))
-    with pytest.raises(InputError, match="AdaptiveMaxPool2d"):
-        fields.windows(network, "1", (1, 8, 8))
-
-
-class Pooled(nn.Module):
-    """Pools by a function, which no hook sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(F.max_pool2d(self.first(x), 2))
-
-
-class Branched(nn.Module):
-    """Adds a wide and a narrow convolution."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.narrow, self.wide, self.last = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 3, stride=2, padding=1), nn.Conv2d(1, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.narrow(x)[:, :, ::2, ::2] + self.wide(x.flip(3)))
-
-
-@pytest.mark.parametrize("kind", [Pooled, Branched])
-def test_a_field_that_gradients_leave_is_refused(kind: type[nn.Module]) -> None:
-    with pytest.raises(InputError, match="not known"):
-        fields.windows(kind(), "last", (1, 24, 24))
 
 
 # responses

@@ -21,7 +21,7 @@ from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Units
 from duchenne.training.jobs import Pair
-from duchenne.units.projection import likeness, project
+from duchenne.units.projection import Windows, likeness, project
 
 Floats = NDArray[np.float32]
 KINDS = ("pictures", "fields", "projections", "twin")
@@ -60,15 +60,22 @@ def draw(
 ) -> None:
     """Draw the strips of units into ``<layer>/projections`` with ``alike.parquet``, whole or not at all."""
     top = pd.read_parquet(layer / "top.parquet")
+    shown = top[top["unit"].isin(units)]
+    images, of = np.unique(shown["image"], return_inverse=True)
+    prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
+    where, numbers = shown[["row", "col"]].to_numpy(), shown["unit"].to_numpy()
+    projected, twins = (
+        project(network, asked.layer, prepared, numbers, where, asked.method, of=of, progress=progress)
+        for network in (pair.trained, pair.twin)
+    )
     with cache.replacing_folder(layer / "projections") as folder:
-        with progress("Projecting units", len(units)) as advance:
-            alike = []
-            for unit in units:
-                row = _row(unit, top[top["unit"] == unit], pair, stack, asked)
-                for kind, strip in row.strips.items():
-                    files.write(folder / strip_name(unit, kind), strip)
-                alike.append({"unit": unit, "alike": row.alike})
-                advance(1)
+        alike = []
+        for unit in units:
+            places = np.flatnonzero(numbers == unit)
+            row = _row(unit, stack.floats(images[of[places]]), projected[places], twins[places])
+            for kind, strip in row.strips.items():
+                files.write(folder / strip_name(unit, kind), strip)
+            alike.append({"unit": unit, "alike": row.alike})
         pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)
 
 
@@ -81,24 +88,17 @@ def strip_name(unit: int, kind: str) -> str:
     return f"unit-{unit:04d}-{kind}.png"
 
 
-def _row(unit: int, top: pd.DataFrame, pair: Pair, stack: Stack, asked: Units) -> Row:
-    """Project a unit on its top pictures, and its twin at the same places of the same pictures."""
-    shown = stack.floats(top["image"].to_numpy())
-    prepared = pair.prepare(torch.from_numpy(shown))
-    where = top[["row", "col"]].to_numpy()
-    places = np.full(len(top), unit)
-    projected, of_twin = (
-        project(network, asked.layer, prepared, places, where, asked.method) for network in (pair.trained, pair.twin)
-    )
+def _row(unit: int, shown: Floats, projected: Windows, twin: Windows) -> Row:
+    """A unit's strips: its top pictures (n, C, H, W), and what it and its twin see at the same places of them."""
     side = _side(projected.boxes)
     fields = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(shown, projected.boxes, strict=True)]
     strips = {
         "pictures": _strip([_framed(p, box) for p, box in zip(shown, projected.boxes, strict=True)], shown.shape[2]),
         "fields": _strip(fields, side),
         "projections": _strip([_signed(pixels) for pixels in projected.pixels], side, 0.5),
-        "twin": _strip([_signed(pixels) for pixels in of_twin.pixels], side, 0.5),
+        "twin": _strip([_signed(pixels) for pixels in twin.pixels], side, 0.5),
     }
-    return Row(unit, strips, likeness(projected, of_twin))
+    return Row(unit, strips, likeness(projected, twin))
 
 
 def _side(boxes: NDArray[np.int64]) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from duchenne.errors import InputError
 
@@ -48,7 +49,29 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     def stop(module: nn.Module, inputs: Any, result: Any) -> None:
         raise _Reached(result)
 
-    handle = find(network, layer).register_forward_hook(stop)
+    return _until(network, layer, pictures, find(network, layer).register_forward_hook(stop))
+
+
+def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """Run a network up to a layer and return what it gives; of a layer that flattens maps, the maps.
+
+    Raises ``InputError`` as ``output`` does.
+    """
+    if not isinstance(find(network, layer), nn.Flatten):
+        return output(network, layer, pictures)
+
+    def stop(module: nn.Module, inputs: Any) -> None:
+        raise _Reached(inputs[0])
+
+    return _until(network, layer, pictures, find(network, layer).register_forward_pre_hook(stop))
+
+
+class _Reached(Exception):  # noqa: N818  (a signal, not an error)
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+def _until(network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHandle) -> Tensor:
     try:
         network(pictures)
     except _Reached as reached:
@@ -56,10 +79,5 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
             raise InputError(f"layer {layer!r}: gives {type(reached.result).__name__}, not one tensor") from None
         return reached.result
     finally:
-        handle.remove()
+        stop.remove()
     raise InputError(f"layer {layer!r}: the network never runs it")
-
-
-class _Reached(Exception):  # noqa: N818  (a signal, not an error)
-    def __init__(self, result: Any) -> None:
-        self.result = result

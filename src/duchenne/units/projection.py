@@ -1,62 +1,50 @@
 """Projecting units back into the picture: what in the pixels drives one neuron.
 
-Three methods, each the derivative of one neuron's activation with respect to the pixels under its own rule for passing a
-signal backwards through a ReLU. A rule is a function ``(signal, input) -> signal``; max pooling passes the signal to
-the position that won, which is unpooling by recorded switches. The network itself is not touched: ReLUs are met while
-it runs, whether they are modules, functions or methods named relu, or one module used twice. Other activations pass
-their own derivative.
+The network itself is not touched: ReLUs are met while it runs, whether they are modules, functions or methods named relu, or
+one module used twice. Where receptive fields are small against the picture and known in closed form, neurons are computed
+from their fields alone (``windowed``), to the same result; else from whole pictures, each of which is run once for all
+neurons that are asked of it.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from duchenne.errors import InputError
-from duchenne.units import fields, layers
+from duchenne.progress import Progress, quiet
+from duchenne.units import fields, layers, windowed
+from duchenne.units.methods import METHODS, Method, Passing, gradient
+from duchenne.units.responses import responses
+from duchenne.units.way import Way
 
 Places = NDArray[np.int64]
-Rule = Callable[[Tensor, Tensor], Tensor]
+Floats = NDArray[np.float32]
 
-_BATCH = 32
-
-
-def gradient(signal: Tensor, entered: Tensor) -> Tensor:
-    """Pass the signal where the ReLU was open: the derivative itself (Simonyan et al. 2014)."""
-    return signal * (entered > 0)
-
-
-def deconvnet(signal: Tensor, entered: Tensor) -> Tensor:
-    """Rectify the signal, whatever entered (Zeiler & Fergus 2014)."""
-    return signal.clamp_min(0)
-
-
-def guided(signal: Tensor, entered: Tensor) -> Tensor:
-    """Rectify the signal and pass it where the ReLU was open (Springenberg et al. 2015)."""
-    return signal.clamp_min(0) * (entered > 0)
-
-
-METHODS: dict[str, Rule] = {"guided": guided, "deconvnet": deconvnet, "gradient": gradient}
-"""Every method by its name in recipes and commands."""
+_AT_ONCE = 2**24  # numbers on the way that are computed at once: with more than caches hold it is slower
+_PICTURES = 8  # whole pictures that are run at once
 
 
 @dataclass(frozen=True)
 class Windows:
     """Projections cut to their receptive fields: ``pixels`` a list of (C, h, w), ``boxes`` (n, 4) as x0, y0, x1, y1."""
 
-    pixels: list[NDArray[np.float32]]
+    pixels: list[Floats]
     boxes: Places
 
-    def full(self, size: tuple[int, int]) -> NDArray[np.float32]:
+    def __getitem__(self, numbers: Places) -> Windows:
+        """Those of some numbers."""
+        return Windows([self.pixels[number] for number in numbers], self.boxes[numbers])
+
+    def full(self, size: tuple[int, int]) -> Floats:
         """Lay each projection into a picture of zeros: (n, C, H, W)."""
         channels = self.pixels[0].shape[0] if self.pixels else 1
         laid = np.zeros((len(self.pixels), channels, *size), np.float32)
@@ -65,14 +53,42 @@ class Windows:
         return laid
 
 
-def project(
-    network: nn.Module, layer: str, images: Tensor, units: Places, positions: Places, method: str = "guided"
-) -> Windows:
-    """Project one neuron for each image: unit ``units[i]`` at ``positions[i]`` (row, column) in image i.
+@dataclass(frozen=True)
+class _Neurons:
+    """Neurons, each in a picture: ``of`` its number, a unit, a row and a column; all (n,)."""
 
-    ``images`` (n, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), ignored for layers without maps. The signal
-    starts at 1, so nothing is scaled by the activation. Raises ``InputError`` for an unknown method or layer and for
-    units or positions outside the layer.
+    of: Places
+    unit: Places
+    row: Places
+    column: Places
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def __getitem__(self, chosen: Any) -> _Neurons:
+        return _Neurons(self.of[chosen], self.unit[chosen], self.row[chosen], self.column[chosen])
+
+
+def project(
+    network: nn.Module,
+    layer: str,
+    images: Tensor,
+    units: Places,
+    positions: Places | Literal["peak", "mean"] = "peak",
+    method: str = "guided",
+    *,
+    of: Places | None = None,
+    progress: Progress = quiet,
+) -> Windows:
+    """Project neurons of a layer: unit ``units[i]`` at ``positions[i]`` (row, column) of its map, in image i.
+
+    ``images`` (m, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), or ``"peak"`` for the strongest neuron of
+    each unit's map, or ``"mean"`` for the mean over the projections of all of them. Where one image serves several units,
+    ``of`` (n,) says which is whose. The signal starts at 1, so nothing is scaled by the activation. Layers may give maps
+    (n, units, h, w), neurons (n, units), for which positions are ignored, or tokens (n, tokens, units) in place of rows.
+
+    Raises ``InputError`` for an unknown method or layer and for units, positions or images that are not there; warns where
+    no ReLU is on the way that the method could treat its own way.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU())
     >>> windows = project(network, "0", torch.rand(1, 1, 8, 8), np.array([1]), np.array([[2, 4]]))
@@ -81,18 +97,132 @@ def project(
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: not one of {', '.join(METHODS)}")
-    units, positions = np.array(units), np.array(positions).reshape(-1, 2)  # copies: frames give arrays that are read-only
-    if not len(images) == len(units) == len(positions):
-        raise InputError(f"{len(images)} images, {len(units)} units and {len(positions)} positions: not one of each")
-    parts = [
-        _signals(network, layer, images[batch], units[batch], positions[batch], METHODS[method])
-        for batch in _slices(len(images))
-    ]
-    pixels = torch.cat(parts).cpu().numpy() if parts else np.zeros((0, *images.shape[1:]), np.float32)
-    channels, height, width = images.shape[1:]
-    found = fields.of_neurons(network, layer, (channels, height, width), units, positions[:, 0], positions[:, 1])
-    cut = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(pixels, found, strict=True)]
-    return Windows(cut, found)
+    units = np.array(units, np.int64)  # copies: frames give arrays that are read-only
+    of = np.arange(len(images)) if of is None else np.array(of, np.int64)
+    if len(of) != len(units):
+        raise InputError(f"{len(of)} images, {len(units)} units: not one of each")
+    if not len(units):
+        return Windows([], np.zeros((0, 4), np.int64))
+    if of.min() < 0 or of.max() >= len(images):
+        raise InputError(f"an image lies outside the {len(images)} that are given")
+    found = fields.Fields(network, layer, _shape(images))
+    if isinstance(positions, str):
+        if positions == "mean":
+            return _mean(network, layer, images, units, method, of, found, progress)
+        rows, columns = _peaks(network, layer, images, units, of)
+    else:
+        rows, columns = np.array(positions, np.int64).reshape(-1, 2).T
+    if len(rows) != len(units):
+        raise InputError(f"{len(units)} units, {len(rows)} positions: not one of each")
+    boxes = found.of(units, rows, columns)
+    neurons = _Neurons(of, *found.located(units, rows, columns))
+    pixels = [np.zeros(0, np.float32)] * len(units)
+    with layers.evaluating(network), progress("Projecting units", len(units)) as advance:
+        for numbers, parts in _signals(network, layer, images, neurons, METHODS[method], found, boxes):
+            for number, part in zip(numbers.tolist(), parts, strict=True):
+                pixels[number] = part.cpu().numpy()
+            advance(len(numbers))
+    return Windows(pixels, boxes)
+
+
+Parts = Iterator[tuple[Places, list[Tensor]]]
+"""Numbers of neurons, and what of each one's signal lies in its field: (C, h, w)."""
+
+
+def _signals(
+    network: nn.Module, layer: str, images: Tensor, neurons: _Neurons, method: Method, found: fields.Fields, boxes: Places
+) -> Parts:
+    """Pass signals back by windows where that is less work, else by whole pictures."""
+    passing = Passing(method.rule)
+    numbers = windowed.numbers(found.way) if found.way and not method.around else None
+    if found.way and numbers and 2 * numbers < windowed.all_numbers(found.way):
+        yield from _by_windows(found.way, images, neurons, method, passing, boxes, max(1, _AT_ONCE // numbers))
+    else:
+        yield from _by_pictures(partial(layers.maps, network, layer), images, neurons, method, passing, boxes)
+    if method.rule is not gradient and not passing.met:
+        warnings.warn(f"no ReLU is on the way to layer {layer!r}: this is its gradient", stacklevel=4)
+
+
+def _by_windows(
+    way: Way, images: Tensor, neurons: _Neurons, method: Method, passing: Passing, boxes: Places, at_once: int
+) -> Parts:
+    """Neurons one by one from the windows that they see, many at once."""
+    for first in range(0, len(neurons), at_once):
+        numbers = np.arange(first, min(first + at_once, len(neurons)))
+        some = neurons[numbers]
+        run = windowed.Windowed(way, some.row, some.column, passing.relu)
+        nowhere = np.zeros_like(some.row)
+        alone = _Neurons(np.arange(len(some)), some.unit, nowhere, nowhere)
+        (signals,) = method.signals(run.run, run.cut(images, some.of), [partial(_started, alone)])
+        yield numbers, run.within(signals, boxes[numbers])
+
+
+def _by_pictures(
+    run: Callable[[Tensor], Tensor], images: Tensor, neurons: _Neurons, method: Method, passing: Passing, boxes: Places
+) -> Parts:
+    """Pictures a few at once, those of which most is asked first: each is run once, and gives one neuron a turn."""
+    pictures, which, counts = np.unique(neurons.of, return_inverse=True, return_counts=True)
+    turns = _turns(which)
+    most = np.argsort(-counts, kind="stable")
+    for first in range(0, len(pictures), _PICTURES):
+        batch = most[first : first + _PICTURES]
+        place = {picture: number for number, picture in enumerate(batch)}
+        asked = [np.flatnonzero(np.isin(which, batch) & (turns == turn)) for turn in range(counts[batch].max())]
+        local = [np.array([place[picture] for picture in which[numbers]]) for numbers in asked]
+        starts = [partial(_started, replace(neurons[n], of=of)) for n, of in zip(asked, local, strict=True)]
+        with passing:
+            signals = method.signals(run, images[pictures[batch]], starts)
+        for numbers, of, signal in zip(asked, local, signals, strict=True):
+            yield numbers, [signal[i, :, y0:y1, x0:x1] for i, (x0, y0, x1, y1) in zip(of, boxes[numbers], strict=True)]
+
+
+def _shape(images: Tensor) -> tuple[int, int, int]:
+    _, channels, height, width = images.shape
+    return channels, height, width
+
+
+def _turns(which: Places) -> Places:
+    """How many before it are equal, for every number."""
+    order = np.argsort(which, kind="stable")
+    turns = np.empty_like(order)
+    inorder = which[order]
+    turns[order] = np.arange(len(which)) - np.searchsorted(inorder, inorder)
+    return turns
+
+
+def _started(neurons: _Neurons, made: Tensor) -> Tensor:
+    """1 at neurons of what a layer made of pictures, 0 elsewhere."""
+    start = torch.zeros_like(made)
+    places = {2: (neurons.unit,), 3: (neurons.row, neurons.unit), 4: (neurons.unit, neurons.row, neurons.column)}
+    start[(neurons.of, *places[made.ndim])] = 1
+    return start
+
+
+def _peaks(network: nn.Module, layer: str, images: Tensor, units: Places, of: Places) -> tuple[Places, Places]:
+    """Row and column of the strongest neuron of each unit's map."""
+    peaks = responses(network, layer, torch.split(images, _PICTURES))
+    return peaks.row[of, units], peaks.column[of, units]
+
+
+def _mean(
+    network: nn.Module, layer: str, images: Tensor, units: Places, method: str, of: Places, found: fields.Fields,
+    progress: Progress,
+) -> Windows:  # fmt: skip
+    """The mean over the projections of all neurons of each unit's map, in the whole picture."""
+    counts = {1: (1, 1), 2: (found.shape[0], 1), 3: found.shape[1:]}[len(found.shape)]
+    places = np.indices(counts).reshape(2, -1).T
+    height, width = images.shape[2:]
+    summed = np.zeros((len(units), *images.shape[1:]), np.float32)
+    with progress("Projecting units", len(units)) as advance:
+        for number, (unit, picture) in enumerate(zip(units, of, strict=True)):
+            every = project(
+                network, layer, images[picture : picture + 1], np.full(len(places), unit), places, method,
+                of=np.zeros(len(places), np.int64),
+            )  # fmt: skip
+            for pixels, (x0, y0, x1, y1) in zip(every.pixels, every.boxes, strict=True):
+                summed[number, :, y0:y1, x0:x1] += pixels
+            advance(1)
+    return Windows(list(summed / len(places)), np.tile([0, 0, width, height], (len(units), 1)))
 
 
 def likeness(first: Windows, second: Windows) -> float:
@@ -106,62 +236,3 @@ def likeness(first: Windows, second: Windows) -> float:
         scale = float(np.linalg.norm(a) * np.linalg.norm(b))
         values.append(float(a @ b) / scale if scale > 0 else 0.0)
     return float(np.mean(values))
-
-
-def _slices(count: int) -> Iterator[slice]:
-    return (slice(first, first + _BATCH) for first in range(0, count, _BATCH))
-
-
-def _signals(network: nn.Module, layer: str, images: Tensor, units: Places, positions: Places, rule: Rule) -> Tensor:
-    pixels = images.detach().clone().requires_grad_()
-    with layers.evaluating(network), _passing(rule), torch.enable_grad():
-        maps = layers.output(network, layer, pixels)
-        start = _start(maps, units, positions)
-        (signal,) = torch.autograd.grad(maps, pixels, start)
-    return signal
-
-
-def _start(maps: Tensor, units: Places, positions: Places) -> Tensor:
-    """1 at the chosen neuron of each image, 0 elsewhere."""
-    start = torch.zeros_like(maps)
-    image = np.arange(len(units))
-    places = (image, units) if maps.ndim == 2 else (image, units, positions[:, 0], positions[:, 1])
-    limits = maps.shape[1:]
-    if any((place < 0).any() or (place >= limit).any() for place, limit in zip(places[1:], limits, strict=False)):
-        raise InputError(f"a unit or position lies outside the layer's {tuple(limits)}")
-    start[places] = 1
-    return start
-
-
-@contextmanager
-def _passing(rule: Rule) -> Iterator[None]:
-    """Replace, while it lasts, the backward rule of every ReLU that is run."""
-    with _ReluMode(rule):
-        yield
-
-
-_RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
-
-
-class _ReluMode(TorchFunctionMode):
-    def __init__(self, rule: Rule) -> None:
-        super().__init__()
-        self._rule = rule
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _RELUS:
-            return _Relu.apply(args[0] if args else kwargs["input"], self._rule)  # type: ignore[no-untyped-call]
-        return func(*args, **(kwargs or {}))
-
-
-class _Relu(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, entered: Tensor, rule: Rule) -> Tensor:
-        context.save_for_backward(entered)
-        context.rule = rule
-        return entered.clamp_min(0)
-
-    @staticmethod
-    def backward(context: Any, *signals: Tensor) -> Any:
-        (entered,) = context.saved_tensors
-        return context.rule(signals[0], entered), None

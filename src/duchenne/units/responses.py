@@ -85,9 +85,9 @@ def responses(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Peak
 
 
 def _peaks(maps: Tensor, first: int) -> Peaks:
-    if maps.ndim not in (2, 4):
-        raise InputError(f"a layer of {maps.ndim - 1} dimensions: maps (C, H, W) or neurons (C,) are understood")
-    flat = maps.float().flatten(2) if maps.ndim == 4 else maps.float()[..., None]
+    if maps.ndim not in (2, 3, 4):
+        raise InputError(f"a layer of {maps.ndim - 1} dimensions: maps, tokens or neurons are understood")
+    flat = maps.float()[..., None] if maps.ndim == 2 else maps.float().flatten(2) if maps.ndim == 4 else maps.float().mT
     value, place = flat.max(2)
     width = maps.shape[3] if maps.ndim == 4 else 1
     row, column = (place // width).cpu().numpy(), (place % width).cpu().numpy()

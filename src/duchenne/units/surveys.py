@@ -12,7 +12,7 @@ from torch import nn
 
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Progress, quiet
-from duchenne.units import fields
+from duchenne.units.fields import Fields
 from duchenne.units.responses import Peaks, Top, stream
 
 _BATCH = 64
@@ -58,6 +58,5 @@ def survey(
     best = top.compute()
     channels, height, width = pictures.shape[1:]
     neurons = (best[name].to_numpy() for name in ("unit", "row", "col"))
-    boxes = fields.of_neurons(network, layer, (channels, height, width), *neurons)
-    best[["x0", "y0", "x1", "y1"]] = boxes
+    best[["x0", "y0", "x1", "y1"]] = Fields(network, layer, (channels, height, width)).of(*neurons)
     return Survey(Peaks.joined(parts), best)

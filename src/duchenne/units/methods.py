@@ -1,0 +1,134 @@
+"""Ways of passing a neuron's signal back to the pixels: rules for ReLUs, and what methods make of them.
+
+A rule is a function ``(signal, input) -> signal``. Max pooling passes the signal to the position that won, which is
+unpooling by recorded switches; every other operator passes its own derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from duchenne.errors import InputError
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+
+
+def gradient(signal: Tensor, entered: Tensor) -> Tensor:
+    """Pass the signal where the ReLU was open: the derivative itself (Simonyan et al. 2014)."""
+    return signal * (entered > 0)
+
+
+def deconvnet(signal: Tensor, entered: Tensor) -> Tensor:
+    """Rectify the signal, whatever entered (Zeiler & Fergus 2014)."""
+    return signal.clamp_min(0)
+
+
+def guided(signal: Tensor, entered: Tensor) -> Tensor:
+    """Rectify the signal and pass it where the ReLU was open (Springenberg et al. 2015)."""
+    return signal.clamp_min(0) * (entered > 0)
+
+
+def _relevance(network: nn.Module) -> AbstractContextManager[Any]:
+    """Relevance instead of signals, by Zennit's rules: ε for linear layers, z⁺ for convolutions (Bach et al. 2015)."""
+    try:
+        from zennit.composites import EpsilonPlus
+    except ModuleNotFoundError:
+        raise InputError("method 'relevance': zennit is not installed; install duchenne[relevance]") from None
+    context: AbstractContextManager[Any] = EpsilonPlus().context(network)
+    return context
+
+
+def _from_black(points: int = 50) -> tuple[tuple[float, float], ...]:
+    places, weights = np.polynomial.legendre.leggauss(points)
+    return tuple(zip(((1 + places) / 2).tolist(), (weights / 2).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A rule for ReLUs; the ``path`` of (share of the picture, weight) along which signals are summed; whether the sum is
+    multiplied by the picture; and what is to be done to the whole network ``around`` it.
+    """
+
+    rule: Rule
+    path: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
+    times_picture: bool = False
+    around: Callable[[nn.Module], AbstractContextManager[Any]] | None = None
+
+    def within(self, network: nn.Module) -> AbstractContextManager[Any]:
+        """What is done to the network while signals are passed."""
+        return self.around(network) if self.around else nullcontext()
+
+    def signals(
+        self, run: Callable[[Tensor], Tensor], pictures: Tensor, starts: Sequence[Callable[[Tensor], Tensor]]
+    ) -> list[Tensor]:
+        """Pass signals from what ``run`` makes of pictures (n, C, H, W) back to them: for each start one (n, C, H, W).
+
+        A start is a function of what was made, of the same shape: 1 at a neuron of each picture, and 0 elsewhere.
+        """
+        summed = [torch.zeros_like(pictures) for _ in starts]
+        for share, weight in self.path:
+            given = (share * pictures).detach().requires_grad_()
+            with torch.enable_grad():
+                made = run(given.clone())  # the network may write into what it is given
+            for number, start in enumerate(starts):
+                more = number + 1 < len(starts)
+                (signal,) = torch.autograd.grad(made, given, start(made), retain_graph=more)
+                summed[number] += weight * signal
+        return [signal * pictures for signal in summed] if self.times_picture else summed
+
+
+METHODS: dict[str, Method] = {
+    "guided": Method(guided),
+    "deconvnet": Method(deconvnet),
+    "gradient": Method(gradient),
+    "gradient_x_input": Method(gradient, times_picture=True),
+    "integrated": Method(gradient, _from_black(), times_picture=True),
+    "relevance": Method(gradient, around=_relevance),
+}
+"""Every method by its name in recipes and commands: ``gradient_x_input`` as Shrikumar et al. (2016), ``integrated`` as
+Sundararajan et al. (2017), from a picture of zeros by Gauss and Legendre's rule of 50 points; ``relevance`` needs Zennit.
+"""
+
+
+class Passing(TorchFunctionMode):
+    """While it lasts, every ReLU that is run passes signals by a rule; ``met`` counts them."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__()
+        self._rule, self.met = rule, 0
+
+    def relu(self, entered: Tensor) -> Tensor:
+        """A ReLU that passes signals by the rule."""
+        self.met += 1
+        passed: Tensor = _Relu.apply(entered, self._rule)  # type: ignore[no-untyped-call]
+        return passed
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _RELUS:
+            return self.relu(args[0] if args else kwargs["input"])
+        return func(*args, **(kwargs or {}))
+
+
+_RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+
+
+class _Relu(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, entered: Tensor, rule: Rule) -> Tensor:
+        context.save_for_backward(entered)
+        context.rule = rule
+        return entered.clamp_min(0)
+
+    @staticmethod
+    def backward(context: Any, *signals: Tensor) -> Any:
+        (entered,) = context.saved_tensors
+        return context.rule(signals[0], entered), None

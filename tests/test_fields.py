@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from duchenne import networks
+from duchenne.errors import InputError
+from duchenne.units import Fields
+
+from .convolutional import Residual, Small
+
+
+@pytest.mark.parametrize(("layer", "side", "reach"), [("conv1", 96, 5), ("conv2", 48, 14), ("conv3", 24, 32)])
+def test_the_fields_of_zero_bias_are_those_of_its_kernels(layer: str, side: int, reach: int) -> None:
+    found = Fields(networks.build("zero_bias", classes=8, seed=0), layer, (1, 96, 96))
+    x0, y0, x1, y1 = found.of(*(np.array([place]) for place in (0, side // 2, side // 2)))[0]
+    assert (x1 - x0, y1 - y0) == (reach, reach)
+    assert found.way is not None
+
+
+class Flipped(Small):
+    """Mirrors the picture, which no closed form is kept for."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flip(3))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (7, 7), (3, 4), (0, 7)])
+@pytest.mark.parametrize("kind", [Small, Flipped, Residual])
+def test_a_field_holds_exactly_the_pixels_that_can_change_the_position(
+    kind: type[nn.Module], place: tuple[int, int]
+) -> None:
+    """Independent reference: change one pixel at a time and see whether the position's value changes."""
+    network = kind().double().eval()
+    for p in network.parameters():
+        p.data.abs_().add_(0.01)
+    network.pool = nn.AvgPool2d(3, 2, padding=1)  # an average feels every pixel; a maximum only the largest
+    given = torch.rand(1, 1, 32, 32, dtype=torch.float64, generator=Generator().manual_seed(0)) + 0.5
+    found = Fields(network, "last", (1, 32, 32))
+    x0, y0, x1, y1 = found.of(*(np.array([number]) for number in (0, *place)))[0]
+    changed = given.repeat(32 * 32, 1, 1, 1)
+    changed.view(32 * 32, -1)[torch.arange(32 * 32), torch.arange(32 * 32)] += 1
+    with torch.no_grad():
+        touched = (network(changed) != network(given))[:, 0, *place].view(32, 32)
+    rows, columns = touched.nonzero(as_tuple=True)
+    assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x0, y0, x1, y1)
+    assert (found.way is None) == (kind is Flipped)
+
+
+class Deciding(nn.Module):
+    """Convolves by what it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        return self.last(first if first.mean() > 0 else F.relu(first))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Deciding(),
+        nn.Sequential(nn.AdaptiveMaxPool2d(5), nn.Conv2d(1, 1, 3)),
+        nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Conv2d(1, 1, 3)),
+        nn.Sequential(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), nn.Conv2d(1, 1, 3)),
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4)),
+    ],
+)
+def test_a_way_that_is_not_understood_is_not_guessed(network: nn.Module) -> None:
+    last = [name for name, _ in network.named_modules()][-1]
+    found = Fields(network, last, (1, 16, 16))
+    assert found.way is None
+    ((x0, y0, x1, y1),) = found.of(np.array([0]), np.array([0]), np.array([0]))
+    assert 0 <= x0 < x1 <= 16
+    assert 0 <= y0 < y1 <= 16
+
+
+def test_neurons_see_the_whole_picture_and_flattened_ones_their_maps_field() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 36, 5))
+    nowhere = np.zeros(2, int)
+    assert Fields(network, "2", (1, 8, 8)).of(np.array([0, 4]), nowhere, nowhere).tolist() == [[0, 0, 8, 8]] * 2
+    assert Fields(network, "1", (1, 8, 8)).of(np.array([0, 71]), nowhere, nowhere).tolist() == [[0, 0, 3, 3], [5, 5, 8, 8]]
+
+
+def test_what_is_not_there_is_refused() -> None:
+    found, one = Fields(Small(), "last", (1, 32, 32)), np.array([0])
+    for unit, row, column in ((5, 0, 0), (-1, 0, 0), (0, 8, 0), (0, 0, 8)):
+        with pytest.raises(InputError, match=r"outside of layer 'last', which gives \(5, 8, 8\)"):
+            found.of(one + unit, one + row, one + column)
+    with pytest.raises(InputError, match="4 dimensions"):
+        Fields(nn.Sequential(nn.Unflatten(1, (1, 1))), "0", (1, 8, 8))

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop, NeuronIntegratedGradients
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Generator, Tensor, nn
+
+from duchenne import networks, units
+from duchenne.units import layers, projection, windowed
+from duchenne.units.fields import Fields
+
+from .convolutional import Residual, Small, drawn
+
+
+def captum(method: str, network: nn.Module, layer: str, picture: Tensor, neuron: tuple[int, ...]) -> np.ndarray:
+    kinds = {"guided": NeuronGuidedBackprop, "deconvnet": NeuronDeconvolution, "integrated": NeuronIntegratedGradients}
+    reference: Any = kinds.get(method, NeuronGradient)(network.eval(), layers.find(network, layer))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = reference.attribute(picture[None].clone().requires_grad_(), neuron)[0].detach()
+    return (found * picture if method == "gradient_x_input" else found).numpy()
+
+
+NETWORKS = {
+    "zero_bias": (networks.build("zero_bias", classes=8, seed=0), "conv3", 96),
+    "zhu": (networks.build("zhu", classes=8, seed=0), "conv3", 96),
+    "sparse": (networks.build("sparse", classes=3, seed=0), "conv3", 128),
+    "residual": (Residual(), "last", 48),
+}
+
+
+def neurons(layer: units.Fields, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Units and positions drawn of a layer; the first four are corners, the next four lie on edges."""
+    rng = np.random.default_rng(seed)
+    channels, rows, columns = layer.shape
+    places = rng.integers(0, (rows, columns), (count, 2))
+    places[:4] = [[0, 0], [0, columns - 1], [rows - 1, 0], [rows - 1, columns - 1]]
+    places[4:6, 0], places[6:8, 1] = (0, rows - 1), (0, columns - 1)
+    return rng.integers(0, channels, count), places
+
+
+@pytest.mark.parametrize("method", [name for name in units.METHODS if name != "relevance"])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_projections_equal_captums_corners_and_edges_included(name: str, method: str) -> None:
+    network, layer, side = NETWORKS[name]
+    count = 8 if method == "integrated" else 16
+    pictures = torch.randn(count, 1, side, side, generator=Generator().manual_seed(1))
+    chosen, places = neurons(Fields(network, layer, (1, side, side)), count, seed=0)
+    found = units.project(network, layer, pictures, chosen, places, method).full((side, side))
+    for i in range(count):
+        expected = captum(method, network, layer, pictures[i], (int(chosen[i]), *places[i].tolist()))
+        np.testing.assert_allclose(found[i], expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["zero_bias", "zhu", "sparse"])
+def test_the_papers_networks_are_projected_by_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, layer, side = NETWORKS[name]
+    monkeypatch.setattr(projection, "_by_pictures", None)
+    units.project(network, layer, torch.rand(1, 1, side, side), np.array([1]), np.array([[2, 3]]))
+
+
+LAYERS = st.sampled_from(
+    [
+        lambda c: nn.Conv2d(c, 6, 3, padding=1), lambda c: nn.Conv2d(c, 4, (3, 5), stride=(2, 1), padding=(0, 2)),
+        lambda c: nn.Conv2d(c, 4, 3, dilation=2, padding=2, bias=False), lambda c: nn.Conv2d(c, 2 * c, 1, groups=c),
+        lambda c: nn.MaxPool2d(2), lambda c: nn.MaxPool2d(3, 2, padding=1), lambda c: nn.MaxPool2d(3, 2, ceil_mode=True),
+        lambda c: nn.AvgPool2d(3, 1, padding=1), lambda c: nn.BatchNorm2d(c), lambda c: nn.ReLU(),
+        lambda c: nn.GELU(), lambda c: nn.ZeroPad2d((1, 0, 2, 1)), lambda c: nn.ConstantPad2d(1, 0.7), lambda c: nn.Tanh(),
+        lambda c: Twice(nn.Conv2d(c, c, 3, padding=1), nn.Identity()),
+        lambda c: Twice(nn.Conv2d(c, 3, 3, stride=2, padding=1), nn.Conv2d(c, 3, 1, stride=2)),
+        lambda c: Twice(nn.MaxPool2d(3, 1, 1), nn.Conv2d(c, 2, 5, padding=2), torch.cat),
+    ]
+)  # fmt: skip
+
+
+class Twice(nn.Module):
+    """Two branches that meet again."""
+
+    def __init__(self, one: nn.Module, other: nn.Module, joined: Any = None) -> None:
+        super().__init__()
+        self.one, self.other, self.joined = one, other, joined
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.one(x), self.other(x)
+        return one + other if self.joined is None else self.joined([one, other], 1)
+
+
+def stacked(makers: list[Any], pictures: Tensor) -> nn.Module:
+    """Layers one after another, as far as maps are not too small."""
+    network, maps = nn.Sequential(), pictures[:1]
+    for make in makers:
+        layer = make(maps.shape[1]).eval()
+        if min(maps.shape[2:]) < 6:
+            break
+        network.append(layer)
+        maps = layer(maps)
+    drawn(network)
+    return network.eval()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LAYERS, min_size=1, max_size=6), st.sampled_from(["guided", "deconvnet", "gradient"]), st.integers(0, 99))
+def test_windows_give_what_whole_pictures_give(makers: list[Any], method: str, seed: int) -> None:
+    pictures = torch.randn(12, 2, 30, 26, generator=Generator().manual_seed(seed))
+    network = stacked(makers, pictures)
+    layer, name = Fields(network, name := str(len(network) - 1), (2, 30, 26)), name
+    chosen, places = neurons(layer, len(pictures), seed)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert layer.way is not None
+        assert windowed.numbers(layer.way)
+        patch.setattr(windowed, "all_numbers", lambda way: 10**9)
+        by_windows = units.project(network, name, pictures, chosen, places, method)
+        patch.setattr(windowed, "all_numbers", lambda way: 0)
+        by_pictures = units.project(network, name, pictures, chosen, places, method)
+    largest = max(float(np.abs(pixels).max()) for pixels in by_pictures.pixels)
+    np.testing.assert_array_equal(by_windows.boxes, by_pictures.boxes)
+    np.testing.assert_allclose(by_windows.full((30, 26)), by_pictures.full((30, 26)), atol=1e-5 * largest)
+    with torch.enable_grad():  # nothing lies outside the fields
+        pixels = pictures.clone().requires_grad_()
+        maps = network(pixels.clone())[np.arange(12), chosen, places[:, 0], places[:, 1]]
+        (whole,) = torch.autograd.grad(maps.sum(), pixels)
+    if method == "gradient":
+        np.testing.assert_allclose(by_pictures.full((30, 26)), whole, atol=1e-5 * largest)
+
+
+def test_images_that_serve_several_neurons_are_run_once() -> None:
+    network, pictures = Small(channels=3), torch.randn(5, 3, 32, 32, generator=Generator().manual_seed(0))
+    of = np.array([3, 0, 3, 3, 1, 0, 4, 3])
+    chosen, places = neurons(Fields(network, "last", (3, 32, 32)), len(of), 1)
+    expected = units.project(network, "last", pictures[of], chosen, places)
+    found = units.project(network, "last", pictures, chosen, places, of=of)
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+    np.testing.assert_allclose(found.full((32, 32)), expected.full((32, 32)), atol=1e-6)
+
+
+def test_the_peak_is_projected_unless_told_otherwise() -> None:
+    network, pictures = Small(), torch.randn(4, 1, 32, 32, generator=Generator().manual_seed(0))
+    peaks = units.responses(network, "last", [pictures])
+    chosen, image = np.array([0, 4, 2, 2]), np.arange(4)
+    places = np.stack([peaks.row[image, chosen], peaks.column[image, chosen]], 1)
+    expected = units.project(network, "last", pictures, chosen, places)
+    np.testing.assert_array_equal(units.project(network, "last", pictures, chosen).full((32, 32)), expected.full((32, 32)))
+
+
+def test_the_mean_of_a_map_is_that_of_all_its_neurons_projections() -> None:
+    network, pictures = Small(), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
+    found = units.project(network, "last", pictures, np.array([1, 4]), "mean", "deconvnet")
+    every = np.array([[row, column] for row in range(4) for column in range(4)])
+    for i, unit in enumerate((1, 4)):
+        alone = units.project(network, "last", pictures[[i] * 16], np.full(16, unit), every, "deconvnet")
+        np.testing.assert_allclose(found.pixels[i], alone.full((16, 16)).mean(0), atol=1e-6)
+    assert found.boxes.tolist() == [[0, 0, 16, 16]] * 2
+
+
+def test_no_relu_on_the_way_is_said() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.GELU(), nn.Conv2d(2, 2, 3))
+    with pytest.warns(UserWarning, match="no ReLU is on the way to layer '2': this is its gradient"):
+        found = units.project(network, "2", torch.rand(1, 1, 8, 8), np.array([0]), np.array([[1, 1]]), "guided")
+    plain = units.project(network, "2", torch.zeros(1, 1, 8, 8), np.array([0]), np.array([[1, 1]]), "gradient")
+    assert found.pixels[0].shape == plain.pixels[0].shape == (1, 5, 5)
+
+
+class Attending(nn.Module):
+    """A small vision transformer: 16 patches, a block of attention, GELU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 4, 4)
+        self.block = nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block(self.patches(x).flatten(2).mT)
+
+
+def test_the_tokens_of_a_transformer_are_places_of_its_units() -> None:
+    torch.manual_seed(0)
+    network, pictures = Attending().eval(), torch.rand(3, 1, 16, 16)
+    found = units.project(network, "block", pictures, np.array([7, 0, 3]), np.array([[0, 0], [15, 0], [4, 0]]), "gradient")
+    pixels = pictures.clone().requires_grad_()
+    tokens = network(pixels)
+    (tokens[0, 0, 7] + tokens[1, 15, 0] + tokens[2, 4, 3]).backward()
+    np.testing.assert_allclose(found.full((16, 16)), pixels.grad, atol=1e-6)
+    peaks = units.responses(network, "block", [pictures])
+    np.testing.assert_array_equal(peaks.row, tokens.detach().argmax(1))
+    assert (peaks.column == 0).all()
