@@ -124,25 +124,6 @@ def test_peaks_are_the_maxima_after_relu_and_stand_where_they_say(zero_bias: nn.
         np.testing.assert_array_equal(getattr(back, name), getattr(peaks, name))
 
 
-def test_top_pictures_merge_in_any_order() -> None:
-    rng = np.random.default_rng(0)
-    value = rng.integers(0, 6, (40, 7)).astype(np.float32)  # many ties
-    place = np.zeros((40, 7), int)
-    parts = [units.Peaks(np.arange(a, a + 10), value[a : a + 10], place[:10], place[:10]) for a in range(0, 40, 10)]
-    whole = units.Top(5)
-    for part in parts:
-        whole.update(part)
-    halves = [units.Top(5), units.Top(5)]
-    for number, part in enumerate(reversed(parts)):
-        halves[number % 2].update(part)
-    halves[1].merge(halves[0])
-    halves[1].merge(units.Top(5))
-    assert whole.compute().equals(halves[1].compute())
-    for unit in range(7):
-        expected = sorted(range(40), key=lambda i: (-value[i, unit], i))[:5]
-        assert whole.compute().query("unit == @unit")["image"].tolist() == expected
-
-
 def test_neurons_of_linear_layers_are_units_too(zero_bias: nn.Module) -> None:
     peaks = units.responses(zero_bias, "hidden", [pictures(3)])
     assert peaks.value.shape == (3, 300)

@@ -32,7 +32,7 @@ from duchenne.study import STAGES, Study
 from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
-from duchenne.units.responses import Peaks
+from duchenne.units.peaks import Peaks
 
 _REVISIONS = dict.fromkeys(STAGES, 1)
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""

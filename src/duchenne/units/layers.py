@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,6 +52,32 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     return _until(network, layer, pictures, find(network, layer).register_forward_hook(stop))
 
 
+def outputs(network: nn.Module, names: Sequence[str], pictures: Tensor) -> dict[str, Tensor]:
+    """What several layers give, from one run of the network up to the last of them.
+
+    Raises ``InputError`` as ``output`` does.
+    """
+    given: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, result: Any) -> None:
+            given[name] = result
+            if len(given) == len(set(names)):
+                raise _Reached(result)
+
+        return hook
+
+    handles = [find(network, name).register_forward_hook(keep(name)) for name in set(names)]
+    try:
+        network(pictures)
+    except _Reached:
+        return {name: _tensor(name, given[name]) for name in names}
+    finally:
+        for handle in handles:
+            handle.remove()
+    raise InputError(f"layer {next(name for name in names if name not in given)!r}: the network never runs it")
+
+
 def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     """Run a network up to a layer and return what it gives; of a layer that flattens maps, the maps.
 
@@ -75,9 +101,13 @@ def _until(network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHand
     try:
         network(pictures)
     except _Reached as reached:
-        if not isinstance(reached.result, Tensor):
-            raise InputError(f"layer {layer!r}: gives {type(reached.result).__name__}, not one tensor") from None
-        return reached.result
+        return _tensor(layer, reached.result)
     finally:
         stop.remove()
     raise InputError(f"layer {layer!r}: the network never runs it")
+
+
+def _tensor(layer: str, given: Any) -> Tensor:
+    if not isinstance(given, Tensor):
+        raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
+    return given

@@ -100,11 +100,14 @@ Sundararajan et al. (2017), from a picture of zeros by Gauss and Legendre's rule
 
 
 class Passing(TorchFunctionMode):
-    """While it lasts, every ReLU that is run passes signals by a rule; ``met`` counts them."""
+    """While it lasts, every ReLU that is run passes signals by a rule.
+
+    ``met`` counts them, and ``others`` the activations of other kinds.
+    """
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
-        self._rule, self.met = rule, 0
+        self._rule, self.met, self.others = rule, 0, 0
 
     def relu(self, entered: Tensor) -> Tensor:
         """A ReLU that passes signals by the rule."""
@@ -115,10 +118,17 @@ class Passing(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _RELUS:
             return self.relu(args[0] if args else kwargs["input"])
+        self.others += func in _OTHERS
         return func(*args, **(kwargs or {}))
 
 
 _RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+
+
+_OTHERS = {
+    F.gelu, F.silu, F.mish, F.elu, F.selu, F.celu, F.leaky_relu, F.hardswish, F.softplus, F.relu6, F.hardtanh, F.prelu,
+    F.tanh, torch.tanh, Tensor.tanh, F.sigmoid, torch.sigmoid, Tensor.sigmoid,
+}  # fmt: skip
 
 
 class _Relu(torch.autograd.Function):

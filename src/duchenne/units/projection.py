@@ -88,7 +88,7 @@ def project(
     (n, units, h, w), neurons (n, units), for which positions are ignored, or tokens (n, tokens, units) in place of rows.
 
     Raises ``InputError`` for an unknown method or layer and for units, positions or images that are not there; warns where
-    no ReLU is on the way that the method could treat its own way.
+    there are only activations on the way that the method's rule for ReLUs says nothing of.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.ReLU())
     >>> windows = project(network, "0", torch.rand(1, 1, 8, 8), np.array([1]), np.array([[2, 4]]))
@@ -105,6 +105,7 @@ def project(
         return Windows([], np.zeros((0, 4), np.int64))
     if of.min() < 0 or of.max() >= len(images):
         raise InputError(f"an image lies outside the {len(images)} that are given")
+    _warn_without_relu(network, layer, images[:1], METHODS[method])
     found = fields.Fields(network, layer, _shape(images))
     if isinstance(positions, str):
         if positions == "mean":
@@ -125,6 +126,15 @@ def project(
     return Windows(pixels, boxes)
 
 
+def _warn_without_relu(network: nn.Module, layer: str, picture: Tensor, method: Method) -> None:
+    """Tell that other activations pass their own derivative, where a rule for ReLUs meets nothing else."""
+    passing = Passing(method.rule)
+    with layers.evaluating(network), torch.no_grad(), passing:
+        layers.maps(network, layer, picture.clone())
+    if method.rule is not gradient and passing.others and not passing.met:
+        warnings.warn(f"no ReLU is on the way to layer {layer!r}: this is its gradient", stacklevel=3)
+
+
 Parts = Iterator[tuple[Places, list[Tensor]]]
 """Numbers of neurons, and what of each one's signal lies in its field: (C, h, w)."""
 
@@ -139,8 +149,6 @@ def _signals(
         yield from _by_windows(found.way, images, neurons, method, passing, boxes, max(1, _AT_ONCE // numbers))
     else:
         yield from _by_pictures(partial(layers.maps, network, layer), images, neurons, method, passing, boxes)
-    if method.rule is not gradient and not passing.met:
-        warnings.warn(f"no ReLU is on the way to layer {layer!r}: this is its gradient", stacklevel=4)
 
 
 def _by_windows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,10 @@ from torch import nn
 
 from duchenne.faces.prepare import Preparation
 from duchenne.progress import Progress, quiet
+from duchenne.units.accumulators import Every, Top
 from duchenne.units.fields import Fields
-from duchenne.units.responses import Peaks, Top, stream
+from duchenne.units.peaks import Peaks
+from duchenne.units.responses import read
 
 _BATCH = 64
 
@@ -45,18 +47,19 @@ def survey(
 
     ``images`` (n,) are the numbers that the pictures go by in the results; ``count`` top pictures are kept a unit.
     """
-    top, parts = Top(count), []
+    top, every = Top(count), Every()
     with progress(f"Reading units of {layer}", len(pictures)) as advance:
         batches = (
             prepare(torch.from_numpy(batch)) for batch in np.array_split(pictures, range(_BATCH, len(pictures), _BATCH))
         )
-        for peaks in stream(network, layer, batches):
-            named = Peaks(images[peaks.image], peaks.value, peaks.row, peaks.column)
-            top.update(named)
-            parts.append(named)
-            advance(len(peaks.image))
+        done = 0
+        for seen in read(network, {layer: [top, every]}, batches):
+            advance(seen - done)
+            done = seen
     best = top.compute()
     channels, height, width = pictures.shape[1:]
     neurons = (best[name].to_numpy() for name in ("unit", "row", "col"))
     best[["x0", "y0", "x1", "y1"]] = Fields(network, layer, (channels, height, width)).of(*neurons)
-    return Survey(Peaks.joined(parts), best)
+    best["image"] = images[best["image"]]
+    peaks = every.compute()
+    return Survey(replace(peaks, image=images[peaks.image]), best)

@@ -1,0 +1,242 @@
+"""Accumulators over peaks: what is known of every unit after any number of pictures, in memory that does not grow.
+
+Each takes in the peaks of a batch with ``update`` and what another of its kind has taken in with ``merge``, in any order;
+``compute`` gives the result, one row a unit or more. Several may work on shards of the pictures, on any machines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+from duchenne.units.peaks import Floats, Peaks, Places
+
+
+class Top:
+    """The ``count`` highest peaks of each unit. Equal peaks stand in the order of their images.
+
+    >>> top = Top(1)
+    >>> top.update(Peaks(np.arange(2), np.array([[1.0], [3.0]]), np.zeros((2, 1), int), np.zeros((2, 1), int)))
+    >>> top.compute()[["unit", "rank", "image", "peak"]].values.tolist()
+    [[0.0, 0.0, 1.0, 3.0]]
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._kept: tuple[Floats, Places, Places, Places] | None = None  # value, image, row, column: (kept, u)
+
+    def update(self, peaks: Peaks) -> None:
+        """Take in the peaks of a batch."""
+        image = np.broadcast_to(peaks.image[:, None], peaks.value.shape)
+        self._take((peaks.value, image, peaks.row, peaks.column))
+
+    def merge(self, other: Top) -> None:
+        """Take in what another accumulator kept."""
+        if other._kept is not None:
+            self._take(other._kept)
+
+    def compute(self) -> pd.DataFrame:
+        """One row a unit and rank: unit, rank (0 = highest), image, peak, row, col."""
+        if self._kept is None:
+            raise InputError("no pictures to look at")
+        value, image, row, column = (array.T for array in self._kept)
+        units, kept = value.shape
+        return pd.DataFrame(
+            {
+                "unit": np.repeat(np.arange(units), kept),
+                "rank": np.tile(np.arange(kept), units),
+                "image": image.ravel(),
+                "peak": value.ravel(),
+                "row": row.ravel(),
+                "col": column.ravel(),
+            }
+        )
+
+    def _take(self, new: tuple[NDArray[Any], ...]) -> None:
+        kept = self._kept or tuple(array[:0] for array in new)
+        every = [np.concatenate([old, added]) for old, added in zip(kept, new, strict=True)]
+        best = np.lexsort((every[1], -every[0].astype(np.float64)), axis=0)[: self.count]
+        value, image, row, column = (np.take_along_axis(array, best, 0) for array in every)
+        self._kept = value, image, row, column
+
+
+class Every:
+    """All peaks of all pictures, in the order of their numbers: the one whose memory grows."""
+
+    def __init__(self) -> None:
+        self._parts: list[Peaks] = []
+
+    def update(self, peaks: Peaks) -> None:
+        """Take in the peaks of a batch."""
+        self._parts.append(peaks)
+
+    def merge(self, other: Every) -> None:
+        """Take in what another accumulator took in."""
+        self._parts.extend(other._parts)
+
+    def compute(self) -> Peaks:
+        """All peaks as one."""
+        return Peaks.joined(sorted(self._parts, key=lambda part: int(part.image[0]) if len(part.image) else 0))
+
+
+class Moments:
+    """Mean and standard deviation of each unit's peaks, and the share of pictures that it answers to at all.
+
+    >>> moments = Moments()
+    >>> moments.update(Peaks(np.arange(2), np.array([[1.0], [3.0]]), np.zeros((2, 1), int), np.zeros((2, 1), int)))
+    >>> moments.compute().round(2).to_dict("records")
+    [{'unit': 0, 'pictures': 2, 'mean': 2.0, 'sd': 1.41, 'active': 1.0}]
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = self._squares = self._active = np.zeros(0)
+
+    def update(self, peaks: Peaks) -> None:
+        """Take in the peaks of a batch."""
+        value = peaks.value.astype(np.float64)
+        if len(value):
+            mean = value.mean(0)
+            self._take(len(value), mean, ((value - mean) ** 2).sum(0), (value > 0).sum(0))
+
+    def merge(self, other: Moments) -> None:
+        """Take in what another accumulator took in."""
+        if other._count:
+            self._take(other._count, other._mean, other._squares, other._active)
+
+    def _take(self, count: int, mean: NDArray[Any], squares: NDArray[Any], active: NDArray[Any]) -> None:
+        """Join two sets of pictures by their numbers, means and sums of squared deviations (Chan et al. 1979)."""
+        if not self._count:
+            self._mean = self._squares = self._active = np.zeros_like(mean)
+        both, apart = self._count + count, mean - self._mean
+        self._squares = self._squares + squares + apart**2 * (self._count * count / both)
+        self._mean = self._mean + apart * (count / both)
+        self._active, self._count = self._active + active, both
+
+    def compute(self) -> pd.DataFrame:
+        """One row a unit: unit, pictures, mean, sd (NaN for a single picture) and active."""
+        if not self._count:
+            raise InputError("no pictures to look at")
+        with np.errstate(invalid="ignore"):
+            spread = np.sqrt(np.divide(self._squares, self._count - 1)) if self._count > 1 else self._squares * np.nan
+        units = np.arange(len(self._mean))
+        columns = {"unit": units, "pictures": self._count, "mean": self._mean, "sd": spread}
+        return pd.DataFrame(columns | {"active": self._active / self._count})
+
+
+class Histogram:
+    """How often each unit's peaks fall into so many ``bins`` of equal width between 0 and a power of two.
+
+    The power is the least above all peaks of the unit; as it grows, bins are joined in pairs, so that the counts are those
+    that would be got by knowing it from the start.
+
+    >>> histogram = Histogram(4)
+    >>> histogram.update(Peaks(np.arange(3), np.array([[0.1], [0.9], [1.5]]), *np.zeros((2, 3, 1), int)))
+    >>> histogram.compute()[["low", "high", "count"]].values.tolist()
+    [[0.0, 0.5, 1.0], [0.5, 1.0, 1.0], [1.0, 1.5, 0.0], [1.5, 2.0, 1.0]]
+    """
+
+    def __init__(self, bins: int = 64) -> None:
+        if bins < 1 or bins & (bins - 1):
+            raise InputError(f"{bins} bins: not a power of two")
+        self.bins = bins
+        self._counts, self._power = np.zeros((0, bins), np.int64), np.zeros(0, np.int64)
+
+    def update(self, peaks: Peaks) -> None:
+        """Take in the peaks of a batch."""
+        value = peaks.value.astype(np.float64)
+        if len(value):
+            largest = value.max(0)
+            self._grow(np.where(largest > 0, np.frexp(largest)[1].clip(_LEAST), _LEAST).astype(np.int64))
+            places = np.floor(np.ldexp(value, -self._power) * self.bins).astype(np.int64)
+            np.add.at(self._counts, (np.arange(value.shape[1]), places), 1)
+
+    def merge(self, other: Histogram) -> None:
+        """Take in what another accumulator took in, of as many bins."""
+        if self.bins != other.bins:
+            raise InputError(f"histograms of {self.bins} and of {other.bins} bins cannot be merged")
+        if len(other._power):
+            self._grow(other._power)
+            self._counts += _coarser(other._counts, self._power - other._power)
+
+    def _grow(self, power: Places) -> None:
+        if not len(self._power):
+            self._counts, self._power = np.zeros((len(power), self.bins), np.int64), power
+        grown = np.maximum(self._power, power)
+        self._counts, self._power = _coarser(self._counts, grown - self._power), grown
+
+    def compute(self) -> pd.DataFrame:
+        """One row a unit and bin: unit, low, high, count."""
+        if not len(self._power):
+            raise InputError("no pictures to look at")
+        edges = np.ldexp(np.arange(self.bins + 1) / self.bins, self._power[:, None])
+        low, high = edges[:, :-1].ravel(), edges[:, 1:].ravel()
+        units = np.repeat(np.arange(len(self._power)), self.bins)
+        return pd.DataFrame({"unit": units, "low": low, "high": high, "count": self._counts.ravel()})
+
+
+_LEAST = -64  # power of two; smaller peaks fall into the first bin
+
+
+def _coarser(counts: NDArray[np.int64], doublings: Places) -> NDArray[np.int64]:
+    """Join bins (units, bins) in pairs, so many times for each unit."""
+    joined = np.zeros_like(counts)
+    units, bins = np.indices(counts.shape)
+    np.add.at(joined, (units, bins >> np.minimum(doublings, 62)[:, None]), counts)
+    return joined
+
+
+class Quantiles:
+    """Quantiles of each unit's peaks, within a relative ``error``, by counting in bins of equal ratio (Masson et al. 2019).
+
+    Peaks below 1e-9 count as 0 and those above 1e9 as that.
+
+    >>> quantiles = Quantiles()
+    >>> quantiles.update(Peaks(np.arange(101), np.arange(101.0)[:, None], *np.zeros((2, 101, 1), int)))
+    >>> quantiles.compute([0.5, 0.9])["value"].round(-1).tolist()
+    [50.0, 90.0]
+    """
+
+    def __init__(self, error: float = 0.01) -> None:
+        if not 0 < error < 1:
+            raise InputError(f"a relative error of {error}: not between 0 and 1")
+        self.error = error
+        self._ratio = math.log((1 + error) / (1 - error))
+        self._bins = math.ceil((math.log(_MOST) - math.log(_FEWEST)) / self._ratio) + 2  # the first counts zeros
+        self._counts = np.zeros((0, self._bins), np.int64)
+
+    def update(self, peaks: Peaks) -> None:
+        """Take in the peaks of a batch."""
+        if not len(self._counts):
+            self._counts = np.zeros((peaks.value.shape[1], self._bins), np.int64)
+        value = peaks.value.astype(np.float64)
+        places = np.ceil(np.log(value.clip(_FEWEST, _MOST) / _FEWEST) / self._ratio).astype(np.int64) + 1
+        np.add.at(self._counts, (np.arange(value.shape[1]), np.where(value < _FEWEST, 0, places)), 1)
+
+    def merge(self, other: Quantiles) -> None:
+        """Take in what another accumulator took in, with the same error."""
+        if self.error != other.error:
+            raise InputError(f"quantiles within {self.error} and within {other.error} cannot be merged")
+        if len(other._counts):
+            self._counts = self._counts + other._counts if len(self._counts) else other._counts.copy()
+
+    def compute(self, shares: Sequence[float] = (0.01, 0.25, 0.5, 0.75, 0.99)) -> pd.DataFrame:
+        """One row a unit and share: unit, share, value: the peak that this share of pictures does not surpass."""
+        if not self._counts.any():
+            raise InputError("no pictures to look at")
+        below = self._counts.cumsum(1)
+        wanted = np.ceil(np.asarray(shares) * below[:, -1:]).clip(1)
+        places = (below[:, None, :] < wanted[:, :, None]).sum(2)
+        middle = _FEWEST * np.exp(self._ratio * (places - 1)) * (1 - self.error)
+        value = np.where(places == 0, 0.0, middle)
+        units = np.repeat(np.arange(len(value)), len(shares))
+        return pd.DataFrame({"unit": units, "share": np.tile(shares, len(value)), "value": value.ravel()})
+
+
+_FEWEST, _MOST = 1e-9, 1e9

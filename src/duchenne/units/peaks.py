@@ -1,0 +1,72 @@
+"""The peak of a unit on a picture: the maximum of its map, after ReLU, and where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne.errors import InputError
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Peaks of n pictures and u units: ``image`` (n,), ``value``, ``row`` and ``column`` (n, u) on the layer's map.
+
+    Rows are tokens where a layer gives tokens; rows and columns are 0 for neurons of a linear layer.
+    """
+
+    image: Places
+    value: Floats
+    row: Places
+    column: Places
+
+    def frame(self) -> pd.DataFrame:
+        """One row an image and unit: image, unit, peak, row, col."""
+        units = self.value.shape[1]
+        return pd.DataFrame(
+            {
+                "image": np.repeat(self.image, units).astype(np.int32),
+                "unit": np.tile(np.arange(units, dtype=np.int32), len(self.image)),
+                "peak": self.value.ravel(),
+                "row": self.row.ravel().astype(np.int16),
+                "col": self.column.ravel().astype(np.int16),
+            }
+        )
+
+    @staticmethod
+    def of(given: Tensor, first: int = 0) -> Peaks:
+        """Peaks of what a layer gives for n pictures: maps (n, u, h, w), tokens (n, t, u) or neurons (n, u).
+
+        Pictures are numbered from ``first`` on. Raises ``InputError`` for anything else.
+        """
+        if given.ndim not in (2, 3, 4):
+            raise InputError(f"a layer of {given.ndim - 1} dimensions: maps, tokens or neurons are understood")
+        width = given.shape[3] if given.ndim == 4 else 1
+        by_unit = given.flatten(2) if given.ndim == 4 else given.mT if given.ndim == 3 else given[..., None]
+        value, place = by_unit.float().max(2)
+        row, column = (place // width).cpu().numpy(), (place % width).cpu().numpy()
+        return Peaks(np.arange(first, first + len(given)), value.clamp_min(0).cpu().numpy(), row, column)
+
+    @staticmethod
+    def from_frame(frame: pd.DataFrame) -> Peaks:
+        """Take back what ``frame`` gave."""
+        shape = (-1, frame["unit"].nunique())
+        value, row, column = (frame[name].to_numpy().reshape(shape) for name in ("peak", "row", "col"))
+        return Peaks(frame["image"].to_numpy().reshape(shape)[:, 0], value, row, column)
+
+    @staticmethod
+    def joined(parts: Iterable[Peaks]) -> Peaks:
+        """Put the peaks of several batches one after another."""
+        every = list(parts)
+        if not every:
+            raise InputError("no pictures to look at")
+        names = ("image", "value", "row", "column")
+        return Peaks(**{name: np.concatenate([getattr(part, name) for part in every]) for name in names})
