@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from duchenne.units import Windows, traits
+
+RNG = np.random.default_rng(0)
+
+
+def test_invariance_is_the_mean_correlation_over_pairs_of_whole_fields() -> None:
+    pixels = [RNG.normal(size=(1, 5, 7)).astype(np.float32) for _ in range(9)]
+    boxes = np.tile([0, 0, 7, 5], (9, 1))
+    pixels[4], boxes[4] = pixels[4][:, :3], np.array([0, 0, 7, 3])  # cut short by the border
+    units = np.array([3, 3, 3, 3, 3, 8, 8, 5, 5])
+    classes = np.array(["fear", "fear", "anger", "fear", "anger", "fear", "fear", "fear", "anger"])
+    found = traits.invariance(Windows(pixels, boxes), units, classes).set_index("unit")
+    for unit, numbers in {3: [0, 1, 2, 3], 8: [5, 6], 5: [7, 8]}.items():
+        pairs = list(itertools.combinations(numbers, 2))
+        values = {pair: np.corrcoef(pixels[pair[0]].ravel(), pixels[pair[1]].ravel())[0, 1] for pair in pairs}
+        other = [values[a, b] for a, b in pairs if classes[a] != classes[b]]
+        assert found.loc[unit, "pictures"] == len(numbers)
+        assert found.loc[unit, "alike"] == pytest.approx(np.mean(list(values.values())), abs=1e-6)
+        assert found.loc[unit, "across"] == pytest.approx(np.mean(other) if other else np.nan, abs=1e-6, nan_ok=True)
+
+
+def test_the_effective_number_of_filters_is_the_participation_ratio() -> None:
+    projections = RNG.normal(size=(12, 40)) + RNG.normal(size=40)
+    projections[7] = 0  # silent
+    heard = np.delete(projections, 7, 0)
+    unit = heard / np.linalg.norm(heard, axis=1, keepdims=True)
+    eigenvalues = np.linalg.eigvalsh(unit @ unit.T)
+    cosine, effective = traits.redundancy(projections)
+    assert effective == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum(), rel=1e-9)
+    pairs = [unit[a] @ unit[b] for a, b in itertools.combinations(range(11), 2)]
+    assert cosine == pytest.approx(np.mean(pairs), abs=1e-9)
+
+
+def test_sparsity_and_resemblance_follow_their_formulas() -> None:
+    maps = RNG.exponential(size=(6, 30))
+    expected = [(30**0.5 - np.abs(row).sum() / (row @ row) ** 0.5) / (30**0.5 - 1) for row in maps]
+    np.testing.assert_allclose(traits.sparsity(maps), expected, rtol=1e-12)
+    assert np.isnan(traits.sparsity(np.zeros((1, 4)))[0])
+    pictures = RNG.normal(size=(6, 30))
+    expected = [stats.pearsonr(a, b).statistic ** 2 for a, b in zip(maps, pictures, strict=True)]
+    np.testing.assert_allclose(traits.resemblance(maps, pictures), expected, rtol=1e-9)
+    np.testing.assert_allclose(traits.resemblance(3 - 2 * pictures, pictures), 1, rtol=1e-12)
+
+
+def test_intervals_are_bootstraps_over_groups() -> None:
+    """Against SciPy's bootstrap where every row is a group of its own, and wider where rows repeat a few people."""
+    values = RNG.normal(size=200)
+    found = traits.estimate(values, np.mean)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
+    assert found.value == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02)
+    people = np.repeat(np.arange(10), 20)
+    grouped = traits.estimate(values + RNG.normal(size=10)[people], np.mean, people)
+    assert grouped.high - grouped.low > 3 * (found.high - found.low)
+
+
+def test_that_resembling_projections_go_with_small_errors_would_be_found() -> None:
+    resembling, people = RNG.random(120), np.repeat(np.arange(24), 5)
+    right = np.clip(resembling + 0.2 * RNG.normal(size=120), 0, 1)
+    found = traits.resemblance_and_error(resembling, right, people)
+    assert found.value == pytest.approx(stats.spearmanr(resembling, 1 - right).statistic)
+    assert found.high < -0.5
+    other = traits.resemblance_and_error(resembling, RNG.permutation(right), people)
+    assert other.low < 0 < other.high
