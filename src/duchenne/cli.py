@@ -183,6 +183,42 @@ def evaluate(
         typer.echo((found.folder / "scores.json").resolve())
 
 
+@app.command(epilog="Example:  duchenne show runs/quick --units 3,17 --method guided --top 10 --out units.pdf")
+def show(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished study.")],
+    units: Annotated[str, typer.Option(help="Numbers, as in 3,17; the clearest five by default.")] = "",
+    layer: Annotated[str, typer.Option(help="Another layer than the study's.")] = "",
+    method: Annotated[
+        str, typer.Option(help="guided, deconvnet, gradient, gradient_x_input, integrated or relevance.")
+    ] = "guided",
+    top: Annotated[int, typer.Option(help="How many pictures a unit.")] = 10,
+    twin: Annotated[bool, typer.Option("--twin", help="Add the same network at its random start.")] = False,
+    out: Annotated[Path, typer.Option(help="A file that ends in .pdf, .svg or .png.")] = Path("units.pdf"),
+) -> None:
+    """Draw what single units see: their top pictures, and the projections within the receptive fields."""
+    with _explained():
+        if out.suffix not in _DRAWN:
+            raise InputError(f"--out {out}: ends in none of {', '.join(_DRAWN)}")
+        numbers = _numbers("--units", units)
+        from duchenne import cache, showing
+        from duchenne.progress import bars
+
+        figure = showing.show(run, numbers, layer=layer, method=method, top=top, twin=twin, progress=bars)
+        with cache.replacing(out) as partial:
+            figure.savefig(partial, format=out.suffix[1:], dpi=200)
+        typer.echo(out.resolve())
+
+
+_DRAWN = (".pdf", ".svg", ".png")
+
+
+def _numbers(option: str, listed: str) -> list[int]:
+    try:
+        return [int(number) for number in listed.split(",") if number.strip()]
+    except ValueError:
+        raise InputError(f"{option} {listed}: not numbers, as in 3,17") from None
+
+
 @app.command(epilog="Example:  duchenne manifold --data ckplus:/data/CK+ --out runs/manifold")
 def manifold(
     recipe: Annotated[str, typer.Argument(help="A recipe whose network is an autoencoder.")] = "zhu2018-manifold",

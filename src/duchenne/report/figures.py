@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 
+Floats = NDArray[np.float32]
 _SCALE = "RdBu_r"
 _INK = "#222222"
 _COLOURS = ("#777777", "#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#0072b2", "#000000")
@@ -88,7 +90,61 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     return figure
 
 
-def manifold(points: pd.DataFrame, pictures: NDArray[np.float32], thumbnails: int = 32) -> Figure:
+@dataclass(frozen=True)
+class UnitSeen:
+    """A unit's top pictures: within its receptive field, each (C, h, w), what they show, and what the unit and, where
+    wanted, its twin at the random start see of them; and the expression of each.
+    """
+
+    unit: int
+    fields: Sequence[Floats]
+    projections: Sequence[Floats]
+    twin: Sequence[Floats] | None
+    expressions: Sequence[str]
+
+
+def units(seen: Sequence[UnitSeen], title: str) -> Figure:
+    """khorrami2015's Figs. 3 and 4: for each unit a row of receptive fields in its top pictures, and one of projections.
+
+    A projection's zero is mid grey, and each is scaled by its own largest value.
+    """
+    lines = [line for each in seen for line in _lines(each)]
+    columns = max(len(each.fields) for each in seen)
+    figure = Figure(figsize=(0.72 * columns + 0.9, 0.74 * len(lines) + 0.4), layout="constrained")
+    grid = figure.subplots(len(lines), columns, squeeze=False)
+    for (label, pictures, signed, names), row in zip(lines, grid, strict=True):
+        row[0].set_ylabel(label, fontsize=7)
+        side = max(max(picture.shape[1:]) for picture in pictures)
+        for axes in row:
+            _bare(axes)
+        for axes, picture, name in zip(row, pictures, names, strict=False):
+            axes.imshow(_signed(picture) if signed else _shown(picture), cmap="gray", vmin=0, vmax=1)
+            axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))  # a field cut short keeps its scale
+            axes.set_title(name, fontsize=6, pad=2)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _lines(seen: UnitSeen) -> list[tuple[str, Sequence[Floats], bool, Sequence[str]]]:
+    """The rows of a unit: label, pictures, whether they have a sign, and what stands above each."""
+    nothing = [""] * len(seen.fields)
+    lines = [(f"unit {seen.unit}", seen.fields, False, seen.expressions), ("projection", seen.projections, True, nothing)]
+    return [*lines, ("random start", seen.twin, True, nothing)] if seen.twin is not None else lines
+
+
+def _signed(picture: Floats) -> Floats:
+    """A projection as a picture of 0 … 1 with its zero at mid grey."""
+    largest = float(np.abs(picture).max())
+    return _shown(0.5 + 0.5 * picture / largest if largest > 0 else np.full_like(picture, 0.5))
+
+
+def _bare(axes: Any) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Figure:
     """Faces (n, C, S, S) where their codes place them, some of them as thumbnails framed in the expression's colour.
 
     ``points`` has a row a face: expression, across, up.
@@ -114,7 +170,7 @@ def manifold(points: pd.DataFrame, pictures: NDArray[np.float32], thumbnails: in
     return figure
 
 
-def walk(walks: Mapping[str, NDArray[np.float32]]) -> Figure:
+def walk(walks: Mapping[str, Floats]) -> Figure:
     """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the apex (k, C, S, S)."""
     steps = len(next(iter(walks.values())))
     figure = Figure(figsize=(0.9 * steps + 0.9, 0.95 * len(walks) + 0.3), layout="constrained")
@@ -122,9 +178,7 @@ def walk(walks: Mapping[str, NDArray[np.float32]]) -> Figure:
     for line, (expression, pictures) in zip(grid, walks.items(), strict=True):
         for axes, picture in zip(line, pictures, strict=True):
             axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
+            _bare(axes)
         line[0].set_ylabel(expression, fontsize=8)
     grid[0, 0].set_title("neutral", fontsize=8)
     grid[0, (steps - 1) // 2].set_title("decoded, from neutral to apex", fontsize=8)
@@ -132,7 +186,7 @@ def walk(walks: Mapping[str, NDArray[np.float32]]) -> Figure:
     return figure
 
 
-def _shown(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+def _shown(picture: Floats) -> Floats:
     """A picture (C, H, W) as matplotlib takes it."""
     return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
