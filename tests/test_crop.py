@@ -197,3 +197,15 @@ def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(studio: object, ba
     together = stack.load(table, 48, crop_name="haar").pictures
     alone = np.concatenate([stack.load(table.where(np.arange(24) == i), 48, crop_name="haar").pictures for i in range(24)])
     np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("region", [crop.Box(10, 20, 70, 50), crop.Tilted(45.0, 38.0, 40.0, 25.0)])
+def test_places_are_taken_to_where_they_lie_in_the_cut_picture(region: crop.Box | crop.Tilted) -> None:
+    """A bright spot is drawn, and found again in what was cut."""
+    for x, y in ((40.0, 35.0), (48.0, 41.0), (36.5, 33.5)):
+        rows, columns = np.mgrid[:80, :90] + 0.5
+        picture = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8).astype(np.float32)[None]
+        cut = crop.cut(picture, region, 64)[0].astype(float)
+        rows, columns = np.mgrid[:64, :64] + 0.5
+        found = np.array([(columns * cut).sum(), (rows * cut).sum()]) / cut.sum()
+        np.testing.assert_allclose(crop.onto(region, 64) @ [x, y, 1], found, atol=0.1)

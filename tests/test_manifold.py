@@ -67,7 +67,7 @@ def test_a_face_is_taken_less_the_neutral_faces_of_its_sequence_or_else_of_its_p
             "expression": ["neutral", "fear", "neutral", "fear", "anger", "fear"],
         }
     )
-    faces = manifolds._with_neutral(Stack(pictures, FaceTable(frame, Path())))
+    faces = manifolds._with_neutral(Stack(pictures, FaceTable(frame, Path()), np.tile(np.eye(2, 3), (len(pictures), 1, 1))))
     assert faces.table.frame["path"].tolist() == ["a", "b", "c", "d"]  # t shows no neutral face
     less = manifolds._less_neutral(faces)[:, 0, 0, 0] * 255
     np.testing.assert_allclose(less, [0, 1, 2 - (0 + 2) / 2, 3 - (0 + 2) / 2], atol=1e-4)
@@ -97,7 +97,9 @@ def test_what_makes_no_manifold_is_refused_in_one_line(found: Manifold, drawings
             manifold(out=tmp_path / "a", changes=(change,))
     loud = FaceTable(drawings.frame[drawings.frame["expression"].ne("neutral")], drawings.root)
     with pytest.raises(InputError, match="no neutral face"):
-        manifolds._with_neutral(Stack(np.zeros((len(loud), 1, 8, 8), np.uint8), loud))
+        manifolds._with_neutral(
+            Stack(np.zeros((len(loud), 1, 8, 8), np.uint8), loud, np.tile(np.eye(2, 3), (len(loud), 1, 1)))
+        )
     code, _, error = command("manifold", "--data", f"folder:{tmp_path / 'gone'}", "--out", tmp_path / "b")
     assert (code, error.count("\n")) == (2, 1)
 

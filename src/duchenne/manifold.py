@@ -127,7 +127,7 @@ def _with_neutral(faces: Stack) -> Stack:
     kept = _neutral_rows(faces.table.frame).map(len).to_numpy() > 0
     if not kept.any():
         raise InputError(f"{faces.table.root}: shows no neutral face to tell expressions from")
-    return Stack(faces.stored[kept], faces.table.where(kept))
+    return faces.where(kept)
 
 
 def _neutral_rows(frame: pd.DataFrame) -> pd.Series:

@@ -178,6 +178,20 @@ def cut(picture: Floats, region: Box | Tilted, size: int) -> Floats:
     return _shaped(_resized(pixels[region.top : region.bottom, region.left : region.right], size))
 
 
+def onto(region: Box | Tilted, size: int) -> NDArray[np.float64]:
+    """The map (2, 3) that takes a place (x, y, 1) in a picture to where it lies in the cut one, both in pixels.
+
+    >>> (onto(Box(10, 20, 30, 60), 40) @ [10, 40, 1]).tolist()
+    [0.0, 20.0]
+    """
+    if isinstance(region, Tilted):
+        angle, centre = math.radians(region.angle), np.array([region.x, region.y])
+        turn = size / region.side * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        return np.column_stack([turn, size / 2 - turn @ centre])
+    across, down = size / (region.right - region.left), size / (region.bottom - region.top)
+    return np.array([[across, 0, -across * region.left], [0, down, -down * region.top]])
+
+
 def _resized(pixels: Floats, size: int) -> Floats:
     """Resize to (size, size): each side that shrinks by the mean of what is covered, each that grows linearly."""
     height, width = pixels.shape[:2]

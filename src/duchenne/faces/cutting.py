@@ -48,6 +48,7 @@ class Cutter:
         found = crop.named(task.crop_name)(picture, task.hints())
         if found.region is None and not self.keep_without_face:
             return store.Entry(None, found.note)
-        cut = crop.cut(picture, found.region or crop.centred_square(picture), self.size)
+        region = found.region or crop.centred_square(picture)
+        cut = crop.cut(picture, region, self.size)
         note = found.note if found.region else f"{found.note}, its middle was taken"
-        return store.Entry(np.rint(cut * 255).astype(np.uint8), note)
+        return store.Entry(np.rint(cut * 255).astype(np.uint8), note, crop.onto(region, self.size))

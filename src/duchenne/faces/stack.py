@@ -5,6 +5,7 @@ They lie as bytes in a file that is mapped into memory (see ``store``) and becom
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,10 +35,14 @@ NO_FACE = ("keep", "leave out")
 
 @dataclass(frozen=True)
 class Stack:
-    """Pictures in the order of ``table``: ``stored`` (n, C, S, S) bytes; ``notes`` a line for each that was cut in doubt."""
+    """Pictures in the order of ``table``: ``stored`` (n, C, S, S) bytes; ``notes`` a line for each that was cut in doubt.
+
+    ``onto`` (n, 2, 3) takes a place (x, y, 1) in the pixels of a picture's file to where it lies in the cut picture.
+    """
 
     stored: NDArray[np.uint8]
     table: FaceTable
+    onto: NDArray[np.float64]
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -47,6 +52,20 @@ class Stack:
     def pictures(self) -> Floats:
         """All pictures (n, C, S, S) in 0 … 1: four times as much memory as the file."""
         return self.floats(slice(None))
+
+    def landmarks(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+        """The 68 landmarks of some rows where they lie in the cut pictures: (k, 68, 2) as x, y; NaN for faces without."""
+        found = np.full((len(rows), landmarks.COUNT, 2), np.nan)
+        if "landmarks" in self.table.frame:
+            for place, (row, where) in enumerate(zip(rows, self.table.frame["landmarks"].iloc[rows], strict=True)):
+                with contextlib.suppress(InputError, TypeError):  # landmarks that cannot be used are none
+                    points = landmarks.read(where, self.table.root)
+                    found[place] = np.column_stack([points, np.ones(len(points))]) @ self.onto[row].T
+        return found
+
+    def where(self, chosen: NDArray[np.bool_]) -> Stack:
+        """Those pictures that a mask (n,) chooses."""
+        return replace(self, stored=self.stored[chosen], table=self.table.where(chosen), onto=self.onto[chosen])
 
     def floats(self, rows: ArrayLike | slice) -> Floats:
         """Read the pictures of some rows, named by number or by mask: (k, C, S, S) in 0 … 1."""
@@ -80,7 +99,7 @@ def load(
     if not found.places:
         raise InputError(faults[0] if faults else f"{table.root}: holds no pictures")
     kept = table.where(np.isin(np.arange(len(table)), found.places))
-    return Stack(found.pictures, replace(kept, left_out=faults), notes)
+    return Stack(found.pictures, replace(kept, left_out=faults), found.onto, notes)
 
 
 def _refuse_impossible(table: FaceTable, size: int, crop_name: str) -> None:

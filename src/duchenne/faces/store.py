@@ -25,31 +25,40 @@ from duchenne.faces import containers
 from duchenne.progress import Progress, quiet
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
-VERSION = 2
-"""Raised when the same pictures would be decoded or cut otherwise."""
+VERSION = 3
+"""Raised when the same pictures would be decoded or cut otherwise, or more is kept of them."""
 
 Task = TypeVar("Task")
 
 _SMALL = 1 << 24  # bytes up to which a file is read at once, which is quicker
-_CONTENTS, _PICTURES = "store.json", "pictures.bin"
+_CONTENTS, _PICTURES, _ONTO = "store.json", "pictures.bin", "onto.npy"
 _BLOCK = 64  # pictures that a worker decodes at once
 _MANY = 3000  # pictures from which on processes decode them
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture as it is stored: (C, S, S) bytes and what should be known of it, or None and why it is left out."""
+    """One picture as it is stored: (C, S, S) bytes and what should be known of it, or None and why it is left out.
+
+    ``onto`` (2, 3) takes a place (x, y, 1) in the picture's file to where it lies in ``pixels``.
+    """
 
     pixels: Bytes | None
     note: str = ""
+    onto: Floats | None = None
 
 
 @dataclass(frozen=True)
 class Store:
-    """Pictures (n, C, S, S), the places of the list that they stand for, and place and note of each in doubt or left out."""
+    """Pictures (n, C, S, S), the places of the list that they stand for, and place and note of each in doubt or left out.
+
+    ``onto`` (n, 2, 3) takes places in the files to places in the pictures.
+    """
 
     pictures: Bytes
+    onto: Floats
     places: tuple[int, ...]
     notes: tuple[tuple[int, str], ...]
     faults: tuple[tuple[int, str], ...]
@@ -111,7 +120,7 @@ def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int], progre
 
 
 def _write(folder: Path, tasks: Sequence[Task], decode: Callable[[Task], Entry], progress: Progress) -> None:
-    places, notes, faults = [], [], []
+    places, notes, faults, onto = [], [], [], []
     with (folder / _PICTURES).open("wb") as file, progress("Reading pictures", len(tasks)) as advance:
         for place, entry in enumerate(_in_order(tasks, decode)):
             advance(1)
@@ -120,8 +129,10 @@ def _write(folder: Path, tasks: Sequence[Task], decode: Callable[[Task], Entry],
                 continue
             file.write(entry.pixels.tobytes())
             places.append(place)
+            onto.append(np.eye(2, 3) if entry.onto is None else entry.onto)
             if entry.note:
                 notes.append((place, entry.note))
+    np.save(folder / _ONTO, np.reshape(onto, (-1, 2, 3)))
     told = {"places": places, "notes": notes, "faults": faults}
     (folder / _CONTENTS).write_text(json.dumps(told), encoding="utf-8")
 
@@ -151,7 +162,7 @@ def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
     if count:
         pictures = np.memmap(folder / _PICTURES, np.uint8, "r", shape=(count, *shape))
     notes, faults = (tuple((int(place), str(note)) for place, note in told[name]) for name in ("notes", "faults"))
-    return Store(pictures, tuple(told["places"]), notes, faults)
+    return Store(pictures, np.load(folder / _ONTO), tuple(told["places"]), notes, faults)
 
 
 def _held(path: Path) -> tuple[Path, bytes]:

@@ -1,0 +1,56 @@
+"""The regions of a face in a picture: brow (with the forehead), eye, nose, cheek, mouth and chin, from the 68 landmarks.
+
+A pixel of the face belongs to the region of the nearest of some points: landmarks, and a few places between landmarks where
+the cheeks and the chin have none.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+Points = NDArray[np.float64]
+Map = NDArray[np.int8]
+
+REGIONS = ("brow", "eye", "nose", "cheek", "mouth", "chin")
+OUTSIDE = -1
+
+_LANDMARKS = {
+    "brow": range(17, 27), "eye": range(36, 48), "nose": range(27, 36), "cheek": (1, 2, 3, 4, 12, 13, 14, 15),
+    "mouth": range(48, 68), "chin": (6, 7, 8, 9, 10),
+}  # fmt: skip
+_BETWEEN = {
+    "cheek": ((41, 31, 2), (46, 35, 14), (31, 48, 3), (35, 54, 13), (48, 4, 4), (54, 12, 12)),
+    "chin": tuple((lip, lip, jaw) for lip, jaw in ((57, 8), (58, 7), (56, 9), (59, 6), (55, 10))),
+}
+"""Landmarks in whose middle lies another point of a region."""
+_FOREHEAD = 0.6  # of the way from the mouth to the eyes: how far it rises above the brows
+
+
+def regions(points: Points, size: int) -> Map:
+    """Tell the region of every pixel of a picture (size, size), as a number in ``REGIONS`` or ``OUTSIDE``, from (68, 2).
+
+    Landmarks are x and y in pixels; pixel centres lie at half-integers. Where they are not known, all is outside.
+    """
+    found = np.full((size, size), OUTSIDE, np.int8)
+    if not np.isfinite(points).all():
+        return found
+    forehead = points[17:27] + _FOREHEAD * (points[36:48].mean(0) - points[48:68].mean(0))
+    anchors, named = [*forehead], [REGIONS.index("brow")] * len(forehead)
+    for number, name in enumerate(REGIONS):
+        own = [points[place] for place in _LANDMARKS[name]]
+        own += [points[list(places)].mean(0) for places in _BETWEEN.get(name, ())]
+        anchors, named = anchors + own, named + [number] * len(own)
+    rows, columns = np.nonzero(_face(np.concatenate([points, forehead]), size))
+    _, nearest = KDTree(np.array(anchors)).query(np.column_stack([columns, rows]) + 0.5)
+    found[rows, columns] = np.array(named, np.int8)[nearest]
+    return found
+
+
+def _face(points: Points, size: int) -> NDArray[np.bool_]:
+    """The pixels within the convex hull of points."""
+    hull = cv2.convexHull((points - 0.5).astype(np.float32))
+    filled = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), np.rint(hull).astype(np.int32), 1)
+    return np.asarray(filled, bool)
