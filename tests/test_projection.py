@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import types
 import warnings
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
 from duchenne import networks, units
+from duchenne.errors import InputError
 from duchenne.units import layers, projection, windowed
 from duchenne.units.fields import Fields
 
@@ -165,6 +168,48 @@ def test_no_relu_on_the_way_is_said() -> None:
         found = units.project(network, "2", torch.rand(1, 1, 8, 8), np.array([0]), np.array([[1, 1]]), "guided")
     plain = units.project(network, "2", torch.zeros(1, 1, 8, 8), np.array([0]), np.array([[1, 1]]), "gradient")
     assert found.pixels[0].shape == plain.pixels[0].shape == (1, 5, 5)
+
+
+@pytest.fixture
+def zennit(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Zennit, which asks torchvision for four classes that it tells networks by; here they are empty."""
+    for name, classes in {
+        "": (),
+        ".models": (),
+        ".models.resnet": ("Bottleneck", "BasicBlock", "ResNet"),
+        ".models.vgg": ("VGG",),
+    }.items():
+        module = types.ModuleType(f"torchvision{name}")
+        vars(module).update({each: type(each, (), {}) for each in classes})
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    return pytest.importorskip("zennit")
+
+
+def test_relevance_is_zennits_and_none_is_lost(zennit: Any) -> None:
+    from zennit.attribution import Gradient
+    from zennit.composites import EpsilonPlus
+
+    network, pictures = networks.build("zero_bias", classes=8, seed=0), torch.rand(2, 1, 96, 96)
+    chosen, places = np.array([3, 100]), np.array([[3, 4], [23, 23]])
+    found = units.project(network, "conv3", pictures, chosen, places, "relevance").full((96, 96))
+
+    def start(maps: Tensor) -> Tensor:
+        signal = torch.zeros_like(maps)
+        signal[np.arange(2), chosen, places[:, 0], places[:, 1]] = 1
+        return signal
+
+    before = list(network.children())[:7]
+    with Gradient(model=nn.Sequential(*before), composite=EpsilonPlus()) as attribute:
+        _, expected = attribute(pictures, start)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(found.sum((1, 2, 3)), 1, rtol=1e-4)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_relevance_without_zennit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zennit.composites", None)
+    with pytest.raises(InputError, match=r"needs Zennit .* install duchenne\[relevance\]"):
+        units.project(Small(), "last", torch.rand(1, 1, 32, 32), np.array([0]), np.array([[1, 1]]), "relevance")
 
 
 class Attending(nn.Module):

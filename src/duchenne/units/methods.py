@@ -41,8 +41,8 @@ def _relevance(network: nn.Module) -> AbstractContextManager[Any]:
     """Relevance instead of signals, by Zennit's rules: ε for linear layers, z⁺ for convolutions (Bach et al. 2015)."""
     try:
         from zennit.composites import EpsilonPlus
-    except ModuleNotFoundError:
-        raise InputError("method 'relevance': zennit is not installed; install duchenne[relevance]") from None
+    except ImportError as error:
+        raise InputError(f"method 'relevance': needs Zennit ({error}); install duchenne[relevance]") from None
     context: AbstractContextManager[Any] = EpsilonPlus().context(network)
     return context
 

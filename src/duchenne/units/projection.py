@@ -148,7 +148,8 @@ def _signals(
     if found.way and numbers and 2 * numbers < windowed.all_numbers(found.way):
         yield from _by_windows(found.way, images, neurons, method, passing, boxes, max(1, _AT_ONCE // numbers))
     else:
-        yield from _by_pictures(partial(layers.maps, network, layer), images, neurons, method, passing, boxes)
+        with method.within(network):
+            yield from _by_pictures(partial(layers.maps, network, layer), images, neurons, method, passing, boxes)
 
 
 def _by_windows(
