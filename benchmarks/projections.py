@@ -1,46 +1,176 @@
-"""Every unit's ten top pictures projected, against Captum, and the largest difference on 200 random neurons."""
+"""Every unit's ten top pictures projected: against Captum, neuron by neuron, and against whole pictures in batches.
+
+python -m benchmarks.projections      # with the equality of a thousand neurons a network and method
+"""
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from captum.attr import NeuronDeconvolution, NeuronGuidedBackprop
+from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop, NeuronIntegratedGradients
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.resnet import ResNet18
+from benchmarks.tables import machine, markdown
 from duchenne import networks, units
+from duchenne.units import layers
+from duchenne.units.methods import METHODS, Passing
 
-_CAPTUM = {"guided": NeuronGuidedBackprop, "deconvnet": NeuronDeconvolution}
-_UNITS, _TOP, _SIDE = 256, 10, 24
+_CAPTUM = {
+    "guided": NeuronGuidedBackprop, "deconvnet": NeuronDeconvolution, "gradient": NeuronGradient,
+    "gradient_x_input": NeuronGradient, "integrated": NeuronIntegratedGradients,
+}  # fmt: skip
+_TOP = 10
+_PER_PICTURE = 4  # neurons that a picture is among the top ten of, on average
+_BATCH = 32  # whole pictures, each with a neuron of its own
+_COUNTED = 200  # projections whose operations are counted
+_MEASURED = {"`zero_bias`, conv3, 96×96": 2560, "ResNet-18, layer2, 224×224": 1280, "ResNet-18, layer4, 224×224": 320}
+"""How many projections are timed of each; the time of all is in proportion."""
 
 
-def measure(sample: int = 200, per_method: int = _UNITS * _TOP) -> pd.DataFrame:
-    """Compare on ``sample`` random units and positions, corners among them; time ours on all, Captum on the sample.
+@dataclass(frozen=True)
+class Case:
+    """A layer of a network, and pictures, units and positions to project: a unit's ten top pictures one after another."""
 
-    Captum takes one neuron a call, so its time for all is that of the sample times their number.
-    """
-    warnings.simplefilter("ignore")
-    network = networks.build("zero_bias", classes=8, seed=0).eval()
+    network: nn.Module
+    layer: str
+    pictures: Tensor
+    of: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+    def projected(self, method: str, count: int) -> units.Windows:
+        """The first so many neurons, by duchenne."""
+        chosen = slice(count)
+        return units.project(
+            self.network, self.layer, self.pictures, self.unit[chosen], self.place[chosen], method, of=self.of[chosen]
+        )
+
+    def by_captum(self, method: str, count: int) -> Iterator[Tensor]:
+        """The first so many, one call a neuron: (C, H, W) each."""
+        reference = _CAPTUM[method](self.network, layers.find(self.network, self.layer))
+        for of, unit, place in zip(self.of[:count], self.unit, self.place, strict=False):
+            picture = self.pictures[of : of + 1].clone()
+            found = reference.attribute(picture.requires_grad_(), (int(unit), *place.tolist()))[0].detach()
+            yield found * picture[0].detach() if method == "gradient_x_input" else found
+
+    def captums(self, method: str, count: int) -> list[Tensor]:
+        """All of them."""
+        return list(self.by_captum(method, count))
+
+    def by_whole_pictures(self, method: str, count: int) -> None:
+        """The first so many, from whole pictures in batches, one neuron each: forward and backward through all of it."""
+        for first in range(0, count, _BATCH):
+            numbers = np.arange(first, min(first + _BATCH, count))
+            pixels = self.pictures[self.of[numbers]].clone().requires_grad_()
+            with Passing(METHODS[method].rule):
+                maps = layers.output(self.network, self.layer, pixels)
+                rows, columns = self.place[numbers].T
+                maps[np.arange(len(numbers)), self.unit[numbers], rows, columns].sum().backward()
+
+
+def cases() -> dict[str, Callable[[], Case]]:
+    """The layers that are measured, by their names."""
+    return {
+        "`zero_bias`, conv3, 96×96": lambda: _case(networks.build("zero_bias", classes=8, seed=0), "conv3", (1, 96, 96)),
+        "`zhu`, conv3, 96×96": lambda: _case(networks.build("zhu", classes=8, seed=0), "conv3", (1, 96, 96)),
+        "`sparse`, conv3, 128×128": lambda: _case(networks.build("sparse", classes=3, seed=0), "conv3", (1, 128, 128)),
+        "ResNet-18, layer4, 224×224": lambda: _case(ResNet18(), "layer4", (3, 224, 224)),
+        "ResNet-18, layer2, 224×224": lambda: _case(ResNet18(), "layer2", (3, 224, 224)),
+    }
+
+
+def _case(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> Case:
     rng = np.random.default_rng(0)
-    rows = []
-    for method, reference in _CAPTUM.items():
-        chosen, places = rng.integers(0, _UNITS, per_method), rng.integers(0, _SIDE, (per_method, 2))
-        places[:4] = [[0, 0], [0, _SIDE - 1], [_SIDE - 1, 0], [_SIDE - 1, _SIDE - 1]]
-        pictures = torch.randn(per_method, 1, 96, 96, generator=torch.Generator().manual_seed(0))
-        begun = time.perf_counter()
-        ours = units.project(network, "conv3", pictures, chosen, places, method)
-        seconds = time.perf_counter() - begun
-        captum = reference(network, network.conv3)
-        begun, worst = time.perf_counter(), 0.0
-        full = units.Windows(ours.pixels[:sample], ours.boxes[:sample]).full((96, 96))
-        for i in range(sample):
-            neuron = (int(chosen[i]), int(places[i, 0]), int(places[i, 1]))
-            theirs = captum.attribute(pictures[i : i + 1].clone().requires_grad_(), neuron).detach().numpy()[0]
-            worst = max(worst, float(np.abs(full[i] - theirs).max() / max(np.abs(theirs).max(), 1e-30)))
-        of_captum = (time.perf_counter() - begun) * per_method / sample
-        rows.append((method, worst, seconds, of_captum, of_captum / seconds))
+    network = network.eval()
+    channels, rows, columns = units.Fields(network, layer, shape).shape
+    count = _TOP * channels
+    pictures = torch.randn(-(-count // _PER_PICTURE), *shape, generator=Generator().manual_seed(0))
+    place = rng.integers(0, (rows, columns), (count, 2))
+    place[:4] = [[0, 0], [0, columns - 1], [rows - 1, 0], [rows - 1, columns - 1]]
+    of = rng.integers(0, len(pictures), count)
+    return Case(network, layer, pictures, of, np.repeat(np.arange(channels), _TOP), place)
+
+
+def measure(sample: int = 60) -> pd.DataFrame:
+    """Time projections of every unit's top pictures, of the larger network some hundreds, and both others on a sample."""
+    warnings.simplefilter("ignore")
+    rows, peak = [], _peak()
+    for name, most in _MEASURED.items():
+        case = cases()[name]()
+        for method in ("guided", "deconvnet"):
+            count = len(case.unit)
+            with FlopCounterMode(display=False) as counter:
+                case.projected(method, _COUNTED)
+            ours, captum, whole = (
+                _timed(partial(work, method, some)) / some * count
+                for work, some in (
+                    (case.projected, min(most, count)), (case.captums, sample), (case.by_whole_pictures, 2 * _BATCH),
+                )
+            )  # fmt: skip
+            share = counter.get_total_flops() / _COUNTED * count / ours / peak
+            rows.append((name, method, count, ours, captum / ours, whole / ours, f"{100 * share:.0f} %"))
     return pd.DataFrame(
-        rows, columns=["method", "largest relative difference", f"{per_method} projections, s", "Captum, s", "ratio"]
-    )
+        rows,
+        columns=[
+            "layer", "method", "projections", "s", "Captum, times as long", "whole pictures, times as long",
+            "of the arithmetic peak",
+        ],
+    )  # fmt: skip
+
+
+def equality(count: int = 1000) -> pd.DataFrame:
+    """The largest relative difference to Captum on random neurons of each network, corners among them."""
+    warnings.simplefilter("ignore")
+    rows = []
+    for name in ("`zero_bias`, conv3, 96×96", "`zhu`, conv3, 96×96", "`sparse`, conv3, 128×128"):
+        case = _shuffled(cases()[name](), count)
+        for method in _CAPTUM:
+            some = count if method != "integrated" else count // 10
+            found, worst = case.projected(method, some).full(tuple(case.pictures.shape[2:])), 0.0
+            for ours, theirs in zip(found, case.by_captum(method, some), strict=True):
+                worst = max(worst, float(np.abs(ours - theirs.numpy()).max() / max(theirs.abs().max().item(), 1e-30)))
+            rows.append((name, method, some, f"{worst:.0e}"))
+            print(rows[-1], flush=True)
+    return pd.DataFrame(rows, columns=["layer", "method", "neurons", "largest relative difference to Captum"])
+
+
+def _shuffled(case: Case, count: int) -> Case:
+    """Any units in any order; the first four stay at the corners."""
+    order = np.random.default_rng(1).permutation(len(case.unit) - 4)[: max(0, count - 4)] + 4
+    order = np.concatenate([np.arange(4), order]) if len(order) else np.arange(count)
+    if len(order) < count:
+        order = np.resize(order, count)
+    return Case(case.network, case.layer, case.pictures, case.of[order], case.unit[order], case.place[order])
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _peak(side: int = 2048) -> float:
+    """Operations a second of the fastest of ten matrix products in float32."""
+    matrix = torch.rand(side, side)
+    return 2 * side**3 / min(_timed(lambda: matrix @ matrix) for _ in range(10))
+
+
+def main() -> None:
+    """Print both tables."""
+    print(machine() + "\n")
+    print(markdown(measure()), flush=True)
+    print(markdown(equality()))
+
+
+if __name__ == "__main__":
+    main()

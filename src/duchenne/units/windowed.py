@@ -78,7 +78,9 @@ class Windowed(fx.Interpreter):
         if source in self._way.maps:
             rows, columns = (_part(places, spans[source]) for places, spans in zip(seen, self._spans, strict=True))
             part = value[:, :, rows, columns]
-            return _bounded(part, seen, size(source), gather.beyond) if gather else part
+            if gather and gather.leaves(size(source), whole):
+                return _bounded(part, seen, size(source), gather.beyond)
+            return part
         if isinstance(value, Tensor) and value.ndim > 1 and tuple(value.shape[-2:]) == whole:
             maps = value.reshape(1, -1, *whole)
             return _cut(maps, np.zeros(len(seen[0].low), np.int64), *seen)
