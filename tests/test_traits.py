@@ -4,9 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from torch import nn
 
+from duchenne import units
 from duchenne.units import Windows, traits
+
+from .convolutional import Small
 
 RNG = np.random.default_rng(0)
 
@@ -70,3 +75,40 @@ def test_that_resembling_projections_go_with_small_errors_would_be_found() -> No
     assert found.high < -0.5
     other = traits.resemblance_and_error(resembling, RNG.permutation(right), people)
     assert other.low < 0 < other.high
+
+
+def test_a_layers_traits_are_those_of_its_projections() -> None:
+    network, count = Small(), 12
+    pictures = torch.rand(count, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    people, expressions = np.repeat(np.arange(6), 2), np.tile(["fear", "anger"], 6)
+    right = RNG.random(count)
+    found = traits.of_layer(network, "last", pictures, expressions, people, right, top=4, pictures=count).set_index("trait")
+    cosines, shares, resembling = [], [], []
+    for picture in pictures:
+        seen = units.project(network, "last", picture[None].repeat(5, 1, 1, 1), np.arange(5), "peak", "deconvnet").full(
+            (32, 32)
+        )
+        cosine, effective = traits.redundancy(seen.reshape(5, -1))
+        cosines.append(cosine)
+        shares.append(effective / 5)
+        resembling.append(np.corrcoef(seen.mean(0).ravel(), picture.numpy().ravel())[0, 1] ** 2)
+    assert found.loc["cosine", "value"] == pytest.approx(np.mean(cosines), rel=1e-5)
+    assert found.loc["effective share", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
+    assert found.loc["resemblance", "value"] == pytest.approx(np.mean(resembling), rel=1e-4)
+    expected = stats.spearmanr(resembling, 1 - right).statistic
+    assert found.loc["resemblance and error", "value"] == pytest.approx(expected, abs=1e-6)
+    known = found.dropna()
+    assert len(known) >= 5
+    assert (known["low"] <= known["value"] + 1e-9).all()
+    assert (known["value"] <= known["high"] + 1e-9).all()
+
+
+def test_filters_that_are_all_the_same_are_one() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3))
+    for layer in (network[0], network[2]):
+        layer.weight.data = layer.weight.data[:1].abs().repeat(len(layer.weight), 1, 1, 1)
+    pictures = torch.rand(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    same = np.array(["fear"] * 4)
+    found = traits.of_layer(network, "2", pictures, same, np.arange(4), np.ones(4)).set_index("trait")["value"]
+    assert found["effective share"] == pytest.approx(1 / 4, rel=1e-5)
+    assert found["cosine"] == pytest.approx(1, rel=1e-5)

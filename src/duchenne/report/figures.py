@@ -173,21 +173,31 @@ def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Fi
 def walk(walks: Mapping[str, Floats]) -> Figure:
     """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the apex (k, C, S, S)."""
     steps = len(next(iter(walks.values())))
-    figure = Figure(figsize=(0.9 * steps + 0.9, 0.95 * len(walks) + 0.3), layout="constrained")
-    grid = figure.subplots(len(walks), steps, squeeze=False)
-    for line, (expression, pictures) in zip(grid, walks.items(), strict=True):
-        for axes, picture in zip(line, pictures, strict=True):
-            axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
+    titles = [""] * steps
+    titles[0], titles[(steps - 1) // 2], titles[-1] = "neutral", "decoded, from neutral to apex", "apex"
+    return sheet({name: list(pictures) for name, pictures in walks.items()}, titles)
+
+
+def sheet(rows: Mapping[str, Sequence[Floats]], titles: Sequence[str] = ()) -> Figure:
+    """Pictures (C, H, W) or (H, W) of 0 … 1 in named rows, under titles: the layout of mousavi2016's Figs. 6 to 10."""
+    columns = max(len(pictures) for pictures in rows.values())
+    figure = Figure(figsize=(0.9 * columns + 0.9, 0.95 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
+        for axes in line:
             _bare(axes)
-        line[0].set_ylabel(expression, fontsize=8)
-    grid[0, 0].set_title("neutral", fontsize=8)
-    grid[0, (steps - 1) // 2].set_title("decoded, from neutral to apex", fontsize=8)
-    grid[0, -1].set_title("apex", fontsize=8)
+        for axes, picture in zip(line, pictures, strict=False):
+            axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
+        line[0].set_ylabel(name, fontsize=8)
+    for axes, title in zip(grid[0], titles, strict=False):
+        axes.set_title(title, fontsize=8)
     return figure
 
 
 def _shown(picture: Floats) -> Floats:
-    """A picture (C, H, W) as matplotlib takes it."""
+    """A picture (C, H, W) or (H, W) as matplotlib takes it."""
+    if picture.ndim == 2:
+        return picture
     return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 

@@ -10,14 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy import stats
+from torch import Tensor, nn
 
-from duchenne.units.projection import Windows
+from duchenne.progress import Progress, quiet
+from duchenne.units import layers
+from duchenne.units.accumulators import Top
+from duchenne.units.peaks import Peaks
+from duchenne.units.projection import Windows, project
+from duchenne.units.responses import responses
 
 Floats = NDArray[np.floating]
 Classes = NDArray[np.str_]
 _DRAWS = 1000
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ def estimate(
 ) -> Estimate:
     """A statistic of one or more columns of values (n,), with its interval: rows, or ``groups`` of rows, are redrawn."""
     columns = [np.asarray(column) for column in (values if isinstance(values, list | tuple) else [values])]
+    if not len(columns[0]):
+        return _UNKNOWN
     _, which = np.unique(np.arange(len(columns[0])) if groups is None else groups, return_inverse=True)
     members = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
     rng = np.random.default_rng(seed)
@@ -47,8 +57,14 @@ def estimate(
     for _ in range(_DRAWS):
         rows = np.concatenate([members[number] for number in rng.integers(0, len(members), len(members))])
         drawn.append(statistic(*(column[rows] for column in columns)))
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    known = [value for value in drawn if np.isfinite(value)]
+    if not known:
+        return _UNKNOWN
+    low, high = np.quantile(known, [0.025, 0.975])
     return Estimate(float(statistic(*columns)), float(low), float(high))
+
+
+_UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
 
 
 # invariance: one filter, many pictures
@@ -145,4 +161,80 @@ def resemblance_and_error(resembling: Floats, right: Floats, people: NDArray[np.
     mousavi2016 §IV-A: "the more the feature resembles the object … the smaller the classification error", so negative. The
     interval is a bootstrap over people.
     """
-    return estimate([resembling, 1 - right], lambda a, b: float(stats.spearmanr(a, b).statistic), people, seed)
+    return estimate([resembling, 1 - right], _rank_correlation, people, seed)
+
+
+def _rank_correlation(one: Floats, other: Floats) -> float:
+    """Spearman's ρ; NaN where one of them does not vary."""
+    varies = np.ptp(one) > 0 and np.ptp(other) > 0
+    return float(stats.spearmanr(one, other).statistic) if varies else float("nan")
+
+
+# all of them, for a layer
+
+
+def of_layer(
+    network: nn.Module,
+    layer: str,
+    prepared: Tensor,
+    expressions: Classes,
+    people: NDArray[np.generic],
+    right: Floats,
+    *,
+    top: int = 10,
+    pictures: int = 48,
+    method: str = "deconvnet",
+    progress: Progress = quiet,
+) -> pd.DataFrame:
+    """Measure the traits of a layer's units: a row a trait: layer, trait, value, low, high (a 95 % bootstrap interval).
+
+    ``prepared`` (n, C, H, W) are pictures of ``expressions`` and ``people`` (n,), and ``right`` (n,) the probability that
+    the network gives the expression that is shown. ``alike`` and ``alike across expressions`` are means over units, each on
+    its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all units see at their peaks:
+    ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
+    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation.
+    """
+    peaks = responses(network, layer, torch.split(prepared, _BATCH))
+    invariant = _on_top_pictures(network, layer, prepared, peaks, expressions, top, method, progress)
+    drawn = np.unique(np.linspace(0, len(prepared) - 1, min(pictures, len(prepared))).astype(np.int64))
+    seen = [_of_picture(network, layer, prepared[row : row + 1], method) for row in drawn]
+    cosine, share, sparse, resembling = np.array(seen).T
+    estimates = {
+        "alike": estimate(invariant["alike"].dropna().to_numpy()),
+        "alike across expressions": estimate(invariant["across"].dropna().to_numpy()),
+        "cosine": estimate(cosine, groups=people[drawn]),
+        "effective share": estimate(share, groups=people[drawn]),
+        "sparsity": estimate(sparse, groups=people[drawn]),
+        "resemblance": estimate(resembling, groups=people[drawn]),
+        "resemblance and error": resemblance_and_error(resembling, right[drawn], people[drawn]),
+    }
+    rows = [(layer, trait, found.value, found.low, found.high) for trait, found in estimates.items()]
+    return pd.DataFrame(rows, columns=["layer", "trait", "value", "low", "high"])
+
+
+def _on_top_pictures(
+    network: nn.Module, layer: str, prepared: Tensor, peaks: Peaks, expressions: Classes, top: int, method: str,
+    progress: Progress,
+) -> pd.DataFrame:  # fmt: skip
+    """How alike each unit's projections are on its top pictures."""
+    best = Top(top)
+    best.update(peaks)
+    rows = best.compute()
+    of, unit = rows["image"].to_numpy(), rows["unit"].to_numpy()
+    windows = project(network, layer, prepared, unit, rows[["row", "col"]].to_numpy(), method, of=of, progress=progress)
+    return invariance(windows, unit, expressions[of])
+
+
+def _of_picture(network: nn.Module, layer: str, picture: Tensor, method: str) -> tuple[float, float, float, float]:
+    """Mean cosine, effective share, sparsity of maps, and resemblance, of all units on one picture (1, C, H, W)."""
+    with layers.evaluating(network), torch.no_grad():
+        maps = layers.maps(network, layer, picture)[0].clamp_min(0).flatten(1).cpu().numpy()
+    units = np.arange(len(maps))
+    size = (picture.shape[2], picture.shape[3])
+    seen = project(network, layer, picture, units, "peak", method, of=np.zeros(len(units), np.int64)).full(size)
+    flat = seen.reshape(len(units), -1)
+    cosine, effective = redundancy(flat)
+    whole = flat.mean(0, keepdims=True)
+    told = picture.cpu().numpy().reshape(1, -1)
+    sparse = float(np.nanmean(sparsity(maps))) if (maps > 0).any() else float("nan")
+    return cosine, effective / len(units), sparse, float(resemblance(whole, told)[0])
