@@ -81,7 +81,7 @@ def _child(root: Path, count: int) -> None:
     table = folder.load(root)
     store._MANY = 1  # the same way of working for few and for many
     stack.load(table.where(np.arange(len(table)) < count), _SIZE)
-    print(sum(_most_resident(process) for process in ["self", *_workers()]))
+    print(sum(most_resident(process) for process in ["self", *_workers()]))
 
 
 def _workers() -> list[str]:
@@ -91,7 +91,8 @@ def _workers() -> list[str]:
     return [process for process, parent in parents.items() if parent == str(os.getpid())]
 
 
-def _most_resident(process: str) -> float:
+def most_resident(process: str) -> float:
+    """Peak resident memory of a process in MiB."""
     return int(_status(process)["VmHWM"].split()[0]) / 1024  # getrusage would tell the parent's peak where that is higher
 
 

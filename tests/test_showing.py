@@ -49,9 +49,28 @@ def test_the_command_draws_a_file_that_prints(study: Study, tmp_path: Path) -> N
         assert (code, Path(told.splitlines()[-1]).read_bytes()[: len(begins)]) == (0, begins)
 
 
+def test_a_sequence_is_shown_frame_by_frame_with_what_is_read(study: Study, tmp_path: Path) -> None:
+    name = study.table.frame["sequence"].iloc[0]
+    count = int(study.table.frame["sequence"].eq(name).sum())
+    figure = showing.evolution(study, name)
+    assert len(figure.axes) == 4 * count
+    assert all("%" in axes.get_title() for axes in figure.axes[:count])
+    code, told, _ = command("show", study.folder, "--sequence", name, "--layer", "conv1", "--out", tmp_path / "a.png")
+    assert (code, Path(told.splitlines()[-1]).exists()) == (0, True)
+
+
+def test_how_like_the_random_start_projections_are_is_told_for_every_unit_and_method(study: Study) -> None:
+    alike = showing.likenesses(study, ("guided", "gradient"), top=2)
+    assert alike.groupby("method").size().tolist() == [256, 256]
+    assert alike["alike"].between(-1, 1).all()
+    axes = figures.likenesses(alike).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["guided", "gradient"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("--sequence", "nobody"), "--sequence nobody: not among the faces of the study, such as"),
         (("--units", "99999"), "--units 99999: layer 'conv3' has units 0 to"),
         (("--units", "three"), "--units three: not numbers"),
         (("--method", "magic"), "method 'magic'"),

@@ -193,6 +193,9 @@ def show(
     ] = "guided",
     top: Annotated[int, typer.Option(help="How many pictures a unit.")] = 10,
     twin: Annotated[bool, typer.Option("--twin", help="Add the same network at its random start.")] = False,
+    sequence: Annotated[
+        str, typer.Option(help="Instead of units: a sequence frame by frame, and all that a layer sees.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="A file that ends in .pdf, .svg or .png.")] = Path("units.pdf"),
 ) -> None:
     """Draw what single units see: their top pictures, and the projections within the receptive fields."""
@@ -203,7 +206,10 @@ def show(
         from duchenne import cache, showing
         from duchenne.progress import bars
 
-        figure = showing.show(run, numbers, layer=layer, method=method, top=top, twin=twin, progress=bars)
+        if sequence:
+            figure = showing.evolution(run, sequence, layer=layer, progress=bars)
+        else:
+            figure = showing.show(run, numbers, layer=layer, method=method, top=top, twin=twin, progress=bars)
         with cache.replacing(out) as partial:
             figure.savefig(partial, format=out.suffix[1:], dpi=200)
         typer.echo(out.resolve())

@@ -144,6 +144,27 @@ def _bare(axes: Any) -> None:
     axes.spines[:].set_visible(False)
 
 
+def likenesses(alike: pd.DataFrame) -> Figure:
+    """How like a trained network's projections are to those of its random start, by method (Adebayo et al. 2018).
+
+    ``alike`` has a row a method and unit: method, unit, alike (a correlation). A dot is a unit, the bar the median.
+    """
+    methods = list(dict.fromkeys(alike["method"]))
+    figure = Figure(figsize=(5.2, 0.42 * len(methods) + 0.9), layout="constrained")
+    axes = figure.subplots()
+    rng = np.random.default_rng(0)
+    for place, method in enumerate(methods):
+        values = alike.loc[alike["method"] == method, "alike"].to_numpy()
+        axes.plot(values, place + rng.uniform(-0.25, 0.25, len(values)), ".", color=_COLOURS[5], markersize=3)
+        axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color=_INK, linewidth=1.5)
+    axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set(xlim=(-1.02, 1.02), ylim=(len(methods) - 0.5, -0.5))
+    axes.set_xlabel("correlation of projections, trained network and its random start")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Figure:
     """Faces (n, C, S, S) where their codes place them, some of them as thumbnails framed in the expression's colour.
 
