@@ -86,6 +86,7 @@ def cases() -> dict[str, Callable[[], Case]]:
         "`sparse`, conv3, 128×128": lambda: _case(networks.build("sparse", classes=3, seed=0), "conv3", (1, 128, 128)),
         "ResNet-18, layer4, 224×224": lambda: _case(ResNet18(), "layer4", (3, 224, 224)),
         "ResNet-18, layer2, 224×224": lambda: _case(ResNet18(), "layer2", (3, 224, 224)),
+        "ResNet-18, layer2, 64×64": lambda: _case(ResNet18(), "layer2", (3, 64, 64)),
     }
 
 
@@ -132,8 +133,8 @@ def equality(count: int = 1000) -> pd.DataFrame:
     """The largest relative difference to Captum on random neurons of each network, corners among them."""
     warnings.simplefilter("ignore")
     rows = []
-    for name in ("`zero_bias`, conv3, 96×96", "`zhu`, conv3, 96×96", "`sparse`, conv3, 128×128"):
-        case = _shuffled(cases()[name](), count)
+    for name in [*list(cases())[:3], "ResNet-18, layer2, 64×64"]:
+        case = _drawn(cases()[name](), count)
         for method in _CAPTUM:
             some = count if method != "integrated" else count // 10
             found, worst = case.projected(method, some).full(tuple(case.pictures.shape[2:])), 0.0
@@ -144,13 +145,12 @@ def equality(count: int = 1000) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["layer", "method", "neurons", "largest relative difference to Captum"])
 
 
-def _shuffled(case: Case, count: int) -> Case:
-    """Any units in any order; the first four stay at the corners."""
-    order = np.random.default_rng(1).permutation(len(case.unit) - 4)[: max(0, count - 4)] + 4
-    order = np.concatenate([np.arange(4), order]) if len(order) else np.arange(count)
-    if len(order) < count:
-        order = np.resize(order, count)
-    return Case(case.network, case.layer, case.pictures, case.of[order], case.unit[order], case.place[order])
+def _drawn(case: Case, count: int) -> Case:
+    """Neurons drawn at random; the first four stay at the corners."""
+    rng = np.random.default_rng(1)
+    place = np.concatenate([case.place[:4], case.place[rng.integers(4, len(case.place), count - 4)]])
+    of, unit = rng.integers(0, len(case.pictures), count), rng.integers(0, case.unit.max() + 1, count)
+    return Case(case.network, case.layer, case.pictures, of, unit, place)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -70,6 +70,7 @@ class Deciding(nn.Module):
         nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Conv2d(1, 1, 3)),
         nn.Sequential(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), nn.Conv2d(1, 1, 3)),
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4)),
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Conv2d(4, 1, 3)),
     ],
 )
 def test_a_way_that_is_not_understood_is_not_guessed(network: nn.Module) -> None:

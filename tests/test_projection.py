@@ -61,6 +61,59 @@ def test_projections_equal_captums_corners_and_edges_included(name: str, method:
         np.testing.assert_allclose(found[i], expected, atol=1e-5 * np.abs(expected).max())
 
 
+def convolved(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """mousavi2016's equation (1), its sums as loops, over maps (m, h, w) padded with zeros: (n, h, w)."""
+    count, channels, side, _ = weights.shape
+    padded = np.pad(maps, ((0, 0), (side // 2,) * 2, (side // 2,) * 2))
+    found = np.zeros((count, *maps.shape[1:]))
+    for n, m, x, y, h, w in np.ndindex(count, channels, *maps.shape[1:], side, side):
+        found[n, x, y] += weights[n, m, h, w] * padded[m, x + h, y + w]
+    return found
+
+
+def test_deconvnet_is_what_equations_1_to_3_say_in_loops() -> None:
+    """Equation (2): filters flipped, from the upper maps to the lower; (3): the largest, whose place is kept as a switch."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1)
+    )
+    picture = torch.randn(1, 1, 8, 8)
+    first, second = network[0].weight.detach().numpy(), network[3].weight.detach().numpy()
+    below = np.maximum(convolved(picture[0].numpy(), first), 0)
+    switches = {
+        (n, x, y): max((below[n, i, j], -i, -j) for i in (2 * x, 2 * x + 1) for j in (2 * y, 2 * y + 1))[1:]
+        for n, x, y in np.ndindex(3, 4, 4)
+    }
+    for unit, row, column in ((0, 0, 0), (1, 2, 1), (1, 3, 3)):
+        chosen = np.zeros((2, 4, 4))
+        chosen[unit, row, column] = 1
+        pooled = convolved(chosen, second[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        unpooled = np.zeros((3, 8, 8))
+        for (n, x, y), (i, j) in switches.items():
+            unpooled[n, -i, -j] = pooled[n, x, y]
+        expected = convolved(np.maximum(unpooled, 0), first[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        found = units.project(network, "3", picture, np.array([unit]), np.array([[row, column]]), "deconvnet")
+        np.testing.assert_allclose(found.full((8, 8))[0], expected, atol=1e-6)
+
+
+def test_of_equal_answers_the_first_takes_the_signal_by_windows_and_by_whole_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ties in pooling, in numbers that are exact: a flat picture, and whole weights."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1))
+    for layer in (network[0], network[3]):
+        nn.init.constant_(layer.weight, 1)
+        nn.init.constant_(layer.bias, 2)
+    chosen, places = np.array([0, 1, 0]), np.array([[0, 0], [4, 4], [7, 3]])
+    by_windows = units.project(network, "3", torch.ones(3, 1, 16, 16), chosen, places).full((16, 16))
+    monkeypatch.setattr(windowed, "all_numbers", lambda way: 0)
+    by_pictures = units.project(network, "3", torch.ones(3, 1, 16, 16), chosen, places).full((16, 16))
+    np.testing.assert_array_equal(by_windows, by_pictures)
+    for i in range(3):
+        expected = captum("guided", network, "3", torch.ones(1, 16, 16), (int(chosen[i]), *places[i].tolist()))
+        np.testing.assert_array_equal(by_pictures[i], expected)
+
+
 @pytest.mark.parametrize("name", ["zero_bias", "zhu", "sparse"])
 def test_the_papers_networks_are_projected_by_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, layer, side = NETWORKS[name]

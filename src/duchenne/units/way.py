@@ -140,6 +140,8 @@ class Way:
             self.gathers[node] = _GATHERING[target](size(source), *more, **node.kwargs)
         elif not (node.op == "placeholder" or target in _POINTWISE or _over_channels(node) or self._of_several(node)):
             raise UnknownWayError(f"{target} is not computed position by position")
+        elif target in _BATCH_NORM and node.args[5] is not False:
+            raise UnknownWayError("batch norm by the batch's own mean")
         elif any(source in self.maps and size(source) != size(node) for source in node.all_input_nodes):
             raise UnknownWayError(f"{target} joins maps of several sizes")
 
@@ -289,11 +291,9 @@ _GATHERING: dict[Any, Callable[..., Gather]] = {
 
 # operators that are computed position by position
 
-_BATCH_NORM = {
-    aten.native_batch_norm.default, aten._native_batch_norm_legit.default,
-    aten._native_batch_norm_legit_no_training.default,
-}  # fmt: skip
+_BATCH_NORM = {aten.native_batch_norm.default, aten._native_batch_norm_legit.default}
 _POINTWISE = _BATCH_NORM | {
+    aten._native_batch_norm_legit_no_training.default,
     aten.relu.default, aten.leaky_relu.default, aten.elu.default, aten.gelu.default, aten.silu.default, aten.mish.default,
     aten.tanh.default, aten.sigmoid.default, aten.softplus.default, aten.hardtanh.default, aten.hardswish.default,
     aten.hardsigmoid.default, aten.clamp.default, aten.clamp_min.default, aten.neg.default, aten.clone.default,
