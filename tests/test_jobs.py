@@ -68,6 +68,10 @@ def test_what_is_computed_on_is_settled_once_for_a_study(tmp_path: Path, monkeyp
     (tmp_path / "computing.json").write_text('{"device": "abacus", "precision": "float32", "threads": 1}')
     with pytest.raises(InputError, match="trained on 1 × abacus, which this machine lacks"):
         computing.agreed(tmp_path, "auto", 2)
+    for damaged in ("{", '{"speed": 1}', "[]"):
+        (tmp_path / "computing.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"computing.json: cannot be read"):
+            computing.agreed(tmp_path, "auto", 2)
 
 
 def test_this_machine_does_as_many_at_once_as_it_has_cores_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from duchenne.cli_data import data
 from duchenne.errors import InputError
+from duchenne.terminal import Changes, explained, say
 
 app = typer.Typer(
     help="Find out which facial action units an expression network has learned.",
@@ -22,16 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="Faces: check a data set, render one.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
-_MOST_LINES = 40  # said one by one
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
-    ),
-]
 Recipe = Annotated[
     str | None,
     typer.Argument(help="A recipe's name, see 'duchenne recipes', or a file of your own, as mine.toml; quick by default."),
@@ -83,13 +73,13 @@ def run(
     devices: DeviceCount = None,
 ) -> None:
     """Walk the whole line: faces, network, units, evidence, report."""
-    with _explained(_GO_ON):
+    with explained(_GO_ON):
         from duchenne import studies
         from duchenne.progress import bars
 
         wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
         study = studies.run(
-            recipe, _only(data), out, changes=tuple(wanted), resume=resume, progress=bars, announce=_say,
+            recipe, _only(data), out, changes=tuple(wanted), resume=resume, progress=bars, announce=say,
             workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices), backend=backend,
             address=address,
         )  # fmt: skip
@@ -111,12 +101,12 @@ def train(
     devices: DeviceCount = None,
 ) -> None:
     """Walk the line as far as trained networks and their scores; 'duchenne run --resume' walks the rest."""
-    with _explained(_GO_ON):
+    with explained(_GO_ON):
         from duchenne import studies
         from duchenne.progress import bars
 
         study = studies.run(
-            recipe, _only(data), out, changes=tuple(changes or ()), resume=resume, progress=bars, announce=_say,
+            recipe, _only(data), out, changes=tuple(changes or ()), resume=resume, progress=bars, announce=say,
             workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices), backend=backend,
             address=address, until="training",
         )  # fmt: skip
@@ -141,7 +131,7 @@ def reproduce(
 
     An interrupted run goes on with the same command. On avatars it takes hours on two cores.
     """
-    with _explained("; the same command goes on"):
+    with explained("; the same command goes on"):
         from duchenne import reproduction
         from duchenne.progress import bars
 
@@ -149,7 +139,7 @@ def reproduce(
         found = reproduction.reproduce(
             out, given, rows=rows, workers=_at_least_one("workers", workers), devices=_at_least_one("devices", devices),
             backend=backend, address=address,
-            progress=bars, announce=_say,
+            progress=bars, announce=say,
         )  # fmt: skip
         typer.echo(found.file.read_text(encoding="utf-8"))
         typer.echo(found.file.resolve())
@@ -174,7 +164,7 @@ def evaluate(
     changes: Changes = None,
 ) -> None:
     """Read another data set with a study's networks: classes are matched by name."""
-    with _explained():
+    with explained():
         from duchenne import evaluation
         from duchenne.progress import bars
 
@@ -199,7 +189,7 @@ def show(
     out: Annotated[Path, typer.Option(help="A file that ends in .pdf, .svg or .png.")] = Path("units.pdf"),
 ) -> None:
     """Draw what single units see: their top pictures, and the projections within the receptive fields."""
-    with _explained():
+    with explained():
         if out.suffix not in _DRAWN:
             raise InputError(f"--out {out}: ends in none of {', '.join(_DRAWN)}")
         numbers = _numbers("--units", units)
@@ -233,7 +223,7 @@ def manifold(
     changes: Changes = None,
 ) -> None:
     """Show that expressions lie on a manifold of few dimensions: an autoencoder's map of faces, and a walk on it."""
-    with _explained("; the same command goes on"):
+    with explained("; the same command goes on"):
         from duchenne import manifold as manifolds
         from duchenne.progress import bars
 
@@ -248,7 +238,7 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of t
 
     The keys can be kept as a recipe of your own: duchenne recipes quick > mine.toml.
     """
-    with _explained():
+    with explained():
         from duchenne import recipes as known
 
         if name is not None:
@@ -259,160 +249,6 @@ def recipes(name: Annotated[str | None, typer.Argument(help="Show every key of t
             recipe = known.read(each)
             figure = f" ({recipe.paper.accuracy} %)" if recipe.paper.accuracy else ""
             typer.echo(f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table}{figure}")
-
-
-@data.command(epilog="Example:  duchenne data formats")
-def formats(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """List the data sets that can be read, their layout, their licence and where to apply for them."""
-    with _explained():
-        from duchenne.faces.formats import FORMATS
-
-        if as_json:
-            told = {
-                n: {"title": f.title, "layout": f.layout, "licence": f.licence, "apply": f.apply} for n, f in FORMATS.items()
-            }
-            typer.echo(json.dumps(told, indent=2))
-            return
-        for name, format_ in FORMATS.items():
-            typer.echo(f"{name}:PATH  {format_.title}\n    {format_.layout}\n    {format_.licence}")
-            if format_.apply:
-                typer.echo(f"    {format_.apply}")
-
-
-@data.command(epilog="Example:  duchenne data check ckplus:/data/CK+ --sheet check.png")
-def check(
-    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(help="Write a contact sheet: a picture of each person and expression.")
-    ] = None,
-) -> None:
-    """Count what a data set holds beside what its makers say, and list every oddity with its file.
-
-    Exit code 0: clean; 1: can be used, with remarks; 2: cannot be used.
-    """
-    with _explained():
-        from duchenne.faces import checking
-        from duchenne.progress import bars
-
-        checked = checking.check(spec, bars)
-        if as_json:
-            typer.echo(json.dumps(checked.as_json(), indent=2))
-        elif checked.table is None:
-            first = checked.remarks[0]
-            raise InputError(f"{spec}: {first.says if first.file == '.' else first}")
-        else:
-            typer.echo(checking.table_text(checked))
-            for remark in checked.remarks:
-                _say(str(remark))
-        if sheet is not None and checked.table is not None:
-            from duchenne.faces import contact_sheet
-
-            contact_sheet.of_table(checked.table, sheet)
-            _say(f"contact sheet: {sheet.resolve()}")
-        if checked.verdict == checking.UNUSABLE:
-            raise InputError(f"{spec}: cannot be used")
-        raise typer.Exit(checked.verdict)
-
-
-@data.command(epilog="Example:  duchenne data crop folder:/photos faces --crop haar")
-def crop(
-    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
-    out: Annotated[Path, typer.Argument(help="A new folder for the faces.")],
-    how: Annotated[
-        str, typer.Option("--crop", help="haar, haar-khorrami2015, landmarks, eyes, box, centre, none or yunet:FILE.onnx.")
-    ] = "haar",
-    size: Annotated[int, typer.Option(help="Pixels along a side.")] = 96,
-    colour: Annotated[bool, typer.Option("--colour", help="RGB instead of grey.")] = False,
-    no_face: Annotated[str, typer.Option(help="'keep' the middle of a picture without a face, or 'leave out'.")] = "keep",
-) -> None:
-    """Cut the faces out of a data set; the folder reads back as folder:OUT, and a contact sheet shows what was in doubt."""
-    with _explained():
-        from duchenne.faces import cropped, sources
-        from duchenne.faces.stack import NO_FACE
-        from duchenne.progress import bars
-
-        if no_face not in NO_FACE:
-            raise InputError(f"--no-face {no_face!r}: not one of {', '.join(NO_FACE)}")
-        table = sources.load(spec, progress=bars)
-        found = cropped.write(table, out, how, size, 3 if colour else 1, no_face, bars)
-        doubtful = cropped.uncertain(table, found)
-        lines = (*found.table.left_out, *found.notes)
-        for line in lines[:_MOST_LINES]:
-            _say(line)
-        if len(lines) > _MOST_LINES:
-            _say(f"… and {len(lines) - _MOST_LINES} more")
-        typer.echo(
-            f"{len(found)} of {len(table)} pictures cut, {len(doubtful)} in doubt; read them as: folder:{out.resolve()}"
-        )
-        if (out / cropped.UNCERTAIN).exists():
-            typer.echo(f"in doubt: {(out / cropped.UNCERTAIN).resolve()}")
-
-
-@data.command(epilog="Example:  duchenne data augmented folder:/photos augmented.png --recipe khorrami2015")
-def augmented(
-    spec: Annotated[str, typer.Argument(help="Faces, as in folder:/photos; see 'duchenne data formats'.")],
-    out: Annotated[Path, typer.Argument(help="The picture to write, as in augmented.png.")],
-    recipe: Annotated[str, typer.Option(help="The recipe that says how faces are cut, augmented and prepared.")] = "quick",
-    changes: Changes = None,
-) -> None:
-    """Show what a recipe's augmentation and preparation make of some faces; both can be changed with --set."""
-    with _explained():
-        from duchenne import gathering, recipes
-        from duchenne.faces import augmented
-        from duchenne.progress import bars
-
-        chosen = recipes.read(recipe, [*(changes or []), f"faces.source={json.dumps(spec, ensure_ascii=False)}"])
-        some = augmented.some(gathering.table(chosen.faces, progress=bars))
-        faces = gathering.decoded(chosen.faces, some, bars)
-        augmented.sheet(out, faces, chosen.training.augment, chosen.network.prepare)
-        typer.echo(out.resolve())
-
-
-@data.command(epilog="Example:  duchenne data render faces --people 40 --protocol posed")
-def render(
-    out: Annotated[Path, typer.Argument(help="A new folder for the pictures.")],
-    people: Annotated[int, typer.Option(help="How many people.")] = 60,
-    protocol: Annotated[str, typer.Option(help="posed, free or dose.")] = "posed",
-    seed: Annotated[int, typer.Option(help="Another seed draws other people.")] = 0,
-    size: Annotated[int, typer.Option(help="Pixels along a side.")] = 96,
-    colour: Annotated[bool, typer.Option("--colour", help="RGB instead of grey.")] = False,
-) -> None:
-    """Render avatars with their labels; the folder reads back as folder:OUT."""
-    with _explained():
-        from duchenne.faces import avatars
-        from duchenne.progress import bars
-
-        table = avatars.render_with_sheet(out, bars, people=people, protocol=protocol, seed=seed, size=size, colour=colour)
-        typer.echo(f"{table.summary()}\ncontact sheet: {(out / 'contact_sheet.png').resolve()}")
-        typer.echo(f"read them as: folder:{out.resolve()}")
-
-
-@contextmanager
-def _explained(hint: str = "") -> Iterator[None]:
-    """Say a user's mistake in one line and exit with 2; let everything else be seen whole."""
-    try:
-        yield
-    except InputError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        typer.echo(f"duchenne: interrupted{hint}", err=True)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
-        raise
-    except OSError as error:
-        if error.errno == errno.ENOSPC or "No space left" in str(error):  # some writers name a temporary file, or none
-            _fail("no space left on the disk that the results are written to; nothing is half-written")
-        _fail(f"{error.filename or 'disk'}: {error.strerror or error}")
-
-
-def _fail(line: str) -> None:
-    typer.echo(f"duchenne: {line}", err=True)
-    raise typer.Exit(2)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 def main() -> None:

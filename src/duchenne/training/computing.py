@@ -79,12 +79,16 @@ def agreed(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int
 def planned(root: Path, wanted: Literal["auto", "float32", "bfloat16"], jobs: int, devices: int = 0) -> Computing:
     """What ``agreed`` would answer, with nothing written.
 
-    Raises ``InputError`` for devices that this machine lacks, and for others than are asked for now.
+    Raises ``InputError`` for devices that this machine lacks, for others than are asked for now, and where what was settled
+    cannot be read.
     """
     file = root / _FILE
     if not file.exists():
         return here(wanted, jobs, devices or 1)
-    found = Computing(**json.loads(file.read_text(encoding="utf-8")))
+    try:
+        found = Computing(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from None
     if found.device not in ("cpu", precision.device()) or found.devices > available(found.device):
         raise InputError(f"{file}: networks are trained on {found.devices} × {found.device}, which this machine lacks")
     if devices not in (0, found.devices):

@@ -1,0 +1,48 @@
+"""What all commands share: how they tell of mistakes and of what happens, and how a recipe is changed."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from duchenne.errors import InputError
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
+    ),
+]
+
+
+@contextmanager
+def explained(hint: str = "") -> Iterator[None]:
+    """Say a user's mistake in one line and exit with 2; let everything else be seen whole."""
+    try:
+        yield
+    except InputError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        typer.echo(f"duchenne: interrupted{hint}", err=True)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC or "No space left" in str(error):  # some writers name a temporary file, or none
+            fail("no space left on the disk that the results are written to; nothing is half-written")
+        fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+
+
+def fail(line: str) -> None:
+    """Say what was wrong, and exit with 2."""
+    typer.echo(f"duchenne: {line}", err=True)
+    raise typer.Exit(2)
+
+
+def say(line: str) -> None:
+    """Tell what happens, beside the result."""
+    typer.echo(line, err=True)
