@@ -78,7 +78,7 @@ def _accuracy(recipe: str, changes: tuple[str, ...]) -> float:
             study = duchenne.run(recipe, "avatars", Path(folder) / "a", changes=changes, until="training", progress=bars)
         except DivergedError:
             return float("nan")
-    return 100 * float(study.scores["accuracy"])
+        return 100 * float(study.scores["accuracy"])
 
 
 if __name__ == "__main__":

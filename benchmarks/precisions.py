@@ -1,10 +1,12 @@
 """What bfloat16 and channels-last cost in accuracy: the same five seeds both ways.
 
-python -m benchmarks.precisions
+python -m benchmarks.precisions                # all networks that are trained in bfloat16
+python -m benchmarks.precisions sparse         # one of them
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,21 +16,28 @@ import pandas as pd
 import duchenne
 from benchmarks.tables import machine, markdown
 from duchenne.progress import bars
+from duchenne.reproduction import SHORT
 
 SEEDS = range(5)
-CHANGES = ("faces.avatars.people=60", "faces.size=48", "folds.run=[0, 1]")
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "zero_bias": ("quick", ("faces.avatars.people=60", "faces.size=48", "folds.run=[0, 1]")),
+    "sparse": ("mousavi2016-cnn", (*SHORT["sparse"], "training.attempts=1")),
+    "zhu": ("zhu2018-honest", (*SHORT["zhu"], "faces.size=48", "training.epochs=8")),
+}
+"""For each network a recipe, and what is changed so that it trains in a minute or two."""
 
 
-def measure() -> pd.DataFrame:
-    """Train the quick recipe on two folds of 60 people at 48×48; a row a seed, columns for each precision."""
+def measure(network: str) -> pd.DataFrame:
+    """Train a network's recipe on every seed; a row a seed, columns for each precision."""
+    recipe, changes = CASES[network]
     rows = []
     for seed in SEEDS:
-        row: dict[str, float] = {"seed": seed}
+        row: dict[str, object] = {"network": network, "seed": seed}
         for kind in ("float32", "bfloat16"):
             with tempfile.TemporaryDirectory() as folder:
                 begun = time.perf_counter()
-                changes = (*CHANGES, f"seed={seed}", f"training.precision={kind}")
-                study = duchenne.run("quick", out=Path(folder) / "a", changes=changes, until="training", progress=bars)
+                asked = (*changes, f"seed={seed}", f"training.precision={kind}")
+                study = duchenne.run(recipe, "avatars", Path(folder) / "a", changes=asked, until="training", progress=bars)
                 row |= {f"{kind}, %": 100 * study.scores["mean"], f"{kind}, s": time.perf_counter() - begun}
         rows.append(row)
         print(row, flush=True)
@@ -36,11 +45,12 @@ def measure() -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print every seed, and the mean difference with its standard error."""
-    found = measure()
-    difference = found["bfloat16, %"] - found["float32, %"]
+    """Print every seed, and for each network the mean difference with its standard error."""
+    found = pd.concat([measure(network) for network in sys.argv[1:] or CASES])
     print(f"{machine()}\n\n{markdown(found)}")
-    print(f"bfloat16 less float32: {difference.mean():+.2f} ± {difference.sem():.2f} points (standard error)")
+    for network, rows in found.groupby("network", sort=False):
+        difference = rows["bfloat16, %"] - rows["float32, %"]
+        print(f"{network}: bfloat16 less float32 {difference.mean():+.2f} ± {difference.sem():.2f} points (standard error)")
 
 
 if __name__ == "__main__":

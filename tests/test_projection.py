@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 import types
 import warnings
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -205,13 +206,19 @@ def test_the_peak_is_projected_unless_told_otherwise() -> None:
     np.testing.assert_array_equal(units.project(network, "last", pictures, chosen).full((32, 32)), expected.full((32, 32)))
 
 
-def test_the_mean_of_a_map_is_that_of_all_its_neurons_projections() -> None:
+@pytest.mark.parametrize("rectified", [True, False])
+def test_a_whole_map_is_the_mean_of_its_neurons_projections_by_their_activations(rectified: bool) -> None:
     network, pictures = Small(), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
+    if rectified:
+        network = nn.Sequential(OrderedDict(last=network, relu=nn.ReLU()))
     found = units.project(network, "last", pictures, np.array([1, 4]), "mean", "deconvnet")
     every = np.array([[row, column] for row in range(4) for column in range(4)])
+    with torch.no_grad():
+        given = network(pictures) if rectified else network(pictures).abs()
     for i, unit in enumerate((1, 4)):
-        alone = units.project(network, "last", pictures[[i] * 16], np.full(16, unit), every, "deconvnet")
-        np.testing.assert_allclose(found.pixels[i], alone.full((16, 16)).mean(0), atol=1e-6)
+        alone = units.project(network, "last", pictures[[i] * 16], np.full(16, unit), every, "deconvnet").full((16, 16))
+        expected = np.mean([given[i, unit, *place].item() * one for place, one in zip(every, alone, strict=True)], 0)
+        np.testing.assert_allclose(found.pixels[i], expected, rtol=1e-5, atol=1e-5)
     assert found.boxes.tolist() == [[0, 0, 16, 16]] * 2
 
 

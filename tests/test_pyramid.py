@@ -7,7 +7,9 @@ from torch import Generator, nn
 
 from duchenne import networks
 from duchenne.errors import InputError
-from duchenne.units import pyramid
+from duchenne.units import layers, pyramid
+
+from .convolutional import Small
 
 PICTURES = torch.rand(3, 1, 100, 100, generator=Generator().manual_seed(0))
 
@@ -31,6 +33,29 @@ def test_brightness_is_the_weighted_mean_of_the_most_active_neurons_gradients(la
             summed, weights = summed + weight * signal[0, 0].numpy(), weights + weight
         expected = np.abs(summed / weights)
         np.testing.assert_allclose(found[number], 255 * expected / expected.max(), atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["modules", "functions", "reused", "methods"])
+def test_neurons_that_a_relu_silences_are_not_active(kind: str) -> None:
+    network, pictures = Small(kind), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
+    with torch.no_grad():
+        made = network.conv1(pictures)
+        assert torch.equal(layers.activity(network, "conv1", pictures), made.clamp_min(0))
+        assert torch.equal(layers.activity(network, "last", pictures), network(pictures).abs())
+    assert (made < 0).any()
+    assert not network.conv1._forward_hooks
+
+
+def test_of_a_rectified_layer_the_loudest_neurons_are_traced_and_not_the_most_negative() -> None:
+    network, pictures = Small(), torch.randn(1, 1, 16, 16, generator=Generator().manual_seed(0))
+    found = pyramid.contributions(network, "conv2", pictures, pictures.numpy(), share=0.1).brightness[0]
+    pixels = pictures.clone().requires_grad_()
+    made = network.conv2(network.pool(network.conv1(pixels).relu())).flatten()
+    most = made.argsort(descending=True)[: round(0.1 * len(made))]
+    weights = made[most].detach()
+    (signal,) = torch.autograd.grad((weights * made[most]).sum() / weights.sum(), pixels)
+    expected = signal[0, 0].abs().numpy()
+    np.testing.assert_allclose(found, 255 * expected / expected.max(), atol=0.01)
 
 
 def test_combined_and_thresholded_pictures_follow_from_brightness() -> None:

@@ -72,12 +72,12 @@ def test_energies_are_shares_of_squared_projections_against_shares_of_the_field(
             assert row["pictures"] == len(numbers)
 
 
-def test_a_unit_looks_at_the_region_of_greatest_enrichment_that_is_not_tiny() -> None:
+def test_a_unit_looks_at_the_region_that_has_most_more_of_the_energy_than_of_the_area() -> None:
     maps = np.full((1, 10, 10), regions.REGIONS.index("cheek"), np.int8)
     maps[0, 0, :2] = regions.REGIONS.index("eye")
     maps[0, 5:] = regions.REGIONS.index("mouth")
     pixels = np.where(maps == regions.REGIONS.index("mouth"), 2.0, 1.0).astype(np.float32)
-    pixels[0, 0, :2] = 9
+    pixels[0, 0, :2] = 4
     found = energies(Windows([pixels], np.array([[0, 0, 10, 10]])), np.array([3]), maps)
     assert found.set_index("region")["enrichment"].idxmax() == "eye"
     assert looked_at(found)[["unit", "region"]].values.tolist() == [[3, "mouth"]]

@@ -82,12 +82,12 @@ def test_a_reproduction_sets_our_figures_beside_the_papers_and_goes_on(
 
 def test_a_row_that_diverges_is_told_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverge(*args: object, **kwargs: object) -> None:
-        raise DivergedError("training diverged in epoch 0: lower training.rate 0.1")
+        raise DivergedError("fold 0, attempt 0: training diverged in epoch 0: lower training.rate 0.1")
 
     monkeypatch.setattr("duchenne.studies.run", diverge)
     found = reproduce(tmp_path, rows="zhu2018-*")
     assert found.table["recipe"].tolist() == ["zhu2018-honest", "zhu2018-printed"]
-    assert set(found.table["remark"]) == {"training diverged in epoch 0"}
+    assert set(found.table["remark"]) == {"fold 0, attempt 0: training diverged in epoch 0"}
 
 
 def test_a_row_runs_in_full_where_all_its_data_sets_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from matplotlib.figure import Figure
 
 import duchenne
-from duchenne import showing
+from duchenne import evidence, showing, units
+from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
-from duchenne.report import figures, gallery
+from duchenne.report import gallery, sheets
+from duchenne.report.sheets import Line
+from duchenne.showing import FIGURES, looking
 from duchenne.study import Study
+from duchenne.units import traits
 
 from .test_cli import command
 from .test_studies import SMALL
@@ -21,72 +29,234 @@ def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Stud
     return duchenne.run("quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=SMALL)
 
 
+@pytest.fixture(scope="module")
+def avatars(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of rendered faces, which have landmarks and action units."""
+    changes = (*SMALL, "faces.avatars.people=12", "training.epochs=1", "training.augment=off")
+    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "a", changes=changes)
+
+
+def drawn(figure: Figure) -> list[list[np.ndarray]]:
+    """The pictures of a figure, row by row."""
+    rows: dict[float, list[np.ndarray]] = {}
+    figure.canvas.draw()
+    for axes in figure.axes:
+        if axes.images:
+            rows.setdefault(round(axes.get_position().y0, 2), []).append(np.asarray(axes.images[0].get_array()))
+    return list(rows.values())
+
+
+# rows of pictures
+
+
+def test_a_projections_zero_is_mid_grey_and_each_is_scaled_by_its_own_largest_value() -> None:
+    figure = sheets.sheet([Line("a", [np.array([[[0, -2, 1]]], np.float32), np.zeros((1, 1, 3), np.float32)], signed=True)])
+    first, second = drawn(figure)[0]
+    assert first.tolist() == [[0.5, 0.0, 0.75]]
+    assert (second == 0.5).all()
+
+
+def test_pictures_of_a_row_are_of_one_scale() -> None:
+    figure = sheets.sheet([Line("a", [np.zeros((5, 5), np.float32), np.zeros((3, 2), np.float32)])])
+    assert {axes.get_xlim() for axes in figure.axes} == {(-0.5, 4.5)}
+
+
+# units
+
+
 def test_a_unit_is_shown_in_rows_of_fields_projections_and_the_random_start(study: Study) -> None:
     top = pd.read_parquet(study.units_folder / "top.parquet").query("unit == 7")
     for twin, count in ((False, 2), (True, 3)):
-        figure = showing.show(study, [7], top=2, twin=twin)
-        assert len(figure.axes) == 2 * count
-        image = figure.axes[0].images[0].get_array()
+        shown = showing.units(study, [7], top=2, twin=twin)
+        assert len(shown.figure.axes) == 2 * count
+        image = shown.figure.axes[0].images[0].get_array()
         x0, y0, x1, y1 = top.iloc[0][["x0", "y0", "x1", "y1"]].astype(int)
         assert image.shape == (y1 - y0, x1 - x0)
-    assert figure.axes[0].get_ylabel() == "unit 7"
+    assert shown.figure.axes[0].get_ylabel() == "unit 7"
+    assert shown.table["path"].tolist() == study.table.frame["path"].iloc[top["image"].head(2)].tolist()
 
 
 def test_the_units_that_stand_first_in_the_report_are_shown_first(study: Study) -> None:
-    labels = [axes.get_ylabel() for axes in showing.show(study, top=1).axes]
+    labels = [axes.get_ylabel() for axes in showing.units(study, top=1).figure.axes]
     assert labels[::2] == [f"unit {unit}" for unit in gallery.chosen(study.units_folder, 5)]
 
 
 def test_another_layer_is_read_now(study: Study) -> None:
-    figure = showing.show(study, [1, 2], layer="conv1", top=3, method="deconvnet")
-    assert len(figure.axes) == 2 * 2 * 3
-    assert max(axes.images[0].get_array().shape[0] for axes in figure.axes) == 5
+    shown = showing.units(study, [1, 2], layer="conv1", top=3, method="deconvnet")
+    assert len(shown.figure.axes) == 2 * 2 * 3
+    assert max(axes.images[0].get_array().shape[0] for axes in shown.figure.axes) == 5
 
 
-def test_the_command_draws_a_file_that_prints(study: Study, tmp_path: Path) -> None:
-    for kind, begins in ((".pdf", b"%PDF"), (".svg", b"<?xml"), (".png", b"\x89PNG")):
-        code, told, _ = command("show", study.folder, "--units", "3, 17", "--top", 2, "--out", tmp_path / f"units{kind}")
-        assert (code, Path(told.splitlines()[-1]).read_bytes()[: len(begins)]) == (0, begins)
+def test_every_detected_action_unit_is_shown_by_its_surest_detector(study: Study) -> None:
+    found = evidence.detections(study.evidence, study.recipe.evidence.level)
+    surest = evidence.ranked(found).drop_duplicates("au").set_index("au")
+    shown = showing.action_units(study, top=2)
+    labels = [axes.get_ylabel() for axes in shown.figure.axes if axes.get_ylabel().startswith("AU")]
+    assert labels == [f"{row.Index}, r {row.r:.2f}\nunit {row.unit}" for row in surest.sort_index().itertuples()]
+    assert labels
+    assert len(shown.table) == 2 * len(surest)
 
 
-def test_a_sequence_is_shown_frame_by_frame_with_what_is_read(study: Study, tmp_path: Path) -> None:
+def test_where_nothing_is_detected_no_action_units_are_shown(avatars: Study) -> None:
+    assert evidence.detections(avatars.evidence, avatars.recipe.evidence.level).empty
+    with pytest.raises(InputError, match="no unit of conv3 detects"):
+        showing.action_units(avatars)
+
+
+def test_units_of_the_mouth_stand_below_the_mouths_shapes(avatars: Study) -> None:
+    shown = showing.regions(avatars, region="mouth", layer="conv1", top=4)
+    labels = [axes.get_ylabel() for axes in shown.figure.axes if axes.get_ylabel() not in ("", "projection")]
+    assert [label.split("\n")[0] for label in labels[:2]] == ["AU25", "AU26"]
+    mouth = shown.table[shown.table["region"] == "mouth"]
+    assert mouth["energy"].is_monotonic_decreasing
+    assert [label.split("unit ")[1] for label in labels[2:]] == [f"{unit}" for unit in mouth["unit"].head(6)]
+    assert shown.table["unit"].is_unique
+    assert set(shown.table["unit"]) <= set(range(64))
+
+
+def test_regions_need_landmarks(study: Study) -> None:
+    with pytest.raises(InputError, match="no landmarks"):
+        showing.regions(study)
+
+
+# faces
+
+
+def test_a_sequence_is_shown_frame_by_frame_with_what_is_read(study: Study) -> None:
     name = study.table.frame["sequence"].iloc[0]
     count = int(study.table.frame["sequence"].eq(name).sum())
-    figure = showing.evolution(study, name)
-    assert len(figure.axes) == 4 * count
-    assert all("%" in axes.get_title() for axes in figure.axes[:count])
-    code, told, _ = command("show", study.folder, "--sequence", name, "--layer", "conv1", "--out", tmp_path / "a.png")
-    assert (code, Path(told.splitlines()[-1]).exists()) == (0, True)
+    shown = showing.sequence(study, name)
+    assert len(shown.figure.axes) == 4 * count
+    probabilities = shown.table.filter(like="p_")
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    titles = [axes.get_title() for axes in shown.figure.axes[:count]]
+    assert titles == [f"{row.idxmax()[2:]}\n{row.max():.0%}" for _, row in probabilities.iterrows()]
+
+
+def test_layers_are_shown_on_the_faces_that_are_read_most_surely(study: Study) -> None:
+    shown = showing.layers(study, layers=["conv1", "conv2"])
+    predictions = pd.read_parquet(study.folder / "predictions.parquet")
+    classes = list(study.scores["classes"])
+    assert shown.table["expression"].tolist() == classes
+    for row in shown.table.itertuples():
+        own = predictions[predictions["expression"] == row.expression]
+        assert getattr(row, f"p_{row.expression}") >= own[f"p_{row.expression}"].max() - 1e-4
+    assert len(shown.figure.axes) == (1 + 2 * 5) * len(classes)
+
+
+# filters
+
+
+def test_a_filter_is_shown_on_the_face_of_every_expression_that_it_answers_to_most(study: Study) -> None:
+    shown = showing.invariance(study, [3])
+    peaks = looking.peaks(looking.opened(study, "training", duchenne.progress.quiet), "conv3")
+    frame = study.table.frame.iloc[peaks.image].assign(peak=peaks.value[:, 3])
+    best = frame.loc[frame.groupby("expression")["peak"].idxmax()].set_index("expression")["peak"]
+    table = shown.table.iloc[:-1].set_index("expression")["peak"]
+    pd.testing.assert_series_equal(table.sort_index(), best.sort_index(), check_dtype=False)
+    assert shown.table["peak"].iloc[-1] == frame["peak"].min()
+
+
+def test_redundancy_is_that_of_the_maps_that_are_shown(study: Study) -> None:
+    shown = showing.redundancy(study, layer="conv2", top=6)
+    rows = drawn(shown.figure)
+    seen = np.stack([picture for row in rows[1:] for picture in row]) - 0.5
+    cosine, effective = traits.redundancy(seen.reshape(len(seen), -1))
+    told = shown.figure.get_suptitle()
+    assert f"cosine {cosine:.2f}, {len(seen)} filters are worth {effective:.1f}" in told
+    assert shown.table["peak"].is_monotonic_decreasing
+
+
+def test_traits_are_those_of_pictures_not_trained_on(study: Study) -> None:
+    shown = showing.traits(study, layers=["conv1"], top=3)
+    fold = pd.read_parquet(study.folder / "training" / "folds.parquet")
+    rows = study.table.frame["path"].isin(fold.loc[fold["part"] != "train", "path"]).to_numpy()
+    work = looking.opened(study, "training", duchenne.progress.quiet)
+    prepared = looking.prepared(work, np.flatnonzero(rows))
+    frame = study.table.frame[rows]
+    network = work.pair.trained
+    with torch.no_grad():
+        found = torch.softmax(network(prepared), 1).numpy()
+    right = found[np.arange(len(frame)), [list(study.scores["classes"]).index(name) for name in frame["expression"]]]
+    expected = traits.of_layer(
+        network, "conv1", prepared, frame["expression"].to_numpy(str), frame["subject"].to_numpy(str), right, top=3
+    )
+    pd.testing.assert_frame_equal(shown.table, expected, atol=1e-4)
+    titles = [axes.get_title() for axes in shown.figure.axes if axes.get_title()]
+    assert titles == expected["trait"].tolist()
 
 
 def test_how_like_the_random_start_projections_are_is_told_for_every_unit_and_method(study: Study) -> None:
-    alike = showing.likenesses(study, ("guided", "gradient"), top=2)
-    assert alike.groupby("method").size().tolist() == [256, 256]
-    assert alike["alike"].between(-1, 1).all()
-    axes = figures.likenesses(alike).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["guided", "gradient"]
+    shown = showing.random_weights(study, top=2)
+    assert shown.table.groupby("method", sort=False).size().to_dict() == dict.fromkeys(
+        ["guided", "deconvnet", "gradient", "gradient_x_input", "integrated"], 256
+    )
+    assert shown.table["alike"].between(-1, 1).all()
+    alone = showing.random_weights(study, method="gradient", top=2)
+    one = looking.opened(study, "training", duchenne.progress.quiet)
+    best = looking.best(one, "conv3", 2).query("unit == 9")
+    prepared = looking.prepared(one, best["image"].to_numpy())
+    trained, twin = (
+        units.project(network, "conv3", prepared, best["unit"], best[["row", "col"]].to_numpy(), "gradient").pixels
+        for network in (one.pair.trained, one.pair.twin)
+    )
+    expected = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(trained, twin, strict=True)])
+    assert alone.table.loc[9, "alike"] == pytest.approx(expected, abs=1e-5)
+
+
+# the command
+
+
+def test_the_command_draws_a_file_that_prints_and_its_table(study: Study, tmp_path: Path) -> None:
+    for kind, begins in ((".pdf", b"%PDF"), (".svg", b"<?xml"), (".png", b"\x89PNG")):
+        code, told, _ = command("show", study.folder, "--units", "3, 17", "--top", 2, "--out", tmp_path / f"units{kind}")
+        table, figure = map(Path, told.splitlines())
+        assert (code, figure.read_bytes()[: len(begins)]) == (0, begins)
+        assert pd.read_csv(table)["unit"].tolist() == [3, 3, 17, 17]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sequence", "--layer", "conv1", "--sequence", "p00-0"), ("layers", "--layers", "conv1")],
+    ids=lambda a: a[0],
+)
+def test_the_command_draws_what_it_is_asked_for(study: Study, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    code, told, _ = command("show", study.folder, *arguments, "--out", tmp_path / "a.png")
+    assert (code, Path(told.splitlines()[-1]).exists()) == (0, True)
+
+
+def test_the_commands_help_names_every_figure_and_has_every_option() -> None:
+    told = re.sub(r"[\s│]+", " ", command("show", "--help")[1])
+    for name, draws in FIGURES.items():
+        assert f"{name} (" in told
+        for option in inspect.signature(draws).parameters:
+            assert option in ("run", "progress") or f"--{option}" in told
+
+
+def test_a_figure_shows_itself_in_a_notebook(study: Study) -> None:
+    assert duchenne.show(study, "units", units=[3], top=1)._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--sequence", "nobody"), "--sequence nobody: not among the faces of the study, such as"),
-        (("--units", "99999"), "--units 99999: layer 'conv3' has units 0 to"),
-        (("--units", "three"), "--units three: not numbers"),
-        (("--method", "magic"), "method 'magic'"),
-        (("--top", 0), "--top 0"),
-        (("--layer", "konv1"), "layer 'konv1'"),
-        (("--out", "units.gif"), "--out units.gif: ends in none of .pdf, .svg, .png"),
+        (("unts",), "figure 'unts': did you mean units?"),
+        (("sequence", "--sequence", "nobody"), "--sequence nobody: not among the faces of the study, such as"),
+        (("sequence",), "--sequence : not among the faces"),
+        (("layers", "--layer", "conv1"), "--layer: not for figure 'layers', which takes --layers, --method, --top"),
+        (("layers", "--layers", "conv1,hidden"), "layer 'hidden': gives no maps"),
+        (("layers", "--method", "integrated"), "method 'integrated': not one of guided, deconvnet, gradient"),
+        (("regions", "--region", "ear"), "--region ear: not one of brow"),
+        (("redundancy", "--top", 1), "top 1: expected 2"),
+        (("invariance", "--units", "99999"), "--units 99999: layer 'conv3' has units 0 to"),
+        (("units", "--units", "99999"), "--units 99999: layer 'conv3' has units 0 to"),
+        (("units", "--units", "three"), "--units three: not numbers"),
+        (("units", "--method", "magic"), "method 'magic'"),
+        (("units", "--top", 0), "top 0"),
+        (("units", "--layer", "konv1"), "layer 'konv1'"),
+        (("units", "--out", "units.gif"), "--out units.gif: ends in none of .pdf, .svg, .png"),
     ],
 )
 def test_what_cannot_be_shown_is_told_in_one_line(study: Study, arguments: tuple[object, ...], says: str) -> None:
     code, _, error = command("show", study.folder, *arguments)
-    assert (code, error.count("\n"), says in error) == (2, 1, True)
-
-
-def test_a_projections_zero_is_mid_grey() -> None:
-    seen = figures.UnitSeen(0, [np.zeros((1, 3, 3), np.float32)], [np.array([[[0, -2, 1]]], np.float32)], None, ["fear"])
-    shown = figures.units([seen], "title").axes[1].images[0].get_array()
-    assert shown.tolist() == [[0.5, 0.0, 0.75]]
-    silent = figures.UnitSeen(0, seen.fields, [np.zeros((1, 1, 3), np.float32)], None, ["fear"])
-    assert (figures.units([silent], "title").axes[1].images[0].get_array() == 0.5).all()
+    assert (code, error.count("\n"), says in error) == (2, 1, True), error

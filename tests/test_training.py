@@ -103,6 +103,14 @@ def test_every_optimiser_and_schedule_moves_the_weights(optimiser: str, schedule
     assert np.isfinite(history[0]["loss"])
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 9, 10, 11, 20])
+def test_one_cycle_goes_round_in_any_number_of_steps(steps: int, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": steps, "batch": 16, "schedule": "one_cycle"})
+    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0)
+    history = fit(network, PREPARE, bars(16, 0), bars(3, 1), settings, 0, tmp_path)
+    assert len(history) == steps
+
+
 def test_training_ends_when_patience_does_and_an_interruption_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,16 +14,24 @@ if TYPE_CHECKING:
     from duchenne import evidence, faces, facs, networks, recipes, training, units
     from duchenne.errors import InputError
     from duchenne.evaluation import evaluate
+    from duchenne.showing import show
     from duchenne.studies import open, run
     from duchenne.study import Study
 
 __version__ = importlib.metadata.version("duchenne")
 __all__ = [
-    "InputError", "Study", "evaluate", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "training",
-    "units",
+    "InputError", "Study", "evaluate", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "show",
+    "training", "units",
 ]  # fmt: skip
 
-_WHERE = {"run": "studies", "open": "studies", "evaluate": "evaluation", "Study": "study", "InputError": "errors"}
+_WHERE = {
+    "run": "studies",
+    "show": "showing",
+    "open": "studies",
+    "evaluate": "evaluation",
+    "Study": "study",
+    "InputError": "errors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -173,36 +173,49 @@ def evaluate(
         typer.echo((found.folder / "scores.json").resolve())
 
 
-@app.command(epilog="Example:  duchenne show runs/quick --units 3,17 --method guided --top 10 --out units.pdf")
+@app.command(epilog="Example:  duchenne show runs/quick units --units 3,17 --method guided --top 10 --out units.pdf")
 def show(
     run: Annotated[Path, typer.Argument(help="The folder of a finished study.")],
-    units: Annotated[str, typer.Option(help="Numbers, as in 3,17; the clearest five by default.")] = "",
-    layer: Annotated[str, typer.Option(help="Another layer than the study's.")] = "",
+    figure: Annotated[
+        str,
+        typer.Argument(
+            help="units (top pictures and projections), action-units (each one's best detector), regions (units by what "
+            "they look at), layers (what each sees of faces), sequence (frame by frame), invariance (a filter on many "
+            "faces), redundancy (many filters on a face), traits (these as numbers) or random-weights (how like the random "
+            "start projections are)."
+        ),
+    ] = "units",
+    units: Annotated[str | None, typer.Option(help="Numbers, as in 3,17; the clearest by default.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Another layer than the study's.")] = None,
+    layers: Annotated[str | None, typer.Option(help="For layers and traits, as in conv2,conv3; all by default.")] = None,
+    region: Annotated[str | None, typer.Option(help="For regions: brow, eye, nose, cheek, mouth or chin.")] = None,
+    sequence: Annotated[str | None, typer.Option(help="For sequence: its name.")] = None,
     method: Annotated[
-        str, typer.Option(help="guided, deconvnet, gradient, gradient_x_input, integrated or relevance.")
-    ] = "guided",
-    top: Annotated[int, typer.Option(help="How many pictures a unit.")] = 10,
+        str | None, typer.Option(help="guided, deconvnet, gradient, gradient_x_input, integrated or relevance.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(help="How many pictures a unit, or a face an expression.")] = None,
     twin: Annotated[bool, typer.Option("--twin", help="Add the same network at its random start.")] = False,
-    sequence: Annotated[
-        str, typer.Option(help="Instead of units: a sequence frame by frame, and all that a layer sees.")
-    ] = "",
-    out: Annotated[Path, typer.Option(help="A file that ends in .pdf, .svg or .png.")] = Path("units.pdf"),
+    out: Annotated[
+        Path | None, typer.Option(help="A file that ends in .pdf, .svg or .png; the figure's name and .pdf by default.")
+    ] = None,
 ) -> None:
-    """Draw what single units see: their top pictures, and the projections within the receptive fields."""
+    """Draw a figure of a finished study in the papers' layouts, with its table as csv beside it."""
     with explained():
-        if out.suffix not in _DRAWN:
-            raise InputError(f"--out {out}: ends in none of {', '.join(_DRAWN)}")
-        numbers = _numbers("--units", units)
-        from duchenne import cache, showing
+        file = out or Path(f"{figure}.pdf")
+        if file.suffix not in _DRAWN:
+            raise InputError(f"--out {file}: ends in none of {', '.join(_DRAWN)}")
+        options = {
+            "units": None if units is None else _numbers("--units", units),
+            "layers": None if layers is None else [name.strip() for name in layers.split(",") if name.strip()],
+            "layer": layer, "region": region, "sequence": sequence, "method": method, "top": top, "twin": twin or None,
+        }  # fmt: skip
+        from duchenne import showing
         from duchenne.progress import bars
 
-        if sequence:
-            figure = showing.evolution(run, sequence, layer=layer, progress=bars)
-        else:
-            figure = showing.show(run, numbers, layer=layer, method=method, top=top, twin=twin, progress=bars)
-        with cache.replacing(out) as partial:
-            figure.savefig(partial, format=out.suffix[1:], dpi=200)
-        typer.echo(out.resolve())
+        given = {name: value for name, value in options.items() if value is not None}
+        table = showing.show(run, figure, progress=bars, **given).save(file)
+        typer.echo(table.resolve())
+        typer.echo(file.resolve())
 
 
 _DRAWN = (".pdf", ".svg", ".png")

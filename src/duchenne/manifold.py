@@ -224,12 +224,12 @@ def _plane(codes: Floats, seen: folds.Mask) -> Floats:
 
 
 def _draw(found: Manifold, placed: pd.DataFrame, network: Autoencoder, faces: Stack, moved: torch.Tensor) -> None:
-    from duchenne.report import figures
+    from duchenne.report import figures, sheets
 
     shown = placed["held_out"].to_numpy()
     drawn = {
         "manifold": figures.manifold(placed[shown], faces.pictures[shown]),
-        "walk": figures.walk(_walks(network, faces, moved, found.points)),
+        "walk": sheets.walk(_walks(network, faces, moved, found.points)),
     }
     for name, figure in drawn.items():
         for ending in ("pdf", "png"):

@@ -87,7 +87,7 @@ def reproduce(
             )  # fmt: skip
             found.append(_told(recipe, source) | _row(study.scores, recipe.training.attempts > 1))
         except DivergedError as error:
-            found.append(_told(recipe, source) | {"ours": "", "remark": str(error).partition(":")[0]})
+            found.append(_told(recipe, source) | {"ours": "", "remark": str(error).rpartition(":")[0]})
         announce("    " + "; ".join(f"{name} {found[-1][name]}" for name in ("ours", "paper", "remark") if found[-1][name]))
         _keep(folder, _framed(found))
     return Reproduction(folder, _framed(found))

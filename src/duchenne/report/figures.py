@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import NDArray
 
 from duchenne import facs
+from duchenne.report.sheets import drawn
 
 Floats = NDArray[np.float32]
 _SCALE = "RdBu_r"
@@ -90,60 +90,6 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     return figure
 
 
-@dataclass(frozen=True)
-class UnitSeen:
-    """A unit's top pictures: within its receptive field, each (C, h, w), what they show, and what the unit and, where
-    wanted, its twin at the random start see of them; and the expression of each.
-    """
-
-    unit: int
-    fields: Sequence[Floats]
-    projections: Sequence[Floats]
-    twin: Sequence[Floats] | None
-    expressions: Sequence[str]
-
-
-def units(seen: Sequence[UnitSeen], title: str) -> Figure:
-    """khorrami2015's Figs. 3 and 4: for each unit a row of receptive fields in its top pictures, and one of projections.
-
-    A projection's zero is mid grey, and each is scaled by its own largest value.
-    """
-    lines = [line for each in seen for line in _lines(each)]
-    columns = max(len(each.fields) for each in seen)
-    figure = Figure(figsize=(0.72 * columns + 0.9, 0.74 * len(lines) + 0.4), layout="constrained")
-    grid = figure.subplots(len(lines), columns, squeeze=False)
-    for (label, pictures, signed, names), row in zip(lines, grid, strict=True):
-        row[0].set_ylabel(label, fontsize=7)
-        side = max(max(picture.shape[1:]) for picture in pictures)
-        for axes in row:
-            _bare(axes)
-        for axes, picture, name in zip(row, pictures, names, strict=False):
-            axes.imshow(_signed(picture) if signed else _shown(picture), cmap="gray", vmin=0, vmax=1)
-            axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))  # a field cut short keeps its scale
-            axes.set_title(name, fontsize=6, pad=2)
-    figure.suptitle(title, fontsize=9)
-    return figure
-
-
-def _lines(seen: UnitSeen) -> list[tuple[str, Sequence[Floats], bool, Sequence[str]]]:
-    """The rows of a unit: label, pictures, whether they have a sign, and what stands above each."""
-    nothing = [""] * len(seen.fields)
-    lines = [(f"unit {seen.unit}", seen.fields, False, seen.expressions), ("projection", seen.projections, True, nothing)]
-    return [*lines, ("random start", seen.twin, True, nothing)] if seen.twin is not None else lines
-
-
-def _signed(picture: Floats) -> Floats:
-    """A projection as a picture of 0 … 1 with its zero at mid grey."""
-    largest = float(np.abs(picture).max())
-    return _shown(0.5 + 0.5 * picture / largest if largest > 0 else np.full_like(picture, 0.5))
-
-
-def _bare(axes: Any) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-
-
 def likenesses(alike: pd.DataFrame) -> Figure:
     """How like a trained network's projections are to those of its random start, by method (Adebayo et al. 2018).
 
@@ -165,6 +111,35 @@ def likenesses(alike: pd.DataFrame) -> Figure:
     return figure
 
 
+def traits(table: pd.DataFrame) -> Figure:
+    """The traits of layer after layer, each with its 95 % interval.
+
+    ``table`` has a row a layer and trait: layer, trait, value, low, high.
+    """
+    names, layers = list(dict.fromkeys(table["trait"])), list(dict.fromkeys(table["layer"]))
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(2.1 * columns, 2.0 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.axis("off")
+    for axes, name in zip(grid, names, strict=False):
+        rows = table[table["trait"] == name].set_index("layer").reindex(layers)
+        value = rows["value"].to_numpy()
+        beyond = np.clip(np.stack([value - rows["low"], rows["high"] - value]), 0, None)
+        axes.errorbar(range(len(layers)), value, beyond, fmt="o-", color=_COLOURS[6], capsize=3, markersize=4, linewidth=1)
+        axes.set_xticks(range(len(layers)), layers, fontsize=7)
+        axes.margins(x=0.15)
+        lowest, highest = axes.get_ylim()
+        axes.set_ylim(min(0, lowest), max(0, highest))
+        axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        axes.set_title(name, fontsize=8)
+        axes.tick_params(axis="y", labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("layer", fontsize=8)
+    return figure
+
+
 def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Figure:
     """Faces (n, C, S, S) where their codes place them, some of them as thumbnails framed in the expression's colour.
 
@@ -178,7 +153,7 @@ def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Fi
         axes.scatter(rows["across"], rows["up"], s=18, color=colour, marker=marker, label=expression, linewidths=0)
         colours[str(expression)] = colour
     for place in _apart(places, thumbnails):
-        face = OffsetImage(_shown(pictures[place]), zoom=_THUMBNAIL / pictures.shape[-1], cmap="gray")
+        face = OffsetImage(drawn(pictures[place]), zoom=_THUMBNAIL / pictures.shape[-1], cmap="gray")
         frame = {"edgecolor": colours[str(points["expression"].iloc[place])], "linewidth": 1.5}
         box = AnnotationBbox(face, places[place].tolist(), (16, 16), boxcoords="offset points", pad=0.05, bboxprops=frame)
         box.set_zorder(3)
@@ -189,37 +164,6 @@ def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Fi
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, markerscale=1.6)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def walk(walks: Mapping[str, Floats]) -> Figure:
-    """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the apex (k, C, S, S)."""
-    steps = len(next(iter(walks.values())))
-    titles = [""] * steps
-    titles[0], titles[(steps - 1) // 2], titles[-1] = "neutral", "decoded, from neutral to apex", "apex"
-    return sheet({name: list(pictures) for name, pictures in walks.items()}, titles)
-
-
-def sheet(rows: Mapping[str, Sequence[Floats]], titles: Sequence[str] = ()) -> Figure:
-    """Pictures (C, H, W) or (H, W) of 0 … 1 in named rows, under titles: the layout of mousavi2016's Figs. 6 to 10."""
-    columns = max(len(pictures) for pictures in rows.values())
-    figure = Figure(figsize=(0.9 * columns + 0.9, 0.95 * len(rows) + 0.3), layout="constrained")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
-        for axes in line:
-            _bare(axes)
-        for axes, picture in zip(line, pictures, strict=False):
-            axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
-        line[0].set_ylabel(name, fontsize=8)
-    for axes, title in zip(grid[0], titles, strict=False):
-        axes.set_title(title, fontsize=8)
-    return figure
-
-
-def _shown(picture: Floats) -> Floats:
-    """A picture (C, H, W) or (H, W) as matplotlib takes it."""
-    if picture.ndim == 2:
-        return picture
-    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
 
 
 def _apart(places: NDArray[np.float64], count: int) -> list[int]:

@@ -228,8 +228,9 @@ class _Learner(L.LightningModule):
         optimiser = _optimiser(settings, self.network)
         if settings.schedule == "constant":
             return optimiser
+        rise = 0.1 if self.steps > 10 else 0.05  # a tenth of 10 steps is a rise of none, by which PyTorch divides
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.rate, total_steps=self.steps, pct_start=0.1, cycle_momentum=False
+            optimiser, settings.rate, total_steps=self.steps, pct_start=rise, cycle_momentum=False
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

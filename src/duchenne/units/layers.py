@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from duchenne.errors import InputError
@@ -90,6 +93,52 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
         raise _Reached(inputs[0])
 
     return _until(network, layer, pictures, find(network, layer).register_forward_pre_hook(stop))
+
+
+def activity(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """How active each neuron of a layer is, in the shape that ``maps`` gives: a after the ReLU that takes it, else |a|.
+
+    Raises ``InputError`` as ``output`` does.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())
+    >>> network[0].weight.data.fill_(-1)
+    tensor([[[[-1.]]]])
+    >>> activity(network, "0", torch.ones(1, 1, 1, 1)).item(), activity(network[:1], "0", torch.ones(1, 1, 1, 1)).item()
+    (0.0, 1.0)
+    """
+    with evaluating(network), torch.no_grad():
+        made = maps(network, layer, pictures)
+        return made.clamp_min(0) if _rectified(network, layer, pictures[:1]) else made.abs()
+
+
+def _rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
+    """Whether a ReLU takes what the layer gives."""
+    given: list[Tensor] = []
+    handle = find(network, layer).register_forward_hook(lambda module, inputs, result: given.append(result))
+    try:
+        with _MeetingReLU(given) as meeting:
+            network(picture.clone())  # it may write into what it is given
+    finally:
+        handle.remove()
+    return bool(meeting.met)
+
+
+class _MeetingReLU(TorchFunctionMode):
+    """Notes whether a ReLU is given one of some tensors."""
+
+    def __init__(self, given: list[Tensor]) -> None:
+        super().__init__()
+        self._given, self.met = given, False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in RELUS:
+            entered = args[0] if args else kwargs["input"]
+            self.met |= any(entered is each for each in self._given)
+        return func(*args, **(kwargs or {}))
+
+
+RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
+"""The functions and methods that rectify; modules call them."""
 
 
 class _Reached(Exception):  # noqa: N818  (a signal, not an error)

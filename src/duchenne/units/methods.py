@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from duchenne.errors import InputError
+from duchenne.units.layers import RELUS
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 
@@ -122,13 +123,10 @@ class Passing(TorchFunctionMode):
         return passed
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _RELUS:
+        if func in RELUS:
             return self.relu(args[0] if args else kwargs["input"])
         self.others += func in _OTHERS
         return func(*args, **(kwargs or {}))
-
-
-_RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 
 
 _OTHERS = {

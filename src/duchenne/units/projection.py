@@ -83,8 +83,10 @@ def project(
     """Project neurons of a layer: unit ``units[i]`` at ``positions[i]`` (row, column) of its map, in image i.
 
     ``images`` (m, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), or ``"peak"`` for the strongest neuron of
-    each unit's map, or ``"mean"`` for the mean over the projections of all of them. Where one image serves several units,
-    ``of`` (n,) says which is whose. The signal starts at 1, so nothing is scaled by the activation. Layers may give maps
+    each unit's map, or ``"mean"`` for its whole map (below). Where one image serves several units, ``of`` (n,) says which
+    is whose. The signal starts at 1, so nothing is scaled by the activation. A whole map is the mean over its neurons, each
+    by its activation: mousavi2016 (§II-A) keeps that of the neuron which it sends back, and a silent one shows nothing; all
+    at 1 would show the same for every unit, the picture. Layers may give maps
     (n, units, h, w), neurons (n, units), for which positions are ignored, or tokens (n, tokens, units) in place of rows.
 
     Raises ``InputError`` for an unknown method or layer and for units, positions or images that are not there; warns where
@@ -219,21 +221,29 @@ def _mean(
     network: nn.Module, layer: str, images: Tensor, units: Places, method: str, of: Places, found: fields.Fields,
     progress: Progress,
 ) -> Windows:  # fmt: skip
-    """The mean over the projections of all neurons of each unit's map, in the whole picture."""
-    counts = {1: (1, 1), 2: (found.shape[0], 1), 3: found.shape[1:]}[len(found.shape)]
-    places = np.indices(counts).reshape(2, -1).T
+    """The mean over the neurons of each unit's map of their projections times their activations, in the whole picture."""
+    columns = found.shape[2] if len(found.shape) == 3 else 1
     height, width = images.shape[2:]
     summed = np.zeros((len(units), *images.shape[1:]), np.float32)
     with progress("Projecting units", len(units)) as advance:
         for number, (unit, picture) in enumerate(zip(units, of, strict=True)):
+            image = images[picture : picture + 1]
+            active = _of_unit(layers.activity(network, layer, image)[0], unit)
+            (awake,) = np.nonzero(active)
             every = project(
-                network, layer, images[picture : picture + 1], np.full(len(places), unit), places, method,
-                of=np.zeros(len(places), np.int64),
+                network, layer, image, np.full(len(awake), unit), np.stack(np.divmod(awake, columns), 1), method,
+                of=np.zeros(len(awake), np.int64),
             )  # fmt: skip
-            for pixels, (x0, y0, x1, y1) in zip(every.pixels, every.boxes, strict=True):
-                summed[number, :, y0:y1, x0:x1] += pixels
+            for weight, pixels, (x0, y0, x1, y1) in zip(active[awake], every.pixels, every.boxes, strict=True):
+                summed[number, :, y0:y1, x0:x1] += weight / len(active) * pixels
             advance(1)
-    return Windows(list(summed / len(places)), np.tile([0, 0, width, height], (len(units), 1)))
+    return Windows(list(summed), np.tile([0, 0, width, height], (len(units), 1)))
+
+
+def _of_unit(given: Tensor, unit: int) -> Floats:
+    """The values of one unit, of what a layer gives for a picture: maps (u, h, w), tokens (t, u) or neurons (u,)."""
+    own = given[:, unit] if given.ndim == 2 else given[unit]
+    return np.asarray(own.flatten().cpu().numpy())
 
 
 def likeness(first: Windows, second: Windows) -> float:

@@ -51,8 +51,10 @@ def contributions(
     """Trace the most active neurons of a layer back to the pixels of pictures (n, C, H, W), and average them.
 
     ``prepared`` is what the network is given of the ``pictures`` (0 … 1); the ``share`` of the layer's neurons with the
-    largest |a| are taken, of each picture its own. A pixel's brightness is |Σ |aᵢ| ∂aᵢ/∂x| / Σ |aᵢ|, the largest of its
-    colours', brought to 0 … 255 in proportion. How many neurons the paper takes it does not say (a reading). Raises
+    largest |a| are taken, of each picture its own; where a ReLU takes what the layer gives, those that it silences are not
+    active. A pixel's brightness is |Σ |aᵢ| ∂aᵢ/∂x| / Σ |aᵢ|, the largest of its colours', brought to 0 … 255 in proportion.
+    How many neurons the paper takes it does not say (a reading). By ``"guided"`` and ``"deconvnet"``, which differ from it
+    where ReLUs are on the way, the neurons' signals are sent back together, and rectified where they meet. Raises
     ``InputError`` for a share out of (0, 1], and for layers and methods as ``project`` does.
 
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2, bias=False))
@@ -74,18 +76,17 @@ def contributions(
 def _traced(network: nn.Module, layer: str, prepared: Tensor, share: float, method: str) -> Floats:
     """|weighted mean of the most active neurons' signals|: (n, H, W)."""
     way = METHODS[method]
+    weights = _weights(layers.activity(network, layer, prepared), share)
     with layers.evaluating(network), Passing(way.rule):
-        (signals,) = way.signals(
-            lambda given: layers.maps(network, layer, given), prepared, [lambda made: _weights(made, share)]
-        )
+        (signals,) = way.signals(lambda given: layers.maps(network, layer, given), prepared, [lambda made: weights])
     found: Floats = signals.abs().amax(1).cpu().numpy()
     return found
 
 
-def _weights(made: Tensor, share: float) -> Tensor:
-    """|a| of the most active neurons of each picture, which sum to 1; 0 at all others."""
-    activity = made.detach().flatten(1).abs()
+def _weights(active: Tensor, share: float) -> Tensor:
+    """How active the most active neurons of each picture are, which sum to 1; 0 at all others."""
+    activity = active.flatten(1)
     count = max(1, round(share * activity.shape[1]))
     most, where = activity.topk(count, 1)
     weights = torch.zeros_like(activity).scatter_(1, where, most)
-    return (weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)).view_as(made)
+    return (weights / weights.sum(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)).view_as(active)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from duchenne.faces.regions import REGIONS
 from duchenne.units.projection import Windows
 
-_LEAST_AREA = 0.05  # of the field: what is said of smaller parts of it hangs on a few pixels
-
 
 def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8]) -> pd.DataFrame:
     """Where the energy of projections lies: a row a unit and region: unit, region, pictures, energy, area, enrichment.
@@ -46,9 +44,10 @@ def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8])
 
 
 def looked_at(energies: pd.DataFrame) -> pd.DataFrame:
-    """The region that each unit looks at: the one of greatest enrichment that fills a twentieth of its fields or more.
+    """The region that each unit looks at: the one whose share of the energy exceeds its share of the area most.
 
-    One row a unit: unit, region, pictures, energy, area, enrichment.
+    A ratio in its place would be won by regions of a few pixels. One row a unit: unit, region, pictures, energy, area,
+    enrichment.
     """
-    seen = energies[energies["area"] >= _LEAST_AREA]
-    return seen.loc[seen.groupby("unit")["enrichment"].idxmax()].reset_index(drop=True)
+    excess = (energies["energy"] - energies["area"]).groupby(energies["unit"])
+    return energies.loc[excess.idxmax()].reset_index(drop=True)

@@ -1,0 +1,76 @@
+"""Sheets of pictures in rows, fit for print: the layout of khorrami2015's Figs. 1, 3, 4 and mousavi2016's Figs. 6 to 10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+_CELL = 0.8  # inches
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of pictures (C, h, w) or (h, w): the name before it and the titles above them.
+
+    Pictures lie in 0 … 1; ``signed`` ones may have any values: their zero is mid grey, and each is scaled by its own
+    largest value.
+    """
+
+    name: str
+    pictures: Sequence[Floats]
+    titles: Sequence[str] = ()
+    signed: bool = False
+
+
+def sheet(lines: Sequence[Line], title: str = "") -> Figure:
+    """Draw rows of pictures; those of one row are of one scale, so that a field cut short by the border is seen as such."""
+    columns = max(len(line.pictures) for line in lines)
+    titled = sum(max((text.count("\n") + 1 for text in line.titles if text), default=0) for line in lines)
+    height = _CELL * len(lines) + 0.13 * titled + (0.35 if title else 0.1)
+    figure = Figure(figsize=(_CELL * columns + 0.9, height), layout="constrained")
+    for line, row in zip(lines, figure.subplots(len(lines), columns, squeeze=False), strict=True):
+        side = max(max(picture.shape[-2:]) for picture in line.pictures)
+        for axes in row:
+            _bare(axes)
+        row[0].set_ylabel(line.name, fontsize=7)
+        for axes, picture in zip(row, line.pictures, strict=False):
+            axes.imshow(_signed(picture) if line.signed else drawn(picture), cmap="gray", vmin=0, vmax=1)
+            axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
+        for axes, text in zip(row, line.titles, strict=False):
+            axes.set_title(text, fontsize=6.5, pad=2)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def walk(walks: Mapping[str, Floats]) -> Figure:
+    """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the apex (k, C, S, S)."""
+    steps = len(next(iter(walks.values())))
+    titles = [""] * steps
+    titles[0], titles[(steps - 1) // 2], titles[-1] = "neutral", "decoded, from neutral to apex", "apex"
+    return sheet(
+        [Line(name, list(pictures), () if number else titles) for number, (name, pictures) in enumerate(walks.items())]
+    )
+
+
+def drawn(picture: Floats) -> Floats:
+    """A picture (C, H, W) or (H, W) as matplotlib takes it."""
+    if picture.ndim == 2:
+        return picture
+    return picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+
+
+def _signed(picture: Floats) -> Floats:
+    largest = float(np.abs(picture).max())
+    return drawn(0.5 + 0.5 * picture / largest if largest > 0 else np.full_like(picture, 0.5))
+
+
+def _bare(axes: Axes) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)

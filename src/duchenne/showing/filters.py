@@ -1,0 +1,136 @@
+"""What filters have in common: mousavi2016's traits with its Figs. 7 and 8, and how like the random start they see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from duchenne.errors import InputError
+from duchenne.progress import Progress, quiet
+from duchenne.report import figures, gallery
+from duchenne.report.sheets import Line, sheet
+from duchenne.showing import looking
+from duchenne.showing.looking import Run, Shown
+from duchenne.showing.units import refuse_absent
+from duchenne.units import traits as measured
+from duchenne.units.methods import METHODS
+from duchenne.units.projection import likeness, project
+from duchenne.units.responses import responses
+
+_COLUMNS = 8
+_COMPARED = [name for name in METHODS if name != "relevance"]
+
+
+def invariance(
+    run: Run, units: Sequence[int] = (), *, layer: str = "", method: str = "deconvnet", progress: Progress = quiet
+) -> Shown:
+    """Draw mousavi2016's Fig. 7, one filter on different faces: of every expression the face that it answers to most.
+
+    The last face is the one that it answers to least. Under each stands the mean over the projections of all neurons of the
+    unit's map; before them, how alike those are (their mean correlation; the last one left out). ``units`` are numbers, by
+    default the two that stand first in the report. Raises ``InputError`` as ``units`` does.
+    """
+    work = looking.opened(run, "training" if layer else "evidence", progress)
+    named = layer or work.recipe.units.layer
+    peaks = looking.peaks(work, named)
+    chosen = list(units) or ([0, 1][: peaks.value.shape[1]] if layer else gallery.chosen(work.study.units_folder, 2))
+    refuse_absent(chosen, peaks.value.shape[1], named)
+    expressions, lines, rows = looking.expressions(work, peaks.image), [], []
+    for unit in chosen:
+        answers = pd.Series(peaks.value[:, unit])
+        first = [*answers.groupby(expressions, sort=False).idxmax(), answers.idxmin()]
+        images = peaks.image[first]
+        prepared = looking.prepared(work, images)
+        numbers = np.full(len(images), unit)
+        seen = project(work.pair.trained, named, prepared, numbers, "mean", method, progress=progress)
+        alike = float(
+            measured.invariance(seen[np.arange(len(first) - 1)], numbers[:-1], expressions[first[:-1]])["alike"].iloc[0]
+        )
+        lines += [
+            Line(f"unit {unit}", list(work.stack.floats(images)), [*expressions[first[:-1]], "answers least"]),
+            Line(f"alike {alike:.2f}", seen.pixels, signed=True),
+        ]
+        rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
+    return Shown(sheet(lines, f"{named}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
+
+
+def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int = 23, progress: Progress = quiet) -> Shown:
+    """Draw mousavi2016's Fig. 8, different filters on one face: the one that is read most surely, and the strongest units.
+
+    Each is the mean over the projections of all neurons of the unit's map; the title tells the mean cosine of those that
+    are shown and how many filters they are worth (``traits.redundancy``). Raises ``InputError`` as ``units`` does.
+    """
+    if top < 2:
+        raise InputError(f"top {top}: expected 2 or more")
+    work = looking.opened(run, "training", progress)
+    named = layer or work.recipe.units.layer
+    rows = looking.surest(work, 1)
+    image = rows[[int(looking.right(work, rows).argmax())]]
+    prepared = looking.prepared(work, image)
+    peaks = responses(work.pair.trained, named, [prepared]).value[0]
+    units = np.argsort(-peaks, kind="stable")[: min(top, int((peaks > 0).sum()))]
+    of = np.zeros(len(units), np.int64)
+    seen = project(work.pair.trained, named, prepared, units, "mean", method, of=of, progress=progress)
+    cosine, effective = measured.redundancy(seen.full((prepared.shape[2], prepared.shape[3])).reshape(len(units), -1))
+    lines = [Line("", list(work.stack.floats(image)), list(looking.expressions(work, image)))]
+    for first in range(0, len(units), _COLUMNS):
+        some = slice(first, first + _COLUMNS)
+        lines.append(Line("", seen.pixels[some], [f"unit {unit}" for unit in units[some]], signed=True))
+    title = f"{named}, {method}: cosine {cosine:.2f}, {len(units)} filters are worth {effective:.1f}"
+    return Shown(sheet(lines, title), pd.DataFrame({"unit": units, "peak": peaks[units]}))
+
+
+def traits(
+    run: Run, *, layers: Sequence[str] = (), method: str = "deconvnet", top: int = 10, progress: Progress = quiet
+) -> Shown:
+    """Measure mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
+
+    ``layers`` are by default those of the network that are worth looking at and have maps; ``top`` is how many pictures a
+    unit's invariance is measured on. The table has a row a layer and trait (``units.traits.of_layer``). Raises
+    ``InputError`` as ``layers`` does.
+    """
+    work = looking.opened(run, "training", progress)
+    named = looking.with_maps(work, tuple(layers))
+    rows = looking.not_trained_on(work)
+    prepared, right = looking.prepared(work, rows), looking.right(work, rows)
+    people = work.stack.table.frame["subject"].to_numpy(str)[rows]
+    shown = looking.expressions(work, rows)
+    table = pd.concat(
+        [
+            measured.of_layer(
+                work.pair.trained, layer, prepared, shown, people, right, top=top, method=method, progress=progress
+            )
+            for layer in named
+        ],
+        ignore_index=True,
+    )
+    return Shown(figures.traits(table), table)
+
+
+def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progress = quiet) -> Shown:
+    """Measure how like each unit's projections are to those of the same network at its random start, at the same places.
+
+    By every method, unless one is named, but for relevance, which needs another library. The table has a row a method and
+    unit: method, unit, alike, the mean correlation over the unit's ``top`` pictures.
+    Methods whose pictures stay alike show the picture rather than what was learned (Adebayo et al. 2018). Raises
+    ``InputError`` as ``units`` does.
+    """
+    work = looking.opened(run, "training", progress)
+    layer = work.recipe.units.layer
+    best = looking.best(work, layer, top)
+    images, of = np.unique(best["image"], return_inverse=True)
+    prepared = looking.prepared(work, images)
+    unit, places = best["unit"].to_numpy(), best[["row", "col"]].to_numpy()
+    rows = []
+    for each in [method] if method else _COMPARED:
+        seen, of_twin = (
+            project(network, layer, prepared, unit, places, each, of=of, progress=progress)
+            for network in (work.pair.trained, work.pair.twin)
+        )
+        for number in np.unique(unit):
+            own = np.flatnonzero(unit == number)
+            rows.append((each, int(number), likeness(seen[own], of_twin[own])))
+    table = pd.DataFrame(rows, columns=["method", "unit", "alike"])
+    return Shown(figures.likenesses(table), table)

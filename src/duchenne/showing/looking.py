@@ -1,0 +1,158 @@
+"""What all figures of a finished study share: how it is opened, what is read from it, and what a figure is."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne import cache, evidence, studies
+from duchenne.errors import InputError
+from duchenne.progress import Progress
+from duchenne.stages import StudyInProgress
+from duchenne.study import Study
+from duchenne.training.fit import probabilities
+from duchenne.units import layers, surveys
+from duchenne.units.peaks import Peaks
+
+Run = str | Path | Study
+Rows = NDArray[np.int64]
+KINDS = (".pdf", ".svg", ".png")
+"""How the name of a figure's file may end."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure, and the ``table`` of what it shows."""
+
+    figure: Figure
+    table: pd.DataFrame
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure to a file, and its table beside it as csv; return the csv's path.
+
+        Raises ``InputError`` where the name does not end in .pdf, .svg or .png.
+        """
+        path = Path(path)
+        if path.suffix not in KINDS:
+            raise InputError(f"{path}: ends in none of {', '.join(KINDS)}")
+        with cache.replacing(path) as partial:
+            self.figure.savefig(partial, format=path.suffix[1:], dpi=200)
+        beside = path.with_suffix(".csv")
+        with cache.replacing(beside) as partial:
+            self.table.to_csv(partial, index=False)
+        return beside
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.figure.savefig(drawn, format="png", dpi=110)
+        return drawn.getvalue()
+
+
+def opened(run: Run, until: str, progress: Progress) -> StudyInProgress:
+    """Open a study that was done ``until`` a stage, with its faces; raises ``InputError`` where it was not."""
+    study = run if isinstance(run, Study) else studies.open(run, until=until)
+    return StudyInProgress(study, study.table, progress, lambda line: None)
+
+
+def best(work: StudyInProgress, layer: str, top: int) -> pd.DataFrame:
+    """The top pictures of every unit of a layer: those that the study kept, or found now.
+
+    Columns: unit, rank, image (a row of the study's table), peak, row, col, x0, y0, x1, y1.
+    """
+    if top < 1:
+        raise InputError(f"top {top}: expected 1 or more")
+    kept = work.study.units_folder / "top.parquet"
+    if layer == work.recipe.units.layer and top <= work.recipe.units.top and kept.exists():
+        found = pd.read_parquet(kept)
+    else:
+        found = _survey(work, layer, top).top
+    return found[found["rank"] < top]
+
+
+def peaks(work: StudyInProgress, layer: str) -> Peaks:
+    """Every unit's peak on every picture that units are shown: those that the study kept, or found now."""
+    kept = work.study.units_folder / "responses.parquet"
+    if layer == work.recipe.units.layer and kept.exists():
+        return Peaks.from_frame(pd.read_parquet(kept))
+    return _survey(work, layer, 1).peaks
+
+
+def _survey(work: StudyInProgress, layer: str, top: int) -> surveys.Survey:
+    rows, pair = work.shown_rows, work.pair
+    return surveys.survey(pair.trained, layer, work.stack.floats(rows), rows, top, pair.prepare, work.progress)
+
+
+def strongest(work: StudyInProgress, layer: str) -> pd.DataFrame:
+    """The action unit that each unit answers to most, by the study's evidence: au and r by unit; empty where it has none."""
+    path = work.study.units_folder / "evidence.parquet"
+    if layer != work.recipe.units.layer or not path.exists():
+        return pd.DataFrame(columns=["au", "r"])
+    return evidence.strongest(pd.read_parquet(path)).set_index("unit")[["au", "r"]]
+
+
+def not_trained_on(work: StudyInProgress) -> Rows:
+    """Rows of the table that the network which is looked into was not trained on."""
+    return np.flatnonzero(~work.folds[work.study.scores["shown"]["fold"]].train)
+
+
+def shares(work: StudyInProgress, rows: Rows) -> NDArray[np.float32]:
+    """The probability that the network gives each class for some pictures: (k, classes)."""
+    found = probabilities(work.pair.trained, work.pair.prepare, torch.from_numpy(work.stack.floats(rows)))
+    return np.asarray(found.numpy())
+
+
+def right(work: StudyInProgress, rows: Rows) -> NDArray[np.float32]:
+    """The probability that the network gives the expression which is shown: (k,)."""
+    places = {name: place for place, name in enumerate(work.study.scores["classes"])}
+    shown = [places[name] for name in expressions(work, rows)]
+    return shares(work, rows)[np.arange(len(rows)), shown]
+
+
+def surest(work: StudyInProgress, count: int) -> Rows:
+    """Of every expression so many pictures, not trained on, that it is read in most surely."""
+    rows = not_trained_on(work)
+    sure = pd.DataFrame({"row": rows, "expression": expressions(work, rows), "right": right(work, rows)})
+    first = sure.sort_values("right", ascending=False, kind="stable").groupby("expression", sort=False).head(count)
+    order = {name: place for place, name in enumerate(work.study.scores["classes"])}
+    inorder = first.sort_values("expression", key=lambda names: names.map(order), kind="stable")
+    return np.array(inorder["row"], np.int64)
+
+
+def expressions(work: StudyInProgress, rows: Rows) -> NDArray[np.str_]:
+    """The expressions of some pictures."""
+    named: NDArray[np.str_] = work.stack.table.frame["expression"].to_numpy(str)
+    return named[rows]
+
+
+def prepared(work: StudyInProgress, rows: Rows) -> Tensor:
+    """Some pictures as the network is given them."""
+    given: Tensor = work.pair.prepare(torch.from_numpy(work.stack.floats(rows)))
+    return given
+
+
+def told(work: StudyInProgress, rows: Rows) -> pd.DataFrame:
+    """What a table says of some pictures: path, subject and expression."""
+    return work.stack.table.frame[["path", "subject", "expression"]].iloc[rows].reset_index(drop=True)
+
+
+def with_maps(work: StudyInProgress, wanted: tuple[str, ...] = ()) -> list[str]:
+    """The layers that are wanted, by default those of the network that are worth looking at; all must give maps.
+
+    Raises ``InputError`` for a wanted layer that is not there or gives none.
+    """
+    network = work.pair.trained
+    named = list(wanted) or list(getattr(network, "LAYERS", (work.recipe.units.layer,)))
+    with layers.evaluating(network), torch.no_grad():
+        given = layers.outputs(network, named, prepared(work, np.arange(1)))
+    flat = [name for name in named if given[name].ndim != 4]
+    if wanted and flat:
+        raise InputError(f"layer {flat[0]!r}: gives no maps")
+    return [name for name in named if name not in flat]
