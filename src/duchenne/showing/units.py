@@ -79,8 +79,8 @@ def regions(
 
     Of the mouth this is zhu2018's Table 2, beside the mouth shapes that FACS tells apart (its Table 3): AU25, AU26 and
     AU27. The table has a row a unit, of all that see some of a face: its region, and which share of its projections'
-    ``energy`` lies there, over the share of its fields' ``area`` (``enrichment``). Raises ``InputError`` as ``units`` does, for an
-    unknown region, and where no landmarks are known.
+    ``energy`` lies there, over the share of its fields' ``area`` (``enrichment``). Raises ``InputError`` as ``units`` does,
+    for an unknown region, and where no landmarks are known.
     """
     if region and region not in REGIONS:
         raise InputError(f"--region {region}: not one of {', '.join(REGIONS)}")
