@@ -174,14 +174,15 @@ def test_traits_are_those_of_pictures_not_trained_on(study: Study) -> None:
     work = looking.opened(study, "training", duchenne.progress.quiet)
     prepared = looking.prepared(work, np.flatnonzero(rows))
     frame = study.table.frame[rows]
-    network = work.pair.trained
     with torch.no_grad():
-        found = torch.softmax(network(prepared), 1).numpy()
+        found = torch.softmax(work.pair.trained(prepared), 1).numpy()
     right = found[np.arange(len(frame)), [list(study.scores["classes"]).index(name) for name in frame["expression"]]]
-    expected = traits.of_layer(
-        network, "conv1", prepared, frame["expression"].to_numpy(str), frame["subject"].to_numpy(str), right, top=3
-    )
-    pd.testing.assert_frame_equal(shown.table, expected, atol=1e-4)
+    for name, network in (("trained", work.pair.trained), ("random start", work.pair.twin)):
+        expected = traits.of_layer(
+            network, "conv1", prepared, frame["expression"].to_numpy(str), frame["subject"].to_numpy(str), right, top=3
+        )
+        found = shown.table[shown.table["network"] == name].drop(columns="network").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected, atol=1e-4)
     titles = [axes.get_title() for axes in shown.figure.axes if axes.get_title()]
     assert titles == expected["trait"].tolist()
 

@@ -105,18 +105,18 @@ def likenesses(alike: pd.DataFrame) -> Figure:
         axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color=_INK, linewidth=1.5)
     axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
     axes.set_yticks(range(len(methods)), methods)
-    axes.set(xlim=(-1.02, 1.02), ylim=(len(methods) - 0.5, -0.5))
-    axes.set_xlabel("correlation of projections, trained network and its random start")
+    axes.set(xlim=(-1.02, 1.02), ylim=(len(methods) - 0.5, -0.5), xticks=(-1, -0.5, 0, 0.5, 1))
+    axes.set_xlabel("correlation with the random start's projections")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def traits(table: pd.DataFrame) -> Figure:
-    """The traits of layer after layer, each with its 95 % interval.
+    """The traits of layer after layer, each with its 95 % interval, trained and at the random start.
 
-    ``table`` has a row a layer and trait: layer, trait, value, low, high.
+    ``table`` has a row a network, layer and trait: network, layer, trait, value, low, high.
     """
-    names, layers = list(dict.fromkeys(table["trait"])), list(dict.fromkeys(table["layer"]))
+    names, layers, networks = (list(dict.fromkeys(table[name])) for name in ("trait", "layer", "network"))
     columns = min(4, len(names))
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(2.1 * columns, 2.0 * lines), layout="constrained")
@@ -124,10 +124,13 @@ def traits(table: pd.DataFrame) -> Figure:
     for axes in grid[len(names) :]:
         axes.axis("off")
     for axes, name in zip(grid, names, strict=False):
-        rows = table[table["trait"] == name].set_index("layer").reindex(layers)
-        value = rows["value"].to_numpy()
-        beyond = np.clip(np.stack([value - rows["low"], rows["high"] - value]), 0, None)
-        axes.errorbar(range(len(layers)), value, beyond, fmt="o-", color=_COLOURS[6], capsize=3, markersize=4, linewidth=1)
+        for number, network in enumerate(networks):
+            rows = table[(table["trait"] == name) & (table["network"] == network)].set_index("layer").reindex(layers)
+            value = rows["value"].to_numpy()
+            beyond = np.clip(np.stack([value - rows["low"], rows["high"] - value]), 0, None)
+            place = np.arange(len(layers)) + 0.12 * number
+            style = {"color": _COLOURS[(6, 0)[number % 2]], "marker": _MARKERS[number], "label": network}
+            axes.errorbar(place, value, beyond, capsize=2, markersize=4, linewidth=1, **style)
         axes.set_xticks(range(len(layers)), layers, fontsize=7)
         axes.margins(x=0.15)
         lowest, highest = axes.get_ylim()
@@ -136,6 +139,7 @@ def traits(table: pd.DataFrame) -> Figure:
         axes.set_title(name, fontsize=8)
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
+    grid[0].legend(fontsize=6, frameon=False)
     figure.supxlabel("layer", fontsize=8)
     return figure
 

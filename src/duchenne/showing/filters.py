@@ -29,31 +29,34 @@ def invariance(
     """Draw mousavi2016's Fig. 7, one filter on different faces: of every expression the face that it answers to most.
 
     The last face is the one that it answers to least. Under each stands the mean over the projections of all neurons of the
-    unit's map; before them, how alike those are (their mean correlation; the last one left out). ``units`` are numbers, by
+    unit's map; before them, how alike the strongest neurons' projections are within their fields (the mean correlation, the
+    last one left out; ``units.traits.invariance``). ``units`` are numbers, by
     default the two that stand first in the report. Raises ``InputError`` as ``units`` does.
     """
     work = looking.opened(run, "training" if layer else "evidence", progress)
-    named = layer or work.recipe.units.layer
-    peaks = looking.peaks(work, named)
-    chosen = list(units) or ([0, 1][: peaks.value.shape[1]] if layer else gallery.chosen(work.study.units_folder, 2))
-    refuse_absent(chosen, peaks.value.shape[1], named)
-    expressions, lines, rows = looking.expressions(work, peaks.image), [], []
+    clearest = [] if layer else gallery.chosen(work.study.units_folder, 2)
+    layer = layer or work.recipe.units.layer
+    peaks = looking.peaks(work, layer)
+    chosen = list(units) or clearest or [0, 1][: peaks.value.shape[1]]
+    refuse_absent(chosen, peaks.value.shape[1], layer)
+    lines, rows = [], []
     for unit in chosen:
         answers = pd.Series(peaks.value[:, unit])
-        first = [*answers.groupby(expressions, sort=False).idxmax(), answers.idxmin()]
+        first = [*answers.groupby(looking.expressions(work, peaks.image), sort=False).idxmax(), answers.idxmin()]
         images = peaks.image[first]
-        prepared = looking.prepared(work, images)
-        numbers = np.full(len(images), unit)
-        seen = project(work.pair.trained, named, prepared, numbers, "mean", method, progress=progress)
-        alike = float(
-            measured.invariance(seen[np.arange(len(first) - 1)], numbers[:-1], expressions[first[:-1]])["alike"].iloc[0]
+        prepared, numbers = looking.prepared(work, images), np.full(len(images), unit)
+        named = looking.expressions(work, images)
+        maps, strongest = (
+            project(work.pair.trained, layer, prepared, numbers, which, method, progress=progress)
+            for which in ("mean", "peak")
         )
+        alike = measured.invariance(strongest[np.arange(len(images) - 1)], numbers[:-1], named[:-1])["alike"].iloc[0]
         lines += [
-            Line(f"unit {unit}", list(work.stack.floats(images)), [*expressions[first[:-1]], "answers least"]),
-            Line(f"alike {alike:.2f}", seen.pixels, signed=True),
+            Line(f"unit {unit}", list(work.stack.floats(images)), [*named[:-1], "answers least"]),
+            Line(f"alike {alike:.2f}", maps.pixels, signed=True),
         ]
         rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
-    return Shown(sheet(lines, f"{named}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
+    return Shown(sheet(lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
 
 
 def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int = 23, progress: Progress = quiet) -> Shown:
@@ -88,8 +91,8 @@ def traits(
     """Measure mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
 
     ``layers`` are by default those of the network that are worth looking at and have maps; ``top`` is how many pictures a
-    unit's invariance is measured on. The table has a row a layer and trait (``units.traits.of_layer``). Raises
-    ``InputError`` as ``layers`` does.
+    unit's invariance is measured on. The table has a row a network (trained, and at its random start), layer and trait
+    (``units.traits.of_layer``); errors are those of the trained network in both. Raises ``InputError`` as ``layers`` does.
     """
     work = looking.opened(run, "training", progress)
     named = looking.with_maps(work, tuple(layers))
@@ -97,15 +100,14 @@ def traits(
     prepared, right = looking.prepared(work, rows), looking.right(work, rows)
     people = work.stack.table.frame["subject"].to_numpy(str)[rows]
     shown = looking.expressions(work, rows)
-    table = pd.concat(
-        [
-            measured.of_layer(
-                work.pair.trained, layer, prepared, shown, people, right, top=top, method=method, progress=progress
-            )
-            for layer in named
-        ],
-        ignore_index=True,
-    )
+    parts = [
+        measured.of_layer(network, layer, prepared, shown, people, right, top=top, method=method, progress=progress).assign(
+            network=name
+        )
+        for name, network in (("trained", work.pair.trained), ("random start", work.pair.twin))
+        for layer in named
+    ]
+    table = pd.concat(parts, ignore_index=True)
     return Shown(figures.traits(table), table)
 
 
