@@ -73,13 +73,20 @@ class Deciding(nn.Module):
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Conv2d(4, 1, 3)),
     ],
 )
-def test_a_way_that_is_not_understood_is_not_guessed(network: nn.Module) -> None:
+def test_of_a_way_that_is_not_understood_the_field_holds_all_that_can_change_the_position(network: nn.Module) -> None:
+    network = network.double().eval()
     last = [name for name, _ in network.named_modules()][-1]
     found = Fields(network, last, (1, 16, 16))
     assert found.way is None
-    ((x0, y0, x1, y1),) = found.of(np.array([0]), np.array([0]), np.array([0]))
-    assert 0 <= x0 < x1 <= 16
-    assert 0 <= y0 < y1 <= 16
+    given = torch.randn(1, 1, 16, 16, dtype=torch.float64, generator=Generator().manual_seed(0))
+    for row, column in ((0, 0), (1, 2)):
+        ((x0, y0, x1, y1),) = found.of(*(np.array([number]) for number in (0, row, column)))
+        pixels = given.clone().requires_grad_()
+        (signal,) = torch.autograd.grad(network(pixels)[0, 0, row, column], pixels)
+        rows, columns = signal[0, 0].nonzero(as_tuple=True)
+        assert len(rows)
+        assert (x0, y0) <= (columns.min(), rows.min())
+        assert (x1, y1) >= (columns.max() + 1, rows.max() + 1)
 
 
 def test_neurons_see_the_whole_picture_and_flattened_ones_their_maps_field() -> None:

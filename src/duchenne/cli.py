@@ -11,6 +11,7 @@ import typer
 
 from duchenne.cli_data import data
 from duchenne.errors import InputError
+from duchenne.report import PRINTED
 from duchenne.terminal import Changes, explained, say
 
 app = typer.Typer(
@@ -202,8 +203,8 @@ def show(
     """Draw a figure of a finished study in the papers' layouts, with its table as csv beside it."""
     with explained():
         file = out or Path(f"{figure}.pdf")
-        if file.suffix not in _DRAWN:
-            raise InputError(f"--out {file}: ends in none of {', '.join(_DRAWN)}")
+        if file.suffix not in PRINTED:
+            raise InputError(f"--out {file}: ends in none of {', '.join(PRINTED)}")
         options = {
             "units": None if units is None else _numbers("--units", units),
             "layers": None if layers is None else [name.strip() for name in layers.split(",") if name.strip()],
@@ -216,9 +217,6 @@ def show(
         table = showing.show(run, figure, progress=bars, **given).save(file)
         typer.echo(table.resolve())
         typer.echo(file.resolve())
-
-
-_DRAWN = (".pdf", ".svg", ".png")
 
 
 def _numbers(option: str, listed: str) -> list[int]:

@@ -1,1 +1,4 @@
 """Results in, page and figures out."""
+
+PRINTED = (".pdf", ".svg", ".png")
+"""How the name of a figure's file may end."""

@@ -100,7 +100,7 @@ def likenesses(alike: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     rng = np.random.default_rng(0)
     for place, method in enumerate(methods):
-        values = alike.loc[alike["method"] == method, "alike"].to_numpy()
+        values = alike.loc[alike["method"] == method, "alike"].dropna().to_numpy()
         axes.plot(values, place + rng.uniform(-0.25, 0.25, len(values)), ".", color=_COLOURS[5], markersize=3)
         axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color=_INK, linewidth=1.5)
     axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)

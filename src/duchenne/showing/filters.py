@@ -52,11 +52,15 @@ def invariance(
         )
         alike = measured.invariance(strongest[np.arange(len(images) - 1)], numbers[:-1], named[:-1])["alike"].iloc[0]
         lines += [
-            Line(f"unit {unit}", list(work.stack.floats(images)), [*named[:-1], "answers least"]),
-            Line(f"alike {alike:.2f}", maps.pixels, signed=True),
+            Line(_with(f"unit {unit}", alike), list(work.stack.floats(images)), [*named[:-1], "answers least"]),
+            Line("its map", maps.pixels, signed=True),
         ]
         rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
     return Shown(sheet(lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
+
+
+def _with(name: str, alike: float) -> str:
+    return name if np.isnan(alike) else f"{name}\nalike {alike:.2f}"
 
 
 def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int = 23, progress: Progress = quiet) -> Shown:
@@ -74,6 +78,8 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     prepared = looking.prepared(work, image)
     peaks = responses(work.pair.trained, named, [prepared]).value[0]
     units = np.argsort(-peaks, kind="stable")[: min(top, int((peaks > 0).sum()))]
+    if not len(units):
+        raise InputError(f"layer {named!r}: none of its units answers to {looking.told(work, image)['path'].iloc[0]}")
     of = np.zeros(len(units), np.int64)
     seen = project(work.pair.trained, named, prepared, units, "mean", method, of=of, progress=progress)
     cosine, effective = measured.redundancy(seen.full((prepared.shape[2], prepared.shape[3])).reshape(len(units), -1))
@@ -115,7 +121,7 @@ def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progre
     """Measure how like each unit's projections are to those of the same network at its random start, at the same places.
 
     By every method, unless one is named, but for relevance, which needs another library. The table has a row a method and
-    unit: method, unit, alike, the mean correlation over the unit's ``top`` pictures.
+    unit: method, unit, alike, the mean correlation over those of the unit's ``top`` pictures in which both see anything.
     Methods whose pictures stay alike show the picture rather than what was learned (Adebayo et al. 2018). Raises
     ``InputError`` as ``units`` does.
     """

@@ -16,6 +16,7 @@ from torch import Tensor
 from duchenne import cache, evidence, studies
 from duchenne.errors import InputError
 from duchenne.progress import Progress
+from duchenne.report import PRINTED
 from duchenne.stages import StudyInProgress
 from duchenne.study import Study
 from duchenne.training.fit import probabilities
@@ -24,8 +25,6 @@ from duchenne.units.peaks import Peaks
 
 Run = str | Path | Study
 Rows = NDArray[np.int64]
-KINDS = (".pdf", ".svg", ".png")
-"""How the name of a figure's file may end."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class Shown:
         Raises ``InputError`` where the name does not end in .pdf, .svg or .png.
         """
         path = Path(path)
-        if path.suffix not in KINDS:
-            raise InputError(f"{path}: ends in none of {', '.join(KINDS)}")
+        if path.suffix not in PRINTED:
+            raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
         with cache.replacing(path) as partial:
             self.figure.savefig(partial, format=path.suffix[1:], dpi=200)
         beside = path.with_suffix(".csv")
@@ -149,10 +148,12 @@ def with_maps(work: StudyInProgress, wanted: tuple[str, ...] = ()) -> list[str]:
     Raises ``InputError`` for a wanted layer that is not there or gives none.
     """
     network = work.pair.trained
-    named = list(wanted) or list(getattr(network, "LAYERS", (work.recipe.units.layer,)))
+    named = list(dict.fromkeys(wanted)) or list(getattr(network, "LAYERS", (work.recipe.units.layer,)))
+    flat: list[str] = []
     with layers.evaluating(network), torch.no_grad():
-        given = layers.outputs(network, named, prepared(work, np.arange(1)))
-    flat = [name for name in named if given[name].ndim != 4]
+        layers.take(
+            network, named, prepared(work, np.arange(1)), lambda name, given: flat.extend([name] if given.ndim != 4 else [])
+        )
     if wanted and flat:
         raise InputError(f"layer {flat[0]!r}: gives no maps")
     return [name for name in named if name not in flat]

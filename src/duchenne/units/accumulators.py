@@ -28,6 +28,8 @@ class Top:
     """
 
     def __init__(self, count: int) -> None:
+        if count < 1:
+            raise InputError(f"top {count}: expected 1 or more")
         self.count = count
         self._kept: tuple[Floats, Places, Places, Places] | None = None  # value, image, row, column: (kept, u)
 
@@ -37,7 +39,9 @@ class Top:
         self._take((peaks.value, image, peaks.row, peaks.column))
 
     def merge(self, other: Top) -> None:
-        """Take in what another accumulator kept."""
+        """Take in what another accumulator kept, of as many peaks."""
+        if self.count != other.count:
+            raise InputError(f"the top {self.count} and the top {other.count} cannot be merged")
         if other._kept is not None:
             self._take(other._kept)
 
@@ -60,6 +64,7 @@ class Top:
 
     def _take(self, new: tuple[NDArray[Any], ...]) -> None:
         kept = self._kept or tuple(array[:0] for array in new)
+        _refuse_other_units(kept[0].shape[1], new[0].shape[1])
         every = [np.concatenate([old, added]) for old, added in zip(kept, new, strict=True)]
         best = np.lexsort((every[1], -every[0].astype(np.float64)), axis=0)[: self.count]
         value, image, row, column = (np.take_along_axis(array, best, 0) for array in every)
@@ -114,6 +119,7 @@ class Moments:
         """Join two sets of pictures by their numbers, means and sums of squared deviations (Chan et al. 1979)."""
         if not self._count:
             self._mean = self._squares = self._active = np.zeros_like(mean)
+        _refuse_other_units(len(self._mean), len(mean))
         both, apart = self._count + count, mean - self._mean
         self._squares = self._squares + squares + apart**2 * (self._count * count / both)
         self._mean = self._mean + apart * (count / both)
@@ -168,6 +174,7 @@ class Histogram:
     def _grow(self, power: Places) -> None:
         if not len(self._power):
             self._counts, self._power = np.zeros((len(power), self.bins), np.int64), power
+        _refuse_other_units(len(self._power), len(power))
         grown = np.maximum(self._power, power)
         self._counts, self._power = _coarser(self._counts, grown - self._power), grown
 
@@ -215,6 +222,7 @@ class Quantiles:
         """Take in the peaks of a batch."""
         if not len(self._counts):
             self._counts = np.zeros((peaks.value.shape[1], self._bins), np.int64)
+        _refuse_other_units(len(self._counts), peaks.value.shape[1])
         value = peaks.value.astype(np.float64)
         places = np.ceil(np.log(value.clip(_FEWEST, _MOST) / _FEWEST) / self._ratio).astype(np.int64) + 1
         np.add.at(self._counts, (np.arange(value.shape[1]), np.where(value < _FEWEST, 0, places)), 1)
@@ -224,12 +232,16 @@ class Quantiles:
         if self.error != other.error:
             raise InputError(f"quantiles within {self.error} and within {other.error} cannot be merged")
         if len(other._counts):
-            self._counts = self._counts + other._counts if len(self._counts) else other._counts.copy()
+            self._counts = self._counts if len(self._counts) else np.zeros_like(other._counts)
+            _refuse_other_units(len(self._counts), len(other._counts))
+            self._counts = self._counts + other._counts
 
     def compute(self, shares: Sequence[float] = (0.01, 0.25, 0.5, 0.75, 0.99)) -> pd.DataFrame:
         """One row a unit and share: unit, share, value: the peak that this share of pictures does not surpass."""
         if not self._counts.any():
             raise InputError("no pictures to look at")
+        if not all(0 <= share <= 1 for share in shares):
+            raise InputError(f"shares {list(shares)}: not from 0 to 1")
         below = self._counts.cumsum(1)
         wanted = np.ceil(np.asarray(shares) * below[:, -1:]).clip(1)
         places = (below[:, None, :] < wanted[:, :, None]).sum(2)
@@ -237,6 +249,11 @@ class Quantiles:
         value = np.where(places == 0, 0.0, middle)
         units = np.repeat(np.arange(len(value)), len(shares))
         return pd.DataFrame({"unit": units, "share": np.tile(shares, len(value)), "value": value.ravel()})
+
+
+def _refuse_other_units(known: int, new: int) -> None:
+    if known != new:
+        raise InputError(f"peaks of {known} and of {new} units: not of one layer")
 
 
 _FEWEST, _MOST = 1e-9, 1e9

@@ -21,14 +21,15 @@ from duchenne.units.methods import Passing
 from duchenne.units.way import UnknownWayError, Way
 
 Places = NDArray[np.int64]
+_NOISES = 4
 
 
 class Fields:
     """The fields of a layer's neurons in pictures of one shape (C, H, W).
 
     ``way`` is the way to the layer, or None where it is not understood; ``shape`` is that of what the layer gives for one
-    picture: maps (units, h, w), tokens (tokens, units) or neurons (units,). The neurons of a flattened layer are those of
-    the maps that it flattens. Raises ``InputError`` where there is no such layer, or it gives something else.
+    picture: maps (units, h, w), tokens (tokens, units) or neurons (units,). The neurons of a layer that ``flattens`` are
+    those of the maps that it flattens. Raises ``InputError`` where there is no such layer, or it gives something else.
 
     >>> found = Fields(nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.ReLU()), "1", (1, 96, 96))
     >>> found.of(np.array([0, 0]), np.array([0, 48]), np.array([0, 48])).tolist()
@@ -37,7 +38,7 @@ class Fields:
 
     def __init__(self, network: nn.Module, layer: str, shape: tuple[int, int, int]) -> None:
         self._network, self._layer, self._picture = network, layer, shape
-        self._flattens = isinstance(layers.find(network, layer), nn.Flatten)
+        self.flattens = isinstance(layers.find(network, layer), nn.Flatten)
         first = next(network.parameters(), torch.zeros(()))
         self._blank = torch.zeros(1, *shape, device=first.device, dtype=first.dtype)
         with layers.evaluating(network), torch.no_grad():
@@ -53,11 +54,11 @@ class Fields:
         """Where neurons (n,) lie in what the layer gives: unit, row and column, 0 where it has none; a flattened unit is put
         back where it was. Raises ``InputError`` for those that are not there.
         """
-        shape = self.shape if not self._flattens else (int(np.prod(self.shape)),)
+        shape = self.shape if not self.flattens else (int(np.prod(self.shape)),)
         places = {1: (units,), 2: (rows, units), 3: (units, rows, columns)}[len(shape)]
         if any((place < 0).any() or (place >= limit).any() for place, limit in zip(places, shape, strict=True)):
             raise InputError(f"a unit or position lies outside of layer {self._layer!r}, which gives {shape}")
-        if self._flattens and len(self.shape) == 3:
+        if self.flattens and len(self.shape) == 3:
             units, rows, columns = np.unravel_index(units, self.shape)
         nowhere = np.zeros_like(units)
         return units, rows if len(self.shape) > 1 else nowhere, columns if len(self.shape) == 3 else nowhere
@@ -73,13 +74,17 @@ class Fields:
         return np.array([self._reached(row, column) for row, column in places])[which.ravel()]
 
     def _reached(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """The pixels that a signal reaches from a position of all maps."""
-        noise = torch.rand(self._blank.shape, generator=torch.Generator().manual_seed(0)).to(self._blank)
+        """The pixels that signals of either sign reach from a position of all maps, of several pictures of noise."""
+        chance = torch.Generator().manual_seed(0)
+        noise = torch.randn(_NOISES, *self._blank.shape[1:], generator=chance).to(self._blank)
         with layers.evaluating(self._network), torch.enable_grad(), _Open():
             pixels = noise.requires_grad_()
             maps = layers.maps(self._network, self._layer, pixels)
-            (signal,) = torch.autograd.grad(maps[0, :, row, column].sum(), pixels)
-        seen = signal[0].abs().sum(0).cpu().numpy() > 0
+            signs = torch.randn(maps.shape[:2], generator=chance).to(maps)  # units that sum to a constant say nothing
+            (signal,) = torch.autograd.grad(
+                (signs * maps[:, :, row, column]).sum(), pixels, allow_unused=True, materialize_grads=True
+            )
+        seen = signal.abs().sum((0, 1)).cpu().numpy() > 0
         rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
         if not len(rows):
             return 0, 0, self._picture[2], self._picture[1]

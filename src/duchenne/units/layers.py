@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,30 +55,35 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     return _until(network, layer, pictures, find(network, layer).register_forward_hook(stop))
 
 
-def outputs(network: nn.Module, names: Sequence[str], pictures: Tensor) -> dict[str, Tensor]:
-    """What several layers give, from one run of the network up to the last of them.
+def take(network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Callable[[str, Tensor], None]) -> None:
+    """Hand over what several layers give, from one run of the network up to the last of them.
 
-    Raises ``InputError`` as ``output`` does.
+    ``taken`` is called with a layer's name and what it gives when it is first run: what comes after may write into that, as
+    ReLUs in place do. Raises ``InputError`` as ``output`` does, and where no layer is named.
     """
-    given: dict[str, Any] = {}
+    if not names:
+        raise InputError("no layer is named")
+    waiting = set(names)
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, result: Any) -> None:
-            given[name] = result
-            if len(given) == len(set(names)):
+            if name in waiting:
+                waiting.remove(name)
+                taken(name, _tensor(name, result))
+            if not waiting:
                 raise _Reached(result)
 
         return hook
 
     handles = [find(network, name).register_forward_hook(keep(name)) for name in set(names)]
     try:
-        network(pictures)
+        network(pictures.clone())  # it may write into what it is given
     except _Reached:
-        return {name: _tensor(name, given[name]) for name in names}
+        return
     finally:
         for handle in handles:
             handle.remove()
-    raise InputError(f"layer {next(name for name in names if name not in given)!r}: the network never runs it")
+    raise InputError(f"layer {min(waiting)!r}: the network never runs it")
 
 
 def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
@@ -112,29 +117,33 @@ def activity(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
 
 
 def _rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
-    """Whether a ReLU takes what the layer gives."""
+    """Whether the first to compute with what the layer gives is a ReLU; what comes after it is not run."""
     given: list[Tensor] = []
     handle = find(network, layer).register_forward_hook(lambda module, inputs, result: given.append(result))
     try:
-        with _MeetingReLU(given) as meeting:
-            network(picture.clone())  # it may write into what it is given
+        with _Meeting(given):
+            network(picture.clone())
+    except _Reached as reached:
+        return bool(reached.result)
     finally:
         handle.remove()
-    return bool(meeting.met)
+    return False
 
 
-class _MeetingReLU(TorchFunctionMode):
-    """Notes whether a ReLU is given one of some tensors."""
+class _Meeting(TorchFunctionMode):
+    """Ends the run where something is computed with one of some tensors, and tells whether that was a ReLU."""
 
     def __init__(self, given: list[Tensor]) -> None:
         super().__init__()
-        self._given, self.met = given, False
+        self._given = given
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in RELUS:
-            entered = args[0] if args else kwargs["input"]
-            self.met |= any(entered is each for each in self._given)
-        return func(*args, **(kwargs or {}))
+        entered = [*args, *(kwargs or {}).values()]
+        met = any(one is each for one in entered for each in self._given)
+        result = func(*args, **(kwargs or {}))
+        if met and isinstance(result, Tensor):
+            raise _Reached(func in RELUS)
+        return result
 
 
 RELUS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
@@ -148,7 +157,7 @@ class _Reached(Exception):  # noqa: N818  (a signal, not an error)
 
 def _until(network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHandle) -> Tensor:
     try:
-        network(pictures)
+        network(pictures.clone())  # it may write into what it is given
     except _Reached as reached:
         return _tensor(layer, reached.result)
     finally:

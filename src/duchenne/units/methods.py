@@ -88,8 +88,11 @@ class Method:
                 made = run(given.clone())  # the network may write into what it is given
             for number, start in enumerate(starts):
                 more = number + 1 < len(starts)
-                (signal,) = torch.autograd.grad(made, given, start(made), retain_graph=more)
-                summed[number] += weight * signal
+                if made.requires_grad:  # it does not where the network lets no signal back
+                    (signal,) = torch.autograd.grad(
+                        made, given, start(made), retain_graph=more, allow_unused=True, materialize_grads=True
+                    )
+                    summed[number] += weight * signal
         return [signal * pictures for signal in summed] if self.times_picture else summed
 
 
@@ -116,33 +119,40 @@ class Passing(TorchFunctionMode):
         super().__init__()
         self._rule, self.met, self.others = rule, 0, 0
 
-    def relu(self, entered: Tensor) -> Tensor:
+    def relu(self, entered: Tensor, inplace: bool = False) -> Tensor:
         """A ReLU that passes signals by the rule."""
         self.met += 1
-        passed: Tensor = _Relu.apply(entered, self._rule)  # type: ignore[no-untyped-call]
+        passed: Tensor = _Relu.apply(entered, self._rule, inplace)  # type: ignore[no-untyped-call]
         return passed
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in RELUS:
-            return self.relu(args[0] if args else kwargs["input"])
+            given = dict(zip(("input", "inplace"), args, strict=False)) | (kwargs or {})
+            return self.relu(given["input"], func in _IN_PLACE or given.get("inplace", False))
         self.others += func in _OTHERS
         return func(*args, **(kwargs or {}))
 
 
+_IN_PLACE = {torch.relu_, Tensor.relu_}
 _OTHERS = {
     F.gelu, F.silu, F.mish, F.elu, F.selu, F.celu, F.leaky_relu, F.hardswish, F.softplus, F.relu6, F.hardtanh, F.prelu,
-    F.tanh, torch.tanh, Tensor.tanh, F.sigmoid, torch.sigmoid, Tensor.sigmoid,
+    F.tanh, torch.tanh, Tensor.tanh, F.sigmoid, torch.sigmoid, Tensor.sigmoid, F.threshold, torch.clamp, Tensor.clamp,
+    torch.clamp_min, Tensor.clamp_min, torch.where, Tensor.where, torch.maximum, Tensor.masked_fill,
 }  # fmt: skip
 
 
 class _Relu(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, entered: Tensor, rule: Rule) -> Tensor:
-        context.save_for_backward(entered)
+    def forward(context: Any, entered: Tensor, rule: Rule, inplace: bool) -> Tensor:
         context.rule = rule
-        return entered.clamp_min(0)
+        if not inplace:
+            context.save_for_backward(entered)
+            return entered.clamp_min(0)
+        context.save_for_backward(entered.clone())  # what others read of it has been rectified as well
+        context.mark_dirty(entered)
+        return entered.clamp_min_(0)
 
     @staticmethod
     def backward(context: Any, *signals: Tensor) -> Any:
         (entered,) = context.saved_tensors
-        return context.rule(signals[0], entered), None
+        return context.rule(signals[0], entered), None, None

@@ -1,4 +1,7 @@
-"""The peak of a unit on a picture: the maximum of its map, after ReLU, and where it lies."""
+"""The peak of a unit on a picture: the maximum of its map, after ReLU, and where it lies.
+
+Where no ReLU follows a layer, as with tanh, its negative answers count as none.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +48,15 @@ class Peaks:
     def of(given: Tensor, first: int = 0) -> Peaks:
         """Peaks of what a layer gives for n pictures: maps (n, u, h, w), tokens (n, t, u) or neurons (n, u).
 
-        Pictures are numbered from ``first`` on. Raises ``InputError`` for anything else.
+        Pictures are numbered from ``first`` on. Raises ``InputError`` for anything else, and for what is not finite.
         """
         if given.ndim not in (2, 3, 4):
             raise InputError(f"a layer of {given.ndim - 1} dimensions: maps, tokens or neurons are understood")
         width = given.shape[3] if given.ndim == 4 else 1
         by_unit = given.flatten(2) if given.ndim == 4 else given.mT if given.ndim == 3 else given[..., None]
         value, place = by_unit.float().max(2)
+        if not value.isfinite().all():
+            raise InputError("the network gives numbers that are not finite")
         row, column = (place // width).cpu().numpy(), (place % width).cpu().numpy()
         return Peaks(np.arange(first, first + len(given)), value.clamp_min(0).cpu().numpy(), row, column)
 

@@ -9,7 +9,7 @@ neurons that are asked of it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -30,7 +30,10 @@ Places = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 _AT_ONCE = 2**24  # numbers on the way that are computed at once: with more than caches hold it is slower
+_HELD = 2**26  # numbers of signals that are held at once
 _PICTURES = 8  # whole pictures that are run at once
+_PROVED = 16  # neurons
+_CLOSE = 1e-3  # of the largest number on a map, in any precision
 
 
 @dataclass(frozen=True)
@@ -99,33 +102,61 @@ def project(
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: not one of {', '.join(METHODS)}")
-    units = np.array(units, np.int64)  # copies: frames give arrays that are read-only
-    of = np.arange(len(images)) if of is None else np.array(of, np.int64)
+    units, of = _whole_numbers("units", units), _whole_numbers("of", np.arange(len(images)) if of is None else of)
     if len(of) != len(units):
         raise InputError(f"{len(of)} images, {len(units)} units: not one of each")
     if not len(units):
         return Windows([], np.zeros((0, 4), np.int64))
     if of.min() < 0 or of.max() >= len(images):
         raise InputError(f"an image lies outside the {len(images)} that are given")
-    _warn_without_relu(network, layer, images[:1], METHODS[method])
-    found = fields.Fields(network, layer, _shape(images))
-    if isinstance(positions, str):
-        if positions == "mean":
-            return _mean(network, layer, images, units, method, of, found, progress)
-        rows, columns = _peaks(network, layer, images, units, of)
-    else:
-        rows, columns = np.array(positions, np.int64).reshape(-1, 2).T
-    if len(rows) != len(units):
-        raise InputError(f"{len(units)} units, {len(rows)} positions: not one of each")
-    boxes = found.of(units, rows, columns)
-    neurons = _Neurons(of, *found.located(units, rows, columns))
-    pixels = [np.zeros(0, np.float32)] * len(units)
-    with layers.evaluating(network), progress("Projecting units", len(units)) as advance:
-        for numbers, parts in _signals(network, layer, images, neurons, METHODS[method], found, boxes):
-            for number, part in zip(numbers.tolist(), parts, strict=True):
-                pixels[number] = part.cpu().numpy()
-            advance(len(numbers))
-    return Windows(pixels, boxes)
+    with torch.inference_mode(False):
+        images = images.detach().clone() if images.is_inference() else images.detach()
+        _warn_without_relu(network, layer, images[:1], METHODS[method])
+        asked = _Asked(network, layer, images, METHODS[method], fields.Fields(network, layer, _shape(images)))
+        if isinstance(positions, str):
+            if positions not in ("peak", "mean"):
+                raise InputError(f"positions {positions!r}: neither rows and columns (n, 2), nor 'peak', nor 'mean'")
+            nowhere = np.zeros_like(units)
+            asked.fields.located(units, nowhere, nowhere)  # refuses units that are not there
+            if positions == "mean":
+                return _mean(asked, units, of, progress)
+            rows, columns = _peaks(network, layer, images, units, of)
+        else:
+            rows, columns = _whole_numbers("positions", positions, (len(units), 2)).T
+        return asked.projected(units, rows, columns, of, progress)
+
+
+def _whole_numbers(name: str, given: Any, shape: tuple[int, ...] | None = None) -> Places:
+    """What is given as whole numbers of a shape, (n,) unless told otherwise; a copy, as frames give what is read-only."""
+    numbers = np.asarray(given)
+    fits = numbers.ndim == 1 if shape is None else numbers.shape == shape
+    if not fits or not (np.issubdtype(numbers.dtype, np.integer) or not numbers.size):
+        wanted = "(n,)" if shape is None else shape
+        raise InputError(f"{name}: whole numbers {wanted} are wanted, not {numbers.dtype} {numbers.shape}")
+    return numbers.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What neurons are asked of: a layer of a network, its fields, pictures, and a method."""
+
+    network: nn.Module
+    layer: str
+    images: Tensor
+    method: Method
+    fields: fields.Fields
+
+    def projected(self, units: Places, rows: Places, columns: Places, of: Places, progress: Progress = quiet) -> Windows:
+        """Project neurons, each in the image of a number."""
+        boxes = self.fields.of(units, rows, columns)
+        neurons = _Neurons(of, *self.fields.located(units, rows, columns))
+        pixels = [np.zeros(0, np.float32)] * len(units)
+        with layers.evaluating(self.network), progress("Projecting units", len(units)) as advance:
+            for numbers, parts in _signals(self, neurons, boxes):
+                for number, part in zip(numbers.tolist(), parts, strict=True):
+                    pixels[number] = part.float().cpu().numpy()
+                advance(len(numbers))
+        return Windows(pixels, boxes)
 
 
 def _warn_without_relu(network: nn.Module, layer: str, picture: Tensor, method: Method) -> None:
@@ -141,17 +172,28 @@ Parts = Iterator[tuple[Places, list[Tensor]]]
 """Numbers of neurons, and what of each one's signal lies in its field: (C, h, w)."""
 
 
-def _signals(
-    network: nn.Module, layer: str, images: Tensor, neurons: _Neurons, method: Method, found: fields.Fields, boxes: Places
-) -> Parts:
-    """Pass signals back by windows where that is less work, else by whole pictures."""
-    passing = Passing(method.rule)
-    numbers = windowed.numbers(found.way) if found.way and not method.around else None
-    if found.way and numbers and 2 * numbers < windowed.all_numbers(found.way):
-        yield from _by_windows(found.way, images, neurons, method, passing, boxes, max(1, _AT_ONCE // numbers))
+def _signals(asked: _Asked, neurons: _Neurons, boxes: Places) -> Parts:
+    """Pass signals back by windows where that is less work, and proves right, else by whole pictures."""
+    passing, way = Passing(asked.method.rule), asked.fields.way
+    numbers = windowed.numbers(way) if way and not asked.method.around else None
+    if way and numbers and 2 * numbers < windowed.all_numbers(way) and _proves_right(way, asked, neurons):
+        yield from _by_windows(way, asked.images, neurons, asked.method, passing, boxes, max(1, _AT_ONCE // numbers))
     else:
-        with method.within(network):
-            yield from _by_pictures(partial(layers.maps, network, layer), images, neurons, method, passing, boxes)
+        with asked.method.within(asked.network):
+            yield from _by_pictures(asked, neurons, passing, boxes)
+
+
+def _proves_right(way: Way, asked: _Asked, neurons: _Neurons) -> bool:
+    """Whether windows give some of the neurons what the whole picture gives them: the way was recorded on another one."""
+    some = neurons[np.unique(np.linspace(0, len(neurons) - 1, _PROVED).astype(np.int64))]
+    image = asked.images[some.of[:1]]
+    with torch.no_grad():
+        whole = layers.maps(asked.network, asked.layer, image)[0]
+        run = windowed.Windowed(way, some.row, some.column)
+        found = run.run(run.cut(image, np.zeros_like(some.of)))
+    value = whole[some.unit, some.row, some.column]
+    own = found[np.arange(len(some)), some.unit, 0, 0]
+    return bool(((own - value).abs() <= _CLOSE * whole.abs().max()).all())
 
 
 def _by_windows(
@@ -170,23 +212,43 @@ def _by_windows(
         yield numbers, run.within(signals, boxes[numbers])
 
 
-def _by_pictures(
-    run: Callable[[Tensor], Tensor], images: Tensor, neurons: _Neurons, method: Method, passing: Passing, boxes: Places
-) -> Parts:
-    """Pictures a few at once, those of which most is asked first: each is run once, and gives one neuron a turn."""
+def _by_pictures(asked: _Asked, neurons: _Neurons, passing: Passing, boxes: Places) -> Parts:
+    """Pictures a few at once, those of which most is asked first: each is run once, and gives one neuron a turn.
+
+    Where fields are not known in closed form, ``boxes`` are widened to all that signals reach.
+    """
+    run = partial(layers.maps, asked.network, asked.layer)
     pictures, which, counts = np.unique(neurons.of, return_inverse=True, return_counts=True)
     turns = _turns(which)
     most = np.argsort(-counts, kind="stable")
+    at_once = max(1, _HELD // (_PICTURES * asked.images[0].numel()))  # turns, whose signals are held together
     for first in range(0, len(pictures), _PICTURES):
         batch = most[first : first + _PICTURES]
         place = {picture: number for number, picture in enumerate(batch)}
-        asked = [np.flatnonzero(np.isin(which, batch) & (turns == turn)) for turn in range(counts[batch].max())]
-        local = [np.array([place[picture] for picture in which[numbers]]) for numbers in asked]
-        starts = [partial(_started, replace(neurons[n], of=of)) for n, of in zip(asked, local, strict=True)]
-        with passing:
-            signals = method.signals(run, images[pictures[batch]], starts)
-        for numbers, of, signal in zip(asked, local, signals, strict=True):
-            yield numbers, [signal[i, :, y0:y1, x0:x1] for i, (x0, y0, x1, y1) in zip(of, boxes[numbers], strict=True)]
+        for turn in range(0, counts[batch].max(), at_once):
+            every = [np.flatnonzero(np.isin(which, batch) & (turns == turn + more)) for more in range(at_once)]
+            wanted = [numbers for numbers in every if len(numbers)]
+            local = [np.array([place[picture] for picture in which[numbers]]) for numbers in wanted]
+            starts = [partial(_started, replace(neurons[n], of=of)) for n, of in zip(wanted, local, strict=True)]
+            with passing:
+                signals = asked.method.signals(run, asked.images[pictures[batch]], starts)
+            for numbers, of, signal in zip(wanted, local, signals, strict=True):
+                if asked.fields.way is None:
+                    boxes[numbers] = _widened(boxes[numbers], signal[of])
+                yield numbers, [signal[i, :, y0:y1, x0:x1] for i, (x0, y0, x1, y1) in zip(of, boxes[numbers], strict=True)]
+
+
+def _widened(boxes: Places, signals: Tensor) -> Places:
+    """Boxes (n, 4) that hold all of signals (n, C, H, W) as well."""
+    there = (signals != 0).any(1)
+    ends = []
+    for along in (there.any(1), there.any(2)):  # columns, then rows
+        numbers = np.arange(along.shape[1])
+        mask = along.cpu().numpy()
+        ends.append((np.where(mask, numbers, along.shape[1]).min(1), np.where(mask, numbers + 1, 0).max(1)))
+    (x0, x1), (y0, y1) = ends
+    first, last = np.stack([x0, y0], 1), np.stack([x1, y1], 1)
+    return np.concatenate([np.minimum(boxes[:, :2], first), np.maximum(boxes[:, 2:], last)], 1)
 
 
 def _shape(images: Tensor) -> tuple[int, int, int]:
@@ -217,43 +279,42 @@ def _peaks(network: nn.Module, layer: str, images: Tensor, units: Places, of: Pl
     return peaks.row[of, units], peaks.column[of, units]
 
 
-def _mean(
-    network: nn.Module, layer: str, images: Tensor, units: Places, method: str, of: Places, found: fields.Fields,
-    progress: Progress,
-) -> Windows:  # fmt: skip
+def _mean(asked: _Asked, units: Places, of: Places, progress: Progress) -> Windows:
     """The mean over the neurons of each unit's map of their projections times their activations, in the whole picture."""
-    columns = found.shape[2] if len(found.shape) == 3 else 1
-    height, width = images.shape[2:]
-    summed = np.zeros((len(units), *images.shape[1:]), np.float32)
+    shape = asked.fields.shape
+    columns = shape[2] if len(shape) == 3 else 1
+    height, width = asked.images.shape[2:]
+    summed = np.zeros((len(units), *asked.images.shape[1:]), np.float32)
     with progress("Projecting units", len(units)) as advance:
-        for number, (unit, picture) in enumerate(zip(units, of, strict=True)):
-            image = images[picture : picture + 1]
-            active = _of_unit(layers.activity(network, layer, image)[0], unit)
-            (awake,) = np.nonzero(active)
-            every = project(
-                network, layer, image, np.full(len(awake), unit), np.stack(np.divmod(awake, columns), 1), method,
-                of=np.zeros(len(awake), np.int64),
-            )  # fmt: skip
-            for weight, pixels, (x0, y0, x1, y1) in zip(active[awake], every.pixels, every.boxes, strict=True):
-                summed[number, :, y0:y1, x0:x1] += weight / len(active) * pixels
-            advance(1)
+        for picture in np.unique(of):
+            activity = layers.activity(asked.network, asked.layer, asked.images[picture : picture + 1])[0]
+            for number in np.flatnonzero(of == picture):
+                active = _of_unit(activity.flatten() if asked.fields.flattens else activity, units[number])
+                (awake,) = np.nonzero(active)
+                rows, across = np.divmod(awake, columns)
+                every = asked.projected(np.full(len(awake), units[number]), rows, across, np.full(len(awake), picture))
+                for weight, pixels, (x0, y0, x1, y1) in zip(active[awake], every.pixels, every.boxes, strict=True):
+                    summed[number, :, y0:y1, x0:x1] += weight / len(active) * pixels
+                advance(1)
     return Windows(list(summed), np.tile([0, 0, width, height], (len(units), 1)))
 
 
 def _of_unit(given: Tensor, unit: int) -> Floats:
     """The values of one unit, of what a layer gives for a picture: maps (u, h, w), tokens (t, u) or neurons (u,)."""
     own = given[:, unit] if given.ndim == 2 else given[unit]
-    return np.asarray(own.flatten().cpu().numpy())
+    return np.asarray(own.flatten().float().cpu().numpy())
 
 
 def likeness(first: Windows, second: Windows) -> float:
     """Mean correlation between the pixels of two sets of projections of the same places.
 
-    Near 1 the projections show the picture rather than what was learned (Adebayo et al. 2018).
+    Near 1 the projections show the picture rather than what was learned (Adebayo et al. 2018). Pairs of which one does not
+    vary, as where a unit sees nothing, are left out; NaN where none is left.
     """
     values = []
     for one, other in zip(first.pixels, second.pixels, strict=True):
         a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
         scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-        values.append(float(a @ b) / scale if scale > 0 else 0.0)
-    return float(np.mean(values))
+        if scale > 0:
+            values.append(float(a @ b) / scale)
+    return float(np.mean(values)) if values else float("nan")

@@ -23,6 +23,7 @@ BRIGHTEST = 255.0
 THRESHOLD = 80.0
 """Below it, 30 % of the contribution, nothing is shown in a thresholded picture (mousavi2016 Fig. 9)."""
 _PICTURES = 32  # at once
+_SENT_BACK = ("guided", "deconvnet", "gradient")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def contributions(
     """
     if not 0 < share <= 1:
         raise InputError(f"a share of {share}: not above 0 and at most 1")
-    if method not in METHODS or len(METHODS[method].path) > 1:
-        raise InputError(f"method {method!r}: not one of guided, deconvnet, gradient")
+    if method not in _SENT_BACK:
+        raise InputError(f"method {method!r}: not one of {', '.join(_SENT_BACK)}")
     traced = [_traced(network, layer, batch, share, method) for batch in torch.split(prepared, _PICTURES)]
     found = np.concatenate(traced) if traced else np.zeros((0, *pictures.shape[2:]), np.float32)
     brightest = found.max((1, 2), keepdims=True)

@@ -27,7 +27,7 @@ def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8])
     for number, ((x0, y0, x1, y1), pixels) in enumerate(zip(windows.boxes, windows.pixels, strict=True)):
         there = maps[number, y0:y1, x0:x1]
         energy = (pixels.astype(np.float64) ** 2).sum(0)
-        if (there >= 0).any() and energy.any():
+        if (maps[number] >= 0).any() and energy.any():
             shares = [(energy[there == region].sum(), (there == region).sum()) for region in range(len(REGIONS))]
             rows += [(units[number], name, *share) for name, share in zip(REGIONS, shares, strict=True)]
             rows.append((units[number], "", energy.sum(), there.size))
@@ -35,8 +35,8 @@ def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8])
     found = parts.groupby(["unit", "region"], sort=False).agg(
         pictures=("energy", "size"), energy=("energy", "sum"), area=("area", "sum")
     )
-    whole = found.xs("", level="region")
-    found = found.drop(index="", level="region").reset_index()
+    whole = found[found.index.get_level_values("region") == ""].droplevel("region")
+    found = found[found.index.get_level_values("region") != ""].reset_index()
     for name in ("energy", "area"):
         found[name] = found[name].to_numpy(float) / whole[name].reindex(found["unit"]).to_numpy(float)
     found["enrichment"] = found["energy"] / found["area"].where(found["area"] > 0)

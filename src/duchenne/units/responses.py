@@ -42,15 +42,17 @@ def read(
     (12, (10, 2))
     """
     seen = first
-    with layers.evaluating(network):
-        for batch in batches:
-            with torch.no_grad():
-                for layer, given in layers.outputs(network, list(asked), batch).items():
-                    peaks = Peaks.of(given, seen)
-                    for accumulator in asked[layer]:
-                        accumulator.update(peaks)
-            seen += len(batch)
-            yield seen - first
+
+    def taken(layer: str, given: Tensor) -> None:
+        peaks = Peaks.of(given, seen)
+        for accumulator in asked[layer]:
+            accumulator.update(peaks)
+
+    for batch in batches:
+        with layers.evaluating(network), torch.no_grad():  # for each batch alone: between two of them the caller is at work
+            layers.take(network, list(asked), batch, taken)
+        seen += len(batch)
+        yield seen - first
 
 
 def responses(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Peaks:

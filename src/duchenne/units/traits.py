@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
 from duchenne.units import layers
 from duchenne.units.accumulators import Top
@@ -46,11 +47,16 @@ def estimate(
     groups: NDArray[np.generic] | None = None,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of one or more columns of values (n,), with its interval: rows, or ``groups`` of rows, are redrawn."""
+    """A statistic of one or more columns of values (n,), with its interval: rows, or ``groups`` of rows, are redrawn.
+
+    Of a single row or group there is no interval: NaN.
+    """
     columns = [np.asarray(column) for column in (values if isinstance(values, list | tuple) else [values])]
     if not len(columns[0]):
         return _UNKNOWN
     _, which = np.unique(np.arange(len(columns[0])) if groups is None else groups, return_inverse=True)
+    if not which.any():
+        return Estimate(float(statistic(*columns)), float("nan"), float("nan"))
     members = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
     rng = np.random.default_rng(seed)
     drawn = []
@@ -74,8 +80,8 @@ def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> 
     """How alike the projections of each unit are on different pictures: one row a unit: unit, pictures, alike, across.
 
     ``alike`` is the mean correlation over all pairs of a unit's projections, ``across`` over pairs from pictures of
-    different classes. Projections whose field the picture's border cuts short are left out; NaN stands where fewer than two
-    are left.
+    different classes. Projections whose field the picture's border cuts short, against the largest here, are left out, as
+    are those that do not vary; NaN stands where fewer than two are left.
     """
     sides = windows.boxes[:, 2:] - windows.boxes[:, :2]
     whole = (sides == sides.max(0)).all(1) if len(sides) else np.zeros(0, bool)
@@ -87,16 +93,22 @@ def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> 
             pairs = np.triu_indices(len(numbers), 1)
             correlations = _correlations(np.stack([windows.pixels[number].ravel() for number in numbers]))[pairs]
             other = classes[numbers][pairs[0]] != classes[numbers][pairs[1]]
-            alike = float(correlations.mean())
-            across = float(correlations[other].mean()) if other.any() else float("nan")
+            alike, across = _mean(correlations), _mean(correlations[other])
         rows.append((int(unit), len(numbers), alike, across))
     return pd.DataFrame(rows, columns=["unit", "pictures", "alike", "across"])
 
 
 def _correlations(rows: Floats) -> Floats:
-    """Pearson correlation of every row with every other; 0 for rows that do not vary."""
+    """Pearson correlation of every row with every other; NaN for rows that do not vary."""
     centred = rows - rows.mean(1, keepdims=True)
-    return cosines(centred)
+    varies = np.ptp(rows, axis=1) > 0
+    return np.where(varies & varies[:, None], cosines(centred), np.nan)
+
+
+def _mean(values: Floats) -> float:
+    """The mean of what is known; NaN where nothing is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def cosines(rows: Floats) -> Floats:
@@ -192,13 +204,17 @@ def of_layer(
     the network gives the expression that is shown. ``alike`` and ``alike across expressions`` are means over units, each on
     its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all units see at their peaks:
     ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
-    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation.
+    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation. Raises
+    ``InputError`` for layers that give no maps, and as ``project`` does.
     """
+    if top < 1:
+        raise InputError(f"top {top}: expected 1 or more")
+    if layers.activity(network, layer, prepared[:1]).ndim != 4:
+        raise InputError(f"layer {layer!r}: gives no maps")
     peaks = responses(network, layer, torch.split(prepared, _BATCH))
     invariant = _on_top_pictures(network, layer, prepared, peaks, expressions, top, method, progress)
     drawn = np.unique(np.linspace(0, len(prepared) - 1, min(pictures, len(prepared))).astype(np.int64))
-    seen = [_of_picture(network, layer, prepared[row : row + 1], method) for row in drawn]
-    cosine, share, sparse, resembling = np.array(seen).T
+    cosine, share, sparse, resembling = _of_pictures(network, layer, prepared[drawn], method, progress).T
     estimates = {
         "alike": estimate(invariant["alike"].dropna().to_numpy()),
         "alike across expressions": estimate(invariant["across"].dropna().to_numpy()),
@@ -225,16 +241,18 @@ def _on_top_pictures(
     return invariance(windows, unit, expressions[of])
 
 
-def _of_picture(network: nn.Module, layer: str, picture: Tensor, method: str) -> tuple[float, float, float, float]:
-    """Mean cosine, effective share, sparsity of maps, and resemblance, of all units on one picture (1, C, H, W)."""
-    with layers.evaluating(network), torch.no_grad():
-        maps = layers.maps(network, layer, picture)[0].clamp_min(0).flatten(1).cpu().numpy()
-    units = np.arange(len(maps))
-    size = (picture.shape[2], picture.shape[3])
-    seen = project(network, layer, picture, units, "peak", method, of=np.zeros(len(units), np.int64)).full(size)
-    flat = seen.reshape(len(units), -1)
-    cosine, effective = redundancy(flat)
-    whole = flat.mean(0, keepdims=True)
-    told = picture.cpu().numpy().reshape(1, -1)
-    sparse = float(np.nanmean(sparsity(maps))) if (maps > 0).any() else float("nan")
-    return cosine, effective / len(units), sparse, float(resemblance(whole, told)[0])
+def _of_pictures(network: nn.Module, layer: str, pictures: Tensor, method: str, progress: Progress) -> Floats:
+    """Mean cosine, effective share, sparsity of maps, and resemblance, of all units on each picture: (n, 4)."""
+    count, size = len(pictures), (pictures.shape[2], pictures.shape[3])
+    active = [layers.activity(network, layer, picture[None])[0].flatten(1).cpu().numpy() for picture in pictures]
+    units = len(active[0])
+    numbers, of = np.tile(np.arange(units), count), np.repeat(np.arange(count), units)
+    windows = project(network, layer, pictures, numbers, "peak", method, of=of, progress=progress)
+    rows = []
+    for number, maps in enumerate(active):
+        seen = windows[np.flatnonzero(of == number)].full(size).reshape(units, -1)
+        cosine, effective = redundancy(seen)
+        sparse = float(np.nanmean(sparsity(maps))) if (maps > 0).any() else float("nan")
+        told = resemblance(seen.mean(0, keepdims=True), pictures[number].cpu().numpy().reshape(1, -1))
+        rows.append((cosine, effective / units, sparse, float(told[0])))
+    return np.array(rows)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.func import functionalize
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
 
 from duchenne.units import layers
 
@@ -148,15 +149,20 @@ class Way:
     def _of_several(self, node: fx.Node) -> bool:
         """Whether it computes position by position, from maps and from constants that are maps or numbers of channels."""
         constants = [_value(source) for source in node.all_input_nodes if source not in self.maps]
+        if node.target is aten.div.Tensor and node.args[1] in self.maps:
+            return False  # what lies beyond a map's border is not to be divided by
         return node.target in _OF_SEVERAL and all(
             constant.numel() == 1 or (constant.ndim > 1 and tuple(constant.shape[-2:]) in ((1, 1), size(node)))
             for constant in constants
         )
 
     def _constant(self, argument: Any) -> Any:
-        """An argument of an operator, with what is recorded by name, such as weights."""
-        named = isinstance(argument, fx.Node) and argument.op == "get_attr"
-        return getattr(self.recorded, str(argument.target)) if named else argument
+        """An argument of an operator, with what is recorded by name, such as weights; refuse those that are computed."""
+        if not isinstance(argument, fx.Node) or argument in self.maps:
+            return argument
+        if argument.op != "get_attr":
+            raise UnknownWayError(f"{argument} is computed")
+        return getattr(self.recorded, str(argument.target))
 
 
 def size(node: fx.Node) -> Pair:
@@ -180,15 +186,32 @@ def _value(node: fx.Node) -> Tensor:
 def _recorded(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> fx.GraphModule:
     first = next(network.parameters(), torch.zeros(()))
     picture = torch.zeros(1, *shape, device=first.device, dtype=first.dtype)
-    with layers.evaluating(network), torch.no_grad():
+    with layers.evaluating(network), torch.enable_grad():
+        layers.maps(network, layer, picture)  # what fails here is the network's own fault
         try:
-            recorded = make_fx(functionalize(lambda pixels: layers.maps(network, layer, pixels.clone())))(picture)
-        except RuntimeError as error:
-            if "data-dependent" not in str(error):
-                raise
-            raise UnknownWayError("the network decides by the numbers that it computes") from None
+            recorded = make_fx(functionalize(lambda pixels: _watched(network, layer, pixels)))(picture)
+        except Exception as error:  # the recorder has many ways of saying that it does not understand
+            raise UnknownWayError(str(error)) from None
     recorded.graph.eliminate_dead_code()
     return recorded
+
+
+def _watched(network: nn.Module, layer: str, pixels: Tensor) -> Tensor:
+    with _Watching(torch.is_grad_enabled()):
+        return layers.maps(network, layer, pixels)
+
+
+class _Watching(TorchFunctionMode):
+    """Refuses networks that hold signals back: what they detach or compute without gradients."""
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__()
+        self._enabled = enabled
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.detach, Tensor.detach_, torch.detach) or torch.is_grad_enabled() is not self._enabled:
+            raise UnknownWayError("the network holds signals back")
+        return func(*args, **(kwargs or {}))
 
 
 # operators that gather, each from its input's size and its arguments

@@ -26,10 +26,18 @@ def all_numbers(way: Way) -> int:
 
 
 def numbers(way: Way) -> int | None:
-    """How many numbers are computed on the way for one neuron from its window; None where windows are of several sizes."""
+    """How many numbers are computed on the way for one neuron from its window.
+
+    None where windows are of several sizes, or where branches do not meet at the same places in all of them.
+    """
     spans = [way.spans(np.arange(side), axis, clamped=False) for axis, side in enumerate(size(way.layer))]
     if any(np.ptp(span.high - span.low) for along in spans for span in along.values()):
         return None
+    for axis, along in enumerate(spans):
+        for node in way.maps:
+            seen = way.gathers[node].seen(along[node], axis) if node in way.gathers else along[node]
+            if any(np.ptp(seen.low - along[source].low) for source in node.all_input_nodes if source in way.maps):
+                return None
     return sum(channels(node) * math.prod(_length(along[node]) for along in spans) for node in way.maps)
 
 
@@ -64,7 +72,10 @@ class Windowed(fx.Interpreter):
         seen = [gather.seen(spans[node], axis) if gather else spans[node] for axis, spans in enumerate(self._spans)]
         given: Any = fx.node.map_arg(node.args, lambda source: self._given(source, seen, size(node), gather))
         if gather:
-            return gather.compute(given[0])
+            made = gather.compute(given[0])
+            if math.isfinite(gather.beyond):
+                return made
+            return _bounded(made, [spans[node] for spans in self._spans], size(node), 0.0)  # maxima of nothing
         if node.target is operator.getitem:
             return given[0]
         if node.target is aten.relu.default:
