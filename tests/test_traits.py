@@ -97,10 +97,26 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
     assert found.loc["resemblance", "value"] == pytest.approx(np.mean(resembling), rel=1e-4)
     expected = stats.spearmanr(resembling, 1 - right).statistic
     assert found.loc["resemblance and error", "value"] == pytest.approx(expected, abs=1e-6)
+    shares = [np.nanmean(traits.kept(network, "last", picture[None])) for picture in pictures[::6]]
+    assert found.loc["energy kept", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
     known = found.dropna()
-    assert len(known) >= 5
+    assert len(known) >= 6
     assert (known["low"] <= known["value"] + 1e-9).all()
     assert (known["value"] <= known["high"] + 1e-9).all()
+
+
+def test_what_a_map_keeps_is_what_it_alone_gives_back() -> None:
+    network, picture = Small(), torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = traits.kept(network, "last", picture, "gradient")
+    pixels = picture.clone().requires_grad_()
+    made = network(pixels)
+    for unit in range(5):
+        (signal,) = torch.autograd.grad((made[0, unit].detach().abs() * made[0, unit]).sum(), pixels, retain_graph=True)
+        expected = np.corrcoef(signal.flatten(), picture.flatten())[0, 1] ** 2
+        assert found[unit] == pytest.approx(expected, rel=1e-4)
+    network.conv1.weight.data.zero_()
+    network.conv1.bias.data.fill_(-1)
+    assert np.isnan(traits.kept(network, "conv2", picture)).all()
 
 
 def test_filters_that_are_all_the_same_are_one() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
 from duchenne.units import layers
 from duchenne.units.accumulators import Top
+from duchenne.units.methods import METHODS, Passing
 from duchenne.units.peaks import Peaks
 from duchenne.units.projection import Windows, project
 from duchenne.units.responses import responses
@@ -27,6 +29,8 @@ Floats = NDArray[np.floating]
 Classes = NDArray[np.str_]
 _DRAWS = 1000
 _BATCH = 32
+_TOGETHER = 64  # units whose maps are sent back together
+_RARELY = 6
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> 
             pairs = np.triu_indices(len(numbers), 1)
             correlations = _correlations(np.stack([windows.pixels[number].ravel() for number in numbers]))[pairs]
             other = classes[numbers][pairs[0]] != classes[numbers][pairs[1]]
-            alike, across = _mean(correlations), _mean(correlations[other])
+            alike, across = _known(correlations), _known(correlations[other])
         rows.append((int(unit), len(numbers), alike, across))
     return pd.DataFrame(rows, columns=["unit", "pictures", "alike", "across"])
 
@@ -105,7 +109,7 @@ def _correlations(rows: Floats) -> Floats:
     return np.where(varies & varies[:, None], cosines(centred), np.nan)
 
 
-def _mean(values: Floats) -> float:
+def _known(values: Floats) -> float:
     """The mean of what is known; NaN where nothing is."""
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
@@ -182,6 +186,32 @@ def _rank_correlation(one: Floats, other: Floats) -> float:
     return float(stats.spearmanr(one, other).statistic) if varies else float("nan")
 
 
+def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvnet") -> Floats:
+    """Share of a picture's variance that each unit's map alone can give back of it: (units,).
+
+    The activations of one map are sent back together, all others being 0, as Zeiler & Fergus (2014) send back one; the share
+    is the squared correlation of what arrives with the ``picture`` (1, C, H, W). NaN for maps that are silent.
+    """
+    way, active = METHODS[method], layers.activity(network, layer, picture)
+    told = picture.cpu().numpy().reshape(1, -1)
+    found = np.full(active.shape[1], np.nan)
+    for units in np.array_split(np.arange(len(found)), -(-len(found) // _TOGETHER)):
+        starts = [partial(_alone, active, int(unit)) for unit in units]
+        with layers.evaluating(network), way.within(network), Passing(way.rule):
+            signals = way.signals(partial(layers.maps, network, layer), picture, starts)
+        for unit, signal in zip(units, signals, strict=True):
+            if signal.any():
+                found[unit] = resemblance(signal.cpu().numpy().reshape(1, -1), told)[0]
+    return found
+
+
+def _alone(active: Tensor, unit: int, made: Tensor) -> Tensor:
+    """The activations of one unit's map, 0 elsewhere."""
+    start = torch.zeros_like(made)
+    start[:, unit] = active[:, unit]
+    return start
+
+
 # all of them, for a layer
 
 
@@ -204,7 +234,8 @@ def of_layer(
     the network gives the expression that is shown. ``alike`` and ``alike across expressions`` are means over units, each on
     its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all units see at their peaks:
     ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
-    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation. Raises
+    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation; and
+    ``energy kept``, what a map alone can give back of a picture, the mean over units, on every sixth of those. Raises
     ``InputError`` for layers that give no maps, and as ``project`` does.
     """
     if top < 1:
@@ -215,12 +246,14 @@ def of_layer(
     invariant = _on_top_pictures(network, layer, prepared, peaks, expressions, top, method, progress)
     drawn = np.unique(np.linspace(0, len(prepared) - 1, min(pictures, len(prepared))).astype(np.int64))
     cosine, share, sparse, resembling = _of_pictures(network, layer, prepared[drawn], method, progress).T
+    shares = [_known(kept(network, layer, prepared[row : row + 1], method)) for row in drawn[::_RARELY]]
     estimates = {
         "alike": estimate(invariant["alike"].dropna().to_numpy()),
         "alike across expressions": estimate(invariant["across"].dropna().to_numpy()),
         "cosine": estimate(cosine, groups=people[drawn]),
         "effective share": estimate(share, groups=people[drawn]),
         "sparsity": estimate(sparse, groups=people[drawn]),
+        "energy kept": estimate(np.array(shares), groups=people[drawn[::_RARELY]]),
         "resemblance": estimate(resembling, groups=people[drawn]),
         "resemblance and error": resemblance_and_error(resembling, right[drawn], people[drawn]),
     }
