@@ -277,6 +277,23 @@ def test_what_does_not_name_neurons_is_refused(units_: Any, positions: Any, says
         units.project(Small(), "last", torch.rand(3, 1, 32, 32), units_, positions)
 
 
+def test_compiled_relus_are_met_by_windows_and_refused_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        written = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+        compiled = nn.Sequential(torch.jit.script(written), nn.Conv2d(4, 3, 3))
+    as_written, picture = nn.Sequential(written, compiled[1]), torch.rand(1, 1, 20, 20)
+    expected = units.project(as_written, "1", picture, [0], [[9, 9]]).full((20, 20))
+    np.testing.assert_allclose(units.project(compiled, "1", picture, [0], [[9, 9]]).full((20, 20)), expected, atol=1e-6)
+    monkeypatch.setattr(windowed, "all_numbers", lambda way: 0)
+    with pytest.raises(InputError, match="compiled"):
+        units.project(compiled, "1", picture, [0], [[9, 9]])
+    plain = units.project(compiled, "1", picture, [0], [[9, 9]], "gradient").full((20, 20))
+    np.testing.assert_allclose(
+        plain, units.project(as_written, "1", picture, [0], [[9, 9]], "gradient").full((20, 20)), atol=1e-6
+    )
+
+
 def test_no_layer_at_all_is_refused() -> None:
     with pytest.raises(InputError, match="no layer is named"):
         list(units.read(Small(), {}, [torch.rand(1, 1, 32, 32)]))

@@ -102,6 +102,8 @@ def project(
     """
     if method not in METHODS:
         raise InputError(f"method {method!r}: not one of {', '.join(METHODS)}")
+    if not isinstance(images, Tensor) or images.ndim != 4:
+        raise InputError("images: a tensor (n, C, H, W) is wanted")
     units, of = _whole_numbers("units", units), _whole_numbers("of", np.arange(len(images)) if of is None else of)
     if len(of) != len(units):
         raise InputError(f"{len(of)} images, {len(units)} units: not one of each")
@@ -179,6 +181,9 @@ def _signals(asked: _Asked, neurons: _Neurons, boxes: Places) -> Parts:
     if way and numbers and 2 * numbers < windowed.all_numbers(way) and _proves_right(way, asked, neurons):
         yield from _by_windows(way, asked.images, neurons, asked.method, passing, boxes, max(1, _AT_ONCE // numbers))
     else:
+        compiled = any(isinstance(module, torch.jit.ScriptModule) for module in asked.network.modules())
+        if compiled and asked.method.rule is not gradient:
+            raise InputError("the network holds compiled modules, whose ReLUs cannot be met: give it as it was written")
         with asked.method.within(asked.network):
             yield from _by_pictures(asked, neurons, passing, boxes)
 
