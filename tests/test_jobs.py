@@ -172,10 +172,13 @@ def test_a_study_that_another_process_is_at_work_on_is_refused(drawings: FaceTab
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_says_how_to_go_on(kind: signal.Signals, drawings: FaceTable, tmp_path: Path) -> None:
-    """In the middle of a network's training, which Lightning would end without a word; started as by a script's ``&``."""
+    """In the middle of a network's training, which Lightning would end without a word; heeding Ctrl-C, as in a terminal."""
     out, sets = tmp_path / "a", [part for change in (*SMALL, "training.epochs=9999") for part in ("--set", change)]
     told = ["train", "quick", "--data", f"folder:{drawings.root}", "--out", str(out), "--workers", "1", *sets]
-    working = subprocess.Popen([sys.executable, "-m", "duchenne", *told], stderr=subprocess.PIPE, text=True)
+    heeding = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from duchenne.cli import main; main()"
+    )
+    working = subprocess.Popen([sys.executable, "-c", heeding, *told], stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: any(out.glob("training/*/checkpoints/last.ckpt")), seconds=120)
         working.send_signal(kind)

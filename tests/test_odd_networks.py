@@ -317,8 +317,18 @@ def test_a_network_in_bfloat16_is_projected() -> None:
 
 def test_the_rest_of_a_network_is_not_run() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5, 2))  # the last fits no picture
+    drawn(network)
     found = units.project(network, "0", torch.rand(1, 1, 8, 8), [1], "mean", "gradient")
     assert found.pixels[0].shape == (1, 8, 8)
+
+
+def test_a_silent_map_shows_nothing() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    nn.init.constant_(network[0].weight, -1)
+    nn.init.constant_(network[0].bias, -1)
+    found = units.project(network, "0", torch.rand(1, 1, 8, 8), [1], "mean", "gradient")
+    assert not found.full((8, 8)).any()
+    assert len(units.project(network, "0", torch.rand(1, 1, 8, 8), [], np.zeros((0, 2), int), of=[]).pixels) == 0
 
 
 def test_what_rectifies_without_a_relu_is_said() -> None:

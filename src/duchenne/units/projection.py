@@ -109,7 +109,7 @@ def project(
         raise InputError(f"{len(of)} images, {len(units)} units: not one of each")
     if not len(units):
         return Windows([], np.zeros((0, 4), np.int64))
-    if of.min() < 0 or of.max() >= len(images):
+    if not 0 <= of.min() <= of.max() < len(images):
         raise InputError(f"an image lies outside the {len(images)} that are given")
     with torch.inference_mode(False):
         images = images.detach().clone() if images.is_inference() else images.detach()
@@ -150,6 +150,8 @@ class _Asked:
 
     def projected(self, units: Places, rows: Places, columns: Places, of: Places, progress: Progress = quiet) -> Windows:
         """Project neurons, each in the image of a number."""
+        if not len(units):
+            return Windows([], np.zeros((0, 4), np.int64))
         boxes = self.fields.of(units, rows, columns)
         neurons = _Neurons(of, *self.fields.located(units, rows, columns))
         pixels = [np.zeros(0, np.float32)] * len(units)
