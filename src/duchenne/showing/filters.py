@@ -30,8 +30,8 @@ def invariance(
 
     The last face is the one that it answers to least. Under each stands the mean over the projections of all neurons of the
     unit's map; before them, how alike the strongest neurons' projections are within their fields (the mean correlation, the
-    last one left out; ``units.traits.invariance``). ``units`` are numbers, by
-    default the two that stand first in the report. Raises ``InputError`` as ``units`` does.
+    last one left out; ``units.traits.invariance``). ``units`` are numbers, by default the two that stand first in the
+    report. Raises ``InputError`` as ``units`` does.
     """
     work = looking.opened(run, "training" if layer else "evidence", progress)
     clearest = [] if layer else gallery.chosen(work.study.units_folder, 2)
@@ -39,22 +39,23 @@ def invariance(
     peaks = looking.peaks(work, layer)
     chosen = list(units) or clearest or [0, 1][: peaks.value.shape[1]]
     refuse_absent(chosen, peaks.value.shape[1], layer)
+    expressions = looking.expressions(work, peaks.image)
     lines, rows = [], []
     for unit in chosen:
         answers = pd.Series(peaks.value[:, unit])
-        first = [*answers.groupby(looking.expressions(work, peaks.image), sort=False).idxmax(), answers.idxmin()]
-        images = peaks.image[first]
+        first = [*answers.groupby(expressions, sort=False).idxmax(), answers.idxmin()]
+        images, named = peaks.image[first], [*expressions[first[:-1]], "answers least"]
         prepared, numbers = looking.prepared(work, images), np.full(len(images), unit)
-        named = looking.expressions(work, images)
         maps, strongest = (
             project(work.pair.trained, layer, prepared, numbers, which, method, progress=progress)
             for which in ("mean", "peak")
         )
-        alike = measured.invariance(strongest[np.arange(len(images) - 1)], numbers[:-1], named[:-1])["alike"].iloc[0]
-        lines += [
-            Line(_with(f"unit {unit}", alike), list(work.stack.floats(images)), [*named[:-1], "answers least"]),
-            Line("its map", maps.pixels, signed=True),
-        ]
+        answering = np.arange(len(images) - 1)
+        alike = float(
+            measured.invariance(strongest[answering], numbers[answering], expressions[first[:-1]])["alike"].iloc[0]
+        )
+        shown = Line(_with(f"unit {unit}", alike), list(work.stack.floats(images)), named)
+        lines += [shown, Line("its map", maps.pixels, signed=True)]
         rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
     return Shown(sheet(lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
 

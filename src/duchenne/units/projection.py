@@ -89,8 +89,8 @@ def project(
     each unit's map, or ``"mean"`` for its whole map (below). Where one image serves several units, ``of`` (n,) says which
     is whose. The signal starts at 1, so nothing is scaled by the activation. A whole map is the mean over its neurons, each
     by its activation: mousavi2016 (§II-A) keeps that of the neuron which it sends back, and a silent one shows nothing; all
-    at 1 would show the same for every unit, the picture. Layers may give maps
-    (n, units, h, w), neurons (n, units), for which positions are ignored, or tokens (n, tokens, units) in place of rows.
+    at 1 would show the same for every unit, the picture. Layers may give maps (n, units, h, w), neurons (n, units), for
+    which positions are ignored, or tokens (n, tokens, units) in place of rows.
 
     Raises ``InputError`` for an unknown method or layer and for units, positions or images that are not there; warns where
     there are only activations on the way that the method's rule for ReLUs says nothing of.
@@ -232,9 +232,9 @@ def _by_pictures(asked: _Asked, neurons: _Neurons, passing: Passing, boxes: Plac
     for first in range(0, len(pictures), _PICTURES):
         batch = most[first : first + _PICTURES]
         place = {picture: number for number, picture in enumerate(batch)}
-        for turn in range(0, counts[batch].max(), at_once):
-            every = [np.flatnonzero(np.isin(which, batch) & (turns == turn + more)) for more in range(at_once)]
-            wanted = [numbers for numbers in every if len(numbers)]
+        among, last = np.isin(which, batch), int(counts[batch].max())
+        for turn in range(0, last, at_once):
+            wanted = [np.flatnonzero(among & (turns == each)) for each in range(turn, min(turn + at_once, last))]
             local = [np.array([place[picture] for picture in which[numbers]]) for numbers in wanted]
             starts = [partial(_started, replace(neurons[n], of=of)) for n, of in zip(wanted, local, strict=True)]
             with passing:
