@@ -201,7 +201,7 @@ def test_pictures_are_left_as_they_were_given() -> None:
     chosen, image = np.array([0, 1, 2]), np.arange(3)
     places = np.stack([peaks.row[image, chosen], peaks.column[image, chosen]], 1)
     found = units.project(network, "last", pictures, chosen, "peak").full((16, 16))
-    layers.activity(network, "last", pictures)
+    layers.activations(network, "last", pictures)
     pyramid.contributions(network, "last", pictures, pictures.numpy())
     assert torch.equal(pictures, before)
     np.testing.assert_array_equal(found, units.project(network, "last", pictures, chosen, places).full((16, 16)))

@@ -40,8 +40,8 @@ def test_neurons_that_a_relu_silences_are_not_active(kind: str) -> None:
     network, pictures = Small(kind), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
     with torch.no_grad():
         made = network.conv1(pictures)
-        assert torch.equal(layers.activity(network, "conv1", pictures), made.clamp_min(0))
-        assert torch.equal(layers.activity(network, "last", pictures), network(pictures).abs())
+        assert torch.equal(layers.activations(network, "conv1", pictures), made.clamp_min(0))
+        assert torch.equal(layers.activations(network, "last", pictures), network(pictures))
     assert (made < 0).any()
     assert not network.conv1._forward_hooks
 

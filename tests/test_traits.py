@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from duchenne import units
+from duchenne import networks, units
 from duchenne.units import Windows, traits
 
 from .convolutional import Small
@@ -91,7 +91,9 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
         cosine, effective = traits.redundancy(seen.reshape(5, -1))
         cosines.append(cosine)
         shares.append(effective / 5)
-        resembling.append(np.corrcoef(seen.mean(0).ravel(), picture.numpy().ravel())[0, 1] ** 2)
+        peaks = network(picture[None]).detach().flatten(2).amax(2)[0].numpy()
+        together = sum(peak * projection for peak, projection in zip(peaks, seen, strict=True))
+        resembling.append(np.corrcoef(together.ravel(), picture.numpy().ravel())[0, 1] ** 2)
     assert found.loc["cosine", "value"] == pytest.approx(np.mean(cosines), rel=1e-5)
     assert found.loc["effective share", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
     assert found.loc["resemblance", "value"] == pytest.approx(np.mean(resembling), rel=1e-4)
@@ -111,7 +113,7 @@ def test_what_a_map_keeps_is_what_it_alone_gives_back() -> None:
     pixels = picture.clone().requires_grad_()
     made = network(pixels)
     for unit in range(5):
-        (signal,) = torch.autograd.grad((made[0, unit].detach().abs() * made[0, unit]).sum(), pixels, retain_graph=True)
+        (signal,) = torch.autograd.grad((made[0, unit].detach() * made[0, unit]).sum(), pixels, retain_graph=True)
         expected = np.corrcoef(signal.flatten(), picture.flatten())[0, 1] ** 2
         assert found[unit] == pytest.approx(expected, rel=1e-4)
     network.conv1.weight.data.zero_()
@@ -128,3 +130,28 @@ def test_filters_that_are_all_the_same_are_one() -> None:
     found = traits.of_layer(network, "2", pictures, same, np.arange(4), np.ones(4)).set_index("trait")["value"]
     assert found["effective share"] == pytest.approx(1 / 4, rel=1e-5)
     assert found["cosine"] == pytest.approx(1, rel=1e-5)
+
+
+def test_where_a_layer_gives_a_single_map_its_neurons_are_the_filters() -> None:
+    """As in pyramidal layers: against weights written out, which a layer without overlap makes alike on all pictures."""
+    network = networks.build("pyranet", classes=3, seed=0).eval()
+    pictures = torch.rand(3, 1, 100, 100, generator=torch.Generator().manual_seed(0))
+    drawn = np.array(["fear", "anger", "fear"]), np.arange(3), np.ones(3)
+    found = traits.of_layer(network, "pyramid1", pictures, *drawn, method="gradient").set_index("trait")["value"]
+    layer = network.pyramid1
+    cosines, resembling = [], []
+    for picture in pictures:
+        made = layer(picture[None])[0, 0].detach().numpy()
+        seen = np.zeros((30, 30, 100, 100))
+        for row, column in np.ndindex(30, 30):
+            rows, columns = slice(3 * row, 3 * row + 15), slice(3 * column, 3 * column + 15)
+            weights = layer.weight[0, rows, columns].detach().numpy()
+            seen[row, column, rows, columns] = (1 - made[row, column] ** 2) * weights
+        flat = seen.reshape(900, -1)
+        cosines.append(traits.redundancy(flat)[0])
+        resembling.append(np.corrcoef(made.ravel() @ flat, picture.numpy().ravel())[0, 1] ** 2)
+    assert found["alike"] == pytest.approx(1, abs=1e-6)
+    assert found["cosine"] == pytest.approx(np.mean(cosines), rel=1e-4)
+    assert found["resemblance"] == pytest.approx(np.mean(resembling), rel=1e-4)
+    assert 0.02 < found["effective share"] < 1
+    assert found["energy kept"] > 0

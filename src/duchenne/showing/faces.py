@@ -14,7 +14,7 @@ from duchenne.showing import looking
 from duchenne.showing.looking import Rows, Run, Shown
 from duchenne.stages import StudyInProgress
 from duchenne.units import pyramid
-from duchenne.units.layers import activity as activity_of
+from duchenne.units.layers import activations
 from duchenne.units.projection import project
 
 
@@ -87,10 +87,10 @@ def _whole_layer(work: StudyInProgress, layer: str, rows: Rows, method: str) -> 
 def _strongest_unit(work: StudyInProgress, layer: str, rows: Rows, method: str) -> list[Line]:
     """What the strongest neuron of a layer of several units sees of each face, and the mean over all neurons of its map."""
     prepared = looking.prepared(work, rows)
-    activity = activity_of(work.pair.trained, layer, prepared)
-    if activity.shape[1] == 1:
+    active = activations(work.pair.trained, layer, prepared)
+    if active.shape[1] == 1:
         return []
-    unit, size = activity.amax((2, 3)).argmax(1).cpu().numpy(), (prepared.shape[2], prepared.shape[3])
+    unit, size = active.amax((2, 3)).argmax(1).cpu().numpy(), (prepared.shape[2], prepared.shape[3])
     one, every = (
         project(work.pair.trained, layer, prepared, unit, which, method, progress=work.progress).full(size)
         for which in ("peak", "mean")

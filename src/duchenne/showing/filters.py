@@ -98,8 +98,9 @@ def traits(
     """Measure mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
 
     ``layers`` are by default those of the network that are worth looking at and have maps; ``top`` is how many pictures a
-    unit's invariance is measured on. The table has a row a network (trained, and at its random start), layer and trait
-    (``units.traits.of_layer``); errors are those of the trained network in both. Raises ``InputError`` as ``layers`` does.
+    filter's invariance is measured on. Of a layer with a single map, as of LIPNet, filters are its neurons. The table has
+    a row a network (trained, and at its random start), layer and trait (``units.traits.of_layer``); errors are those of the
+    trained network in both. Raises ``InputError`` as ``layers`` does.
     """
     work = looking.opened(run, "training", progress)
     named = looking.with_maps(work, tuple(layers))

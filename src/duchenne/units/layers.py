@@ -100,24 +100,24 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     return _until(network, layer, pictures, find(network, layer).register_forward_pre_hook(stop))
 
 
-def activity(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """How active each neuron of a layer is, in the shape that ``maps`` gives: a after the ReLU that takes it, else |a|.
+def activations(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """What each neuron of a layer passes on, in the shape that ``maps`` gives: a, after the ReLU that takes it.
 
     Raises ``InputError`` as ``output`` does.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())
     >>> network[0].weight.data.fill_(-1)
     tensor([[[[-1.]]]])
-    >>> activity(network, "0", torch.ones(1, 1, 1, 1)).item(), activity(network[:1], "0", torch.ones(1, 1, 1, 1)).item()
-    (0.0, 1.0)
+    >>> [activations(some, "0", torch.ones(1, 1, 1, 1)).item() for some in (network, network[:1])]
+    [0.0, -1.0]
     """
     with evaluating(network), torch.no_grad():
         made = maps(network, layer, pictures)
-        return made.clamp_min(0) if _rectified(network, layer, pictures[:1]) else made.abs()
+        return made.clamp_min(0) if rectified(network, layer, pictures[:1]) else made
 
 
-def _rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
-    """Whether the first to compute with what the layer gives is a ReLU; what comes after it is not run."""
+def rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
+    """Whether the first to compute with what a layer gives is a ReLU; what comes after it is not run."""
     given: list[Tensor] = []
     handle = find(network, layer).register_forward_hook(lambda module, inputs, result: given.append(result))
     try:

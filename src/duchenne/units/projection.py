@@ -294,14 +294,14 @@ def _mean(asked: _Asked, units: Places, of: Places, progress: Progress) -> Windo
     summed = np.zeros((len(units), *asked.images.shape[1:]), np.float32)
     with progress("Projecting units", len(units)) as advance:
         for picture in np.unique(of):
-            activity = layers.activity(asked.network, asked.layer, asked.images[picture : picture + 1])[0]
+            active = layers.activations(asked.network, asked.layer, asked.images[picture : picture + 1])[0]
             for number in np.flatnonzero(of == picture):
-                active = _of_unit(activity.flatten() if asked.fields.flattens else activity, units[number])
-                (awake,) = np.nonzero(active)
+                own = _of_unit(active.flatten() if asked.fields.flattens else active, units[number])
+                (awake,) = np.nonzero(own)
                 rows, across = np.divmod(awake, columns)
                 every = asked.projected(np.full(len(awake), units[number]), rows, across, np.full(len(awake), picture))
-                for weight, pixels, (x0, y0, x1, y1) in zip(active[awake], every.pixels, every.boxes, strict=True):
-                    summed[number, :, y0:y1, x0:x1] += weight / len(active) * pixels
+                for weight, pixels, (x0, y0, x1, y1) in zip(own[awake], every.pixels, every.boxes, strict=True):
+                    summed[number, :, y0:y1, x0:x1] += weight / len(own) * pixels
                 advance(1)
     return Windows(list(summed), np.tile([0, 0, width, height], (len(units), 1)))
 

@@ -77,7 +77,7 @@ def contributions(
 def _traced(network: nn.Module, layer: str, prepared: Tensor, share: float, method: str) -> Floats:
     """|weighted mean of the most active neurons' signals|: (n, H, W)."""
     way = METHODS[method]
-    weights = _weights(layers.activity(network, layer, prepared), share)
+    weights = _weights(layers.activations(network, layer, prepared).abs(), share)
     with layers.evaluating(network), Passing(way.rule):
         (signals,) = way.signals(lambda given: layers.maps(network, layer, given), prepared, [lambda made: weights])
     found: Floats = signals.abs().amax(1).cpu().numpy()

@@ -187,12 +187,13 @@ def _rank_correlation(one: Floats, other: Floats) -> float:
 
 
 def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvnet") -> Floats:
-    """Share of a picture's variance that each unit's map alone can give back of it: (units,).
+    """Share of a picture's variance that each filter alone can give back of it: (filters,).
 
-    The activations of one map are sent back together, all others being 0, as Zeiler & Fergus (2014) send back one; the share
-    is the squared correlation of what arrives with the ``picture`` (1, C, H, W). NaN for maps that are silent.
+    The activations of one map, or neuron of a layer that flattens, are sent back together, all others being 0, as Zeiler &
+    Fergus (2014) send back one; the share is the squared correlation of what arrives with the ``picture`` (1, C, H, W). NaN
+    for filters that are silent.
     """
-    way, active = METHODS[method], layers.activity(network, layer, picture)
+    way, active = METHODS[method], _by_filter(network, layer, picture)
     told = picture.cpu().numpy().reshape(1, -1)
     found = np.full(active.shape[1], np.nan)
     for units in np.array_split(np.arange(len(found)), -(-len(found) // _TOGETHER)):
@@ -205,11 +206,18 @@ def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvn
     return found
 
 
+def _by_filter(network: nn.Module, layer: str, picture: Tensor) -> Tensor:
+    """Activations of a layer by filter, which is a map, or a neuron of a layer that flattens: (1, filters, positions)."""
+    active = layers.activations(network, layer, picture).contiguous()
+    flattens = isinstance(layers.find(network, layer), nn.Flatten)
+    return active.view(1, -1, 1) if flattens else active.flatten(2)
+
+
 def _alone(active: Tensor, unit: int, made: Tensor) -> Tensor:
-    """The activations of one unit's map, 0 elsewhere."""
-    start = torch.zeros_like(made)
+    """The activations of one filter, 0 elsewhere."""
+    start = torch.zeros_like(active)
     start[:, unit] = active[:, unit]
-    return start
+    return start.view_as(made)
 
 
 # all of them, for a layer
@@ -228,44 +236,64 @@ def of_layer(
     method: str = "deconvnet",
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """Measure the traits of a layer's units: a row a trait: layer, trait, value, low, high (a 95 % bootstrap interval).
+    """Measure the traits of a layer's filters: a row a trait: layer, trait, value, low, high (a 95 % bootstrap interval).
 
+    Filters are the layer's maps; where it gives a single one, as pyramidal layers do, they are that one's neurons.
     ``prepared`` (n, C, H, W) are pictures of ``expressions`` and ``people`` (n,), and ``right`` (n,) the probability that
-    the network gives the expression that is shown. ``alike`` and ``alike across expressions`` are means over units, each on
-    its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all units see at their peaks:
-    ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
-    ``resemblance`` of what they see together to the picture, and ``resemblance and error``, a rank correlation; and
-    ``energy kept``, what a map alone can give back of a picture, the mean over units, on every sixth of those. Raises
-    ``InputError`` for layers that give no maps, and as ``project`` does.
+    the network gives the expression that is shown. ``alike`` and ``alike across expressions`` are means over filters, each
+    on its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all filters see at their
+    peaks: ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
+    ``resemblance`` to the picture of what they see together, each weighted by its peak, and ``resemblance and error``, a
+    rank correlation; and ``energy kept``, what a filter alone can give back of a picture, the mean over filters, on every
+    sixth of those. Raises ``InputError`` for layers that give no maps, and as ``project`` does.
     """
     if top < 1:
         raise InputError(f"top {top}: expected 1 or more")
-    if layers.activity(network, layer, prepared[:1]).ndim != 4:
+    shape = layers.activations(network, layer, prepared[:1]).shape
+    if len(shape) != 4:
         raise InputError(f"layer {layer!r}: gives no maps")
+    named = layer
+    if shape[1] == 1:
+        network, layer = _NeuronByNeuron(network, layer, prepared[:1]), "neurons"
     peaks = responses(network, layer, torch.split(prepared, _BATCH))
     invariant = _on_top_pictures(network, layer, prepared, peaks, expressions, top, method, progress)
     drawn = np.unique(np.linspace(0, len(prepared) - 1, min(pictures, len(prepared))).astype(np.int64))
     cosine, share, sparse, resembling = _of_pictures(network, layer, prepared[drawn], method, progress).T
-    shares = [_known(kept(network, layer, prepared[row : row + 1], method)) for row in drawn[::_RARELY]]
+    shares = _kept_of(network, layer, prepared[drawn[::_RARELY]], method, progress)
     estimates = {
         "alike": estimate(invariant["alike"].dropna().to_numpy()),
         "alike across expressions": estimate(invariant["across"].dropna().to_numpy()),
         "cosine": estimate(cosine, groups=people[drawn]),
         "effective share": estimate(share, groups=people[drawn]),
         "sparsity": estimate(sparse, groups=people[drawn]),
-        "energy kept": estimate(np.array(shares), groups=people[drawn[::_RARELY]]),
+        "energy kept": estimate(shares, groups=people[drawn[::_RARELY]]),
         "resemblance": estimate(resembling, groups=people[drawn]),
         "resemblance and error": resemblance_and_error(resembling, right[drawn], people[drawn]),
     }
-    rows = [(layer, trait, found.value, found.low, found.high) for trait, found in estimates.items()]
+    rows = [(named, trait, found.value, found.low, found.high) for trait, found in estimates.items()]
     return pd.DataFrame(rows, columns=["layer", "trait", "value", "low", "high"])
+
+
+class _NeuronByNeuron(nn.Module):
+    """A network up to a layer whose neurons are wanted one by one: those of its layer ``neurons``."""
+
+    def __init__(self, network: nn.Module, layer: str, picture: Tensor) -> None:
+        super().__init__()
+        self.network, self.layer, self.neurons = network, layer, nn.Flatten()
+        self.rectified = layers.rectified(network, layer, picture)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Answers (n, neurons) to pictures, as the next layer is given them."""
+        made = layers.maps(self.network, self.layer, pictures)
+        flat: Tensor = self.neurons(torch.relu(made) if self.rectified else made)
+        return flat
 
 
 def _on_top_pictures(
     network: nn.Module, layer: str, prepared: Tensor, peaks: Peaks, expressions: Classes, top: int, method: str,
     progress: Progress,
 ) -> pd.DataFrame:  # fmt: skip
-    """How alike each unit's projections are on its top pictures."""
+    """How alike each filter's projections are on its top pictures."""
     best = Top(top)
     best.update(peaks)
     rows = best.compute()
@@ -274,18 +302,29 @@ def _on_top_pictures(
     return invariance(windows, unit, expressions[of])
 
 
+def _kept_of(network: nn.Module, layer: str, pictures: Tensor, method: str, progress: Progress) -> Floats:
+    """What a filter keeps of each picture, the mean over filters: (n,)."""
+    shares = []
+    with progress("Sending filters back", len(pictures)) as advance:
+        for picture in pictures:
+            shares.append(_known(kept(network, layer, picture[None], method)))
+            advance(1)
+    return np.array(shares)
+
+
 def _of_pictures(network: nn.Module, layer: str, pictures: Tensor, method: str, progress: Progress) -> Floats:
-    """Mean cosine, effective share, sparsity of maps, and resemblance, of all units on each picture: (n, 4)."""
+    """Mean cosine, effective share, sparsity of maps, and resemblance, of all filters on each picture: (n, 4)."""
     count, size = len(pictures), (pictures.shape[2], pictures.shape[3])
-    active = [layers.activity(network, layer, picture[None])[0].flatten(1).cpu().numpy() for picture in pictures]
+    active = [_by_filter(network, layer, picture[None])[0].cpu().numpy() for picture in pictures]
     units = len(active[0])
     numbers, of = np.tile(np.arange(units), count), np.repeat(np.arange(count), units)
     windows = project(network, layer, pictures, numbers, "peak", method, of=of, progress=progress)
     rows = []
-    for number, maps in enumerate(active):
+    for number, filters in enumerate(active):
         seen = windows[np.flatnonzero(of == number)].full(size).reshape(units, -1)
         cosine, effective = redundancy(seen)
-        sparse = float(np.nanmean(sparsity(maps))) if (maps > 0).any() else float("nan")
-        told = resemblance(seen.mean(0, keepdims=True), pictures[number].cpu().numpy().reshape(1, -1))
+        maps = filters if filters.shape[1] > 1 else filters.T
+        sparse = _known(sparsity(maps))
+        told = resemblance((filters.max(1) @ seen)[None], pictures[number].cpu().numpy().reshape(1, -1))
         rows.append((cosine, effective / units, sparse, float(told[0])))
     return np.array(rows)
