@@ -46,7 +46,7 @@ def test_divergence_is_scipys_entropy() -> None:
 
 def test_kl_equals_a_loop_over_histograms() -> None:
     peaks, present, coded = labelled(1)
-    found = divergence.kl(peaks, present, coded, 8, 1e-6)
+    found = divergence.histograms(peaks, present, coded, 8).kl(1e-6)
     for unit, label in np.ndindex(*found.shape):
         rows = coded[:, label]
         edges = (0.0, peaks[:, unit].max())
@@ -75,7 +75,7 @@ def test_a_silent_unit_has_no_correlation_and_no_divergence() -> None:
     _, present, coded = labelled(0)
     silent = np.zeros((200, 1))
     assert (association.correlation(silent, present, coded) == 0).all()
-    np.testing.assert_allclose(divergence.kl(silent, present, coded, 8, 1e-6), 0, atol=1e-9)
+    np.testing.assert_allclose(divergence.histograms(silent, present, coded, 8).kl(1e-6), 0, atol=1e-9)
     np.testing.assert_allclose(association.auroc(silent, present, coded), 0.5)
 
 
@@ -95,15 +95,15 @@ def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[f
         values = getattr(rng, kind)(size=(3000, 120))
         present = np.zeros((3000, 1), bool)
         present[:positives] = True
-        found = divergence.kl(values - values.min(0), present, np.ones_like(present), 64, 1e-6)
+        found = divergence.histograms(values - values.min(0), present, np.ones_like(present), 64).kl(1e-6)
         assert found.mean() == pytest.approx(expected, rel=0.1)
 
 
 def test_divergence_depends_on_bins_and_smoothing() -> None:
     peaks, present, coded = labelled(3)
-    means = [divergence.kl(peaks, present, coded, bins, 1e-6).mean() for bins in (8, 16, 64)]
+    means = [divergence.histograms(peaks, present, coded, bins).kl(1e-6).mean() for bins in (8, 16, 64)]
     assert means == sorted(means)
-    assert divergence.kl(peaks, present, coded, 64, 1e-2).mean() < means[-1]
+    assert divergence.histograms(peaks, present, coded, 64).kl(1e-2).mean() < means[-1]
 
 
 # permutations

@@ -1,4 +1,4 @@
-"""khorrami2015's score: how far a unit's activations on pictures with an action unit lie from those without (§4.4).
+"""What histograms of a unit's activations tell: khorrami2015's divergence (§4.4), and mutual information beside it.
 
 Q is the histogram of a unit's peaks on the pictures with the action unit, R on those without; both share their bins, from
 0 to the unit's highest peak, and the score is the Kullback–Leibler divergence D(Q‖R) in nats. The paper gives neither
@@ -12,10 +12,64 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr
 
+from duchenne.errors import InputError
+
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
-def divergence(with_au: Floats, without_au: Floats, epsilon: float = 1e-6) -> Floats:
+class Histograms:
+    """Histograms of every unit's peaks with and without every label, from one batch of pictures after another.
+
+    ``highest`` (u,) is each unit's highest peak over all pictures, which the bins end at; peaks above it fall into the last.
+
+    >>> histograms = Histograms(np.array([1.0]), bins=2)
+    >>> for peak, present in ((0.2, True), (0.3, False), (0.9, True), (1.0, True)):
+    ...     histograms.update(np.array([[peak]]), np.array([[present]]), np.array([[True]]))
+    >>> histograms.with_au.ravel().tolist(), histograms.without_au.ravel().tolist()
+    ([1, 2], [1, 0])
+    """
+
+    def __init__(self, highest: Floats, bins: int = 64) -> None:
+        if bins < 1:
+            raise InputError(f"bins {bins}: expected 1 or more")
+        self.highest, self.bins = np.asarray(highest, np.float64), bins
+        self.with_au = self.without_au = np.zeros((len(self.highest), bins, 0), np.int64)
+
+    def update(self, peaks: Floats, present: Mask, coded: Mask) -> None:
+        """Take in peaks (n, u) of pictures and their labels (n, a): whether each is present, and whether it was coded."""
+        labels = np.concatenate([present & coded, ~present & coded], 1).astype(np.float32)
+        counts = np.empty((len(self.highest), self.bins, labels.shape[1]), np.int64)
+        for unit, places in enumerate(bin_peaks(peaks, self.highest, self.bins).T):
+            counts[unit] = (places == np.arange(self.bins)[:, None]).astype(np.float32) @ labels
+        self._add(*np.split(counts, 2, 2))
+
+    def merge(self, other: Histograms) -> None:
+        """Take in what another accumulator of the same bins took in."""
+        if other.bins != self.bins or not np.array_equal(other.highest, self.highest):
+            raise InputError("histograms of other bins cannot be merged")
+        self._add(other.with_au, other.without_au)
+
+    def _add(self, with_au: NDArray[np.int64], without_au: NDArray[np.int64]) -> None:
+        if not with_au.shape[2]:
+            return
+        if self.with_au.shape[2]:
+            with_au, without_au = self.with_au + with_au, self.without_au + without_au
+        self.with_au, self.without_au = with_au, without_au
+
+    def kl(self, epsilon: float = 1e-6) -> Floats:
+        """D(Q‖R) of every unit for every label: (u, a)."""
+        return divergence(self.with_au.swapaxes(0, 1), self.without_au.swapaxes(0, 1), epsilon)
+
+    def information(self) -> Floats:
+        """Mutual information of a unit's bin and a label in nats: (u, a); at most the label's own entropy."""
+        joint = np.stack([self.with_au, self.without_au]).astype(np.float64)
+        joint /= np.maximum(joint.sum((0, 2), keepdims=True), 1)
+        found: Floats = rel_entr(joint, joint.sum(0) * joint.sum(2, keepdims=True)).sum((0, 2))
+        return found
+
+
+def divergence(with_au: NDArray[np.number], without_au: NDArray[np.number], epsilon: float = 1e-6) -> Floats:
     """D(Q‖R) = Σ Q log(Q/R) of histograms of counts along the first axis, each normalised, then raised by ``epsilon``.
 
     0 where one of the two is empty, as a rare label's may be once it is permuted: there is nothing to tell apart.
@@ -31,29 +85,18 @@ def divergence(with_au: Floats, without_au: Floats, epsilon: float = 1e-6) -> Fl
     return result
 
 
-def bin_peaks(peaks: Floats, bins: int) -> NDArray[np.int64]:
-    """Place peaks (n, u) into equal bins from 0 to each unit's highest peak; the highest falls into the last bin.
+def bin_peaks(peaks: Floats, highest: Floats, bins: int) -> NDArray[np.int64]:
+    """Place peaks (n, u) into equal bins from 0 to each unit's highest peak (u,), which falls into the last bin.
 
-    >>> bin_peaks(np.array([[0.0], [0.49], [1.0]]), 2).ravel().tolist()
+    >>> bin_peaks(np.array([[0.0], [0.49], [1.0]]), np.array([1.0]), 2).ravel().tolist()
     [0, 0, 1]
     """
-    highest = peaks.max(0)
     scaled = peaks / np.where(highest > 0, highest, 1) * bins
     return np.minimum(scaled.astype(np.int64), bins - 1)
 
 
-def kl(peaks: Floats, present: NDArray[np.bool_], coded: NDArray[np.bool_], bins: int, epsilon: float) -> Floats:
-    """Divergence of every unit for every column of labels: peaks (n, u), labels (n, a) -> (u, a).
-
-    ``present`` and ``coded`` mark, for each picture, whether the label is present and whether it was coded at all.
-    """
-    place = bin_peaks(peaks, bins)
-    with_au = (present & coded).astype(np.float32)
-    without_au = (~present & coded).astype(np.float32)
-    both = np.concatenate([with_au, without_au], 1)
-    scores = np.empty((peaks.shape[1], present.shape[1]))
-    for unit, column in enumerate(place.T):
-        member = (column == np.arange(bins)[:, None]).astype(np.float32)  # (bins, n)
-        counts = (member @ both).astype(np.float64)
-        scores[unit] = divergence(counts[:, : with_au.shape[1]], counts[:, with_au.shape[1] :], epsilon)
-    return scores
+def histograms(peaks: Floats, present: Mask, coded: Mask, bins: int = 64) -> Histograms:
+    """Histograms of every unit for every column of labels: peaks (n, u), labels (n, a)."""
+    found = Histograms(peaks.max(0), bins)
+    found.update(peaks, present, coded)
+    return found

@@ -116,7 +116,7 @@ def calibrated_divergence(
     """The divergence ``kl``, its mean under rearranged labels ``kl_null``, and ``kl_z``, the standard deviations between."""
     labels = present.shape[1]
     tables = [np.concatenate([table, *(table[source] for source in sources)], 1) for table in (present, coded)]
-    every = divergence.kl(values, tables[0], tables[1], bins, epsilon).reshape(len(values.T), -1, labels)
+    every = divergence.histograms(values, tables[0], tables[1], bins).kl(epsilon).reshape(len(values.T), -1, labels)
     observed, null = every[:, 0], every[:, 1:]
     mean, spread = null.mean(1), null.std(1, ddof=1)
     z = np.divide(observed - mean, spread, out=np.zeros_like(mean), where=spread > 1e-12)
