@@ -16,7 +16,7 @@ from scipy import stats
 
 import duchenne
 from duchenne import units
-from duchenne.evidence import association, significance
+from duchenne.evidence import significance
 from duchenne.progress import bars
 
 
@@ -39,11 +39,10 @@ def _declared(peaks: np.ndarray, labels: np.ndarray, faces: pd.DataFrame, runs: 
     person, sequence = faces["subject"].to_numpy(str), faces["sequence"].to_numpy(str)
     coded, found = np.ones_like(labels), 0
     with bars("Null studies", runs) as advance:
-        for run, moved in enumerate(significance.permutations(person, sequence, runs, seed=1)):
+        for run, moved in enumerate(significance.Arrangements(person, sequence, runs, seed=1)):
             shown = labels[moved]
-            sources = list(significance.permutations(person, sequence, permutations, seed=100 + run))
-            r = association.correlation(peaks, shown, coded)
-            sure = significance.against(significance.permuted_correlations(peaks, shown, coded, sources), r)
+            arrangements = significance.Arrangements(person, sequence, permutations, seed=100 + run)
+            sure = significance.against(peaks, shown, coded, arrangements)
             found += bool((sure.family <= 0.05).any())
             advance(1)
     return found

@@ -111,7 +111,7 @@ def test_divergence_depends_on_bins_and_smoothing() -> None:
 
 def test_labels_move_in_whole_sequences_within_the_person() -> None:
     person, sequence, *_ = correlated(0)
-    for source in significance.permutations(person, sequence, 20):
+    for source in significance.Arrangements(person, sequence, 20):
         assert (person[source] == person).all()
         moved = pd.Series(sequence[source]).groupby(sequence).nunique()
         assert (moved == 1).all()
@@ -120,42 +120,46 @@ def test_labels_move_in_whole_sequences_within_the_person() -> None:
 
 def test_people_with_one_sequence_exchange_labels_with_each_other() -> None:
     person = np.repeat(np.arange(30), 3).astype(str)
-    source = next(significance.permutations(person, person, 1))
+    source = next(iter(significance.Arrangements(person, person, 1)))
     assert (person[source] != person).mean() > 0.7
     assert (source % 3 == np.arange(90) % 3).all()
 
 
 def test_sequences_of_other_lengths_are_given_labels_of_the_same_share_of_the_way() -> None:
     groups, sequences = np.array(["a"] * 6), np.array(list("xxyyyy"))
-    sources = {tuple(s.tolist()) for s in significance.permutations(groups, sequences, 30)}
+    sources = {tuple(s.tolist()) for s in significance.Arrangements(groups, sequences, 30)}
     assert sources == {(0, 1, 2, 3, 4, 5), (2, 4, 0, 0, 1, 1)}
 
 
-def test_permuted_correlations_equal_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p_values_equal_a_loop_over_the_arrangements(monkeypatch: pytest.MonkeyPatch) -> None:
     person, sequence, label, units = correlated(1)
     coded = np.random.default_rng(0).random(label.shape) < 0.9
-    sources = list(significance.permutations(person, sequence, 7))
-    expected = [association.correlation(units, label[s], coded[s]) for s in sources]
-    monkeypatch.setattr(significance, "_BLOCK", 6)
-    found = significance.permuted_correlations(units, label, coded, sources)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_p_values_equal_a_loop_over_the_arrangements() -> None:
-    rng = np.random.default_rng(0)
-    observed, permuted = rng.normal(size=(3, 2)), rng.normal(size=(49, 3, 2)).astype(np.float32)
-    found = significance.against(permuted, observed)
-    every = np.concatenate([observed[None].astype(np.float32), permuted])
+    arrangements = significance.Arrangements(person, sequence, 49)
+    monkeypatch.setattr(significance, "_AT_ONCE", 5 * label.size)
+    found = significance.against(units, label, coded, arrangements, level=0.2)
+    every = np.array([_correlation_loop(units, label[s], coded[s]) for s in (np.arange(len(label)), *arrangements)])
     z = np.abs((every - every.mean(0)) / every.std(0))
-    for unit, label in np.ndindex(3, 2):
-        assert found.alone[unit, label] == pytest.approx((z[:, unit, label] >= z[0, unit, label]).mean())
-        assert found.family[unit, label] == pytest.approx((z.max((1, 2)) >= z[0, unit, label]).mean())
+    np.testing.assert_allclose(found.centre, every.mean(0), atol=1e-12)
+    for unit, kind in np.ndindex(8, 3):
+        assert found.alone[unit, kind] == pytest.approx((z[:, unit, kind] >= z[0, unit, kind]).mean())
+        assert found.family[unit, kind] == pytest.approx((z.max((1, 2)) >= z[0, unit, kind]).mean())
+    threshold = np.sort(z.max((1, 2)))[-10]
+    assert found.null_units.tolist() == (z[1:].max(2) >= threshold).sum(1).tolist()
+
+
+def _correlation_loop(units: np.ndarray, label: np.ndarray, coded: np.ndarray) -> np.ndarray:
+    return np.array(
+        [
+            [np.corrcoef(units[rows, unit], label[rows, kind])[0, 1] for kind, rows in enumerate(coded.T)]
+            for unit in range(units.shape[1])
+        ]
+    )
 
 
 def test_the_smallest_p_counts_distinct_rearrangements() -> None:
     groups = np.repeat(["a", "b"], 3)
-    assert significance.smallest_p(groups, np.array(list("uvwxyz")), 999) == pytest.approx(1 / 36)
-    assert significance.smallest_p(groups, np.array(list("uvwxyz")), 9) == pytest.approx(1 / 10)
+    assert significance.Arrangements(groups, np.array(list("uvwxyz")), 999).smallest_p == pytest.approx(1 / 36)
+    assert significance.Arrangements(groups, np.array(list("uvwxyz")), 9).smallest_p == pytest.approx(1 / 10)
 
 
 def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> None:
@@ -166,10 +170,7 @@ def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> No
         for frames in (False, True):
             takes = np.arange(len(sequence)).astype(str) if frames else sequence
             who = np.full(len(person), "all") if frames else person
-            sources = list(significance.permutations(who, takes, 99, seed))
-            coded = np.ones_like(label)
-            r = association.correlation(units, label, coded)
-            sure = significance.against(significance.permuted_correlations(units, label, coded, sources), r)
+            sure = significance.against(units, label, np.ones_like(label), significance.Arrangements(who, takes, 99, seed))
             if (sure.family <= 0.05).any():
                 found, found_by_frames = found + (not frames), found_by_frames + frames
     assert found <= stats.binom.ppf(0.99, runs, 0.05)

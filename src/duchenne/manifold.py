@@ -187,7 +187,7 @@ def _scores(
     with torch.no_grad():
         given = network(torch.from_numpy(moved[unseen])).numpy().reshape(int(unseen.sum()), -1)
     people, takes = points["subject"].to_numpy(str), points["sequence"].fillna(points["path"]).to_numpy(str)
-    rearranged = significance.permutations(people[seen], takes[seen], _PERMUTATIONS, seed)
+    rearranged = significance.Arrangements(people[seen], takes[seen], _PERMUTATIONS, seed)
     chance = [_named(codes, labels[seen][source], labels, seen, unseen) for source in rearranged]
     return {
         "bottleneck": codes.shape[1],

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from duchenne.errors import InputError
 
@@ -36,7 +38,7 @@ class Correlation:
 
     def update(self, peaks: Floats, present: Mask, coded: Mask) -> None:
         """Take in peaks (n, u) of pictures and their labels (n, a): whether each is present, and whether it was coded."""
-        self._join(_Comoments.of(np.asarray(peaks, np.float64), present, coded))
+        self._join(_Comoments.of(*_tensors(peaks, present, coded)))
 
     def merge(self, other: Correlation) -> None:
         """Take in what another accumulator took in."""
@@ -50,7 +52,8 @@ class Correlation:
         """Pearson's r between peaks and presence as 0 or 1: (u, a); 0 where either is constant."""
         if not self._joined:
             raise InputError("no pictures to look at")
-        return self._joined.correlation()
+        found: Floats = self._joined.correlation().numpy()
+        return found
 
 
 @dataclass(frozen=True)
@@ -59,34 +62,33 @@ class _Comoments:
     of squares and of products about the means, by unit and label (u, a).
     """
 
-    count: Floats
-    share: Floats
-    mean: Floats
-    squares: Floats
-    products: Floats
+    count: Tensor
+    share: Tensor
+    mean: Tensor
+    squares: Tensor
+    products: Tensor
 
     @staticmethod
-    def of(peaks: Floats, present: Mask, coded: Mask) -> _Comoments:
-        """Those of a batch."""
-        about = peaks.mean(0) if len(peaks) else 0.0
-        centred = peaks - about
-        weights, positive = coded.astype(np.float64), (present & coded).astype(np.float64)
-        count = weights.sum(0)
-        share = positive.sum(0) / np.maximum(count, 1)
+    def of(peaks: Tensor, present: Tensor, coded: Tensor) -> _Comoments:
+        """Those of a batch, as products of matrices."""
+        about = peaks.sum(0) / max(len(peaks), 1)
+        centred, positive = peaks - about, (present & coded).to(peaks)
+        count = coded.sum(0).to(peaks)
+        share = positive.sum(0) / count.clamp_min(1)
         if coded.all():
-            mean, squares = np.zeros((peaks.shape[1], len(count))), np.repeat((centred**2).sum(0)[:, None], len(count), 1)
+            mean, squares = peaks.new_zeros(len(about), 1), centred.square().sum(0)[:, None]
         else:
-            mean = centred.T @ weights / np.maximum(count, 1)
-            squares = (centred**2).T @ weights - mean**2 * count
-        products = centred.T @ positive - mean * share * count
-        return _Comoments(count, share, mean + np.reshape(about, (-1, 1)), squares, products)
+            weights = coded.to(peaks)
+            mean = centred.T @ weights / count.clamp_min(1)
+            squares = centred.square().T @ weights - mean**2 * count
+        products = centred.T @ positive - mean * (share * count)
+        return _Comoments(count, share, mean + about[:, None], squares, products)
 
     def joined(self, other: _Comoments) -> _Comoments:
         """Those of both."""
         count = self.count + other.count
-        part = other.count / np.maximum(count, 1)
-        apart, share_apart = other.mean - self.mean, other.share - self.share
-        between = self.count * part
+        part = other.count / count.clamp_min(1)
+        apart, share_apart, between = other.mean - self.mean, other.share - self.share, self.count * part
         return _Comoments(
             count,
             self.share + share_apart * part,
@@ -95,12 +97,10 @@ class _Comoments:
             self.products + other.products + apart * share_apart * between,
         )
 
-    def correlation(self) -> Floats:
+    def correlation(self) -> Tensor:
         """Pearson's r, 0 where either side is constant."""
-        spread = np.sqrt(np.maximum(self.squares, 0) * self.count * self.share * (1 - self.share))
-        enough = spread > _CONSTANT * np.maximum(self.count, 1)
-        r: Floats = np.divide(self.products, spread, out=np.zeros_like(self.products), where=enough)
-        return r
+        spread = (self.squares.clamp_min(0) * (self.count * self.share * (1 - self.share))).sqrt()
+        return torch.where(spread > _CONSTANT * self.count, self.products / spread, 0.0)
 
 
 _CONSTANT = 1e-12  # standard deviations' product that counts as rounding
@@ -113,7 +113,17 @@ def correlation(peaks: Floats, present: Mask, coded: Mask) -> Floats:
     >>> round(float(correlation(peaks, label, np.ones_like(label))[0, 0]), 4)
     0.866
     """
-    return _Comoments.of(np.asarray(peaks, np.float64), present, coded).correlation()
+    found: Floats = correlations(*_tensors(peaks, present, coded)).numpy()
+    return found
+
+
+def correlations(peaks: Tensor, present: Tensor, coded: Tensor) -> Tensor:
+    """The same of tensors, on the device where they are."""
+    return _Comoments.of(peaks, present, coded).correlation()
+
+
+def _tensors(peaks: Floats, present: Mask, coded: Mask) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.from_numpy(np.array(peaks, np.float64)), torch.from_numpy(present), torch.from_numpy(coded)
 
 
 def average_precision(peaks: Floats, present: Mask, coded: Mask) -> Floats:

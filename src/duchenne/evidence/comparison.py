@@ -54,7 +54,7 @@ def beside_nulls(
     summary: dict[str, Any] = {
         "pictures": len(faces), "people": len(set(people)), "units": peaks.shape[1],
         "level": settings.level, "permutations": settings.permutations,
-        "smallest_p": significance.smallest_p(people, takes, settings.permutations),
+        "smallest_p": significance.Arrangements(people, takes, settings.permutations).smallest_p,
         "action_units": list(labels.columns), "rare": rare,
     }  # fmt: skip
     if labels.empty or not len(labels.columns):

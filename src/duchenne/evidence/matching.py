@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,14 +80,13 @@ def compare(
         raise InputError(f"no action unit has {least} pictures with it and {least} without")
     values = np.asarray(peaks, np.float64)
     present, coded, n_with, n_without = present[:, enough], coded[:, enough], n_with[enough], n_without[enough]
+    arrangements = significance.Arrangements(np.asarray(groups, str), np.asarray(sequences, str), permutations, seed)
+    sure = significance.against(values, present, coded, arrangements, level, progress)
     with progress("Comparing units and action units", 4) as advance:
-        people, takes = np.asarray(groups, str), np.asarray(sequences, str)
-        sources = list(significance.permutations(people, takes, permutations, seed))
         r = association.correlation(values, present, coded)
-        permuted = significance.permuted_correlations(values, present, coded, sources)
-        sure = significance.against(permuted, r, level)
         advance(1)
-        scores = calibrated_divergence(values, present, coded, bins, epsilon, sources[:kl_permutations])
+        sources = list(itertools.islice(arrangements, kl_permutations))
+        scores = calibrated_divergence(values, present, coded, bins, epsilon, sources)
         advance(1)
         ap = association.average_precision(values, present, coded)
         advance(1)

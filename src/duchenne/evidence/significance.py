@@ -1,4 +1,4 @@
-"""How sure an association is: permutations that respect sequences and people, and corrections for many tests.
+"""How sure an association is: rearrangements that respect sequences and people, and corrections for many tests.
 
 Pictures of one sequence are alike, and so are sequences of one person. Labels therefore move in whole sequences: within
 the person where a person has several, among the people who have a single one otherwise.
@@ -6,69 +6,91 @@ the person where a person has several, among the people who have a single one ot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+from torch import Tensor
 
-from duchenne.evidence.association import correlation
+from duchenne.evidence.association import correlations
+from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
-_BLOCK = 3000  # columns of permuted labels that are correlated at once: bounds memory
+_AT_ONCE = 2**22  # numbers of rearranged labels that are held at once
+_ROUNDING = 1e-9  # standard deviations by which equal arrangements may differ
+_MANY = 10**12
 
 
-def permutations(groups: NDArray[np.str_], sequences: NDArray[np.str_], count: int, seed: int = 0) -> Iterator[Places]:
-    """Yield ``count`` rearrangements: for each picture, the picture whose labels it is given, (n,).
+class Arrangements:
+    """So many rearrangements of the labels of pictures (n,), the same whenever they are gone through.
 
-    A sequence is given the labels of one other sequence, frame by frame; where their lengths differ, each frame is
-    given those at the same share of the way.
+    ``groups`` and ``sequences`` (n,) name the person and the sequence of each picture. A sequence is given the labels of one
+    other sequence, frame by frame; where their lengths differ, each frame is given those at the same share of the way.
 
-    >>> moved = next(permutations(np.array(list("aaaa")), np.array(list("xxyy")), 1, seed=1))
-    >>> sorted(moved.tolist())
-    [0, 1, 2, 3]
+    >>> arrangements = Arrangements(np.array(list("aaaa")), np.array(list("xxyy")), 3, seed=1)
+    >>> [sorted(moved.tolist()) for moved in arrangements]
+    [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
     """
-    rng = np.random.default_rng(seed)
-    rows = _rows_of(groups, sequences)
-    pools = _pools(groups, rows)
-    for _ in range(count):
-        source = np.arange(len(groups))
-        for pool in pools:
-            for place, other in zip(pool, rng.permutation(len(pool)), strict=True):
-                target, given = rows[place], rows[pool[other]]
-                source[target] = given[np.arange(len(target)) * len(given) // len(target)]
-        yield source
+
+    def __init__(self, groups: NDArray[np.str_], sequences: NDArray[np.str_], count: int, seed: int = 0) -> None:
+        self.count, self._seed = count, seed
+        frame = pd.DataFrame({"group": groups, "sequence": sequences})
+        members = frame.groupby(["group", "sequence"], sort=True).indices
+        self._length = np.array([len(rows) for rows in members.values()])
+        self._start = np.cumsum(self._length) - self._length
+        self._row = np.concatenate(list(members.values()))
+        self._sequence = np.repeat(np.arange(len(members)), self._length)
+        self._pool = _pools([str(group) for group, _ in members])
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Places]:
+        """For each picture the picture whose labels it is given, (n,), arrangement after arrangement."""
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self, labels: int = 1) -> Iterator[Places]:
+        """The same, as many at once as of so many ``labels`` can be held: (b, n)."""
+        size = max(1, _AT_ONCE // (labels * len(self._row)))
+        rng = np.random.default_rng(self._seed)
+        inorder = np.argsort(self._pool, kind="stable")
+        within = np.arange(len(self._row)) - self._start[self._sequence]
+        for first in range(0, self.count, size):
+            drawn = rng.random((min(size, self.count - first), len(self._pool)))
+            given = np.empty(drawn.shape, np.int64)
+            given[:, inorder] = np.argsort(self._pool + drawn, axis=1)  # by pool, and within each by chance
+            other = given[:, self._sequence]
+            place = within * self._length[other] // self._length[self._sequence]
+            moved = np.empty(other.shape, np.int64)
+            moved[:, self._row] = self._row[self._start[other] + place]
+            yield moved
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p that can be reached: bounded by how many there are, and by how many distinct ones there can be.
+
+        >>> Arrangements(np.array(list("aab")), np.array(list("xyz")), 999).smallest_p
+        0.5
+        """
+        distinct = 1
+        for size in np.bincount(self._pool).tolist():
+            distinct = min(distinct * math.factorial(size), _MANY)
+        return max(1 / (self.count + 1), 1 / distinct)
 
 
-def _rows_of(groups: NDArray[np.str_], sequences: NDArray[np.str_]) -> list[Places]:
-    frame = pd.DataFrame({"group": groups, "sequence": sequences})
-    return [np.asarray(rows) for rows in frame.groupby(["group", "sequence"], sort=True).indices.values()]
-
-
-def _pools(groups: NDArray[np.str_], rows: list[Places]) -> list[list[int]]:
-    """Sequences that may exchange labels: those of one person, and all single ones together."""
-    of_person: dict[str, list[int]] = {}
-    for place, members in enumerate(rows):
-        of_person.setdefault(str(groups[members[0]]), []).append(place)
-    single = [places[0] for places in of_person.values() if len(places) == 1]
-    return [places for places in of_person.values() if len(places) > 1] + ([single] if single else [])
-
-
-def permuted_correlations(peaks: Floats, present: Mask, coded: Mask, sources: list[Places]) -> NDArray[np.float32]:
-    """Correlations under each rearrangement of the labels: (p, u, a)."""
-    units, labels = peaks.shape[1], present.shape[1]
-    result = np.empty((len(sources), units, labels), np.float32)
-    step = max(1, _BLOCK // labels)
-    for first in range(0, len(sources), step):
-        block = sources[first : first + step]
-        moved = [np.concatenate([table[source] for source in block], 1) for table in (present, coded)]
-        found = correlation(peaks, *moved).reshape(units, len(block), labels)
-        result[first : first + step] = found.transpose(1, 0, 2)
-    return result
+def _pools(people: list[str]) -> Places:
+    """Which sequences may exchange labels, by the person of each: those of one person, and all single ones together."""
+    own, of_person, count = np.unique(people, return_inverse=True, return_counts=True)
+    return np.where(count[of_person] > 1, of_person, len(own))
 
 
 @dataclass(frozen=True)
@@ -84,25 +106,61 @@ class Significance:
     null_units: Places
 
 
-def against(permuted: NDArray[np.float32], observed: Floats, level: float = 0.05) -> Significance:
-    """Two-sided p of correlations (u, a) against those under permuted labels (p, u, a).
+def against(
+    peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, level: float = 0.05, progress: Progress = quiet
+) -> Significance:
+    """Two-sided p of the correlations of units (n, u) with labels (n, a), against those under rearranged labels.
 
     Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare
     action units, which scatter more, do not rule the maximum. Alone: the share of arrangements that reach the observed
-    one. Family-wise: the share whose largest value over all units and action units does (Westfall & Young 1993).
+    one. Family-wise: the share whose largest value over all units and action units does (Westfall & Young 1993). They are
+    gone through twice, a block at a time, so that memory does not grow with labels times arrangements.
     """
-    every = np.concatenate([observed[None].astype(np.float32), permuted])
-    centre = every.mean(0)
-    every = every - centre
-    spread = every.std(0)
-    np.divide(every, spread, out=every, where=spread > 0)
-    largest = np.sort(np.abs(every).max((1, 2)))
-    first = np.abs(every[0])
-    family = (len(every) - np.searchsorted(largest, first, side="left")) / len(every)
-    alone = np.mean([np.abs(one) >= first for one in every], 0)
-    threshold = largest[len(every) - max(int(level * len(every)), 1)]
-    null_units = (every[1:] >= threshold).any(2).sum(1)
-    return Significance(centre.astype(np.float64), alone, family, null_units)
+    permuted = _Permuted(peaks, present, coded, arrangements)
+    every = len(arrangements) + 1
+    with progress("Permuting labels", 2 * len(arrangements)) as advance:
+        total, squares = permuted.observed.clone(), permuted.observed**2
+        for block in permuted:
+            total += block.sum(1)
+            squares += (block**2).sum(1)
+            advance(block.shape[1])
+        centre = total / every
+        spread = (squares / every - centre**2).clamp_min(0).sqrt()
+        scale = torch.where(spread > _ROUNDING, 1 / spread, 0.0)
+        first = (permuted.observed - centre).abs() * scale
+        reached, largest = torch.ones_like(first), [first.amax(1, keepdim=True)]
+        for block in permuted:
+            away = (block - centre[:, None]).abs() * scale[:, None]
+            reached += (away >= first[:, None] - _ROUNDING).sum(1)
+            largest.append(away.amax(2))
+            advance(block.shape[1])
+    of_unit = torch.cat(largest, 1).cpu().numpy()
+    of_all = np.sort(of_unit.max(0))
+    family = (every - np.searchsorted(of_all, first.cpu().numpy() - _ROUNDING, side="left")) / every
+    threshold = of_all[every - max(int(level * every), 1)]
+    null_units = (of_unit[:, 1:] >= threshold).sum(0)
+    return Significance(centre.cpu().numpy(), (reached / every).cpu().numpy(), family, null_units)
+
+
+class _Permuted:
+    """Correlations under each arrangement of the labels, block after block: (u, b, a); ``observed`` as they are (u, a).
+
+    Computed where there is a CUDA device on that, as products of matrices.
+    """
+
+    def __init__(self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements) -> None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._peaks = torch.from_numpy(np.asarray(peaks, np.float64)).to(device)
+        self._present, self._coded = (torch.from_numpy(table).to(device) for table in (present, coded))
+        self._arrangements = arrangements
+        self.observed = correlations(self._peaks, self._present, self._coded)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        labels = self._present.shape[1]
+        for block in self._arrangements.blocks(labels):
+            rows = torch.from_numpy(block.T.copy()).to(self._peaks.device)  # (n, b)
+            moved = (table[rows].flatten(1) for table in (self._present, self._coded))
+            yield correlations(self._peaks, *moved).reshape(-1, len(block), labels)
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
@@ -111,21 +169,5 @@ def benjamini_hochberg(p: Floats) -> Floats:
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.04, 0.04]
     """
-    from scipy.stats import false_discovery_control
-
     adjusted: Floats = false_discovery_control(p.ravel()).reshape(p.shape)
     return adjusted
-
-
-def smallest_p(groups: NDArray[np.str_], sequences: NDArray[np.str_], count: int) -> float:
-    """The smallest p that can be reached: bounded by ``count`` and by how many distinct rearrangements there are.
-
-    >>> smallest_p(np.array(list("aab")), np.array(list("xyz")), 999)
-    0.5
-    """
-    from math import factorial
-
-    distinct = 1
-    for pool in _pools(groups, _rows_of(groups, sequences)):
-        distinct = min(distinct * factorial(len(pool)), 10**12)
-    return max(1 / (count + 1), 1 / distinct)
