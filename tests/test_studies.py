@@ -19,7 +19,7 @@ from duchenne.study import STAGES, Study
 
 SMALL = (
     "faces.size=32", "folds.count=4", "training.epochs=2", "training.precision=float32", "evidence.permutations=49",
-    "evidence.kl_permutations=3", "evidence.least=4", "units.gallery=3", "units.top=4",
+    "evidence.score_permutations=3", "evidence.least=4", "units.gallery=3", "units.top=4",
 )  # fmt: skip
 RESULTS = (
     "faces.parquet", "predictions.parquet", "scores.json", "network.safetensors", "network.json", "report.html",

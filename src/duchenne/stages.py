@@ -34,7 +34,7 @@ from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
 
-_REVISIONS = dict.fromkeys(STAGES, 1)
+_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 2}
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""
 
 

@@ -6,19 +6,18 @@ not coded are left out of its column.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
 from duchenne.errors import InputError
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-_Score = Callable[[NDArray[np.int64], NDArray[np.int64]], Floats]
 
 
 class Correlation:
@@ -131,21 +130,28 @@ def average_precision(peaks: Floats, present: Mask, coded: Mask) -> Floats:
 
     Equal peaks count as one threshold, as in scikit-learn.
     """
-    return _ranked(peaks, present, coded, _precision_of_sorted)
-
-
-def auroc(peaks: Floats, present: Mask, coded: Mask) -> Floats:
-    """Probability that a picture with the action unit has the higher peak than one without; ties count one half."""
-    return _ranked(peaks, present, coded, _auroc_of_sorted)
-
-
-def _ranked(peaks: Floats, present: Mask, coded: Mask, score: _Score) -> Floats:
     scores = np.empty((peaks.shape[1], present.shape[1]))
     for rows, columns in _alike(coded):
+        shown = present[rows][:, columns]
         for unit, values in enumerate(peaks[rows].T):
             order = np.argsort(-values, kind="stable")
             ends = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)  # last place of each distinct peak
-            scores[unit, columns] = score(np.cumsum(present[rows][order][:, columns], 0)[ends], ends + 1)
+            scores[unit, columns] = _precision_of_sorted(np.cumsum(shown[order], 0)[ends], ends + 1)
+    return scores
+
+
+def auroc(peaks: Floats, present: Mask, coded: Mask) -> Floats:
+    """Probability that a picture with the action unit has the higher peak than one without; ties count one half.
+
+    By the sum of ranks (Mann & Whitney 1947).
+    """
+    scores = np.empty((peaks.shape[1], present.shape[1]))
+    for rows, columns in _alike(coded):
+        shown = present[rows][:, columns].astype(np.float64)
+        count = shown.sum(0)
+        pairs = count * (len(shown) - count)
+        above = stats.rankdata(peaks[rows], axis=0).T @ shown - count * (count + 1) / 2
+        scores[:, columns] = np.divide(above, pairs, out=np.full_like(above, np.nan), where=pairs > 0)
     return scores
 
 
@@ -158,13 +164,5 @@ def _alike(coded: Mask) -> list[tuple[Mask, NDArray[np.int64]]]:
 def _precision_of_sorted(hits: NDArray[np.int64], seen: NDArray[np.int64]) -> Floats:
     """``hits`` (t, a) positives among the ``seen`` (t,) pictures down to each threshold."""
     gained = np.diff(hits, axis=0, prepend=0)
-    result: Floats = (gained * hits / seen[:, None]).sum(0) / hits[-1]
-    return result
-
-
-def _auroc_of_sorted(hits: NDArray[np.int64], seen: NDArray[np.int64]) -> Floats:
-    misses = seen[:, None] - hits
-    new_misses = np.diff(misses, axis=0, prepend=0)
-    before = np.concatenate([np.zeros((1, hits.shape[1])), hits[:-1]])
-    result: Floats = (new_misses * (before + hits) / 2).sum(0) / (hits[-1] * misses[-1])
+    result: Floats = (gained * hits / seen[:, None]).sum(0) / np.maximum(hits[-1], 1)
     return result

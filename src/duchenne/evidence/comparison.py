@@ -42,7 +42,7 @@ def beside_nulls(
     people, takes = _who(faces)
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
-        "kl_permutations": settings.kl_permutations, "level": settings.level, "seed": seed, "progress": progress,
+        "score_permutations": settings.score_permutations, "level": settings.level, "seed": seed, "progress": progress,
     }  # fmt: skip
 
     def matched(values: NDArray[np.floating], labels: pd.DataFrame, least: int = settings.least) -> Matched:

@@ -96,3 +96,10 @@ def distance(peaks: Floats, present: Mask, coded: Mask, n: int = 9, symmetric: b
     found = Distance(n)
     found.update(peaks, present, coded)
     return found.compute(symmetric)
+
+
+def sign(peaks: Floats, present: Mask, coded: Mask, n: int = 9) -> Floats:
+    """1 where a unit's n largest peaks are larger with a label than without, −1 where smaller: (u, a)."""
+    found = Distance(n)
+    found.update(peaks, present, coded)
+    return found.sign()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from duchenne.errors import InputError
-from duchenne.evidence import association, divergence, significance
+from duchenne.evidence import association, distance, divergence, significance
 from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+_CONSTANT = 1e-12  # a spread that counts as rounding
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,10 @@ def match(
 
     ``peaks`` (n, u); ``labels`` nullable booleans (n, a), NA = not coded and left out; ``groups`` and ``sequences`` (n,)
     name the person and the sequence of each picture; ``options`` are those of ``compare``. Columns: ``unit, au, n_with,
-    n_without``; ``kl`` with ``kl_null``, its mean under permuted labels, and ``kl_z``, its distance from that in standard
-    deviations; ``r`` with ``r_null``, its mean under permuted labels; ``ap`` and ``ap_lift`` over prevalence; ``auroc``;
-    ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
+    n_without``; ``r``, ``kl``, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with its mean under
+    permuted labels (``kl_null``) and, but for r, how many standard deviations lie between (``kl_z``); ``ap_lift`` over
+    prevalence; ``distance_sign``, −1 where the unit answers less with the action unit; ``p_alone``, ``p`` family-wise over
+    all pairs, ``q`` by Benjamini–Hochberg.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(80) < 0.5
@@ -56,7 +62,7 @@ def compare(
     bins: int = 64,
     epsilon: float = 1e-6,
     permutations: int = 1000,
-    kl_permutations: int = 20,
+    score_permutations: int = 20,
     least: int = 10,
     level: float = 0.05,
     seed: int = 0,
@@ -64,7 +70,7 @@ def compare(
 ) -> Matched:
     """Match, and keep what permuted labels would have found.
 
-    ``bins`` and ``epsilon`` shape the divergence, ``kl_permutations`` its null; action units with fewer than ``least``
+    ``bins`` and ``epsilon`` shape the divergence, ``score_permutations`` the nulls; action units with fewer than ``least``
     pictures with or without them are left out; ``level`` is that of ``null_units``. Raises ``InputError`` where no
     action unit is left.
     """
@@ -82,18 +88,23 @@ def compare(
     present, coded, n_with, n_without = present[:, enough], coded[:, enough], n_with[enough], n_without[enough]
     arrangements = significance.Arrangements(np.asarray(groups, str), np.asarray(sequences, str), permutations, seed)
     sure = significance.against(values, present, coded, arrangements, level, progress)
-    with progress("Comparing units and action units", 4) as advance:
-        r = association.correlation(values, present, coded)
-        advance(1)
-        sources = list(itertools.islice(arrangements, kl_permutations))
-        scores = calibrated_divergence(values, present, coded, bins, epsilon, sources)
-        advance(1)
-        ap = association.average_precision(values, present, coded)
-        advance(1)
-        scores |= {"r": r, "r_null": sure.centre, "ap": ap, "ap_lift": ap * (n_with + n_without) / n_with}
-        scores |= {"auroc": association.auroc(values, present, coded), "p_alone": sure.alone, "p": sure.family}
-        scores |= {"q": significance.benjamini_hochberg(sure.alone)}
-        advance(1)
+    sources = list(itertools.islice(arrangements, score_permutations))
+    scores = {"r": association.correlation(values, present, coded), "r_null": sure.centre}
+    calibrated: dict[str, Callable[[Mask, Mask], Floats]] = {
+        "kl": lambda shown, known: divergence.histograms(values, shown, known, bins).kl(epsilon),
+        "information": lambda shown, known: divergence.histograms(values, shown, known, bins).information(),
+        "distance": lambda shown, known: distance.distance(values, shown, known),
+        "ap": partial(association.average_precision, values),
+        "auroc": partial(association.auroc, values),
+    }
+    with progress("Comparing units and action units", len(calibrated)) as advance:
+        for name, score in calibrated.items():
+            found = _beside_null(score, present, coded, sources)
+            scores |= dict(zip((name, f"{name}_null", f"{name}_z"), found, strict=True))
+            advance(1)
+    scores |= {"ap_lift": scores["ap"] * (n_with + n_without) / n_with}
+    scores |= {"distance_sign": distance.sign(values, present, coded)}
+    scores |= {"p_alone": sure.alone, "p": sure.family, "q": significance.benjamini_hochberg(sure.alone)}
     return Matched(_frame(np.array(labels.columns)[enough], n_with, n_without, scores), sure.null_units)
 
 
@@ -110,17 +121,15 @@ def _frame(
     return pd.DataFrame(columns | {name: score.ravel() for name, score in scores.items()})
 
 
-def calibrated_divergence(
-    values: Floats, present: Mask, coded: Mask, bins: int, epsilon: float, sources: list[NDArray[np.int64]]
-) -> dict[str, Floats]:
-    """The divergence ``kl``, its mean under rearranged labels ``kl_null``, and ``kl_z``, the standard deviations between."""
-    labels = present.shape[1]
+def _beside_null(score: Callable[[Mask, Mask], Floats], present: Mask, coded: Mask, sources: list[Places]) -> list[Floats]:
+    """A score of labels (n, a), its mean under rearranged labels, and how many standard deviations lie between: (u, a)."""
     tables = [np.concatenate([table, *(table[source] for source in sources)], 1) for table in (present, coded)]
-    every = divergence.histograms(values, tables[0], tables[1], bins).kl(epsilon).reshape(len(values.T), -1, labels)
+    every = score(*tables)
+    every = every.reshape(len(every), -1, present.shape[1])
     observed, null = every[:, 0], every[:, 1:]
     mean, spread = null.mean(1), null.std(1, ddof=1)
-    z = np.divide(observed - mean, spread, out=np.zeros_like(mean), where=spread > 1e-12)
-    return {"kl": observed, "kl_null": mean, "kl_z": z}
+    z = np.divide(observed - mean, spread, out=np.zeros_like(mean), where=spread > _CONSTANT)
+    return [observed, mean, z]
 
 
 def ranked(evidence: pd.DataFrame) -> pd.DataFrame:

@@ -146,7 +146,7 @@ class Evidence(_Part):
     bins: int = Field(64, ge=2)
     epsilon: float = Field(1e-6, gt=0)
     permutations: int = Field(1000, ge=19)
-    kl_permutations: int = Field(20, ge=2)
+    score_permutations: int = Field(20, ge=2)
     level: float = Field(0.05, gt=0, lt=1)
     least: int = Field(10, ge=2)
 
@@ -154,8 +154,8 @@ class Evidence(_Part):
     def _reachable(self) -> Evidence:
         if 1 / (self.permutations + 1) > self.level:
             raise ValueError(f"{self.permutations} permutations cannot reach level {self.level}")
-        if self.kl_permutations > self.permutations:
-            raise ValueError(f"kl_permutations {self.kl_permutations} are more than permutations {self.permutations}")
+        if self.score_permutations > self.permutations:
+            raise ValueError(f"score_permutations {self.score_permutations} are more than permutations {self.permutations}")
         return self
 
 
