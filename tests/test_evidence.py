@@ -294,3 +294,30 @@ def test_a_label_that_permuting_took_away_diverges_by_nothing() -> None:
     found = divergence.divergence(counts, counts[:, ::-1])
     assert found[0] == found[2] == 0
     assert found[1] == pytest.approx(0, abs=1e-12)
+
+
+def test_within_an_expression_what_only_comes_with_it_is_not_found() -> None:
+    """AU12 on most happy faces only: one unit answers to happiness, another to AU12."""
+    person, sequence = np.repeat(np.arange(60), 8).astype(str), np.repeat(np.arange(120), 4).astype(str)
+    expression = np.where(np.repeat(np.arange(120) % 2 == 0, 4), "happiness", "anger")
+    wrongly = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        shown = (expression == "happiness") & np.repeat(rng.random(120) < 0.6, 4)
+        units = np.stack([expression == "happiness", shown], 1) + rng.normal(1, 0.2, (480, 2))
+        labels = pd.DataFrame({"AU12": shown}).astype("boolean")
+        frame = match(units, labels, person, sequence, permutations=99, score_permutations=2, strata=expression)
+        assert (frame["p"] <= 0.05).all()
+        assert frame["r"].min() > 0.5
+        wrongly += frame["p_within"][0] <= 0.05
+        assert frame["r_within"][1] > 0.8
+        assert frame["p_within"][1] == 1 / 100
+    assert wrongly <= stats.binom.ppf(0.999, 10, 0.05)
+
+
+def test_strata_exchange_labels_among_sequences_that_show_the_same() -> None:
+    person, sequence = np.repeat(np.arange(10), 12).astype(str), np.repeat(np.arange(60), 2).astype(str)
+    strata = np.where(np.arange(120) % 2 == 0, "neutral", np.repeat(np.tile(["fear", "fear", "anger"], 20), 2))
+    for moved in significance.Arrangements(person, sequence, 20, strata=strata):
+        assert (strata[moved] == strata).all()
+        assert (person[moved] == person)[np.repeat(np.tile([True, True, False], 20), 2)].all()

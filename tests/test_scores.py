@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import mutual_info_score
 
 from duchenne.errors import InputError
-from duchenne.evidence.association import Correlation, correlation
+from duchenne.evidence.association import Correlation, correlation, within
 from duchenne.evidence.distance import Distance, distance
 from duchenne.evidence.divergence import Histograms, bin_peaks, histograms
 
@@ -117,3 +117,21 @@ def test_what_cannot_be_merged_or_read_is_refused() -> None:
         Distance(0)
     with pytest.raises(InputError, match="bins 0"):
         Histograms(np.ones(2), 0)
+
+
+def test_correlation_within_strata_is_that_of_what_their_means_leave() -> None:
+    """A reference with residuals, of the strata in which the label varies; a unit that only tells expressions gets 0."""
+    rng = np.random.default_rng(0)
+    strata = rng.choice(["neutral", "fear", "anger"], 200)
+    present = PRESENT & (strata != "neutral")[:, None]
+    found = within(PEAKS, present, CODED, strata)
+    for unit, label in np.ndindex(*found.shape):
+        rows = CODED[:, label] & (strata != "neutral")
+        peaks, shown = PEAKS[rows, unit], present[rows, label].astype(float)
+        for stratum in ("fear", "anger"):
+            own = strata[rows] == stratum
+            peaks, shown = (values - own * values[own].mean() for values in (peaks, shown))
+        assert found[unit, label] == pytest.approx(np.corrcoef(peaks, shown)[0, 1], abs=1e-9)
+    tells = (strata == "fear")[:, None].astype(float)
+    assert correlation(tells, present | (tells > 0), CODED)[0, 0] > 0.5
+    assert within(tells, present, CODED, strata)[0, 0] == 0

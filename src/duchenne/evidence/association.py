@@ -116,9 +116,34 @@ def correlation(peaks: Floats, present: Mask, coded: Mask) -> Floats:
     return found
 
 
-def correlations(peaks: Tensor, present: Tensor, coded: Tensor) -> Tensor:
-    """The same of tensors, on the device where they are."""
-    return _Comoments.of(peaks, present, coded).correlation()
+def correlations(peaks: Tensor, present: Tensor, coded: Tensor, strata: NDArray[np.generic] | None = None) -> Tensor:
+    """The same of tensors, on the device where they are; with ``strata`` that of ``within``."""
+    if strata is None:
+        return _Comoments.of(peaks, present, coded).correlation()
+    squares, products, of_label = (peaks.new_zeros(peaks.shape[1], present.shape[1]) for _ in range(3))
+    for stratum in np.unique(strata):
+        rows = torch.from_numpy(np.flatnonzero(strata == stratum)).to(peaks.device)
+        part = _Comoments.of(peaks[rows], present[rows], coded[rows])
+        varies = (part.share > 0) & (part.share < 1)
+        squares += part.squares * varies
+        products += part.products * varies
+        of_label += part.count * part.share * (1 - part.share)
+    spread = (squares.clamp_min(0) * of_label).sqrt()
+    return torch.where(spread > _CONSTANT * len(peaks), products / spread, 0.0)
+
+
+def within(peaks: Floats, present: Mask, coded: Mask, strata: NDArray[np.generic]) -> Floats:
+    """Point-biserial correlation of pictures with those of their own stratum (n,) only: (u, a).
+
+    What an action unit and a unit share because both come with one expression is not in it. Strata in which a label is the
+    same on all pictures are left out; 0 where there are no others.
+
+    >>> peaks, label = np.array([[0.0], [1.0], [5.0], [5.0]]), np.array([[False], [True], [True], [True]])
+    >>> float(within(peaks, label, np.ones_like(label), np.array(["neutral", "neutral", "fear", "fear"]))[0, 0])
+    1.0
+    """
+    found: Floats = correlations(*_tensors(peaks, present, coded), strata).numpy()
+    return found
 
 
 def _tensors(peaks: Floats, present: Mask, coded: Mask) -> tuple[Tensor, Tensor, Tensor]:

@@ -42,11 +42,12 @@ def beside_nulls(
     people, takes = _who(faces)
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
-        "score_permutations": settings.score_permutations, "level": settings.level, "seed": seed, "progress": progress,
+        "score_permutations": settings.score_permutations, "level": settings.level, "least": settings.least, "seed": seed,
+        "progress": progress,
     }  # fmt: skip
 
-    def matched(values: NDArray[np.floating], labels: pd.DataFrame, least: int = settings.least) -> Matched:
-        return compare(values, labels, people, takes, least=least, **options)
+    def matched(values: NDArray[np.floating], labels: pd.DataFrame, **more: Any) -> Matched:
+        return compare(values, labels, people, takes, **options | more)
 
     shown = matched(peaks, _one_hot(faces["expression"]), least=2)
     expressions = shown.frame.rename(columns={"au": "expression"})
@@ -59,7 +60,7 @@ def beside_nulls(
     }  # fmt: skip
     if labels.empty or not len(labels.columns):
         return Found(None, None, expressions, summary)
-    trained, random = matched(peaks, labels), matched(twin, labels)
+    trained, random = (matched(values, labels, strata=faces["expression"]) for values in (peaks, twin))
     summary["trained"] = _counted(trained.frame, settings.level)
     summary["random_weights"] = _counted(random.frame, settings.level)
     summary["permuted_labels"] = {

@@ -66,13 +66,15 @@ def compare(
     least: int = 10,
     level: float = 0.05,
     seed: int = 0,
+    strata: ArrayLike | None = None,
     progress: Progress = quiet,
 ) -> Matched:
     """Match, and keep what permuted labels would have found.
 
     ``bins`` and ``epsilon`` shape the divergence, ``score_permutations`` the nulls; action units with fewer than ``least``
-    pictures with or without them are left out; ``level`` is that of ``null_units``. Raises ``InputError`` where no
-    action unit is left.
+    pictures with or without them are left out; ``level`` is that of ``null_units``. ``strata`` (n,), such as expressions,
+    give the correlation within them and how sure that is besides: ``r_within, p_within, q_within``. Raises ``InputError``
+    where no action unit is left.
     """
     if not isinstance(labels, pd.DataFrame):
         raise InputError(f"labels: a frame with a column an action unit is needed, not {type(labels).__name__}")
@@ -86,7 +88,8 @@ def compare(
         raise InputError(f"no action unit has {least} pictures with it and {least} without")
     values = np.asarray(peaks, np.float64)
     present, coded, n_with, n_without = present[:, enough], coded[:, enough], n_with[enough], n_without[enough]
-    arrangements = significance.Arrangements(np.asarray(groups, str), np.asarray(sequences, str), permutations, seed)
+    people, takes = np.asarray(groups, str), np.asarray(sequences, str)
+    arrangements = significance.Arrangements(people, takes, permutations, seed)
     sure = significance.against(values, present, coded, arrangements, level, progress)
     sources = list(itertools.islice(arrangements, score_permutations))
     scores = {"r": association.correlation(values, present, coded), "r_null": sure.centre}
@@ -105,6 +108,12 @@ def compare(
     scores |= {"ap_lift": scores["ap"] * (n_with + n_without) / n_with}
     scores |= {"distance_sign": distance.sign(values, present, coded)}
     scores |= {"p_alone": sure.alone, "p": sure.family, "q": significance.benjamini_hochberg(sure.alone)}
+    if strata is not None:
+        shown = np.asarray(strata, str)
+        inside = significance.Arrangements(people, takes, permutations, seed, shown)
+        p_within = significance.against(values, present, coded, inside, level, progress, shown).alone
+        scores |= {"r_within": association.within(values, present, coded, shown), "p_within": p_within}
+        scores |= {"q_within": significance.benjamini_hochberg(p_within)}
     return Matched(_frame(np.array(labels.columns)[enough], n_with, n_without, scores), sure.null_units)
 
 

@@ -34,13 +34,21 @@ class Arrangements:
 
     ``groups`` and ``sequences`` (n,) name the person and the sequence of each picture. A sequence is given the labels of one
     other sequence, frame by frame; where their lengths differ, each frame is given those at the same share of the way.
+    With ``strata`` (n,) only sequences that show the same ones exchange their labels.
 
     >>> arrangements = Arrangements(np.array(list("aaaa")), np.array(list("xxyy")), 3, seed=1)
     >>> [sorted(moved.tolist()) for moved in arrangements]
     [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
     """
 
-    def __init__(self, groups: NDArray[np.str_], sequences: NDArray[np.str_], count: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        groups: NDArray[np.str_],
+        sequences: NDArray[np.str_],
+        count: int,
+        seed: int = 0,
+        strata: NDArray[np.str_] | None = None,
+    ) -> None:
         self.count, self._seed = count, seed
         frame = pd.DataFrame({"group": groups, "sequence": sequences})
         members = frame.groupby(["group", "sequence"], sort=True).indices
@@ -48,7 +56,8 @@ class Arrangements:
         self._start = np.cumsum(self._length) - self._length
         self._row = np.concatenate(list(members.values()))
         self._sequence = np.repeat(np.arange(len(members)), self._length)
-        self._pool = _pools([str(group) for group, _ in members])
+        shown = ["" if strata is None else " ".join(np.unique(strata[rows])) for rows in members.values()]
+        self._pool = _pools([str(group) for group, _ in members], shown)
 
     def __len__(self) -> int:
         return self.count
@@ -87,10 +96,15 @@ class Arrangements:
         return max(1 / (self.count + 1), 1 / distinct)
 
 
-def _pools(people: list[str]) -> Places:
-    """Which sequences may exchange labels, by the person of each: those of one person, and all single ones together."""
-    own, of_person, count = np.unique(people, return_inverse=True, return_counts=True)
-    return np.where(count[of_person] > 1, of_person, len(own))
+def _pools(people: list[str], shown: list[str]) -> Places:
+    """Which sequences may exchange labels, by the person of each and what it shows: those of one person that show the same,
+    and all single ones that do.
+    """
+    own = [f"{person}\n{what}" for person, what in zip(people, shown, strict=True)]
+    _, number, count = np.unique(own, return_inverse=True, return_counts=True)
+    pools = np.where(count[number] > 1, own, [f"\n{what}" for what in shown])
+    found: Places = np.unique(pools, return_inverse=True)[1]
+    return found
 
 
 @dataclass(frozen=True)
@@ -107,16 +121,23 @@ class Significance:
 
 
 def against(
-    peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, level: float = 0.05, progress: Progress = quiet
+    peaks: Floats,
+    present: Mask,
+    coded: Mask,
+    arrangements: Arrangements,
+    level: float = 0.05,
+    progress: Progress = quiet,
+    strata: NDArray[np.str_] | None = None,
 ) -> Significance:
     """Two-sided p of the correlations of units (n, u) with labels (n, a), against those under rearranged labels.
 
+    Of correlations within ``strata`` (n,) where they are given; the arrangements should then be made within them as well.
     Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare
     action units, which scatter more, do not rule the maximum. Alone: the share of arrangements that reach the observed
     one. Family-wise: the share whose largest value over all units and action units does (Westfall & Young 1993). They are
     gone through twice, a block at a time, so that memory does not grow with labels times arrangements.
     """
-    permuted = _Permuted(peaks, present, coded, arrangements)
+    permuted = _Permuted(peaks, present, coded, arrangements, strata)
     every = len(arrangements) + 1
     with progress("Permuting labels", 2 * len(arrangements)) as advance:
         total, squares = permuted.observed.clone(), permuted.observed**2
@@ -148,19 +169,21 @@ class _Permuted:
     Computed where there is a CUDA device on that, as products of matrices.
     """
 
-    def __init__(self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements) -> None:
+    def __init__(
+        self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, strata: NDArray[np.str_] | None
+    ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._peaks = torch.from_numpy(np.asarray(peaks, np.float64)).to(device)
         self._present, self._coded = (torch.from_numpy(table).to(device) for table in (present, coded))
-        self._arrangements = arrangements
-        self.observed = correlations(self._peaks, self._present, self._coded)
+        self._arrangements, self._strata = arrangements, strata
+        self.observed = correlations(self._peaks, self._present, self._coded, strata)
 
     def __iter__(self) -> Iterator[Tensor]:
         labels = self._present.shape[1]
         for block in self._arrangements.blocks(labels):
             rows = torch.from_numpy(block.T.copy()).to(self._peaks.device)  # (n, b)
-            moved = (table[rows].flatten(1) for table in (self._present, self._coded))
-            yield correlations(self._peaks, *moved).reshape(-1, len(block), labels)
+            present, coded = (table[rows].flatten(1) for table in (self._present, self._coded))
+            yield correlations(self._peaks, present, coded, self._strata).reshape(-1, len(block), labels)
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
