@@ -1,0 +1,90 @@
+"""What moves a unit: its answers to one action unit at growing intensity on the same face, all else held still.
+
+Labels only tell what comes together; this tells what causes what, and is the truth that scores of association are judged
+by. Everything here is pure: answers in, frames out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+
+Floats = NDArray[np.float64]
+
+_DRAWS = 1000
+
+
+def dose_response(
+    answers: NDArray[np.floating], action_units: Sequence[str], doses: Sequence[float], scale: Floats, seed: int = 0
+) -> pd.DataFrame:
+    """How every unit answers to the dose of every action unit: one row a pair.
+
+    ``answers`` (people, action units, doses, units) are peaks on the same faces; ``doses`` rise from 0 (absent) to 1 (E);
+    ``scale`` (units,) is what counts as much for a unit, such as its standard deviation over the pictures of a study.
+    Columns: ``unit, au``; ``slope`` of the answer over the dose, through that at 0, and its 95 % bootstrap interval over
+    people, ``low`` and ``high``, all in units of ``scale``; ``monotone``, Kendall's τ of answer and dose, the mean over
+    people; ``effect`` at the highest dose, in the same units; ``selectivity``, (|e| − |e'|) / (|e| + |e'|) of the effects e
+    of this action unit and e' of the strongest other one: 1 where nothing else moves the unit, below 0 where another moves
+    it more. A unit that nothing moves has 0 everywhere. Raises ``InputError`` for doses that do not rise from 0.
+
+    >>> strength = np.linspace(0, 1, 6)
+    >>> answers = np.stack([2 * strength, 0 * strength])[None, :, :, None] + 1
+    >>> dose_response(answers, ["AU12", "AU26"], strength, np.ones(1)).round(3)[["au", "slope", "monotone", "selectivity"]]
+         au  slope  monotone  selectivity
+    0  AU12    2.0       1.0          1.0
+    1  AU26    0.0       0.0         -1.0
+    """
+    strength = np.asarray(doses, np.float64)
+    if strength[0] != 0 or (np.diff(strength) <= 0).any():
+        raise InputError(f"doses {list(doses)}: expected to rise from 0")
+    moved = (answers - answers[:, :, :1]) / np.where(scale > 0, scale, 1)  # (people, action units, doses, units)
+    slopes = np.einsum("padu,d->pau", moved, strength) / (strength**2).sum()
+    low, high = _interval(slopes, seed)
+    effect = moved[:, :, -1].mean(0)
+    columns = {
+        "slope": slopes.mean(0), "low": low, "high": high,
+        "monotone": _kendall(moved).mean(0), "effect": effect, "selectivity": _selectivity(effect),
+    }  # fmt: skip
+    units = answers.shape[3]
+    frame = {"unit": np.repeat(np.arange(units), len(action_units)), "au": np.tile(list(action_units), units)}
+    return pd.DataFrame(frame | {name: values.T.ravel() for name, values in columns.items()})
+
+
+def _interval(of_people: Floats, seed: int) -> Floats:
+    """95 % bootstrap interval of means over people (p, …): (2, …)."""
+    people = len(of_people)
+    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), _DRAWS) / people
+    means = drawn @ of_people.reshape(people, -1)
+    found: Floats = np.quantile(means, [0.025, 0.975], axis=0).reshape(2, *of_people.shape[1:])
+    return found
+
+
+def _kendall(moved: Floats) -> Floats:
+    """Kendall's τ-a of answers (people, action units, doses, units) with the dose: (people, action units, units)."""
+    first, second = np.triu_indices(moved.shape[2], 1)
+    found: Floats = np.sign(moved[:, :, second] - moved[:, :, first]).mean(2)
+    return found
+
+
+def _selectivity(effect: Floats) -> Floats:
+    """Of effects (action units, units), each against the strongest other one of its unit."""
+    size = np.abs(effect)
+    if len(size) < 2:
+        alone: Floats = (size > 0).astype(np.float64)
+        return alone
+    second, most = np.sort(size, 0)[-2:]
+    other = np.where(np.arange(len(size))[:, None] == size.argmax(0), second, most)
+    total = size + other
+    return np.divide(size - other, total, out=np.zeros_like(size), where=total > 0)
+
+
+def movers(responses: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
+    """For each unit that anything moves by ``least`` or more, the action unit that moves it most: the rows of these."""
+    size = responses["effect"].abs()
+    most = responses.loc[size.groupby(responses["unit"]).idxmax()]
+    return most[most["effect"].abs() >= least].reset_index(drop=True)
