@@ -80,7 +80,8 @@ def _selectivity(effect: Floats) -> Floats:
     second, most = np.sort(size, 0)[-2:]
     other = np.where(np.arange(len(size))[:, None] == size.argmax(0), second, most)
     total = size + other
-    return np.divide(size - other, total, out=np.zeros_like(size), where=total > 0)
+    found: Floats = np.divide(size - other, total, out=np.zeros_like(size), where=total > 0)
+    return found
 
 
 def movers(responses: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
