@@ -81,3 +81,12 @@ def test_a_unit_looks_at_the_region_that_has_most_more_of_the_energy_than_of_the
     found = energies(Windows([pixels], np.array([[0, 0, 10, 10]])), np.array([3]), maps)
     assert found.set_index("region")["enrichment"].idxmax() == "eye"
     assert looked_at(found)[["unit", "region"]].values.tolist() == [[3, "mouth"]]
+
+
+def test_units_that_look_at_the_background_look_at_no_region() -> None:
+    maps = np.full((2, 10, 10), -1)
+    maps[:, 5:, :] = regions.REGIONS.index("mouth")
+    background, mouth = (np.zeros((1, 10, 10), np.float32) for _ in range(2))
+    background[0, :5], mouth[0, 5:] = 1, 1
+    windows = Windows([background, mouth], np.tile([0, 0, 10, 10], (2, 1)))
+    assert looked_at(energies(windows, np.array([3, 8]), maps))[["unit", "region"]].values.tolist() == [[8, "mouth"]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,10 @@ def test_a_sequence_is_shown_frame_by_frame_with_what_is_read(study: Study) -> N
     probabilities = shown.table.filter(like="p_")
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     titles = [axes.get_title() for axes in shown.figure.axes[:count]]
-    assert titles == [f"{row.idxmax()[2:]}\n{row.max():.0%}" for _, row in probabilities.iterrows()]
+    assert titles == [
+        f"{expression}\nread {row.idxmax()[2:]}\n{row.max():.0%}"
+        for expression, (_, row) in zip(shown.table["expression"], probabilities.iterrows(), strict=True)
+    ]
 
 
 def test_layers_are_shown_on_the_faces_that_are_read_most_surely(study: Study) -> None:
@@ -244,7 +248,7 @@ def test_a_figure_shows_itself_in_a_notebook(study: Study) -> None:
     [
         (("unts",), "figure 'unts': did you mean units?"),
         (("sequence", "--sequence", "nobody"), "--sequence nobody: not among the faces of the study, such as"),
-        (("sequence",), "--sequence : not among the faces"),
+        (("sequence",), "--sequence name one of the faces of the study, such as"),
         (("layers", "--layer", "conv1"), "--layer: not for figure 'layers', which takes --layers, --method, --top"),
         (("layers", "--layers", "conv1,hidden"), "layer 'hidden': gives no maps"),
         (("layers", "--method", "integrated"), "method 'integrated': not one of guided, deconvnet, gradient"),
@@ -262,3 +266,31 @@ def test_a_figure_shows_itself_in_a_notebook(study: Study) -> None:
 def test_what_cannot_be_shown_is_told_in_one_line(study: Study, arguments: tuple[object, ...], says: str) -> None:
     code, _, error = command("show", study.folder, *arguments)
     assert (code, error.count("\n"), says in error) == (2, 1, True), error
+
+
+def test_options_from_python_may_be_arrays_single_numbers_and_names(study: Study) -> None:
+    for given in (np.array([3, 4]), [3, 4]):
+        assert showing.show(study, "units", units=given).table["unit"].unique().tolist() == [3, 4]
+    assert showing.show(study, "units", units=3).table["unit"].unique().tolist() == [3]
+    assert "layer" not in showing.show(study, "layers", layers="conv1").table
+    for options, says in (({"units": [3.7]}, "3.7"), ({"top": 2.5}, "top 2.5"), ({"top": 51}, "top 51: expected 1 to 50")):
+        with pytest.raises(InputError, match=says):
+            showing.show(study, "units", **options)
+
+
+def test_tables_hold_what_figures_tell(study: Study) -> None:
+    table = showing.redundancy(study).table
+    assert {"path", "unit", "peak", "cosine", "worth"} <= set(table)
+    assert table[["path", "cosine", "worth"]].drop_duplicates().shape[0] == 1
+
+
+def test_a_warning_is_told_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warns(run: object, progress: object) -> str:
+        for _ in range(3):
+            warnings.warn("no ReLU", stacklevel=1)
+        return "shown"
+
+    monkeypatch.setitem(showing.FIGURES, "units", warns)
+    with pytest.warns(UserWarning, match="no ReLU") as caught:
+        assert showing.show(study, "units") == "shown"
+    assert len(caught) == 1

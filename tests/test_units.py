@@ -160,3 +160,22 @@ def test_likeness_is_the_mean_correlation_of_the_pixels() -> None:
     expected = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)])
     assert units.likeness(units.Windows(one, boxes), units.Windows(other, boxes)) == pytest.approx(expected, abs=1e-6)
     assert units.likeness(units.Windows(one, boxes), units.Windows(one, boxes)) == pytest.approx(1.0)
+
+
+def test_what_are_no_batches_of_pictures_or_gives_no_row_for_each_is_refused() -> None:
+    network, pictures = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3)), torch.rand(4, 1, 12, 12)
+    for batches in (pictures, [(pictures, torch.zeros(4))], [pictures[0]]):
+        with pytest.raises(InputError, match="batches: tensors"):
+            units.responses(network, "2", batches)
+    tokens_first = nn.Sequential(nn.Conv2d(1, 8, 4, 4), nn.Flatten(2), TokensFirst())
+    with pytest.raises(InputError, match="gives 16 rows for 5 pictures"):
+        units.responses(tokens_first, "2", [torch.rand(5, 1, 16, 16)])
+    with pytest.raises(InputError, match="not finite"):
+        units.project(network, "2", torch.full((2, 1, 12, 12), torch.nan), np.array([0, 1]))
+
+
+class TokensFirst(nn.Module):
+    """(n, channels, tokens) to (tokens, n, channels), as PyTorch's transformers have them by default."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return given.permute(2, 0, 1)

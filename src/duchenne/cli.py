@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -192,7 +193,11 @@ def show(
     region: Annotated[str | None, typer.Option(help="For regions: brow, eye, nose, cheek, mouth or chin.")] = None,
     sequence: Annotated[str | None, typer.Option(help="For sequence: its name.")] = None,
     method: Annotated[
-        str | None, typer.Option(help="guided, deconvnet, gradient, gradient_x_input, integrated or relevance.")
+        str | None,
+        typer.Option(
+            help="guided (the default of units), deconvnet (of all others), gradient, gradient_x_input, integrated or "
+            "relevance; of layers and sequence the first three."
+        ),
     ] = None,
     top: Annotated[int | None, typer.Option(help="How many pictures a unit, or a face an expression.")] = None,
     twin: Annotated[bool, typer.Option("--twin", help="Add the same network at its random start.")] = False,
@@ -214,7 +219,10 @@ def show(
         from duchenne.progress import bars
 
         given = {name: value for name, value in options.items() if value is not None}
-        table = showing.show(run, figure, progress=bars, **given).save(file)
+        with warnings.catch_warnings(record=True) as caught:
+            table = showing.show(run, figure, progress=bars, **given).save(file)
+        for each in caught:
+            typer.echo(f"duchenne: {each.message}", err=True)
         typer.echo(table.resolve())
         typer.echo(file.resolve())
 

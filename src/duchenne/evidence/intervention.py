@@ -55,6 +55,25 @@ def dose_response(
     return pd.DataFrame(frame | {name: values.T.ravel() for name, values in columns.items()})
 
 
+def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Mean change of each expression's probability by each action unit, with its 95 % bootstrap interval over people.
+
+    ``of_people`` (people, action units, expressions); columns ``au, expression, change, low, high``: one row a pair.
+
+    >>> changes(np.full((4, 1, 2), [0.5, -0.5]), ["AU12"], ["happiness", "neutral"])
+         au expression  change  low  high
+    0  AU12  happiness     0.5  0.5   0.5
+    1  AU12    neutral    -0.5 -0.5  -0.5
+    """
+    low, high = _interval(of_people, seed)
+    columns = {"change": of_people.mean(0), "low": low, "high": high}
+    frame = {
+        "au": np.repeat(list(action_units), len(expressions)),
+        "expression": np.tile(list(expressions), len(action_units)),
+    }
+    return pd.DataFrame(frame | {name: values.ravel() for name, values in columns.items()})
+
+
 def _interval(of_people: Floats, seed: int) -> Floats:
     """95 % bootstrap interval of means over people (p, …): (2, …)."""
     people = len(of_people)

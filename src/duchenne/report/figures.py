@@ -90,7 +90,7 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     return figure
 
 
-def likenesses(alike: pd.DataFrame) -> Figure:
+def likenesses(alike: pd.DataFrame, title: str = "") -> Figure:
     """How like a trained network's projections are to those of its random start, by method (Adebayo et al. 2018).
 
     ``alike`` has a row a method and unit: method, unit, alike (a correlation). A dot is a unit, the bar the median.
@@ -107,11 +107,12 @@ def likenesses(alike: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(methods)), methods)
     axes.set(xlim=(-1.02, 1.02), ylim=(len(methods) - 0.5, -0.5), xticks=(-1, -0.5, 0, 0.5, 1))
     axes.set_xlabel("correlation with the random start's projections")
+    axes.set_title(title, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def traits(table: pd.DataFrame) -> Figure:
+def traits(table: pd.DataFrame, title: str = "") -> Figure:
     """The traits of layer after layer, each with its 95 % interval, trained and at the random start.
 
     ``table`` has a row a network, layer and trait: network, layer, trait, value, low, high.
@@ -140,7 +141,8 @@ def traits(table: pd.DataFrame) -> Figure:
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     grid[0].legend(fontsize=6, frameon=False)
-    figure.supxlabel("layer", fontsize=8)
+    figure.supxlabel("layer; bars are 95 % bootstrap intervals", fontsize=8)
+    figure.suptitle(title, fontsize=9)
     return figure
 
 

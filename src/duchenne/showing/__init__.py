@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -42,4 +43,8 @@ def show(run: Run, figure: str = "units", *, progress: Progress = quiet, **optio
     for name in options:
         if name not in taken:
             raise InputError(f"--{name}: not for figure {figure!r}, which takes {', '.join(f'--{each}' for each in taken)}")
-    return FIGURES[figure](run, **options, progress=progress)
+    with warnings.catch_warnings(record=True) as caught:
+        shown = FIGURES[figure](run, **options, progress=progress)
+    for text in dict.fromkeys(str(each.message) for each in caught):  # a picture after another may warn
+        warnings.warn(text, stacklevel=2)
+    return shown

@@ -30,7 +30,7 @@ def layers(
     layers that are not there or have no maps, and for methods other than guided, deconvnet and gradient.
     """
     work = looking.opened(run, "training", progress)
-    named = looking.with_maps(work, tuple(layers))
+    named = looking.with_maps(work, layers)
     if top < 1:
         raise InputError(f"top {top}: expected 1 or more")
     rows = looking.surest(work, top)
@@ -57,17 +57,22 @@ def sequence(
     rows = np.flatnonzero(known.eq(sequence).fillna(False))
     if not len(rows):
         some = ", ".join(sorted(known.dropna().unique())[:3]) or "none, as they tell of no sequences"
-        raise InputError(f"--sequence {sequence}: not among the faces of the study, such as {some}")
+        fault = f"{sequence}: not among the faces of the study" if sequence else "name one of the faces of the study"
+        raise InputError(f"--sequence {fault}, such as {some}")
     rows = rows[np.argsort(frame["frame"].to_numpy()[rows], kind="stable")]
     titles, table = _read(work, rows)
     lines = [Line("shown", list(work.stack.floats(rows)), titles)]
-    return Shown(sheet([*lines, *_whole_layer(work, layer or work.recipe.units.layer, rows, method)], sequence), table)
+    layer = layer or work.recipe.units.layer
+    return Shown(sheet([*lines, *_whole_layer(work, layer, rows, method)], f"{sequence}: {layer}, {method}"), table)
 
 
 def _read(work: StudyInProgress, rows: Rows) -> tuple[list[str], pd.DataFrame]:
-    """What is read in faces with which probability: as titles, and as a table with every class's probability."""
+    """What faces show and what is read in them: as titles, and as a table with every class's probability."""
     found, classes = looking.shares(work, rows), list(work.study.scores["classes"])
-    titles = [f"{classes[int(share.argmax())]}\n{share.max():.0%}" for share in found]
+    titles = [
+        f"{shown}\nread {classes[int(share.argmax())]}\n{share.max():.0%}"
+        for shown, share in zip(looking.expressions(work, rows), found, strict=True)
+    ]
     return titles, pd.concat(
         [looking.told(work, rows), pd.DataFrame(found, columns=[f"p_{name}" for name in classes])], axis=1
     )

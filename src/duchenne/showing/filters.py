@@ -33,11 +33,12 @@ def invariance(
     last one left out; ``units.traits.invariance``). ``units`` are numbers, by default the two that stand first in the
     report. Raises ``InputError`` as ``units`` does.
     """
-    work = looking.opened(run, "training" if layer else "evidence", progress)
-    clearest = [] if layer else gallery.chosen(work.study.units_folder, 2)
+    given = looking.numbers(units)
+    work = looking.opened(run, "training" if layer or given else "evidence", progress)
+    clearest = [] if layer or given else gallery.chosen(work.study.units_folder, 2)
     layer = layer or work.recipe.units.layer
     peaks = looking.peaks(work, layer)
-    chosen = list(units) or clearest or [0, 1][: peaks.value.shape[1]]
+    chosen = given or clearest or [0, 1][: peaks.value.shape[1]]
     refuse_absent(chosen, peaks.value.shape[1], layer)
     expressions = looking.expressions(work, peaks.image)
     lines, rows = [], []
@@ -68,7 +69,8 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     """Draw mousavi2016's Fig. 8, different filters on one face: the one that is read most surely, and the strongest units.
 
     Each is the mean over the projections of all neurons of the unit's map; the title tells the mean cosine of those that
-    are shown and how many filters they are worth (``traits.redundancy``). Raises ``InputError`` as ``units`` does.
+    are shown and how many filters they are worth (``traits.redundancy``); units that do not answer are left out. Raises
+    ``InputError`` as ``units`` does.
     """
     if top < 2:
         raise InputError(f"top {top}: expected 2 or more")
@@ -79,8 +81,9 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     prepared = looking.prepared(work, image)
     peaks = responses(work.pair.trained, named, [prepared]).value[0]
     units = np.argsort(-peaks, kind="stable")[: min(top, int((peaks > 0).sum()))]
-    if not len(units):
-        raise InputError(f"layer {named!r}: none of its units answers to {looking.told(work, image)['path'].iloc[0]}")
+    path = looking.told(work, image)["path"].iloc[0]
+    if len(units) < 2:
+        raise InputError(f"layer {named!r}: {len(units)} of its {len(peaks)} units answer to {path}, too few to compare")
     of = np.zeros(len(units), np.int64)
     seen = project(work.pair.trained, named, prepared, units, "mean", method, of=of, progress=progress)
     cosine, effective = measured.redundancy(seen.full((prepared.shape[2], prepared.shape[3])).reshape(len(units), -1))
@@ -89,7 +92,10 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
         some = slice(first, first + _COLUMNS)
         lines.append(Line("", seen.pixels[some], [f"unit {unit}" for unit in units[some]], signed=True))
     title = f"{named}, {method}: cosine {cosine:.2f}, {len(units)} filters are worth {effective:.1f}"
-    return Shown(sheet(lines, title), pd.DataFrame({"unit": units, "peak": peaks[units]}))
+    return Shown(
+        sheet(lines, title),
+        pd.DataFrame({"path": path, "unit": units, "peak": peaks[units], "cosine": cosine, "worth": effective}),
+    )
 
 
 def traits(
@@ -103,7 +109,7 @@ def traits(
     trained network in both. Raises ``InputError`` as ``layers`` does.
     """
     work = looking.opened(run, "training", progress)
-    named = looking.with_maps(work, tuple(layers))
+    named = looking.with_maps(work, layers)
     rows = looking.not_trained_on(work)
     prepared, right = looking.prepared(work, rows), looking.right(work, rows)
     people = work.stack.table.frame["subject"].to_numpy(str)[rows]
@@ -116,7 +122,7 @@ def traits(
         for layer in named
     ]
     table = pd.concat(parts, ignore_index=True)
-    return Shown(figures.traits(table), table)
+    return Shown(figures.traits(table, f"{work.recipe.network.name}, {method}"), table)
 
 
 def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progress = quiet) -> Shown:
@@ -143,4 +149,4 @@ def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progre
             own = np.flatnonzero(unit == number)
             rows.append((each, int(number), likeness(seen[own], of_twin[own])))
     table = pd.DataFrame(rows, columns=["method", "unit", "alike"])
-    return Shown(figures.likenesses(table), table)
+    return Shown(figures.likenesses(table, f"{work.recipe.network.name}, {layer}, {table['unit'].nunique()} units"), table)

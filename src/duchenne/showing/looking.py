@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from duchenne.units import layers, surveys
 from duchenne.units.peaks import Peaks
 
 Run = str | Path | Study
+MOST = 50
+"""Pictures that fit on a sheet side by side."""
 Rows = NDArray[np.int64]
 
 
@@ -55,6 +58,14 @@ class Shown:
         return drawn.getvalue()
 
 
+def numbers(units: Sequence[int] | NDArray[np.integer] | int) -> list[int]:
+    """Units by number; raises ``InputError`` for what are none."""
+    given = np.atleast_1d(np.asarray(units))
+    if given.size and not np.issubdtype(given.dtype, np.integer):
+        raise InputError(f"--units {units}: not numbers, as in 3,17")
+    return [int(unit) for unit in given.ravel()]
+
+
 def opened(run: Run, until: str, progress: Progress) -> StudyInProgress:
     """Open a study that was done ``until`` a stage, with its faces; raises ``InputError`` where it was not."""
     study = run if isinstance(run, Study) else studies.open(run, until=until)
@@ -66,10 +77,10 @@ def best(work: StudyInProgress, layer: str, top: int) -> pd.DataFrame:
 
     Columns: unit, rank, image (a row of the study's table), peak, row, col, x0, y0, x1, y1.
     """
-    if top < 1:
-        raise InputError(f"top {top}: expected 1 or more")
+    if not isinstance(top, int) or not 1 <= top <= MOST:
+        raise InputError(f"top {top}: expected 1 to {MOST}")
     kept = work.study.units_folder / "top.parquet"
-    if layer == work.recipe.units.layer and top <= work.recipe.units.top and kept.exists():
+    if layer == work.recipe.units.layer and top <= work.recipe.units.top and "units" in work.study.state["stages"]:
         found = pd.read_parquet(kept)
     else:
         found = _survey(work, layer, top).top
@@ -79,7 +90,7 @@ def best(work: StudyInProgress, layer: str, top: int) -> pd.DataFrame:
 def peaks(work: StudyInProgress, layer: str) -> Peaks:
     """Every unit's peak on every picture that units are shown: those that the study kept, or found now."""
     kept = work.study.units_folder / "responses.parquet"
-    if layer == work.recipe.units.layer and kept.exists():
+    if layer == work.recipe.units.layer and "units" in work.study.state["stages"]:
         return Peaks.from_frame(pd.read_parquet(kept))
     return _survey(work, layer, 1).peaks
 
@@ -90,11 +101,12 @@ def _survey(work: StudyInProgress, layer: str, top: int) -> surveys.Survey:
 
 
 def strongest(work: StudyInProgress, layer: str) -> pd.DataFrame:
-    """The action unit that each unit answers to most, by the study's evidence: au and r by unit; empty where it has none."""
-    path = work.study.units_folder / "evidence.parquet"
-    if layer != work.recipe.units.layer or not path.exists():
-        return pd.DataFrame(columns=["au", "r"])
-    return evidence.strongest(pd.read_parquet(path)).set_index("unit")[["au", "r"]]
+    """The action unit that each unit answers to most, by the study's evidence: au, r and the family-wise p, by unit; empty
+    where it has none.
+    """
+    if layer != work.recipe.units.layer or "evidence" not in work.study.state["stages"] or work.study.evidence.empty:
+        return pd.DataFrame(columns=["au", "r", "p"])
+    return evidence.strongest(work.study.evidence).set_index("unit")[["au", "r", "p"]]
 
 
 def not_trained_on(work: StudyInProgress) -> Rows:
@@ -142,12 +154,13 @@ def told(work: StudyInProgress, rows: Rows) -> pd.DataFrame:
     return work.stack.table.frame[["path", "subject", "expression"]].iloc[rows].reset_index(drop=True)
 
 
-def with_maps(work: StudyInProgress, wanted: tuple[str, ...] = ()) -> list[str]:
+def with_maps(work: StudyInProgress, wanted: Sequence[str] = ()) -> list[str]:
     """The layers that are wanted, by default those of the network that are worth looking at; all must give maps.
 
     Raises ``InputError`` for a wanted layer that is not there or gives none.
     """
     network = work.pair.trained
+    wanted = (wanted,) if isinstance(wanted, str) else wanted
     named = list(dict.fromkeys(wanted)) or list(getattr(network, "LAYERS", (work.recipe.units.layer,)))
     flat: list[str] = []
     with layers.evaluating(network), torch.no_grad():

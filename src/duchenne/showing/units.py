@@ -37,17 +37,17 @@ def units(
 ) -> Shown:  # fmt: skip
     """Draw units as khorrami2015 does in Figs. 1, 3 and 4: receptive fields in their top pictures over projections.
 
-    ``units`` are numbers, by default the five that stand first in the report; ``layer`` is that of the study unless named,
-    with its own top pictures then; ``twin`` adds a row from the same network at its random start, at the same places. Raises
-    ``InputError`` for units, layers and methods that are not there, and where the study or its pictures cannot be read.
+    ``units`` are numbers, by default the five that stand first in the report, or of another layer its first; ``layer`` is
+    that of the study unless named, with its own top pictures then; ``twin`` adds a row from the same network at its
+    random start, at the same places. Raises ``InputError`` for units, layers and methods that are not there, and where
+    the study or its pictures cannot be read.
     """
-    work = looking.opened(run, "training" if layer else "units" if units else "evidence", progress)
+    chosen = looking.numbers(units)
+    work = looking.opened(run, "training" if layer or chosen else "evidence", progress)
     named = layer or work.recipe.units.layer
     best = looking.best(work, named, top)
-    if layer and not units:
-        chosen = best["unit"].drop_duplicates().head(5).tolist()
-    else:
-        chosen = list(units) or gallery.chosen(work.study.units_folder, 5)
+    if not chosen:
+        chosen = best["unit"].unique()[:5].tolist() if layer else gallery.chosen(work.study.units_folder, 5)
     refuse_absent(chosen, int(best["unit"].max()) + 1, named)
     return _drawn(work, named, best, [(unit, f"unit {unit}") for unit in chosen], method, twin)
 
@@ -57,8 +57,8 @@ def action_units(
 ) -> Shown:
     """Draw zhu2018's Tables 1 and 5: for each action unit that is detected, its surest unit's fields and projections.
 
-    The number beside the unit is its correlation r with the action unit. Raises ``InputError`` as ``units`` does, and where
-    no unit detects any.
+    The number beside the unit is its correlation r with the action unit; the table has it and the family-wise p. Raises
+    ``InputError`` as ``units`` does, and where no unit detects any.
     """
     work = looking.opened(run, "evidence", progress)
     found = (
@@ -69,7 +69,7 @@ def action_units(
     pairs = evidence.ranked(found).drop_duplicates("au").sort_values("au")
     best = looking.best(work, work.recipe.units.layer, top)
     named = [(int(row.unit), f"{row.au}, r {row.r:.2f}\nunit {row.unit}") for row in pairs.itertuples()]
-    return _drawn(work, work.recipe.units.layer, best, named, method, twin)
+    return _drawn(work, work.recipe.units.layer, best, named, method, twin, beside=pairs[["au", "r", "p"]])
 
 
 def regions(
@@ -79,8 +79,9 @@ def regions(
 
     Of the mouth this is zhu2018's Table 2, beside the mouth shapes that FACS tells apart (its Table 3): AU25, AU26 and
     AU27. The table has a row a unit, of all that see some of a face: its region, and which share of its projections'
-    ``energy`` lies there, over the share of its fields' ``area`` (``enrichment``). Raises ``InputError`` as ``units`` does,
-    for an unknown region, and where no landmarks are known.
+    ``energy`` lies there, over the share of its fields' ``area`` (``enrichment``); and the action unit that it answers
+    to most, with r and family-wise p, which is named in the figure where the unit detects it. Raises ``InputError`` as
+    ``units`` does, for an unknown region, and where no landmarks are known.
     """
     if region and region not in REGIONS:
         raise InputError(f"--region {region}: not one of {', '.join(REGIONS)}")
@@ -89,12 +90,12 @@ def regions(
     best = looking.best(work, named, top)
     found = _looked_at(work, named, best, method)
     strongest = looking.strongest(work, named)
-    found[["au", "r"]] = strongest.reindex(found["unit"]).to_numpy() if len(strongest) else None
+    found[["au", "r", "p"]] = strongest.reindex(found["unit"]).to_numpy() if len(strongest) else None
     shown = [name for name in REGIONS if name in (region or name)]
     units = pd.concat([found[found["region"] == name].head(_A_REGION if region else _EVERY_REGION) for name in shown])
     if units.empty:
         raise InputError(f"--region {region}: no unit of {named} looks at it most")
-    names = [(int(row.unit), _of_region(row)) for row in units.itertuples()]
+    names = [(int(row.unit), _of_region(row, work.recipe.evidence.level)) for row in units.itertuples()]
     lines = [
         line for name in shown for number in _SHAPES.get(name, ()) for line in _shape(work, name, number, top) if region
     ]
@@ -102,9 +103,9 @@ def regions(
     return Shown(drawn.figure, found)
 
 
-def _of_region(row: Any) -> str:
-    told = f"{row.region} {row.energy:.0%}\nunit {row.unit}"
-    return told if pd.isna(row.r) else f"{told}, {row.au}"
+def _of_region(row: Any, level: float) -> str:
+    told = f"{row.region} {row.energy:.0%}\nits area {row.area:.0%}\nunit {row.unit}"
+    return f"{told}, {row.au}" if row.p is not None and row.p <= level else told
 
 
 def _looked_at(work: StudyInProgress, layer: str, best: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -157,12 +158,17 @@ def refuse_absent(units: Sequence[int], known: int, layer: str) -> None:
 
 def _drawn(
     work: StudyInProgress, layer: str, best: pd.DataFrame, named: Sequence[tuple[int, str]], method: str, twin: bool,
-    above: Sequence[Line] = (),
+    above: Sequence[Line] = (), beside: pd.DataFrame | None = None,
 ) -> Shown:  # fmt: skip
-    """Units by number and name, each in two or three rows, with the table of their top pictures."""
+    """Units by number and name, each in two or three rows, with the table of their top pictures.
+
+    ``beside`` has a row for each of them, which the table repeats for all of its pictures.
+    """
     parts = [best[best["unit"] == unit].sort_values("rank") for unit, _ in named]
     blocks = [_lines(work, layer, part, name, method, twin) for part, (_, name) in zip(parts, named, strict=True)]
     lines = [*above, *(line for block in blocks for line in block)]
+    if beside is not None:
+        parts = [part.assign(**row) for part, row in zip(parts, beside.to_dict("records"), strict=True)]
     rows = pd.concat(parts, ignore_index=True)
     table = pd.concat([rows.drop(columns="image"), looking.told(work, rows["image"].to_numpy())], axis=1)
     return Shown(sheet(lines, f"{layer}, {method}"), table)

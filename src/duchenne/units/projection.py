@@ -104,6 +104,8 @@ def project(
         raise InputError(f"method {method!r}: not one of {', '.join(METHODS)}")
     if not isinstance(images, Tensor) or images.ndim != 4:
         raise InputError("images: a tensor (n, C, H, W) is wanted")
+    if not images.isfinite().all():
+        raise InputError("images: some pixels are not finite")
     units, of = _whole_numbers("units", units), _whole_numbers("of", np.arange(len(images)) if of is None else of)
     if len(of) != len(units):
         raise InputError(f"{len(of)} images, {len(units)} units: not one of each")

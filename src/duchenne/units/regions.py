@@ -47,7 +47,8 @@ def looked_at(energies: pd.DataFrame) -> pd.DataFrame:
     """The region that each unit looks at: the one whose share of the energy exceeds its share of the area most.
 
     A ratio in its place would be won by regions of a few pixels. One row a unit: unit, region, pictures, energy, area,
-    enrichment.
+    enrichment; units whose energy lies in no region more than chance would have it look at none, and are left out.
     """
-    excess = (energies["energy"] - energies["area"]).groupby(energies["unit"])
-    return energies.loc[excess.idxmax()].reset_index(drop=True)
+    excess = energies["energy"] - energies["area"]
+    most = excess.groupby(energies["unit"]).idxmax()
+    return energies.loc[most[excess[most].to_numpy() > 0]].reset_index(drop=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from duchenne.errors import InputError
 from duchenne.units import layers
 from duchenne.units.accumulators import Every
 from duchenne.units.peaks import Peaks
@@ -31,7 +32,8 @@ def read(
     """Show batches of prepared pictures (n, C, H, W) to a network, and its layers' peaks to those who asked for them.
 
     ``asked`` names, for each layer, the accumulators that are to take them. Pictures are numbered from ``first`` on; the
-    number of those seen so far is yielded after each batch. Raises ``InputError`` for layers that are not there.
+    number of those seen so far is yielded after each batch. Of a layer that is run several times the first counts. Raises
+    ``InputError`` for batches of something else, and for layers that are not there or do not give a row a picture.
 
     >>> from duchenne.units import Every, Top
     >>> top, all_of_them = Top(3), Every()
@@ -44,11 +46,15 @@ def read(
     seen = first
 
     def taken(layer: str, given: Tensor) -> None:
+        if len(given) != len(batch):
+            raise InputError(f"layer {layer!r}: gives {len(given)} rows for {len(batch)} pictures; they must come first")
         peaks = Peaks.of(given, seen)
         for accumulator in asked[layer]:
             accumulator.update(peaks)
 
     for batch in batches:
+        if not isinstance(batch, Tensor) or batch.ndim != 4:
+            raise InputError("batches: tensors (n, C, H, W) are wanted, as in pictures.split(64)")
         with layers.evaluating(network), torch.no_grad():  # for each batch alone: between two of them the caller is at work
             layers.take(network, list(asked), batch, taken)
         seen += len(batch)
@@ -56,7 +62,7 @@ def read(
 
 
 def responses(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Peaks:
-    """Peaks of all units of a layer on all pictures, which are numbered from 0.
+    """Peaks of all units of a layer on all pictures, which are numbered from 0; what is below 0 counts as 0.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3))
     >>> responses(network, "0", [torch.rand(2, 1, 8, 8), torch.rand(1, 1, 8, 8)]).value.shape
