@@ -1,0 +1,64 @@
+"""The experiment against the parts that it is made of, one face at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from duchenne import facs, networks
+from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.prepare import Preparation
+from duchenne.faces.stack import load
+from duchenne.stimulation import stimulate
+from duchenne.training.jobs import Pair
+
+AVATARS = AvatarSettings(people=2, protocol="dose", seed=5, size=32, samples=1)
+CLASSES = ("neutral", "happiness", "surprise")
+
+
+def test_answers_are_those_to_each_face_alone() -> None:
+    network = networks.build("zero_bias", classes=3, seed=0).eval()
+    prepare = Preparation(["local_mean"])
+    scale = np.linspace(0.5, 2, 256)
+    found = stimulate(Pair(network, network, prepare), "conv3", CLASSES, scale, AVATARS, 32, 1)
+    assert len(found.units) == 256 * len(facs.rendered())
+    assert len(found.expressions) == 3 * len(facs.rendered())
+    table = dataset.load(AVATARS)
+    for number in (1, 26):
+        code = facs.code(number)
+        effect, change = np.zeros((2, 256)), np.zeros((2, 3))
+        for person, subject in enumerate(sorted(table.frame["subject"].unique())):
+            own = table.frame["sequence"] == f"{subject}_{facs.rendered().index(number):02d}"
+            mask = (own & table.frame["frame"].isin([0, 5])).to_numpy()
+            faces = load(table.where(mask), 32, cut_already=np.ones(2, bool))
+            order = faces.table.frame["frame"].to_numpy().argsort()[::-1]  # the dose first
+            pictures = prepare(torch.from_numpy(faces.pictures[order.copy()]))
+            with torch.no_grad():
+                maps = torch.relu(_maps(network, pictures))
+                told = torch.softmax(network(pictures), 1).numpy()
+            peaks = maps.amax((2, 3)).numpy()
+            effect[person], change[person] = (peaks[0] - peaks[1]) / scale, told[0] - told[1]
+        ours = found.units[found.units["au"] == code].set_index("unit")["effect"].to_numpy()
+        np.testing.assert_allclose(ours, effect.mean(0), atol=1e-5)
+        ours = found.expressions[found.expressions["au"] == code]["change"].to_numpy()
+        np.testing.assert_allclose(ours, change.mean(0), atol=1e-5)
+
+
+def _maps(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    kept: list[torch.Tensor] = []
+    handle = network.conv3.register_forward_hook(lambda module, given, made: kept.append(made))
+    network(pictures)
+    handle.remove()
+    return kept[0]
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_every_action_unit_is_told_with_its_interval(people: int) -> None:
+    network = networks.build("zero_bias", classes=3, seed=0).eval()
+    avatars = AVATARS.model_copy(update={"people": people})
+    found = stimulate(Pair(network, network, Preparation([])), "conv1", CLASSES, np.ones(64), avatars, 32, 1)
+    assert (found.units["low"] <= found.units["slope"] + 1e-12).all()
+    assert (found.units["slope"] <= found.units["high"] + 1e-12).all()
+    assert found.expressions.groupby("au")["change"].sum().abs().max() < 1e-5
