@@ -44,7 +44,7 @@ def dose_response(
         raise InputError(f"doses {list(doses)}: expected to rise from 0")
     moved = (answers - answers[:, :, :1]) / np.where(scale > 0, scale, 1)  # (people, action units, doses, units)
     slopes = np.einsum("padu,d->pau", moved, strength) / (strength**2).sum()
-    low, high = _interval(slopes, seed)
+    low, high = interval(slopes, seed)
     effect = moved[:, :, -1].mean(0)
     columns = {
         "slope": slopes.mean(0), "low": low, "high": high,
@@ -65,7 +65,7 @@ def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequenc
     0  AU12  happiness     0.5  0.5   0.5
     1  AU12    neutral    -0.5 -0.5  -0.5
     """
-    low, high = _interval(of_people, seed)
+    low, high = interval(of_people, seed)
     columns = {"change": of_people.mean(0), "low": low, "high": high}
     frame = {
         "au": np.repeat(list(action_units), len(expressions)),
@@ -74,11 +74,19 @@ def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequenc
     return pd.DataFrame(frame | {name: values.ravel() for name, values in columns.items()})
 
 
-def _interval(of_people: Floats, seed: int) -> Floats:
-    """95 % bootstrap interval of means over people (p, …): (2, …)."""
+def interval(of_people: Floats, seed: int = 0, weights: Floats | None = None) -> Floats:
+    """95 % bootstrap interval (2, …) of means over people (p, …), by percentiles.
+
+    With ``weights`` (p,), such as numbers of pictures, of sums over people divided by their weights' sum; draws in which
+    this is 0 are left out.
+
+    >>> interval(np.array([2.0, 2.0])).tolist(), interval(np.array([6.0, 2.0]), weights=np.array([3.0, 1.0])).tolist()
+    ([2.0, 2.0], [2.0, 2.0])
+    """
     people = len(of_people)
-    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), _DRAWS) / people
-    means = drawn @ of_people.reshape(people, -1)
+    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), _DRAWS)
+    total = drawn @ (np.ones(people) if weights is None else weights)
+    means = (drawn @ of_people.reshape(people, -1))[total > 0] / total[total > 0, None]
     found: Floats = np.quantile(means, [0.025, 0.975], axis=0).reshape(2, *of_people.shape[1:])
     return found
 

@@ -37,15 +37,21 @@ def regions(points: Points, size: int) -> Map:
     found = np.full((size, size), OUTSIDE, np.int8)
     if not np.isfinite(points).all():
         return found
-    forehead = points[17:27] + _FOREHEAD * (points[36:48].mean(0) - points[48:68].mean(0))
-    anchors, named = [*forehead], [REGIONS.index("brow")] * len(forehead)
+    above = forehead(points)
+    anchors, named = [*above], [REGIONS.index("brow")] * len(above)
     for number, name in enumerate(REGIONS):
         own = [points[place] for place in _LANDMARKS[name]]
         own += [points[list(places)].mean(0) for places in _BETWEEN.get(name, ())]
         anchors, named = anchors + own, named + [number] * len(own)
-    rows, columns = np.nonzero(_face(np.concatenate([points, forehead]), size))
+    rows, columns = np.nonzero(_face(np.concatenate([points, above]), size))
     _, nearest = KDTree(np.array(anchors)).query(np.column_stack([columns, rows]) + 0.5)
     found[rows, columns] = np.array(named, np.int8)[nearest]
+    return found
+
+
+def forehead(points: Points) -> Points:
+    """Places (10, 2) on the forehead above the brows of 68 landmarks."""
+    found: Points = points[17:27] + _FOREHEAD * (points[36:48].mean(0) - points[48:68].mean(0))
     return found
 
 

@@ -44,9 +44,7 @@ def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> F
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder")
-    scripts = list(PROTOCOLS[settings.protocol](settings.people, settings.seed))
-    if settings.still:
-        scripts = [replace(script, still=True) for script in scripts]
+    scripts = _scripts(settings)
     studio = Studio(head_basis(progress))
     with cache.replacing_folder(out) as partial, progress("Rendering faces", len(scripts)) as advance:
 
@@ -63,6 +61,18 @@ def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> F
         _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
         _landmark_frame(scripts, np.concatenate(landmarks)).to_parquet(partial / "landmarks.parquet")
     return folder.load(out)
+
+
+def shown(settings: AvatarSettings, basis: HeadBasis) -> dict[str, Shot]:
+    """The shot that each picture is of, by its path in the table that ``load`` gives."""
+    scripts = _scripts(settings)
+    taken = shots(scripts, basis, settings.seed, people.POPULATIONS[settings.population])
+    return {_path(script): shot for script, shot in zip(scripts, taken, strict=True)}
+
+
+def _scripts(settings: AvatarSettings) -> list[Script]:
+    scripts = PROTOCOLS[settings.protocol](settings.people, settings.seed)
+    return [replace(script, still=True) if settings.still else script for script in scripts]
 
 
 def shots(

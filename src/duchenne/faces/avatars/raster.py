@@ -105,12 +105,20 @@ class Canvas:
         return drawn
 
     def spread(self, values: Floats, vertices: Floats, half: Floats, size: int, samples: int) -> Floats:
-        """Interpolate a value per vertex (p, v) over the visible surface: (p, size, size), 0 in the background."""
+        """Interpolate a value per vertex (p, v) over the visible surface: (p, size, size), 0 in the background.
+
+        ``vertices`` are those of as many heads, or of one that all values lie on.
+        """
         screen, winner = self._visible(vertices, half, size * samples)
-        out = wp.zeros((len(vertices), size, size), dtype=float, device=self.device)
+        if len(vertices) < len(values):
+            screen, winner = (
+                self._array(np.repeat(each.numpy(), len(values), 0), kind)
+                for each, kind in ((screen, wp.vec3), (winner, int))
+            )
+        out = wp.zeros((len(values), size, size), dtype=float, device=self.device)
         self._launch(
             kernels.spread,
-            (len(vertices), size, size),
+            (len(values), size, size),
             [screen, self._triangles, winner, self._array(values.astype(np.float32), float), samples, out],
         )
         result: Floats = out.numpy()

@@ -85,6 +85,23 @@ class Studio:
         marked: NDArray[np.bool_] = (spread > _MOVED * shift.max()).any(0)
         return marked
 
+    def regions(self, shot: Shot, size: int = 96) -> NDArray[np.bool_]:
+        """Mark, for every action unit that is rendered, where it moves the surface that a shot shows: (a, size, size).
+
+        Pixels are marked where it shifts the surface by a share of its largest shift, whatever else the face does; unlike
+        ``moved``, which also marks the places that the surface would reach.
+        """
+        vertices, half = self._placed([shot])
+        shifts = np.stack([np.linalg.norm(self._shift(number), axis=1) for number in facs.rendered()])
+        spread = self._canvas.spread(shifts, vertices, half, size, 1)
+        marked: NDArray[np.bool_] = spread > _MOVED * shifts.max(1)[:, None, None]
+        return marked
+
+    def _shift(self, action_unit: int) -> Floats:
+        """How far an action unit alone moves every vertex at intensity E on both sides: (v, 3)."""
+        moved: Floats = np.tensordot(self._actions[action_unit].sum(0), self.basis.actions, 1)
+        return moved
+
     def _placed(self, shots: Sequence[Shot]) -> tuple[Floats, Floats]:
         """Compute vertices before the camera (n, v, 3) and half the picture's width (n,), both in dm."""
         rest = np.stack([shot.person.shape for shot in shots])

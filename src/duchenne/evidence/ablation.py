@@ -1,0 +1,120 @@
+"""What becomes of the reading of expressions when units are silenced: change of recall and log-odds, beside other units.
+
+Answers of a network in, frames out; the silencing itself is ``units.silencing``. A class's logit stands here for its
+log-odds, log p / (1 − p): a number added to what the network gives for every class changes nothing, nor does it them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne.errors import InputError
+from duchenne.evidence.intervention import interval
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Log-odds of every class (…, c) from what a network gives before softmax.
+
+    >>> log_odds(torch.tensor([0.0, 0.0, np.log(2.0)])).round(decimals=4).tolist()
+    [-1.0986, -1.0986, 0.0]
+    """
+    classes = logits.shape[-1]
+    others = logits[..., None, :].expand(*logits.shape, classes)
+    own = torch.eye(classes, dtype=torch.bool, device=logits.device)
+    return logits - others.masked_fill(own, -torch.inf).logsumexp(-1)
+
+
+class Reading:
+    """How well expressions are read with each of k sets of units silenced, of which the first is empty.
+
+    For every set, person and expression it counts what is read right and sums the log-odds of what is shown, from one batch
+    of pictures after another, in any order; memory does not grow with pictures.
+
+    >>> reading = Reading(sets=2, people=1, classes=2)
+    >>> reading.update(torch.tensor([[[2.0, 0.0], [0.0, 2.0]]]), np.array([0]), np.array([0]))
+    >>> reading.right.tolist(), reading.logit.tolist()
+    ([[[1.0, 0.0]], [[0.0, 0.0]]], [[[2.0, 0.0]], [[-2.0, 0.0]]])
+    """
+
+    def __init__(self, sets: int, people: int, classes: int) -> None:
+        self.count = np.zeros((people, classes))
+        self.right, self.logit = np.zeros((2, sets, people, classes))
+
+    def update(self, logits: Tensor, people: Places, shown: Places) -> None:
+        """Take in what the network gives (n, k, classes) of pictures of ``people`` (n,) that show expressions (n,)."""
+        rows = np.arange(len(people))
+        right = (logits.argmax(2) == torch.from_numpy(shown)[:, None].to(logits.device)).double().cpu().numpy()
+        of_shown = log_odds(logits.double()).cpu().numpy()[rows, :, shown]  # (n, k)
+        place = people * self.count.shape[1] + shown
+        np.add.at(self.count.reshape(-1), place, 1)
+        for sums, told in ((self.right, right), (self.logit, of_shown)):
+            np.add.at(sums.reshape(len(sums), -1).T, place, told)
+
+    def merge(self, other: Reading) -> None:
+        """Take in what another took in, of the same sets, people and expressions."""
+        if self.right.shape != other.right.shape:
+            raise InputError("readings of other sets, people or expressions cannot be merged")
+        self.count, self.right, self.logit = (
+            ours + theirs
+            for ours, theirs in (
+                (self.count, other.count),
+                (self.right, other.right),
+                (self.logit, other.logit),
+            )
+        )
+
+
+def effects(
+    reading: Reading, asked: pd.DataFrame, controls: Floats, expressions: Sequence[str], seed: int = 0
+) -> pd.DataFrame:
+    """What silencing does to each expression: one row a set that was ``asked`` for and expression.
+
+    ``asked`` (s, …) names sets 1 to s of the ``reading``, which stand behind the empty one; ``controls`` (s, k) are the
+    shares in which sets of as many other units serve each as control, 0 where they do not. Beside the columns of ``asked``:
+    ``expression, pictures``; ``recall`` with nothing silenced; ``recall_change`` and ``logit_change`` (log-odds of the
+    expression on its own pictures); both ``beyond`` the mean of the controls; all with 95 % bootstrap intervals over people,
+    ``…_low`` and ``…_high``; and ``p``, the share of controls, the set among them, whose change of log-odds lies as far from
+    their mean. Expressions without pictures are left out.
+    """
+    frames = []
+    for number, expression in enumerate(expressions):
+        pictures = reading.count[:, number]
+        if not pictures.any():
+            continue
+        columns: dict[str, object] = {"expression": expression, "pictures": int(pictures.sum())}
+        columns["recall"] = reading.right[0, :, number].sum() / pictures.sum()
+        for name, sums in (("recall", reading.right), ("logit", reading.logit)):
+            moved = (sums[1:, :, number] - sums[0, :, number]).T  # (people, sets)
+            every = moved.sum(0) / pictures.sum()
+            beyond = moved[:, : len(asked)] - moved @ controls.T
+            columns |= _told(f"{name}_change", moved[:, : len(asked)], pictures, seed)
+            columns |= _told(f"{name}_beyond", beyond, pictures, seed)
+            columns["p"] = _share_as_far(every, controls)  # at the end that of the log-odds
+        frames.append(pd.concat([asked.reset_index(drop=True), pd.DataFrame(columns, index=range(len(asked)))], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _told(name: str, of_people: Floats, pictures: Floats, seed: int) -> dict[str, Floats]:
+    """Sums of people (p, s) as a mean over pictures (p,), with its interval."""
+    low, high = interval(of_people, seed, pictures)
+    return {name: of_people.sum(0) / pictures.sum(), f"{name}_low": low, f"{name}_high": high}
+
+
+def _share_as_far(every: Floats, controls: Floats) -> Floats:
+    """P of each set: with as large a distance from the mean of its controls, among these and itself."""
+    found = np.empty(len(controls))
+    for number, shares in enumerate(controls):
+        own = every[shares > 0]
+        middle = own.mean() if len(own) else every[number]
+        far = np.abs(own - middle) >= np.abs(every[number] - middle)
+        found[number] = (1 + far.sum()) / (1 + len(own))
+    return found

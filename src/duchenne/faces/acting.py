@@ -1,0 +1,75 @@
+"""Where action units act in pictures of faces: from the mesh of avatars, else from the 68 landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duchenne import facs
+from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.basis import head_basis
+from duchenne.faces.avatars.rendering import Studio
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.regions import REGIONS, forehead, regions
+from duchenne.faces.stack import Stack
+from duchenne.progress import Progress, quiet
+
+Masks = NDArray[np.bool_]
+
+_SIDE = 12  # points along a side of the grid that a face is covered with
+_PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
+
+
+@dataclass(frozen=True)
+class Acting:
+    """Where each of ``action_units`` acts: ``of`` gives masks (a, S, S) for a row of a stack.
+
+    ``source`` says what they were made from: "mesh" or "landmarks".
+    """
+
+    action_units: tuple[str, ...]
+    of: Callable[[int], Masks]
+    source: str
+
+
+def from_mesh(stack: Stack, settings: AvatarSettings, progress: Progress = quiet) -> Acting:
+    """Where action units move the skin of the avatars that a stack shows, as ``settings`` rendered them."""
+    basis = head_basis(progress)
+    shots = dataset.shown(settings, basis)
+    paths, size, studio = stack.table.frame["path"].to_numpy(), stack.stored.shape[2], Studio(basis)
+
+    def of(row: int) -> Masks:
+        return studio.regions(shots[paths[row]], size)
+
+    return Acting(tuple(facs.code(number) for number in facs.rendered()), of, "mesh")
+
+
+def from_landmarks(stack: Stack) -> Acting:
+    """The region of the face that FACS names for each action unit; empty where a face's landmarks are not known."""
+    acting = {
+        facs.code(number): _PLACES[unit.region] for number, unit in facs.ACTION_UNITS.items() if unit.region in _PLACES
+    }
+    size = stack.stored.shape[2]
+    numbers = [[REGIONS.index(name) for name in names] for names in acting.values()]
+
+    def of(row: int) -> Masks:
+        where = regions(stack.landmarks([row])[0], size)
+        return np.stack([np.isin(where, wanted) for wanted in numbers])
+
+    return Acting(tuple(acting), of, "landmarks")
+
+
+def points(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points all over a face (p, 2) as x, y, the same places on every face, from its 68 landmarks; NaN where unknown.
+
+    They lie on a grid within the ellipse around landmarks and forehead.
+    """
+    around = np.concatenate([landmarks, forehead(landmarks)])
+    middle, half = (around.max(0) + around.min(0)) / 2, (around.max(0) - around.min(0)) / 2
+    steps = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    found: NDArray[np.float64] = middle + half * grid[(grid**2).sum(1) < 1]
+    return found

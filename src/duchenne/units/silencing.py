@@ -1,0 +1,164 @@
+"""Silencing units: what a network makes of pictures when some units of a layer pass on a fixed number instead of theirs.
+
+Many sets of units are silenced in one run of a picture. The maps are multiplied as late as can be: ReLUs and poolings act on
+each unit alone, so that silencing behind them is the same and far less work; that it is the same is proved on some pictures,
+else the units are silenced at the layer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duchenne.errors import InputError
+from duchenne.units import layers
+
+Mask = NDArray[np.bool_]
+
+_AT_ONCE = 2**24  # numbers that are held at once
+_PROVED = 8  # random halves of the units
+_CLOSE = 1e-4  # of the spread of what the network gives
+
+
+class Silencer:
+    """A network of which any units of a layer can be silenced.
+
+    ``fill`` (u,) is what a silenced unit passes on everywhere, 0 by default. ``pictures`` (n, C, H, W), a few prepared ones,
+    serve to prove where units can be silenced. Raises ``InputError`` as ``layers.output`` does, and for a ``fill`` of
+    another number of units.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    >>> pictures = torch.rand(4, 1, 8, 8)
+    >>> silencer = Silencer(network, "0", pictures)
+    >>> silencer.place, silencer(pictures, np.eye(3, dtype=bool)).shape
+    ('3', torch.Size([4, 3, 2]))
+    """
+
+    def __init__(self, network: nn.Module, layer: str, pictures: Tensor, fill: Tensor | None = None) -> None:
+        self.network, self.layer = network, layer
+        with layers.evaluating(network), torch.no_grad():
+            given = layers.output(network, layer, pictures[:1])
+            self.units = given.shape[_axis(given)]
+            filled = torch.zeros(self.units) if fill is None else torch.as_tensor(fill)
+            if filled.shape != (self.units,):
+                raise InputError(f"layer {layer!r}: has {self.units} units, and there are {len(filled)} numbers to fill in")
+            at_layer = _Place(layer, _shaped(filled.to(given), given).expand(given.shape[1:]))
+            self._place, self._behind = self._latest(pictures[:_PROVED], at_layer)
+
+    @property
+    def place(self) -> str:
+        """The module behind which units are silenced."""
+        return self._place.module
+
+    def __call__(self, pictures: Tensor, silent: Mask) -> Tensor:
+        """What the network gives for pictures (n, C, H, W) with each of k sets of units silenced, ``silent`` (k, u):
+        (n, k, classes).
+        """
+        sets = torch.from_numpy(np.ascontiguousarray(silent))
+        with layers.evaluating(self.network), torch.no_grad():
+            run = self._expanded if self._behind else self._repeated
+            size = max(1, _AT_ONCE // self._place.fill.numel())
+            return torch.stack(
+                [
+                    torch.cat([run(self._place, picture[None], part) for part in torch.split(sets, size)])
+                    for picture in pictures
+                ]
+            )
+
+    def _latest(self, pictures: Tensor, at_layer: _Place) -> tuple[_Place, bool]:
+        """The last place behind which silencing is the same, and whether sets can share a run up to it."""
+        halves = torch.rand(_PROVED, self.units, generator=torch.Generator().manual_seed(0)) < 0.5
+        wanted = torch.stack([self._repeated(at_layer, picture[None], halves) for picture in pictures])
+        close = _CLOSE * wanted.std().item() + torch.finfo(wanted.dtype).tiny
+        for place in reversed(self._places(pictures[:1], at_layer)):
+            with suppress(RuntimeError, InputError):  # a network that joins what it gave before, or counts pictures
+                found = torch.stack([self._expanded(place, picture[None], halves) for picture in pictures])
+                if found.shape == wanted.shape and (found - wanted).abs().max() <= close:
+                    return place, True
+        return at_layer, False
+
+    def _places(self, picture: Tensor, at_layer: _Place) -> list[_Place]:
+        """The layer, and the modules run once behind it that give as many units, with what they give once all are silent."""
+        seen: list[tuple[str, Tensor]] = []
+        handles = [
+            module.register_forward_hook(lambda module, inputs, given, name=name: seen.append((name, given)))
+            for name, module in self.network.named_modules()
+            if name and name != self.layer and not any(module.children())
+        ]
+        try:
+            self._repeated(at_layer, picture, torch.ones(1, self.units, dtype=torch.bool), seen)
+        finally:
+            for handle in handles:
+                handle.remove()
+        names = [name for name, _ in seen]
+        behind = [
+            _Place(name, given[0].clone())
+            for name, given in seen
+            if isinstance(given, Tensor) and given.ndim > 1 and given.shape[_axis(given)] == self.units
+            and names.count(name) == 1
+        ]  # fmt: skip
+        return [at_layer, *behind]
+
+    def _expanded(self, place: _Place, picture: Tensor, silent: Tensor) -> Tensor:
+        """What one picture gives, run once as far as the place and as often as there are sets behind it."""
+        with _silenced(self.network, place, silent):
+            return self._run(picture, len(silent))
+
+    def _repeated(self, place: _Place, picture: Tensor, silent: Tensor, seen: list[Any] | None = None) -> Tensor:
+        """The same with every set run from the start; ``seen`` is emptied where the place is reached."""
+        with _silenced(self.network, place, silent, seen):
+            return self._run(picture.expand(len(silent), -1, -1, -1), len(silent))
+
+    def _run(self, pictures: Tensor, count: int) -> Tensor:
+        given = self.network(pictures.clone())
+        if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != count:
+            raise InputError(f"layer {self.layer!r}: the network gives no row of classes a picture behind it")
+        return given
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A module, and what it gives of a picture (…, as it gives them) where every unit is silent."""
+
+    module: str
+    fill: Tensor
+
+
+def _axis(given: Tensor) -> int:
+    """Where units are counted: behind the pictures, and last where there are tokens."""
+    return 2 if given.ndim == 3 else 1
+
+
+def _shaped(of_units: Tensor, given: Tensor) -> Tensor:
+    """Numbers (…, u) shaped to be used with what a module gives of one picture."""
+    return of_units if given.ndim < 4 else of_units.reshape(*of_units.shape, *[1] * (given.ndim - 2))
+
+
+@contextmanager
+def _silenced(network: nn.Module, place: _Place, silent: Tensor, seen: list[Any] | None = None) -> Iterator[None]:
+    """Silence a set of units for each picture, or each set for the only one, the first time that a module is run."""
+    ran: list[bool] = []
+
+    def hook(module: nn.Module, inputs: Any, given: Tensor) -> Tensor | None:
+        if ran:
+            return None
+        ran.append(True)
+        if seen is not None:
+            seen.clear()
+        mask = _shaped(silent.to(given.device), given)
+        if given.ndim == 3:
+            mask = mask[:, None]
+        return torch.where(mask, place.fill.to(given), given)
+
+    handle = layers.find(network, place.module).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,186 @@
+"""Silencing of units against networks whose weights are cut, and effects against loops."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from duchenne import networks
+from duchenne.errors import InputError
+from duchenne.evidence import ablation
+from duchenne.units.silencing import Silencer
+
+SIZES = {"zero_bias": 96, "zhu": 96, "sparse": 128, "pyranet": 100, "lipnet": 100}
+
+
+class Residual(nn.Module):
+    """A block whose input goes round the layer, as in ResNets; ``joined``: side by side, as in DenseNets."""
+
+    def __init__(self, joined: bool = False) -> None:
+        super().__init__()
+        self.joined = joined
+        self.stem, self.inside = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.after, self.output = nn.Conv2d(8 if joined else 4, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        stem = torch.relu(self.stem(pictures))
+        inside = self.inside(stem)
+        both = torch.cat([stem, inside], 1) if self.joined else stem + inside
+        logits: Tensor = self.output(self.after(torch.relu(both)).mean((2, 3)))
+        return logits
+
+
+class Tokens(nn.Module):
+    """Patches as tokens, (n, t, u)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.mix, self.output = nn.Conv2d(1, 6, 4, stride=4), nn.Linear(6, 5), nn.Linear(5, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        tokens = torch.relu(self.mix(self.patches(pictures).flatten(2).mT))
+        logits: Tensor = self.output(tokens.amax(1))
+        return logits
+
+
+def cut(network: nn.Module, layer: str, silent: np.ndarray, fill: np.ndarray) -> nn.Module:
+    """A copy in which silent units have no weights, and what they pass on as their bias."""
+    changed = copy.deepcopy(network)
+    module = changed.get_submodule(layer)
+    with torch.no_grad():
+        module.weight[silent] = 0
+        if module.bias is None:
+            module.bias = nn.Parameter(torch.zeros(len(module.weight)))
+        module.bias[silent] = torch.from_numpy(fill[silent]).float()
+    return changed.eval()
+
+
+torch.manual_seed(0)
+CASES = [
+    *((name, layer, networks.build(name, classes=3, seed=1), SIZES[name])
+      for name, layer in (("zero_bias", "conv3"), ("zero_bias", "conv1"), ("zero_bias", "hidden"), ("zhu", "conv2"),
+                          ("sparse", "conv2"), ("sparse", "hidden1"))),
+    ("residual", "inside", Residual(), 12),
+    ("joined", "inside", Residual(joined=True), 12),
+    ("tokens", "mix", Tokens(), 16),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "layer", "network", "size"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+@pytest.mark.parametrize("filled", [False, True], ids=["zero", "mean"])
+def test_silenced_units_are_units_without_weights(
+    name: str, layer: str, network: nn.Module, size: int, filled: bool
+) -> None:
+    network.train()
+    rng = np.random.default_rng(0)
+    pictures = torch.from_numpy(rng.normal(0, 1, (3, 1, size, size)).astype(np.float32))
+    units = len(network.get_submodule(layer).weight)
+    fill = rng.uniform(0, 0.5, units) if filled else np.zeros(units)
+    silent = np.concatenate([np.zeros((1, units), bool), rng.random((4, units)) < 0.4])
+    found = Silencer(network, layer, pictures, torch.from_numpy(fill))(pictures, silent)
+    assert network.training
+    assert not any(module._forward_hooks for module in network.modules())
+    for number, which in enumerate(silent):
+        with torch.no_grad():
+            wanted = cut(network, layer, which, fill)(pictures)
+        torch.testing.assert_close(found[:, number], wanted, atol=2e-5, rtol=1e-4)
+    assert (found[:, :1] - found[:, 1:]).abs().max() > 1e-4
+
+
+def test_where_units_are_silenced() -> None:
+    places = {
+        f"{name}-{layer}": Silencer(network, layer, torch.rand(2, 1, size, size)).place
+        for name, layer, network, size in CASES
+    }
+    assert places["zero_bias-conv3"] == "quadrants"
+    assert places["zero_bias-conv1"] == "pool1"
+    assert places["zero_bias-hidden"] == "relu4"
+    assert places["residual-inside"] == places["joined-inside"] == "inside"  # what follows mixes units
+
+
+def test_networks_and_numbers_that_cannot_be_silenced() -> None:
+    network = networks.build("zero_bias", classes=3)
+    with pytest.raises(InputError, match="has 256 units, and there are 3"):
+        Silencer(network, "conv3", torch.rand(1, 1, 96, 96), torch.zeros(3))
+    with pytest.raises(InputError, match="nearest are"):
+        Silencer(network, "conv9", torch.rand(1, 1, 96, 96))
+    with pytest.raises(InputError, match="no row of classes"):
+        Silencer(nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU()), "0", torch.rand(1, 1, 8, 8))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_log_odds_are_those_of_the_probability() -> None:
+    logits = torch.randn(5, 4, 7, dtype=torch.float64) * 4
+    shares = torch.softmax(logits, -1)
+    torch.testing.assert_close(ablation.log_odds(logits), (shares / (1 - shares)).log())
+    torch.testing.assert_close(ablation.log_odds(logits + 3), ablation.log_odds(logits))
+
+
+def reading(logits: Tensor, people: np.ndarray, shown: np.ndarray) -> ablation.Reading:
+    found = ablation.Reading(logits.shape[1], 6, logits.shape[2])
+    found.update(logits, people, shown)
+    return found
+
+
+def answers(seed: int = 0, sets: int = 7, classes: int = 3) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    people, shown = rng.integers(0, 6, 90), rng.integers(0, classes, 90)
+    logits = rng.normal(0, 1, (90, sets, classes)) + 2 * np.eye(classes)[shown][:, None]
+    logits[:, 1, 0] -= 3.0 * (shown == 0)  # the first set silences what reads class 0
+    return torch.from_numpy(logits), people, shown
+
+
+def test_effects_equal_loops_over_pictures() -> None:
+    logits, people, shown = answers()
+    controls = np.array([[0, 0, 0.25, 0.25, 0.25, 0.25], [0, 0, 0, 0, 0.5, 0.5]])
+    asked = pd.DataFrame({"au": ["AU12", "AU04"]})
+    frame = ablation.effects(reading(logits, people, shown), asked, controls, ["a", "b", "c"])
+    assert len(frame) == 6
+    odds = ablation.log_odds(logits).numpy()
+    for row in frame.itertuples():
+        expression, number = "abc".index(row.expression), asked["au"].tolist().index(row.au)
+        own = shown == expression
+        assert row.pictures == own.sum()
+        right = logits.numpy().argmax(2)[own] == expression
+        changes = {"recall": right[:, 1:].mean(0) - right[:, 0].mean()}
+        changes["logit"] = (odds[own, 1:, expression] - odds[own, :1, expression]).mean(0)
+        assert row.recall == pytest.approx(right[:, 0].mean())
+        used = np.flatnonzero(controls[number])
+        for name, change in changes.items():
+            assert getattr(row, f"{name}_change") == pytest.approx(change[number], abs=1e-9)
+            assert getattr(row, f"{name}_beyond") == pytest.approx(change[number] - change[used].mean(), abs=1e-9)
+        middle = changes["logit"][used].mean()
+        far = np.abs(changes["logit"][used] - middle) >= abs(changes["logit"][number] - middle)
+        assert row.p == pytest.approx((1 + far.sum()) / (1 + len(used)))
+    first = frame[(frame["au"] == "AU12") & (frame["expression"] == "a")].iloc[0]
+    assert first["logit_beyond_high"] < 0 < frame["recall_beyond_high"].max()
+
+
+def test_intervals_draw_people_with_all_their_pictures() -> None:
+    logits, people, shown = answers(1)
+    frame = ablation.effects(reading(logits, people, shown), pd.DataFrame({"unit": [0]}), np.zeros((1, 6)), ["a", "b", "c"])
+    odds, rng = ablation.log_odds(logits).numpy(), np.random.default_rng(1)
+    for expression, row in enumerate(frame.itertuples()):
+        change = odds[:, 1, expression] - odds[:, 0, expression]
+        drawn = []
+        for _ in range(4000):
+            rows = np.concatenate([np.flatnonzero((people == who) & (shown == expression)) for who in rng.integers(0, 6, 6)])
+            drawn.append(change[rows].mean())
+        assert (row.logit_change_low, row.logit_change_high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+
+
+def test_readings_merge_in_any_order_and_refuse_others() -> None:
+    logits, people, shown = answers()
+    whole, parts = reading(logits, people, shown), [slice(50, 90), slice(0, 20), slice(20, 50)]
+    joined = ablation.Reading(7, 6, 3)
+    for part in parts:
+        joined.merge(reading(logits[part], people[part], shown[part]))
+    for name in ("count", "right", "logit"):
+        np.testing.assert_allclose(getattr(joined, name), getattr(whole, name), atol=1e-9)
+    with pytest.raises(InputError, match="cannot be merged"):
+        whole.merge(ablation.Reading(2, 6, 3))

@@ -1,0 +1,131 @@
+"""Where projections lie, against loops over pixels; and units that look where an action unit acts by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from duchenne import facs
+from duchenne.evidence.localisation import Localisation, localise
+from duchenne.faces import acting
+from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.rendering import Studio
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.stack import load
+from duchenne.units.projection import Windows
+
+
+def scattered(seed: int, count: int, size: int = 20) -> tuple[Windows, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    boxes = np.array([[x, y, x + 6, y + 5] for x, y in rng.integers(0, size - 6, (count, 2))])
+    return Windows([rng.normal(0, 1, (2, 5, 6)).astype(np.float32) for _ in boxes], boxes), rng.random((3, size, size)) < 0.2
+
+
+def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
+    rng = np.random.default_rng(5)
+    found = Localisation(2, ["AU01", "AU04", "AU12"])
+    units = np.array([0, 1, 0, 1])
+    told = {"energy": np.zeros((2, 3)), "area": np.zeros((2, 3)), "pointing": np.zeros((2, 3))}
+    null = {"energy": np.zeros((2, 3, 7)), "pointing": np.zeros((2, 3, 7))}
+    for picture in range(3):
+        windows, regions = scattered(picture, 4)
+        places = rng.uniform(0, 20, (7, 2))
+        found.update(windows, units, regions, places)
+        for unit, pixels, (x0, y0, x1, y1) in zip(units, windows.pixels, windows.boxes, strict=True):
+            energy = np.zeros((20, 20))
+            energy[y0:y1, x0:x1] = (pixels.astype(float) ** 2).sum(0)
+            energy /= energy.sum()
+            strongest = np.unravel_index(energy.argmax(), energy.shape)
+            for au, region in enumerate(regions):
+                told["energy"][unit, au] += energy[region].sum() / 6
+                told["area"][unit, au] += region[y0:y1, x0:x1].mean() / 6
+                told["pointing"][unit, au] += region[strongest] / 6
+                middle = np.rint(np.argwhere(region).mean(0)).astype(int)
+                for number, (x, y) in enumerate(np.floor(places).astype(int)):
+                    moved = np.zeros((20, 20), bool)
+                    for row, column in np.argwhere(region) - middle + (y, x):
+                        if 0 <= row < 20 and 0 <= column < 20:
+                            moved[row, column] = True
+                    null["energy"][unit, au, number] += energy[moved].sum() / 6
+                    null["pointing"][unit, au, number] += moved[strongest] / 6
+    frame = found.compute()
+    assert frame["pictures"].eq(6).all()
+    for name, values in told.items():
+        np.testing.assert_allclose(frame[name], values.ravel(), atol=1e-6)
+    for name, values in null.items():
+        np.testing.assert_allclose(frame[f"{name}_null"], values.mean(2).ravel(), atol=1e-6)
+    reached = (null["energy"] >= told["energy"][..., None]).sum(2)
+    np.testing.assert_allclose(frame["p"], ((1 + reached) / 8).ravel())
+    np.testing.assert_allclose(frame["enrichment"], frame["energy"] / frame["area"])
+
+
+def test_pictures_that_tell_nothing_are_left_out() -> None:
+    windows, regions = scattered(0, 2)
+    regions[1] = False
+    found = Localisation(3, ["AU01", "AU04", "AU12"])
+    found.update(windows, np.array([0, 1]), regions, np.full((4, 2), np.nan))
+    assert found.compute()["pictures"].eq(0).all()
+    found.update(Windows([np.zeros((1, 5, 6), np.float32)], windows.boxes[:1]), np.array([0]), regions, np.ones((4, 2)))
+    assert found.compute()["p"].isna().all()
+    found.update(windows, np.array([0, 1]), regions, np.ones((4, 2)))
+    assert found.compute()["pictures"].tolist() == [1, 0, 1, 1, 0, 1, 0, 0, 0]
+
+
+SETTINGS = AvatarSettings(people=2, seed=9, size=48, samples=1)
+
+
+def test_regions_of_avatars_are_where_the_action_unit_moves_the_skin(studio: Studio) -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    where = acting.from_mesh(faces, SETTINGS)
+    shots = dataset.shown(SETTINGS, studio.basis)
+    for row in (0, 25):
+        masks = dict(zip(where.action_units, where.of(row), strict=True))
+        assert masks["AU12"].shape == (48, 48)
+        for number in (1, 4, 12, 17, 26):
+            moved = studio.moved(shots[faces.table.frame["path"].iloc[row]], number, 48)
+            both = masks[facs.code(number)] & moved
+            assert both.sum() / (masks[facs.code(number)] | moved).sum() > 0.7
+
+
+def test_regions_from_landmarks_hold_those_of_the_mesh() -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    mesh, landmarks = acting.from_mesh(faces, SETTINGS), acting.from_landmarks(faces)
+    assert (mesh.source, landmarks.source) == ("mesh", "landmarks")
+    mine = dict(zip(mesh.action_units, mesh.of(3), strict=True))
+    theirs = dict(zip(landmarks.action_units, landmarks.of(3), strict=True))
+    face = np.logical_or.reduce(list(theirs.values())).sum()
+    for code in ("AU01", "AU05", "AU10", "AU16"):
+        assert (mine[code] & theirs[code]).sum() / mine[code].sum() > 1.5 * theirs[code].sum() / face
+    assert not (theirs["AU01"] & mine["AU12"]).sum() > 0.1 * mine["AU12"].sum()
+
+
+def test_points_lie_on_the_face() -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    known = faces.landmarks([0, 30])
+    first, second = (acting.points(each) for each in known)
+    assert first.shape == second.shape
+    assert 80 < len(first) < 144
+    assert (first > known[0].min(0) - 12).all()
+    assert (first < known[0].max(0)).all()
+
+
+@pytest.mark.parametrize("looks_at", ["AU01", "AU12", "AU26"])
+def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: str) -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
+    number = where.action_units.index(looks_at)
+    pictures = np.arange(0, 56, 3)
+    drawn = [where.of(int(row))[number].astype(np.float32)[None] for row in pictures]
+    whole = np.tile([0, 0, 48, 48], (len(pictures), 1))
+    frame = localise(
+        Windows(drawn, whole), np.zeros(len(pictures), int), pictures, 1, where.action_units, where.of,
+        lambda row: acting.points(known[row]),
+    )  # fmt: skip
+    told = frame.set_index("au")
+    assert told.loc[looks_at, "energy"] == pytest.approx(1)
+    assert told.loc[looks_at, "pointing"] == 1
+    assert told.loc[looks_at, "p"] < 0.02
+    assert told.loc[looks_at, "energy_null"] < 0.6
+    apart = {"AU01": "AU17", "AU12": "AU01", "AU26": "AU01"}[looks_at]
+    assert told.loc[apart, "energy"] < 0.1
+    assert told.loc[apart, "p"] > 0.2
