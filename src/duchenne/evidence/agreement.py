@@ -1,0 +1,68 @@
+"""How far scores can be trusted: how often the action unit that a score names for a unit is the one that moves it most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from duchenne.evidence.intervention import movers
+
+RARE = 0.05
+"""Share of the coded pictures below which an action unit counts as rare."""
+
+_COLUMNS = ("kl", "kl_z", "information", "information_z", "distance", "distance_z", "ap", "ap_lift", "ap_z")
+SCORES: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
+    **{name: lambda evidence, name=name: evidence[name] for name in _COLUMNS},  # type: ignore[misc]
+    "r": lambda evidence: evidence["r"].abs(),
+    "r, signed": lambda evidence: evidence["r"],
+    "r_within": lambda evidence: evidence["r_within"].abs(),
+    "auroc": lambda evidence: (evidence["auroc"] - 0.5).abs(),
+}
+"""What each score goes by: of a unit's action units it names the one for which this is largest."""
+
+
+def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
+    """How often each score names the action unit that moves a unit most, over all units that respond at all; one row a
+    score.
+
+    ``evidence`` is what ``match`` gives, ``responses`` what ``dose_response`` does for the same units. The truth of a
+    unit is, of the action units that both know, the one of largest effect, where that is ``least`` or more. Columns:
+    ``score, units, action_units`` that could be named; ``agreement`` with its 95 % interval (Wilson 1927) ``low,
+    high``; ``chance``, the agreement were the same names dealt to other units; ``named_rare``, the share of units for
+    which a rare action unit is named, and ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of
+    the coded pictures show.
+
+    >>> evidence = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "n_with": 9, "n_without": 9,
+    ...                          "r": [0.1, 0.5, 0.2, 0.1]})
+    >>> responses = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": [0.1, 1.0, 0.1, -2.0]})
+    >>> agreement(evidence, responses)[["score", "units", "agreement", "chance"]].values.tolist()[0]
+    ['r', 2, 0.5, 0.5]
+    """
+    known = responses[responses["au"].isin(evidence["au"].unique())]
+    truth = movers(known, least).set_index("unit")["au"]
+    n_with = evidence.groupby("au")[["n_with", "n_without"]].first()
+    rare = set(n_with.index[n_with["n_with"] / n_with.sum(axis=1) < RARE])
+    rows = []
+    for score, size in SCORES.items():
+        if score.partition(",")[0] not in evidence:
+            continue
+        named = evidence.loc[size(evidence).groupby(evidence["unit"]).idxmax()].set_index("unit")["au"].reindex(truth.index)
+        hits, count = int((named == truth).sum()), len(truth)
+        low, high = _wilson(hits, count)
+        shares = [each.value_counts(normalize=True) for each in (named, truth)]
+        rows.append({
+            "score": score, "units": count, "action_units": len(n_with), "agreement": hits / count if count else np.nan,
+            "low": low, "high": high, "chance": float(shares[0].mul(shares[1], fill_value=0).sum()),
+            "named_rare": float(named.isin(rare).mean()), "moved_by_rare": float(truth.isin(rare).mean()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _wilson(hits: int, count: int) -> tuple[float, float]:
+    if not count:
+        return np.nan, np.nan
+    interval = stats.binomtest(hits, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,68 @@
+"""Agreement of scores with what moves units, counted by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from duchenne.evidence.agreement import SCORES, agreement
+
+NAMES = ["AU01", "AU04", "AU12", "AU26"]
+
+
+def studied(seed: int = 0, units: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    index = {"unit": np.repeat(np.arange(units), 4), "au": np.tile(NAMES, units)}
+    effect = rng.normal(0, 0.6, units * 4)
+    columns = {score.partition(",")[0]: rng.normal(0, 0.5, units * 4) for score in SCORES}
+    columns["r"] = effect + rng.normal(0, 0.5, units * 4)
+    counts = {"n_with": np.tile([3, 50, 50, 50], units), "n_without": np.tile([97, 50, 50, 50], units)}
+    return pd.DataFrame(index | counts | columns), pd.DataFrame(index | {"effect": effect})
+
+
+@pytest.mark.parametrize("score", list(SCORES))
+def test_agreement_equals_a_count_unit_by_unit(score: str) -> None:
+    evidence, responses = studied()
+    row = agreement(evidence, responses).set_index("score").loc[score]
+    column = score.partition(",")[0]
+    hits, named, moved = 0, [], []
+    for unit in range(40):
+        effect = responses.loc[responses["unit"] == unit, "effect"].to_numpy()
+        if np.abs(effect).max() < 0.5:
+            continue
+        values = evidence.loc[evidence["unit"] == unit, column].to_numpy()
+        if score == "auroc":
+            values = np.abs(values - 0.5)
+        elif score in ("r", "r_within"):
+            values = np.abs(values)
+        named.append(int(values.argmax()))
+        moved.append(int(np.abs(effect).argmax()))
+        hits += named[-1] == moved[-1]
+    count = len(moved)
+    assert row["units"] == count < 40
+    assert row["agreement"] == pytest.approx(hits / count)
+    shares = [np.bincount(each, minlength=4) / count for each in (named, moved)]
+    assert row["chance"] == pytest.approx(shares[0] @ shares[1])
+    assert row["named_rare"] == pytest.approx(np.mean(np.array(named) == 0))
+    assert row["moved_by_rare"] == pytest.approx(np.mean(np.array(moved) == 0))
+    p, z = hits / count, 1.959964
+    middle, half = p + z**2 / (2 * count), z * math.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
+    assert [row["low"], row["high"]] == pytest.approx([(middle + s * half) / (1 + z**2 / count) for s in (-1, 1)], abs=1e-5)
+
+
+def test_a_score_that_knows_agrees_and_one_that_does_not_is_at_chance() -> None:
+    found = agreement(*studied(units=400)).set_index("score")
+    assert found.loc["r", "agreement"] > 2 * found.loc["r", "chance"]
+    assert abs(found.loc["kl", "agreement"] - found.loc["kl", "chance"]) < 0.08
+
+
+def test_action_units_that_only_one_side_knows_cannot_be_named() -> None:
+    evidence, responses = studied()
+    found = agreement(evidence[evidence["au"] != "AU12"], responses)
+    assert found["action_units"].eq(3).all()
+    nothing = agreement(evidence, responses.assign(effect=0.0))
+    assert nothing["units"].eq(0).all()
+    assert nothing["agreement"].isna().all()
