@@ -8,6 +8,7 @@ import pytest
 from duchenne import facs
 from duchenne.evidence.localisation import Localisation, localise
 from duchenne.faces import acting
+from duchenne.faces.acting import Lattice
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.avatars.settings import AvatarSettings
@@ -22,15 +23,16 @@ def scattered(seed: int, count: int, size: int = 20) -> tuple[Windows, np.ndarra
 
 
 def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
-    rng = np.random.default_rng(5)
     found = Localisation(2, ["AU01", "AU04", "AU12"])
     units = np.array([0, 1, 0, 1])
     told = {"energy": np.zeros((2, 3)), "area": np.zeros((2, 3)), "pointing": np.zeros((2, 3))}
-    null = {"energy": np.zeros((2, 3, 7)), "pointing": np.zeros((2, 3, 7))}
+    null = {"energy": np.zeros((2, 3, 6)), "pointing": np.zeros((2, 3, 6))}
     for picture in range(3):
         windows, regions = scattered(picture, 4)
-        places = rng.uniform(0, 20, (7, 2))
-        found.update(windows, units, regions, places)
+        lattice = Lattice(np.array([2, 7, 12]) + picture, np.array([3, 9, 15]), np.arange(9).reshape(3, 3) % 4 > 0)
+        places = [(x, y) for y in lattice.rows for x in lattice.columns]
+        places = [place for place, inside in zip(places, lattice.inside.ravel(), strict=True) if inside]
+        found.update(windows, units, regions, lattice)
         for unit, pixels, (x0, y0, x1, y1) in zip(units, windows.pixels, windows.boxes, strict=True):
             energy = np.zeros((20, 20))
             energy[y0:y1, x0:x1] = (pixels.astype(float) ** 2).sum(0)
@@ -41,7 +43,7 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
                 told["area"][unit, au] += region[y0:y1, x0:x1].mean() / 6
                 told["pointing"][unit, au] += region[strongest] / 6
                 middle = np.rint(np.argwhere(region).mean(0)).astype(int)
-                for number, (x, y) in enumerate(np.floor(places).astype(int)):
+                for number, (x, y) in enumerate(places):
                     moved = np.zeros((20, 20), bool)
                     for row, column in np.argwhere(region) - middle + (y, x):
                         if 0 <= row < 20 and 0 <= column < 20:
@@ -55,19 +57,22 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
     for name, values in null.items():
         np.testing.assert_allclose(frame[f"{name}_null"], values.mean(2).ravel(), atol=1e-6)
     reached = (null["energy"] >= told["energy"][..., None]).sum(2)
-    np.testing.assert_allclose(frame["p"], ((1 + reached) / 8).ravel())
+    np.testing.assert_allclose(frame["p"], ((1 + reached) / 7).ravel())
     np.testing.assert_allclose(frame["enrichment"], frame["energy"] / frame["area"])
+
+
+LATTICE = Lattice(np.array([3, 4]), np.array([5, 7]), np.ones((2, 2), bool))
 
 
 def test_pictures_that_tell_nothing_are_left_out() -> None:
     windows, regions = scattered(0, 2)
     regions[1] = False
     found = Localisation(3, ["AU01", "AU04", "AU12"])
-    found.update(windows, np.array([0, 1]), regions, np.full((4, 2), np.nan))
+    found.update(windows, np.array([0, 1]), regions, None)
     assert found.compute()["pictures"].eq(0).all()
-    found.update(Windows([np.zeros((1, 5, 6), np.float32)], windows.boxes[:1]), np.array([0]), regions, np.ones((4, 2)))
+    found.update(Windows([np.zeros((1, 5, 6), np.float32)], windows.boxes[:1]), np.array([0]), regions, LATTICE)
     assert found.compute()["p"].isna().all()
-    found.update(windows, np.array([0, 1]), regions, np.ones((4, 2)))
+    found.update(windows, np.array([0, 1]), regions, LATTICE)
     assert found.compute()["pictures"].tolist() == [1, 0, 1, 1, 0, 1, 0, 0, 0]
 
 
@@ -99,14 +104,18 @@ def test_regions_from_landmarks_hold_those_of_the_mesh() -> None:
     assert not (theirs["AU01"] & mine["AU12"]).sum() > 0.1 * mine["AU12"].sum()
 
 
-def test_points_lie_on_the_face() -> None:
+def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
     faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
-    known = faces.landmarks([0, 30])
-    first, second = (acting.points(each) for each in known)
-    assert first.shape == second.shape
-    assert 80 < len(first) < 144
-    assert (first > known[0].min(0) - 12).all()
-    assert (first < known[0].max(0)).all()
+    for known in faces.landmarks([0, 30]):
+        found = acting.lattice(known)
+        assert found is not None
+        assert 100 < found.inside.sum() < 144
+        assert len(set(np.diff(found.columns))) == len(set(np.diff(found.rows))) == 1
+        eyes, mouth = known[36:48].mean(0), known[48:68].mean(0)
+        for place in (eyes, mouth, known[30]):
+            near = [np.abs(axis - at).argmin() for axis, at in ((found.rows, place[1]), (found.columns, place[0]))]
+            assert found.inside[near[0], near[1]]
+    assert acting.lattice(np.full((68, 2), np.nan)) is None
 
 
 @pytest.mark.parametrize("looks_at", ["AU01", "AU12", "AU26"])
@@ -119,7 +128,7 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
     whole = np.tile([0, 0, 48, 48], (len(pictures), 1))
     frame = localise(
         Windows(drawn, whole), np.zeros(len(pictures), int), pictures, 1, where.action_units, where.of,
-        lambda row: acting.points(known[row]),
+        lambda row: acting.lattice(known[row]),
     )  # fmt: skip
     told = frame.set_index("au")
     assert told.loc[looks_at, "energy"] == pytest.approx(1)

@@ -7,12 +7,11 @@ import pytest
 import torch
 
 from duchenne import facs, networks
+from duchenne.experiments.stimulation import render, stimulate
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import load
-from duchenne.stimulation import stimulate
-from duchenne.training.jobs import Pair
 
 AVATARS = AvatarSettings(people=2, protocol="dose", seed=5, size=32, samples=1)
 CLASSES = ("neutral", "happiness", "surprise")
@@ -22,7 +21,7 @@ def test_answers_are_those_to_each_face_alone() -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     prepare = Preparation(["local_mean"])
     scale = np.linspace(0.5, 2, 256)
-    found = stimulate(Pair(network, network, prepare), "conv3", CLASSES, scale, AVATARS, 32, 1)
+    found = stimulate(network, prepare, "conv3", CLASSES, scale, render(AVATARS, 32, 1))
     assert len(found.units) == 256 * len(facs.rendered())
     assert len(found.expressions) == 3 * len(facs.rendered())
     table = dataset.load(AVATARS)
@@ -58,7 +57,7 @@ def _maps(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
 def test_every_action_unit_is_told_with_its_interval(people: int) -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     avatars = AVATARS.model_copy(update={"people": people})
-    found = stimulate(Pair(network, network, Preparation([])), "conv1", CLASSES, np.ones(64), avatars, 32, 1)
+    found = stimulate(network, Preparation([]), "conv1", CLASSES, np.ones(64), render(avatars, 32, 1))
     assert (found.units["low"] <= found.units["slope"] + 1e-12).all()
     assert (found.units["slope"] <= found.units["high"] + 1e-12).all()
     assert found.expressions.groupby("au")["change"].sum().abs().max() < 1e-5

@@ -59,6 +59,16 @@ class ActionUnit:
         """Whether the face model can show this action unit."""
         return bool(self.shapes)
 
+    @property
+    def sided(self) -> bool:
+        """Whether the face model can show this action unit on one side of the face alone.
+
+        >>> ACTION_UNITS[12].sided, ACTION_UNITS[26].sided, ACTION_UNITS[61].sided
+        (True, False, False)
+        """
+        sides = {shape.removesuffix("Left").removesuffix("Right") for shape in self.shapes}
+        return 2 * len(sides) == len(self.shapes) and self.region != "gaze"
+
 
 def code(number: int) -> str:
     """Spell an action unit's number as a column name.

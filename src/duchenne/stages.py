@@ -15,20 +15,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from duchenne import cache, gathering
 from duchenne.errors import InputError
-from duchenne.evidence import comparison
-from duchenne.faces import crop, stack
+from duchenne.evidence import comparison, detections
+from duchenne.evidence.detection import detectors
+from duchenne.experiments import ablation, localisation, stimulation
+from duchenne.experiments.agreement import agreements
+from duchenne.faces import acting, crop, stack
 from duchenne.faces import folds as splitting
+from duchenne.faces.acting import Acting
+from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
 from duchenne.progress import Progress
 from duchenne.recipes import Recipe
 from duchenne.report import gallery, page
-from duchenne.study import STAGES, Study
+from duchenne.study import NEEDS, STAGES, Study
 from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
@@ -83,15 +91,36 @@ class StudyInProgress:
     @property
     def shown_rows(self) -> NDArray[np.int64]:
         """Rows of the table that the units are shown: those of the first fold."""
+        return self.rows(self.recipe.units.pictures)
+
+    def rows(self, pictures: str) -> NDArray[np.int64]:
+        """Rows of the pictures that the first fold's network was trained on (train), those ``held_out``, or all."""
         fold = self.folds[self.trained_folds[0]]
         which = {"train": fold.train, "held_out": ~fold.train, "all": np.ones(len(self.study.table), bool)}
-        return np.flatnonzero(which[self.recipe.units.pictures])
+        return np.flatnonzero(which[pictures])
+
+    @property
+    def stimulating(self) -> AvatarSettings:
+        """The people on whom single action units are stimulated, drawn like the study's avatars."""
+        people = {"people": self.recipe.stimulation.people, "seed": self.recipe.stimulation.seed}
+        return self.recipe.faces.avatars.model_copy(
+            update={**people, "protocol": "dose", "colour": self.recipe.faces.channels == 3}
+        )
+
+    @property
+    def acting(self) -> Acting | None:
+        """Where action units act in the faces, from the mesh of avatars or by landmarks; nothing where none are known."""
+        faces = self.recipe.faces
+        if faces.source == "avatars" and not faces.other:
+            return acting.from_mesh(self.stack, faces.avatars, self.progress)
+        return acting.from_landmarks(self.stack) if "landmarks" in self.study.table.frame else None
 
 
 def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
-    """Digest, for each stage, what it depends on: its part of the recipe, and the stages before it."""
+    """Digest, for each stage, what it depends on: its part of the recipe, and the stages that it follows from."""
     told = recipe.model_dump(mode="json")
-    parts = {
+    evidence = told["evidence"]
+    parts: dict[str, Any] = {
         "faces": [
             fingerprint,
             crop.identity(recipe.faces.crop),
@@ -99,14 +128,19 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
         ],
         "training": [told["seed"], told["folds"], told["network"], _without(told["training"], "log"), told["paper"]],
         "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
-        "evidence": [told["evidence"]],
+        "evidence": [evidence],
+        "localisation": [told["units"]["method"]],
+        "stimulation": [told["stimulation"], told["faces"]["avatars"]],
+        "ablation": [told["ablation"]],
+        "detectors": [told["detectors"], evidence["least"]],
+        "agreement": [],
         "projections": [told["units"]],
         "report": [importlib.metadata.version("duchenne"), told["name"], told["about"]],
     }
-    found, before = {}, ""
-    for stage in STAGES:
-        before = hashlib.sha256(json.dumps([before, _REVISIONS[stage], parts[stage]]).encode()).hexdigest()[:16]
-        found[stage] = before
+    found: dict[str, str] = {}
+    for stage, before in NEEDS.items():
+        told_before = "".join(found[name] for name in before)
+        found[stage] = hashlib.sha256(json.dumps([told_before, _REVISIONS[stage], parts[stage]]).encode()).hexdigest()[:16]
     return found
 
 
@@ -187,17 +221,14 @@ def match_units(work: StudyInProgress) -> None:
     """Match units with action units and expressions, beside the nulls: ``evidence.parquet``, ``summary.json``."""
     layer = work.study.units_folder
     table = work.study.table.where(np.isin(np.arange(len(work.study.table)), work.shown_rows))
-    peaks, twin = (Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value for folder in (layer, layer / TWIN))
+    peaks, twin = (_peaks(folder) for folder in (layer, layer / TWIN))
     found = comparison.beside_nulls(peaks, twin, table.frame, work.recipe.evidence, work.recipe.seed, work.progress)
     for path, frame in {
         layer / "evidence.parquet": found.evidence,
         layer / TWIN / "evidence.parquet": found.twin,
         layer / "expressions.parquet": found.expressions,
     }.items():
-        if frame is None:
-            path.unlink(missing_ok=True)
-        else:
-            _write_frame(path, frame)
+        _write_or_remove(path, frame)
     cache.write_json(layer / "summary.json", found.summary)
 
 
@@ -206,6 +237,91 @@ def project_units(work: StudyInProgress) -> None:
     layer = work.study.units_folder
     units = gallery.chosen(layer, work.recipe.units.gallery)
     gallery.draw(layer, work.pair, work.stack, units, work.recipe.units, work.progress)
+
+
+def locate_units(work: StudyInProgress) -> None:
+    """Tell where units look, against where action units act: ``localisation.parquet``, of the network and of its twin.
+
+    Where the faces are neither avatars nor have landmarks, nobody knows where action units act, and none is written.
+    """
+    layer, acting = work.study.units_folder, work.acting
+    for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
+        found = acting and localisation.locate(
+            network, work.pair.prepare, work.recipe.units.layer, work.stack, pd.read_parquet(folder / "top.parquet"), acting,
+            work.recipe.units.method, work.progress,
+        )  # fmt: skip
+        _write_or_remove(folder / "localisation.parquet", found)
+
+
+def stimulate_action_units(work: StudyInProgress) -> None:
+    """Stimulate every action unit on rendered faces: ``interventions.parquet``, ``reactions.parquet``, and what the units
+    answered, ``doses.safetensors``.
+    """
+    layer, recipe, classes = work.study.units_folder, work.recipe, work.study.table.expressions
+    faces = stimulation.render(work.stimulating, recipe.faces.size, recipe.faces.channels, work.progress)
+    for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
+        scale = _peaks(folder).std(0, dtype=np.float64)
+        found = stimulation.stimulate(
+            network, work.pair.prepare, recipe.units.layer, classes, scale, faces, recipe.seed, work.progress
+        )
+        if folder == layer:
+            _write_frame(work.study.folder / "interventions.parquet", found.units)
+            _write_frame(work.study.folder / "reactions.parquet", found.expressions)
+            with cache.replacing(layer / "doses.safetensors") as partial:
+                save_file({"answers": torch.from_numpy(found.answers)}, partial)
+        else:
+            _write_frame(folder / "interventions.parquet", found.units)
+
+
+def ablate_units(work: StudyInProgress) -> None:
+    """Silence units, and the detectors of each action unit together: ``ablations.parquet``."""
+    recipe, evidence = work.recipe, work.study.evidence
+    found = detections(evidence, recipe.evidence.level) if len(evidence) else pd.DataFrame({"unit": [], "au": []})
+    _write_frame(
+        work.study.folder / "ablations.parquet",
+        ablation.ablate(
+            work.pair.trained, work.pair.prepare, recipe.units.layer, work.stack, work.rows(recipe.ablation.pictures),
+            found, recipe.ablation.fill, recipe.ablation.random_sets, recipe.seed, work.progress,
+        ),
+    )  # fmt: skip
+
+
+def try_detectors(work: StudyInProgress) -> None:
+    """Judge units as detectors of action units on people left out: ``detectors.parquet``, of the network and of its twin."""
+    layer, recipe = work.study.units_folder, work.recipe
+    table = work.study.table.where(np.isin(np.arange(len(work.study.table)), work.shown_rows))
+    presence, people = table.presence(), comparison.who(table.frame)[0]
+    intensities = table.frame.reindex(columns=[f"{au}_intensity" for au in presence]).set_axis(list(presence), axis=1)
+    for folder in (layer, layer / TWIN):
+        found = None
+        if presence.notna().to_numpy().any():
+            found = detectors(
+                _peaks(folder), presence, intensities, people, recipe.detectors.folds, recipe.evidence.least, recipe.seed,
+                work.progress,
+            )  # fmt: skip
+        _write_or_remove(folder / "detectors.parquet", found)
+
+
+def judge_scores(work: StudyInProgress) -> None:
+    """Judge every score by what moves the units, on the study's faces and on others: ``agreement.parquet``."""
+    layer, recipe, seed = work.study.units_folder, work.recipe, work.recipe.seed
+    shown = work.study.table.frame.iloc[work.shown_rows]
+    settings = work.stimulating.model_copy(update={"protocol": "free"})
+    chance = dataset.load(settings, work.progress)
+    pictures = stack.load(
+        chance, recipe.faces.size, recipe.faces.channels, progress=work.progress, cut_already=np.ones(len(chance), bool)
+    )
+    found = []
+    for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
+        moved = work.study.interventions if folder == layer else pd.read_parquet(folder / "interventions.parquet")
+        free = surveys.survey(
+            network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare, work.progress
+        )
+        shares = (0.25, 0.5, 1.0) if folder == layer else (1.0,)
+        for where, peaks, faces in (("study", _peaks(folder), shown), ("free", free.peaks.value, pictures.table.frame)):
+            told = agreements(peaks, faces, moved, recipe.evidence, seed, shares, work.progress)
+            found.append(told.assign(network=name, faces=where))
+    _write_frame(work.study.folder / "agreement.parquet", pd.concat(found, ignore_index=True))
 
 
 def write_report(work: StudyInProgress) -> None:
@@ -218,6 +334,11 @@ STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
     "training": train,
     "units": survey_units,
     "evidence": match_units,
+    "localisation": locate_units,
+    "stimulation": stimulate_action_units,
+    "ablation": ablate_units,
+    "detectors": try_detectors,
+    "agreement": judge_scores,
     "projections": project_units,
     "report": write_report,
 }
@@ -227,3 +348,15 @@ STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
     with cache.replacing(path) as partial:
         frame.to_parquet(partial, index=False)
+
+
+def _write_or_remove(path: Path, frame: pd.DataFrame | None) -> None:
+    if frame is None:
+        path.unlink(missing_ok=True)
+    else:
+        _write_frame(path, frame)
+
+
+def _peaks(folder: Path) -> NDArray[np.float32]:
+    """What every unit answered to each picture that it was shown: (n, u)."""
+    return Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value

@@ -22,7 +22,7 @@ from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
-from duchenne.study import STAGES, Study, read_state
+from duchenne.study import NEEDS, STAGES, Study, read_state
 from duchenne.training import precision
 from duchenne.training.workers import Workers
 
@@ -49,13 +49,14 @@ def run(
 ) -> Study:
     """Run a recipe from faces to report and return the study.
 
-    ``recipe`` is a name, a TOML file of one's own, or ``quick``; with ``resume`` and neither recipe nor data, that of the
-    study in ``out``. ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder,
-    ``runs/<recipe>-<date>`` by default; ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names the
-    last stage to do. Networks are trained by so many ``workers`` side by side, as many as the machine is best used by where
-    it is 0, which are ``"processes"``, ``"ray"`` or ``"dask"``, at an ``address`` or started here; each on so many
-    ``devices``, one by default. ``announce`` is given a line for each stage that ends. Raises ``InputError`` for everything
-    that the user gave and that cannot be used, and where ``out`` holds another study or one that is being done.
+    ``recipe`` is a name, a TOML file of one's own, or ``quick``; with ``resume`` and neither recipe nor data, that of
+    the study in ``out``. ``data`` is a source such as ``"folder:/photos"`` or a table; ``out`` a folder,
+    ``runs/<recipe>-<date>`` by default; ``changes`` set single keys, as in ``("training.epochs=4",)``; ``until`` names
+    the stage to get to, by those that it follows from. Networks are trained by so many ``workers`` side by side, as
+    many as the machine is best used by where it is 0, which are ``"processes"``, ``"ray"`` or ``"dask"``, at an
+    ``address`` or started here; each on so many ``devices``, one by default. ``announce`` is given a line for each
+    stage that ends. Raises ``InputError`` for everything that the user gave and that cannot be used, and where ``out``
+    holds another study or one that is being done.
     """
     doing = Doing(_stages_until(until), Workers(workers, backend, address, devices), progress, announce)
     if resume and out is None:
@@ -139,24 +140,31 @@ class Doing:
 def _stages_until(last: str) -> tuple[str, ...]:
     if last not in STAGES:
         raise InputError(f"stage {last!r}: not one of {', '.join(STAGES)}")
-    return STAGES[: STAGES.index(last) + 1]
+    wanted = {last}
+    for stage in reversed(STAGES):
+        wanted |= set(NEEDS[stage]) if stage in wanted else set()
+    return tuple(stage for stage in STAGES if stage in wanted)
 
 
 def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any] | None, doing: Doing) -> Study:
-    """Do every stage that is wanted and whose key has changed, and those after it.
+    """Do every stage that is wanted and whose key has changed.
 
-    ``study.json`` is written before a stage begins, without it and those after it: what a kill leaves half done is
-    never taken for done.
+    ``study.json`` is written before a stage begins, without it and those that follow from it: what a kill leaves half done
+    is never taken for done.
     """
     from duchenne import stages  # Lightning and matplotlib take seconds: not before the user's mistakes are found
 
     fingerprint = table.fingerprint(doing.progress)
     keys = stages.keys(recipe, fingerprint)
     done = stored["stages"] if stored else {}
-    kept = {stage: done[stage] for stage in STAGES if done.get(stage, {}).get("key") == keys[stage]}
+    kept: dict[str, Any] = {}
+    for stage, before in NEEDS.items():
+        if done.get(stage, {}).get("key") == keys[stage] and all(earlier in kept for earlier in before):
+            kept[stage] = done[stage]
     study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))
     if stored and "training" in kept:
         study.state.update({name: stored[name] for name in ("versions", "device", "precision")})
+    study.state["stages"].update(kept)
     work = stages.StudyInProgress(study, table, doing.progress, doing.announce, doing.workers)
     stages.rehearse(work)
     for part, other in (("faces", "other faces"), ("training", "a network trained by another recipe")):
@@ -173,7 +181,6 @@ def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str],
 
     for stage in doing.stages:
         if stage in kept:
-            study.state["stages"][stage] = kept[stage]
             doing.announce(f"{stage}: nothing has changed, kept")
             continue
         begun = time.monotonic()
@@ -182,8 +189,6 @@ def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str],
         study.seconds[stage] = time.monotonic() - begun
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
         doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")
-    if all(stage in kept for stage in doing.stages):
-        study.state["stages"].update(kept)  # also what was not asked for
     _write_state(study)
     cache.sweep(study.folder)
 

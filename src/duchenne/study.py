@@ -14,8 +14,22 @@ from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.recipes import Recipe
 
-STAGES = ("faces", "training", "units", "evidence", "projections", "report")
-"""The stages of a study in their order, by their names in ``study.json`` and in what is announced."""
+NEEDS = {
+    "faces": (),
+    "training": ("faces",),
+    "units": ("training",),
+    "evidence": ("units",),
+    "localisation": ("units",),
+    "stimulation": ("units",),
+    "ablation": ("evidence",),
+    "detectors": ("units",),
+    "agreement": ("evidence", "stimulation"),
+    "projections": ("evidence",),
+    "report": ("evidence", "localisation", "ablation", "detectors", "agreement", "projections"),
+}
+"""The stages of a study in their order, by their names in ``study.json``, and which ones each follows from."""
+
+STAGES = tuple(NEEDS)
 
 _STATE = {"recipe", "identity", "versions", "device", "precision", "faces", "stages"}
 
@@ -53,14 +67,47 @@ class Study:
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """One row a unit and action unit; empty where the faces have no action units."""
-        path = self.units_folder / "evidence.parquet"
-        return pd.read_parquet(path) if path.exists() else pd.DataFrame()
+        return self._frame(self.units_folder / "evidence.parquet")
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """How many units detect an action unit, beside the same under permuted labels and random weights."""
         told: dict[str, Any] = json.loads((self.units_folder / "summary.json").read_text())
         return told
+
+    @cached_property
+    def localisation(self) -> pd.DataFrame:
+        """Where each unit looks, against where each action unit acts; empty where no face's landmarks are known."""
+        return self._frame(self.units_folder / "localisation.parquet")
+
+    @cached_property
+    def interventions(self) -> pd.DataFrame:
+        """Dose and response of every unit to every action unit."""
+        return self._frame(self.folder / "interventions.parquet")
+
+    @cached_property
+    def reactions(self) -> pd.DataFrame:
+        """Change of every expression's probability by every action unit."""
+        return self._frame(self.folder / "reactions.parquet")
+
+    @cached_property
+    def ablations(self) -> pd.DataFrame:
+        """What becomes of each expression when units are silenced."""
+        return self._frame(self.folder / "ablations.parquet")
+
+    @cached_property
+    def detectors(self) -> pd.DataFrame:
+        """Single units, few and all as detectors of each action unit; empty where the faces have none often enough."""
+        return self._frame(self.units_folder / "detectors.parquet")
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """How often each score names the action unit that moves a unit most."""
+        return self._frame(self.folder / "agreement.parquet")
+
+    @staticmethod
+    def _frame(path: Path) -> pd.DataFrame:
+        return pd.read_parquet(path) if path.exists() else pd.DataFrame()
 
     @property
     def units_folder(self) -> Path:

@@ -39,7 +39,7 @@ def beside_nulls(
     ``faces`` is the frame of a face table, one row a picture. Where it codes no action unit often enough, only
     expressions are matched and the summary says so.
     """
-    people, takes = _who(faces)
+    people, takes = who(faces)
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
         "score_permutations": settings.score_permutations, "level": settings.level, "least": settings.least, "seed": seed,
@@ -51,7 +51,7 @@ def beside_nulls(
 
     shown = matched(peaks, _one_hot(faces["expression"]), least=2)
     expressions = shown.frame.rename(columns={"au": "expression"})
-    labels, rare = _often_enough(faces, settings.least)
+    labels, rare = often_enough(faces, settings.least)
     summary: dict[str, Any] = {
         "pictures": len(faces), "people": len(set(people)), "units": peaks.shape[1],
         "level": settings.level, "permutations": settings.permutations,
@@ -71,7 +71,7 @@ def beside_nulls(
     return Found(trained.frame, random.frame, expressions, summary)
 
 
-def _who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Person and sequence of each picture; a picture without either stands alone."""
     sequence = faces["sequence"].fillna(faces["path"])
     return faces["subject"].fillna(sequence).to_numpy(str), sequence.to_numpy(str)
@@ -82,7 +82,7 @@ def _one_hot(expression: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({name: (expression == name).astype("boolean") for name in shown}).reset_index(drop=True)
 
 
-def _often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
+def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
     """Labels with at least ``least`` pictures on both sides, and the names of those that were coded but are rarer."""
     coded = faces[[facs.code(n) for n in facs.ACTION_UNITS if facs.code(n) in faces]].reset_index(drop=True)
     present, absent = coded.eq(True).sum(), coded.eq(False).sum()

@@ -55,6 +55,29 @@ def dose_response(
     return pd.DataFrame(frame | {name: values.T.ravel() for name, values in columns.items()})
 
 
+def sides(answers: NDArray[np.floating], rest: Floats, action_units: Sequence[str], scale: Floats) -> pd.DataFrame:
+    """How every unit answers to an action unit on one side of the face alone: ``unit, au, left, right, laterality``.
+
+    ``answers`` (people, action units, 2, units) are peaks on faces that show it at full dose on the subject's left, and
+    on the right; ``rest`` (people, units) those on the same faces at rest. ``left`` and ``right`` are mean effects in
+    units of ``scale`` (units,); ``laterality`` is (|left| − |right|) / (|left| + |right|): 1 where only the left side
+    counts.
+
+    >>> told = sides(np.array([[[[3.0], [1.5]]]]), np.ones((1, 1)), ["AU12"], np.ones(1))
+    >>> told[["left", "right", "laterality"]].values.tolist()
+    [[2.0, 0.5, 0.6]]
+    """
+    moved = ((answers - rest[:, None, None]) / np.where(scale > 0, scale, 1)).mean(0)  # (action units, 2, units)
+    left, right = moved[:, 0], moved[:, 1]
+    total = np.abs(left) + np.abs(right)
+    laterality = np.divide(np.abs(left) - np.abs(right), total, out=np.zeros_like(total), where=total > 0)
+    units = answers.shape[3]
+    frame = {"unit": np.repeat(np.arange(units), len(action_units)), "au": np.tile(list(action_units), units)}
+    return pd.DataFrame(
+        frame | {name: values.T.ravel() for name, values in (("left", left), ("right", right), ("laterality", laterality))}
+    )
+
+
 def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequence[str], seed: int = 0) -> pd.DataFrame:
     """Mean change of each expression's probability by each action unit, with its 95 % bootstrap interval over people.
 

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from duchenne.faces.acting import Lattice
 from duchenne.progress import Progress, quiet
 from duchenne.units.projection import Windows
 
@@ -27,7 +29,7 @@ class Localisation:
     >>> windows = Windows([np.ones((1, 2, 2), np.float32)], np.array([[0, 0, 2, 2]]))
     >>> region = np.array([[[True, True, False, False]] * 4])
     >>> found = Localisation(1, ["AU12"])
-    >>> found.update(windows, np.array([0]), region, np.array([[3.0, 2.0]]))
+    >>> found.update(windows, np.array([0]), region, Lattice(np.array([2, 3]), np.array([1, 2]), np.eye(2) > 0))
     >>> found.compute()[["energy", "area", "energy_null"]].to_numpy().tolist()
     [[1.0, 1.0, 0.0]]
     """
@@ -39,30 +41,33 @@ class Localisation:
         self._energy, self._pointing = np.zeros(shape), np.zeros(shape)
         self._energies = self._pointings = np.zeros((*shape, 0))
 
-    def update(self, windows: Windows, units: Places, regions: Masks, places: Floats) -> None:
+    def update(self, windows: Windows, units: Places, regions: Masks, lattice: Lattice | None) -> None:
         """Take in what some ``units`` (n,) see of one picture, in which action units act in ``regions`` (a, H, W).
 
-        ``places`` (p, 2), x and y, are where the middle of each region is displaced to; the same on every face. Regions that
-        are empty, projections that are, and pictures without places tell nothing.
+        The points of the ``lattice`` are where the middle of each region is displaced to. Regions that are empty,
+        projections that are, and pictures without a lattice tell nothing.
         """
-        energy = _shares(windows, regions.shape[1:])
-        told = (energy > 0).any((1, 2))
-        there = regions.any((1, 2)) & np.isfinite(places).all()
-        if not told.any() or not there.any():
+        there = np.flatnonzero(regions.any((1, 2)))
+        if lattice is None or not len(there):
             return
-        rows = np.ix_(units[told], np.flatnonzero(there))
-        energy, boxes, masks = energy[told], windows.boxes[told], regions[there].astype(np.float32)
-        field, peak = _fields(boxes, masks.shape[1:]), _peaks(energy)
-        self._grow(len(places))
-        np.add.at(self._pictures, rows, 1)
-        for sums, maps in ((self._energy, energy), (self._area, field), (self._pointing, peak)):
-            np.add.at(sums, rows, maps.reshape(len(maps), -1) @ masks.reshape(len(masks), -1).T)
-        for displaced, maps in ((self._energies, energy), (self._pointings, peak)):
-            np.add.at(displaced, rows, _displaced(maps, masks, places))
-
-    def _grow(self, places: int) -> None:
+        masks = regions[there]
+        displaced = _Displaced(masks, lattice)
         if not self._energies.shape[2]:
-            self._energies, self._pointings = (np.zeros((*self._energy.shape, places)) for _ in range(2))
+            self._energies, self._pointings = (np.zeros((*self._energy.shape, lattice.inside.sum())) for _ in range(2))
+        for unit, pixels, box in zip(units, windows.pixels, windows.boxes, strict=True):
+            energy = (pixels.astype(np.float64) ** 2).sum(0)
+            if not energy.any():
+                continue
+            energy /= energy.sum()
+            x0, y0, x1, y1 = box
+            row, column = np.unravel_index(energy.argmax(), energy.shape)
+            within = masks[:, y0:y1, x0:x1]
+            self._pictures[unit, there] += 1
+            self._energy[unit, there] += within.reshape(len(masks), -1) @ energy.ravel()
+            self._area[unit, there] += within.mean((1, 2))
+            self._pointing[unit, there] += within[:, row, column]
+            self._energies[unit, there] += displaced.energies(energy, x0, y0)
+            self._pointings[unit, there] += displaced.points(x0 + column, y0 + row)
 
     def compute(self) -> pd.DataFrame:
         """One row a unit and action unit: ``unit, au, pictures``.
@@ -102,79 +107,53 @@ def localise(
     count: int,
     action_units: Sequence[str],
     regions: Callable[[int], Masks],
-    places: Callable[[int], Floats],
+    lattices: Callable[[int], Lattice | None],
     progress: Progress = quiet,
 ) -> pd.DataFrame:
     """Tell where ``count`` units look, from the projections of ``units`` (n,) in ``pictures`` (n,); see ``Localisation``.
 
-    ``regions`` and ``places`` are asked for each picture by its number.
+    ``regions`` and ``lattices`` are asked for each picture by its number.
     """
     found = Localisation(count, action_units)
     numbers = np.unique(pictures)
     with progress("Placing units on the face", len(numbers)) as advance:
         for picture in numbers:
             own = np.flatnonzero(pictures == picture)
-            found.update(windows[own], units[own], regions(int(picture)), places(int(picture)))
+            found.update(windows[own], units[own], regions(int(picture)), lattices(int(picture)))
             advance(1)
     return found.compute()
 
 
-def _shares(windows: Windows, size: tuple[int, ...]) -> Floats:
-    """The energy of projections laid into whole pictures, as shares that sum to 1: (n, H, W); 0 where there is none."""
-    energy = (windows.full((size[0], size[1])).astype(np.float64) ** 2).sum(1)
-    total = energy.sum((1, 2), keepdims=True)
-    found: Floats = np.divide(energy, total, out=np.zeros_like(energy), where=total > 0)
-    return found
+class _Displaced:
+    """Masks (a, H, W) with their middles moved to each point of a lattice."""
 
+    def __init__(self, masks: Masks, lattice: Lattice) -> None:
+        self._lattice = lattice
+        self._ahead = max(masks.shape[1:])  # so far beyond a mask's middle that no picture reaches the edge
+        side = 4 * self._ahead + 1
+        self._centred = torch.zeros(len(masks), side, side)
+        for mask, centred in zip(masks, self._centred.numpy(), strict=True):
+            rows, columns = np.nonzero(mask)
+            middle = np.rint([rows.mean(), columns.mean()]).astype(int)
+            centred[rows - middle[0] + 2 * self._ahead, columns - middle[1] + 2 * self._ahead] = 1
 
-def _fields(boxes: Places, size: tuple[int, ...]) -> Floats:
-    """Receptive fields as shares of their own area: (n, H, W)."""
-    found = np.zeros((len(boxes), *size))
-    for field, (x0, y0, x1, y1) in zip(found, boxes, strict=True):
-        field[y0:y1, x0:x1] = 1 / ((x1 - x0) * (y1 - y0))
-    return found
+    def energies(self, energy: Floats, x0: int, y0: int) -> Floats:
+        """How much of an energy (h, w) whose corner lies at x0, y0 is in each mask at each point: (a, p)."""
+        sizes, steps, starts = [], [], []
+        for corner, length, points in (
+            (y0, energy.shape[0], self._lattice.rows),
+            (x0, energy.shape[1], self._lattice.columns),
+        ):
+            steps.append(int(points[1] - points[0]))
+            starts.append(corner - int(points[-1]) + 2 * self._ahead)  # the farther the mask, the earlier in it one reads
+            sizes.append(int(points[-1] - points[0]) + length)
+        (top, left), (height, width) = starts, sizes
+        read = self._centred[:, None, top : top + height, left : left + width]
+        found = F.conv2d(read, torch.from_numpy(energy.astype(np.float32))[None, None], stride=steps)[:, 0].flip(1, 2)
+        return found.double().numpy()[:, self._lattice.inside]
 
-
-def _peaks(energy: Floats) -> Floats:
-    """1 at the first strongest pixel of each map: (n, H, W)."""
-    found = np.zeros_like(energy)
-    flat = energy.reshape(len(energy), -1)
-    found.reshape(flat.shape)[np.arange(len(flat)), flat.argmax(1)] = 1
-    return found
-
-
-def _displaced(maps: Floats, masks: NDArray[np.float32], places: Floats) -> Floats:
-    """What of maps (n, H, W) lies in masks (a, H, W) whose middles are moved to places (p, 2): (n, a, p).
-
-    What of a mask leaves the picture finds nothing there.
-    """
-    middles, reach = _middles(masks)
-    height, width = masks.shape[1:]
-    padded = np.zeros((len(masks), 2 * reach + 1, 2 * reach + 1), np.float32)
-    for mask, centred, (y, x) in zip(masks, padded, middles, strict=True):
-        rows, columns = np.nonzero(mask)
-        centred[rows - y + reach, columns - x + reach] = 1
-    canvas = np.zeros((len(maps), height + 2 * reach, width + 2 * reach), np.float32)
-    canvas[:, reach : reach + height, reach : reach + width] = maps
-    around = torch.from_numpy(canvas)
-    patches = torch.stack(
-        [around[:, y : y + 2 * reach + 1, x : x + 2 * reach + 1] for x, y in _within(places, height, width)], 1
-    )
-    found: Floats = (patches.flatten(2) @ torch.from_numpy(padded).flatten(1).T).mT.double().numpy()
-    return found
-
-
-def _middles(masks: NDArray[np.float32]) -> tuple[Places, int]:
-    """The middle of each mask, row and column (a, 2), and how far any of them reaches from it."""
-    middles, reach = np.zeros((len(masks), 2), np.int64), 0
-    for number, mask in enumerate(masks):
-        where = np.argwhere(mask)
-        middles[number] = np.rint(where.mean(0))
-        reach = max(reach, int(np.abs(where - middles[number]).max()))
-    return middles, reach
-
-
-def _within(places: Floats, height: int, width: int) -> Places:
-    """The pixels (p, 2) as x, y that hold places, the nearest where they lie outside of the picture."""
-    found: Places = np.floor(places).astype(np.int64).clip(0, np.array([width, height]) - 1)
-    return found
+    def points(self, column: int, row: int) -> Floats:
+        """Whether a pixel lies in each mask at each point: (a, p)."""
+        rows, columns = row - self._lattice.rows + 2 * self._ahead, column - self._lattice.columns + 2 * self._ahead
+        found: Floats = self._centred.numpy()[:, rows[:, None], columns][:, self._lattice.inside].astype(np.float64)
+        return found

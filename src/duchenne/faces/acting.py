@@ -19,7 +19,7 @@ from duchenne.progress import Progress, quiet
 
 Masks = NDArray[np.bool_]
 
-_SIDE = 12  # points along a side of the grid that a face is covered with
+_SIDE = 12  # points along a side of the lattice that a face is covered with
 _PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
 
 
@@ -62,14 +62,25 @@ def from_landmarks(stack: Stack) -> Acting:
     return Acting(tuple(acting), of, "landmarks")
 
 
-def points(landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points all over a face (p, 2) as x, y, the same places on every face, from its 68 landmarks; NaN where unknown.
-
-    They lie on a grid within the ellipse around landmarks and forehead.
+@dataclass(frozen=True)
+class Lattice:
+    """Points all over a face in even steps of whole pixels: ``columns`` (k,) and ``rows`` (k,), of which those ``inside``
+    (k, k) count; the same places on every face.
     """
+
+    columns: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+
+
+def lattice(landmarks: NDArray[np.float64]) -> Lattice | None:
+    """Points within the ellipse around the 68 landmarks and the forehead; nothing where they are not known."""
+    if not np.isfinite(landmarks).all():
+        return None
     around = np.concatenate([landmarks, forehead(landmarks)])
-    middle, half = (around.max(0) + around.min(0)) / 2, (around.max(0) - around.min(0)) / 2
-    steps = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
-    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
-    found: NDArray[np.float64] = middle + half * grid[(grid**2).sum(1) < 1]
-    return found
+    middle, whole = (around.max(0) + around.min(0)) / 2, np.ptp(around, axis=0)
+    steps = np.maximum(np.rint(whole / _SIDE), 1).astype(int)
+    places = np.arange(_SIDE) - (_SIDE - 1) / 2
+    columns, rows = (np.floor(place + places[0] * step).astype(int) + step * np.arange(_SIDE)
+                     for place, step in zip(middle, steps, strict=True))  # fmt: skip
+    return Lattice(columns, rows, (places**2)[:, None] + places**2 < (_SIDE / 2) ** 2)

@@ -19,11 +19,24 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from duchenne.errors import InputError
-from duchenne.recipes.keys import Evidence, Faces, Folds, Network, Paper, Recipe, Training, Units, choices
+from duchenne.recipes.keys import (
+    Ablation,
+    Detectors,
+    Evidence,
+    Faces,
+    Folds,
+    Network,
+    Paper,
+    Recipe,
+    Stimulation,
+    Training,
+    Units,
+    choices,
+)
 
 __all__ = [
-    "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Training", "Units", "changed", "described", "differences",
-    "names", "read", "validated",
+    "Ablation", "Detectors", "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Stimulation", "Training", "Units",
+    "changed", "described", "differences", "names", "read", "validated",
 ]  # fmt: skip
 
 _WIDTH = 110

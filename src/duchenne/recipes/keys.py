@@ -159,6 +159,31 @@ class Evidence(_Part):
         return self
 
 
+class Stimulation(_Part):
+    """On how many ``people`` single action units are stimulated. Their ``seed`` must be another than that of the study's
+    avatars, so that the network has seen none of them.
+    """
+
+    people: int = Field(24, ge=2)
+    seed: int = Field(1000, ge=0, lt=2**32)
+
+
+class Ablation(_Part):
+    """On which ``pictures`` of the first fold units are silenced, what they then pass on, and how many random sets of
+    as many other units stand beside the detectors of an action unit.
+    """
+
+    pictures: Literal["train", "held_out", "all"] = "held_out"
+    fill: Literal["zero", "mean"] = "zero"
+    random_sets: int = Field(20, ge=2)
+
+
+class Detectors(_Part):
+    """Into how many ``folds`` people are dealt to choose units as detectors on some and judge them on others."""
+
+    folds: int = Field(5, ge=2)
+
+
 class Paper(_Part):
     """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent, and
     what a ``later`` version of the paper says instead; and of which ``faces``: the data set, and the other one where it
@@ -186,6 +211,15 @@ class Recipe(_Part):
     training: Training = Training()
     units: Units = Units()
     evidence: Evidence = Evidence()
+    stimulation: Stimulation = Stimulation()
+    ablation: Ablation = Ablation()
+    detectors: Detectors = Detectors()
+
+    @model_validator(mode="after")
+    def _other_people(self) -> Recipe:
+        if self.stimulation.seed in (self.faces.avatars.seed, self.faces.other_avatars.seed):
+            raise ValueError("stimulation.seed is that of the faces: the network would have seen these people")
+        return self
 
     @property
     def sources(self) -> tuple[str, ...]:

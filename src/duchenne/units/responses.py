@@ -61,6 +61,37 @@ def read(
         yield seen - first
 
 
+def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterator[tuple[Peaks, Tensor]]:
+    """Peaks of a layer on batch after batch, and what the network gives in the end, from one run.
+
+    Raises ``InputError`` as ``read`` does.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    >>> [(peaks.value.shape, given.shape) for peaks, given in answers(network, "0", torch.rand(3, 1, 8, 8).split(2))]
+    [((2, 4), torch.Size([2, 2])), ((1, 4), torch.Size([1, 2]))]
+    """
+    kept: list[Peaks] = []
+
+    def keep(module: nn.Module, inputs: object, given: object) -> None:
+        if not isinstance(given, Tensor):
+            raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
+        kept.append(Peaks.of(given, seen))
+
+    seen = 0
+    for batch in batches:
+        kept.clear()
+        handle = layers.find(network, layer).register_forward_hook(keep)
+        try:
+            with layers.evaluating(network), torch.no_grad():
+                given = network(batch.clone())
+        finally:
+            handle.remove()
+        if not kept:
+            raise InputError(f"layer {layer!r}: the network never runs it")
+        seen += len(batch)
+        yield kept[0], given
+
+
 def responses(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Peaks:
     """Peaks of all units of a layer on all pictures, which are numbered from 0; what is below 0 counts as 0.
 

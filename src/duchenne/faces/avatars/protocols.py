@@ -1,4 +1,5 @@
-"""Who shows what, frame by frame: the protocols ``posed``, ``free`` and ``dose``, over the same people.
+"""Who shows what, frame by frame: the protocols ``posed``, ``free``, ``dose`` and ``sides``, over
+the same people.
 
 A protocol is a function ``(people, seed) -> scripts``. A *script* is one picture to be: subject, sequence, frame,
 expression, FACS intensities on the left and right, and the stream of chance that its scene is drawn from.
@@ -78,7 +79,18 @@ def dose(people: int, seed: int) -> Iterator[Script]:
                 yield Script(subject, sequence, frame, None, grades, (seed, 5, subject), still=True)
 
 
-PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {"posed": posed, "free": free, "dose": dose}
+def sides(people: int, seed: int) -> Iterator[Script]:
+    """One action unit at E on the subject's left alone, then on the right alone, on the faces of ``dose``; for those that
+    have sides.
+    """
+    sided = [number for number in facs.rendered() if facs.ACTION_UNITS[number].sided]
+    for subject in range(people):
+        for sequence, number in enumerate(sided):
+            for frame, grades in enumerate(((DOSES[-1], 0), (0, DOSES[-1]))):
+                yield Script(subject, sequence, frame, None, {number: grades}, (seed, 5, subject), still=True)
+
+
+PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {"posed": posed, "free": free, "dose": dose, "sides": sides}
 """Every protocol by its name in recipes and commands."""
 
 

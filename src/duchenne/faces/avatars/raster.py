@@ -105,24 +105,21 @@ class Canvas:
         return drawn
 
     def spread(self, values: Floats, vertices: Floats, half: Floats, size: int, samples: int) -> Floats:
-        """Interpolate a value per vertex (p, v) over the visible surface: (p, size, size), 0 in the background.
-
-        ``vertices`` are those of as many heads, or of one that all values lie on.
-        """
+        """Interpolate a value per vertex (p, v) over the visible surface: (p, size, size), 0 in the background."""
         screen, winner = self._visible(vertices, half, size * samples)
-        if len(vertices) < len(values):
-            screen, winner = (
-                self._array(np.repeat(each.numpy(), len(values), 0), kind)
-                for each, kind in ((screen, wp.vec3), (winner, int))
-            )
-        out = wp.zeros((len(values), size, size), dtype=float, device=self.device)
+        out = wp.zeros((len(vertices), size, size), dtype=float, device=self.device)
         self._launch(
             kernels.spread,
-            (len(values), size, size),
+            (len(vertices), size, size),
             [screen, self._triangles, winner, self._array(values.astype(np.float32), float), samples, out],
         )
         result: Floats = out.numpy()
         return result
+
+    def seen(self, vertices: Floats, half: Floats, size: int) -> NDArray[np.int32]:
+        """The triangle that each pixel of pictures of heads (p, v, 3) shows: (p, size, size), −1 in the background."""
+        found: NDArray[np.int32] = self._visible(vertices, half, size)[1].numpy()
+        return found
 
     def _visible(self, vertices: Floats, half: Floats, side: int) -> tuple[Any, Any]:
         screen = self._array(on_screen(vertices, half, side), wp.vec3)

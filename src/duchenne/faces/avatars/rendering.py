@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,16 +92,17 @@ class Studio:
         Pixels are marked where it shifts the surface by a share of its largest shift, whatever else the face does; unlike
         ``moved``, which also marks the places that the surface would reach.
         """
-        vertices, half = self._placed([shot])
-        shifts = np.stack([np.linalg.norm(self._shift(number), axis=1) for number in facs.rendered()])
-        spread = self._canvas.spread(shifts, vertices, half, size, 1)
-        marked: NDArray[np.bool_] = spread > _MOVED * shifts.max(1)[:, None, None]
+        seen = self._canvas.seen(*self._placed([shot]), size)[0]
+        marked: NDArray[np.bool_] = self._moving[:, seen]  # −1, the background, is the last, which nothing moves
         return marked
 
-    def _shift(self, action_unit: int) -> Floats:
-        """How far an action unit alone moves every vertex at intensity E on both sides: (v, 3)."""
-        moved: Floats = np.tensordot(self._actions[action_unit].sum(0), self.basis.actions, 1)
-        return moved
+    @cached_property
+    def _moving(self) -> NDArray[np.bool_]:
+        """Which triangles every action unit that is rendered moves, and a last one that none does: (a, t + 1)."""
+        weights = np.stack([self._actions[number].sum(0) for number in facs.rendered()])
+        shift = np.linalg.norm(np.tensordot(weights, self.basis.actions, 1), axis=2)  # (a, v)
+        of_triangle = shift[:, self.basis.triangles].mean(2)
+        return np.pad(of_triangle > _MOVED * shift.max(1, keepdims=True), ((0, 0), (0, 1)))
 
     def _placed(self, shots: Sequence[Shot]) -> tuple[Floats, Floats]:
         """Compute vertices before the camera (n, v, 3) and half the picture's width (n,), both in dm."""

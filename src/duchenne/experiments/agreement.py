@@ -1,0 +1,71 @@
+"""How far scores can be trusted on this network: judged by what moves its units, on the study's faces and on faces whose
+action units come and go by chance, by numbers of people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne.errors import InputError
+from duchenne.evidence import comparison
+from duchenne.evidence.agreement import agreement
+from duchenne.evidence.matching import compare
+from duchenne.progress import Progress, quiet
+from duchenne.recipes import Evidence
+
+Floats = NDArray[np.floating]
+
+_SHARES = (0.25, 0.5, 1.0)
+"""Of the people whose pictures scores are computed on."""
+
+
+def agreements(
+    peaks: Floats,
+    faces: pd.DataFrame,
+    responses: pd.DataFrame,
+    settings: Evidence,
+    seed: int = 0,
+    shares: tuple[float, ...] = _SHARES,
+    progress: Progress = quiet,
+) -> pd.DataFrame:
+    """Agreement of every score with what moves units, by growing shares of the people.
+
+    ``peaks`` (n, u) on pictures whose labels the frame ``faces`` holds, a row a picture; ``responses`` is what
+    ``intervention.dose_response`` gives. Columns: ``people, pictures`` and those of ``evidence.agreement``. Shares in
+    which no action unit is shown often enough are left out.
+    """
+    rows = []
+    for people, mask in _growing(faces, shares, seed):
+        try:
+            evidence = _scores(peaks[mask], faces[mask], settings, seed, progress)
+        except InputError:  # no action unit is shown often enough
+            continue
+        found = agreement(evidence, responses)
+        found.insert(0, "pictures", int(mask.sum()))
+        found.insert(0, "people", people)
+        rows.append(found)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _growing(faces: pd.DataFrame, shares: tuple[float, ...], seed: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Ever more people, those before among them, and the rows of their pictures."""
+    people, _ = comparison.who(faces)
+    inorder = np.random.default_rng(seed).permutation(np.unique(people))
+    for count in sorted({max(1, round(share * len(inorder))) for share in shares}):
+        yield count, np.isin(people, inorder[:count])
+
+
+def _scores(peaks: Floats, faces: pd.DataFrame, settings: Evidence, seed: int, progress: Progress) -> pd.DataFrame:
+    """Every score, without its significance: as few permutations as the calibrated ones need."""
+    people, takes = comparison.who(faces)
+    labels, _ = comparison.often_enough(faces, settings.least)
+    known = faces["expression"].notna().all()
+    return compare(
+        peaks, labels, people, takes, bins=settings.bins, epsilon=settings.epsilon, least=settings.least, seed=seed,
+        permutations=settings.score_permutations, score_permutations=settings.score_permutations,
+        strata=faces["expression"] if known else None, progress=progress,
+    ).frame  # fmt: skip
