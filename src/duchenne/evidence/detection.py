@@ -118,6 +118,8 @@ def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[di
     said = {name: np.zeros(len(of_au.shown), bool) for name in makers}
     chosen: dict[str, list[Places]] = {name: [] for name in makers}
     for learned, judged in of_au.folds(folds):
+        if of_au.shown[learned].all() or not of_au.shown[learned].any():
+            continue  # nothing to learn from: it says no
         learning, judging = _standardised(of_au[learned], of_au[judged])
         for name, make in makers.items():
             detector = make(learning)

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne.errors import InputError
 from duchenne.evidence import comparison
 from duchenne.evidence.agreement import agreement
 from duchenne.evidence.matching import compare
@@ -40,11 +39,10 @@ def agreements(
     """
     rows = []
     for people, mask in _growing(faces, shares, seed):
-        try:
-            evidence = _scores(peaks[mask], faces[mask], settings, seed, progress)
-        except InputError:  # no action unit is shown often enough
+        labels, _ = comparison.often_enough(faces[mask], settings.least)
+        if not len(labels.columns):
             continue
-        found = agreement(evidence, responses)
+        found = agreement(_scores(peaks[mask], faces[mask], labels, settings, seed, progress), responses)
         found.insert(0, "pictures", int(mask.sum()))
         found.insert(0, "people", people)
         rows.append(found)
@@ -59,10 +57,11 @@ def _growing(faces: pd.DataFrame, shares: tuple[float, ...], seed: int) -> Itera
         yield count, np.isin(people, inorder[:count])
 
 
-def _scores(peaks: Floats, faces: pd.DataFrame, settings: Evidence, seed: int, progress: Progress) -> pd.DataFrame:
+def _scores(
+    peaks: Floats, faces: pd.DataFrame, labels: pd.DataFrame, settings: Evidence, seed: int, progress: Progress
+) -> pd.DataFrame:
     """Every score, without its significance: as few permutations as the calibrated ones need."""
     people, takes = comparison.who(faces)
-    labels, _ = comparison.often_enough(faces, settings.least)
     known = faces["expression"].notna().all()
     return compare(
         peaks, labels, people, takes, bins=settings.bins, epsilon=settings.epsilon, least=settings.least, seed=seed,
