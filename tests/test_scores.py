@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn.metrics import mutual_info_score
 
 from duchenne.errors import InputError
+from duchenne.evidence import association, significance
 from duchenne.evidence.association import Correlation, correlation, within
 from duchenne.evidence.distance import Distance, distance
 from duchenne.evidence.divergence import Histograms, bin_peaks, histograms
@@ -90,6 +91,21 @@ def test_batches_in_any_order_and_split_give_the_same_scores(score: str, seed: i
     for accumulator in rng.permutation(np.array([*merged, make()], object)):
         total.merge(accumulator)
     np.testing.assert_allclose(read(total), read(whole), rtol=0, atol=1e-9)
+
+
+def test_intervals_of_correlations_draw_people_with_all_their_pictures() -> None:
+    rng = np.random.default_rng(4)
+    people = rng.integers(0, 9, 120)
+    present, coded = rng.random((120, 2)) < 0.4, rng.random((120, 2)) < 0.8
+    peaks = rng.normal(0, 1, (120, 3)) + present[:, :1] + rng.normal(0, 1, (9, 3))[people]
+    low, high = significance.bootstrap(peaks, present, coded, people.astype(str), draws=400, seed=3)
+    drawn = np.random.default_rng(3).multinomial(9, np.full(9, 1 / 9), 400)
+    found = []
+    for times in drawn:
+        rows = np.repeat(np.arange(120), times[people])
+        found.append(association.correlation(peaks[rows], present[rows], coded[rows]))
+    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975], axis=0), atol=1e-9)
+    assert np.isnan(significance.bootstrap(peaks, present, coded, np.full(120, "one"))[0]).all()
 
 
 def test_a_large_mean_costs_no_digits() -> None:

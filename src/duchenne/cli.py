@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from duchenne.cli_data import data
+from duchenne.cli_units import units
 from duchenne.errors import InputError
 from duchenne.report import PRINTED
 from duchenne.terminal import Changes, explained, say
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data, name="data")
+app.add_typer(units)
 
 Recipe = Annotated[
     str | None,

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,14 +36,14 @@ from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
 from duchenne.progress import Progress
 from duchenne.recipes import Recipe
-from duchenne.report import gallery, page
+from duchenne.report import gallery, page, tables
 from duchenne.study import NEEDS, STAGES, Study
 from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
 
-_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 2}
+_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 3}
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""
 
 
@@ -325,7 +326,10 @@ def judge_scores(work: StudyInProgress) -> None:
 
 
 def write_report(work: StudyInProgress) -> None:
-    """Write the page and its figures from the files of the other stages."""
+    """Write the page, its figures and tables from the files of the other stages."""
+    for stage in tables.TABLES:
+        with suppress(InputError):  # nothing to tell of: no action units, no detectors
+            tables.write(work.study, stage)
     page.write(work.study, work.progress)
 
 

@@ -94,6 +94,23 @@ def _chosen(recipe: str | Path | Recipe, data: str | FaceTable | None, changes: 
     return chosen.model_copy(update={"faces": chosen.faces.model_copy(update={"source": source})})
 
 
+def go_on(
+    folder: str | Path,
+    until: str,
+    *,
+    changes: tuple[str, ...] = (),
+    progress: Progress = quiet,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Study:
+    """Go on with the study in a folder to a stage, under changes of its recipe, and return it.
+
+    Raises ``InputError`` where the folder holds none, and as ``run`` does.
+    """
+    if read_state(Path(folder)) is None:
+        raise InputError(f"{folder}: holds no study (no study.json)")
+    return run(out=folder, changes=changes, resume=True, until=until, progress=progress, announce=announce)
+
+
 def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
     """Find a finished study again, or one that was done ``until`` a stage.
 

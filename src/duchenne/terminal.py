@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from duchenne.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Changes = Annotated[
     list[str] | None,
@@ -46,3 +49,19 @@ def fail(line: str) -> None:
 def say(line: str) -> None:
     """Tell what happens, beside the result."""
     typer.echo(line, err=True)
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print a table of texts, as wide as it is: a narrower terminal breaks its lines."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=None, header_style="bold")
+    for name in table:
+        drawn.add_column(str(name), justify="left" if table[name].str.contains("[a-z]").all() else "right", no_wrap=True)
+    for row in table.itertuples(index=False):
+        drawn.add_row(*row)
+    Console(width=_WIDEST, soft_wrap=True).print(drawn)
+
+
+_WIDEST = 200  # characters

@@ -38,10 +38,10 @@ def match(
 
     ``peaks`` (n, u); ``labels`` nullable booleans (n, a), NA = not coded and left out; ``groups`` and ``sequences`` (n,)
     name the person and the sequence of each picture; ``options`` are those of ``compare``. Columns: ``unit, au, n_with,
-    n_without``; ``r``, ``kl``, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with its mean under
-    permuted labels (``kl_null``) and, but for r, how many standard deviations lie between (``kl_z``); ``ap_lift`` over
-    prevalence; ``distance_sign``, −1 where the unit answers less with the action unit; ``p_alone``, ``p`` family-wise over
-    all pairs, ``q`` by Benjamini–Hochberg.
+    n_without``; ``r`` with its 95 % bootstrap interval over people, ``r_low, r_high``, and its mean under permuted labels,
+    ``r_null``; ``kl``, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with that mean (``kl_null``) and how
+    many standard deviations lie between (``kl_z``); ``ap_lift`` over prevalence; ``distance_sign``, −1 where the unit answers
+    less with the action unit; ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(80) < 0.5
@@ -92,7 +92,8 @@ def compare(
     arrangements = significance.Arrangements(people, takes, permutations, seed)
     sure = significance.against(values, present, coded, arrangements, level, progress)
     sources = list(itertools.islice(arrangements, score_permutations))
-    scores = {"r": association.correlation(values, present, coded), "r_null": sure.centre}
+    low, high = significance.bootstrap(values, present, coded, people, seed=seed)
+    scores = {"r": association.correlation(values, present, coded), "r_low": low, "r_high": high, "r_null": sure.centre}
     calibrated: dict[str, Callable[[Mask, Mask], Floats]] = {
         "kl": lambda shown, known: divergence.histograms(values, shown, known, bins).kl(epsilon),
         "information": lambda shown, known: divergence.histograms(values, shown, known, bins).information(),

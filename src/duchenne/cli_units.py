@@ -1,0 +1,56 @@
+"""The commands on a study's units: match, stimulate, ablate, detectors, agreement; each is a stage of ``duchenne run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duchenne.terminal import Changes, explained, say, show
+
+units = typer.Typer()
+
+Run = Annotated[Path, typer.Argument(help="The folder of a study; stages before that are not done yet are done first.")]
+
+
+@units.command(epilog="Example:  duchenne match runs/quick --set evidence.permutations=10000")
+def match(run: Run, changes: Changes = None) -> None:
+    """Say which unit detects which action unit, and how sure that is: every score beside its null."""
+    _stage(run, "evidence", changes)
+
+
+@units.command(epilog="Example:  duchenne stimulate runs/quick --set stimulation.people=50")
+def stimulate(run: Run, changes: Changes = None) -> None:
+    """Stimulate single action units on rendered faces: what units and expressions make of each, dose by dose."""
+    _stage(run, "stimulation", changes)
+
+
+@units.command(epilog="Example:  duchenne ablate runs/quick --set ablation.fill=mean")
+def ablate(run: Run, changes: Changes = None) -> None:
+    """Silence units, and the detectors of each action unit together, beside random ones: what becomes of expressions."""
+    _stage(run, "ablation", changes)
+
+
+@units.command(epilog="Example:  duchenne detectors runs/quick --set detectors.folds=10")
+def detectors(run: Run, changes: Changes = None) -> None:
+    """Judge one unit, a few and all as detectors of each action unit, on people who had no say in the choice."""
+    _stage(run, "detectors", changes)
+
+
+@units.command(epilog="Example:  duchenne agreement runs/quick")
+def agreement(run: Run, changes: Changes = None) -> None:
+    """Say how far each score can be trusted: how often it names the action unit that moves a unit most."""
+    _stage(run, "agreement", changes)
+
+
+def _stage(run: Path, stage: str, changes: list[str] | None) -> None:
+    """Go to a stage of a study and print its table; the last line is where it lies."""
+    with explained("; the same command goes on"):
+        from duchenne import studies
+        from duchenne.progress import bars
+        from duchenne.report import tables
+
+        study = studies.go_on(run, stage, changes=tuple(changes or ()), progress=bars, announce=say)
+        show(tables.condensed(study, stage))
+        typer.echo(tables.write(study, stage).resolve())

@@ -1,0 +1,189 @@
+"""Tables of a study in a few rows: what a terminal shows and a paper prints, as frames; see ``TABLES``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from duchenne import cache, facs
+from duchenne.errors import InputError
+from duchenne.evidence import detections, ranked
+from duchenne.evidence.intervention import movers
+from duchenne.networks import TWIN
+from duchenne.study import Study
+
+
+def matched(study: Study) -> pd.DataFrame:
+    """Each action unit's surest unit with its scores, how many units detect it, and the largest r behind random weights.
+
+    Raises ``InputError`` where the faces have no action unit often enough.
+    """
+    evidence = study.evidence
+    if evidence.empty:
+        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be matched")
+    sure = detections(evidence, study.recipe.evidence.level)["au"].value_counts()
+    best = ranked(evidence).drop_duplicates("au").set_index("au").sort_index()
+    by_kl, by_distance = (evidence.loc[evidence.groupby("au")[name].idxmax()].set_index("au") for name in ("kl", "distance"))
+    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
+    told = {
+        "name": _names(best.index), "pictures": best["n_with"], "detectors": sure.reindex(best.index, fill_value=0),
+        "unit": best["unit"], "r": best["r"], "r low": best["r_low"], "r high": best["r_high"],
+        "r random weights": twin, "r within": best.get("r_within"), "AP lift": best["ap_lift"], "KL z": best["kl_z"],
+        "p": best["p"], "q": best["q"], "unit by KL": by_kl["unit"], "unit by distance": by_distance["unit"],
+    }  # fmt: skip
+    return pd.DataFrame(told).rename_axis("action unit").reset_index()
+
+
+def stimulated(study: Study) -> pd.DataFrame:
+    """Each action unit's reaction: how many units it moves most and the one it moves farthest, and the expression whose
+    probability it changes most, with its interval.
+    """
+    responses, reactions = study.interventions, study.reactions
+    moved = movers(responses)["au"].value_counts()
+    farthest = responses.loc[responses["effect"].abs().groupby(responses["au"]).idxmax()].set_index("au")
+    changed = reactions.loc[reactions["change"].abs().groupby(reactions["au"]).idxmax()].set_index("au")
+    told = {
+        "name": _names(farthest.index), "units moved most": moved.reindex(farthest.index, fill_value=0),
+        "unit": farthest["unit"], "slope": farthest["slope"], "slope low": farthest["low"], "slope high": farthest["high"],
+        "monotone": farthest["monotone"], "selectivity": farthest["selectivity"], "laterality": farthest["laterality"],
+        "expression": changed["expression"], "change": changed["change"], "change low": changed["low"],
+        "change high": changed["high"],
+    }  # fmt: skip
+    return pd.DataFrame(told).rename_axis("action unit").reset_index()
+
+
+def ablated(study: Study) -> pd.DataFrame:
+    """What silencing all detectors of an action unit does to the expressions whose prototypes hold it, beyond random sets.
+
+    Raises ``InputError`` where no unit detects any.
+    """
+    found = study.ablations
+    shown = found[(found["what"] == "detectors") & found["prototype"]]
+    if shown.empty:
+        raise InputError(f"{study.folder}: no unit detects an action unit that the prototype of an expression holds")
+    columns = {
+        "au": "action unit", "units": "units", "expression": "expression", "pictures": "pictures", "recall": "recall",
+        "recall_change": "recall change", "recall_beyond": "beyond random", "recall_beyond_low": "low",
+        "recall_beyond_high": "high", "logit_change": "log-odds change", "logit_beyond": "log-odds beyond random",
+        "logit_beyond_low": "log-odds low", "logit_beyond_high": "log-odds high", "p": "p",
+    }  # fmt: skip
+    inorder = shown.sort_values(["au", "expression"])
+    return inorder[list(columns)].rename(columns=columns).reset_index(drop=True)
+
+
+def detected(study: Study) -> pd.DataFrame:
+    """Each action unit read from one unit, a few and all, on people left out; and from all behind random weights.
+
+    Raises ``InputError`` where the faces have no action unit often enough.
+    """
+    if study.detectors.empty:
+        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be read from units")
+    by_au = {name: frame.set_index("au") for name, frame in study.detectors.groupby("detector")}
+    one, few, every = (by_au[name] for name in ("one unit", "few units", "all units"))
+    twin = pd.read_parquet(study.units_folder / TWIN / "detectors.parquet")
+    told = {
+        "name": _names(one.index), "prevalence": one["prevalence"], "unit": one["unit"], "F1": one["f1"], "AP": one["ap"],
+        "AP low": one["ap_low"], "AP high": one["ap_high"], "intensity r": one["intensity_r"],
+        "AP of few": few["ap"], "few": few["units"], "AP of all": every["ap"],
+        "AP of all, random weights": twin[twin["detector"] == "all units"].set_index("au")["ap"],
+        "in one unit": one["share"], "share low": one["share_low"], "share high": one["share_high"],
+    }  # fmt: skip
+    return pd.DataFrame(told).rename_axis("action unit").reset_index()
+
+
+def trusted(study: Study) -> pd.DataFrame:
+    """How often each score names the action unit that moves a unit most: on all of the study's people, and on free faces,
+    beside chance and random weights.
+    """
+    most = study.agreement.groupby(["network", "faces"])["people"].transform("max")
+    whole = study.agreement[study.agreement["people"] == most]
+    places = {"study": ("trained", "study"), "free": ("trained", "free"), "random weights, free": ("random weights", "free")}
+    parts: dict[str, pd.Series] = {}
+    for name, (network, faces) in places.items():
+        own = whole[(whole["network"] == network) & (whole["faces"] == faces)].set_index("score")
+        columns = {name: "agreement", f"{name} low": "low", f"{name} high": "high", f"{name} chance": "chance"}
+        parts |= {column: own[told] for column, told in columns.items() if len(own)}
+    return pd.DataFrame(parts).rename_axis("score").reset_index().sort_values("free", ascending=False, ignore_index=True)
+
+
+TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
+    "evidence": matched,
+    "stimulation": stimulated,
+    "ablation": ablated,
+    "detectors": detected,
+    "agreement": trusted,
+}
+"""Every table by the stage that it tells of."""
+
+
+_CONDENSED = {
+    "evidence": ("action unit", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p"),
+    "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
+    "ablation": ("action unit", "units", "expression", "recall", "recall change", "log-odds beyond random", "p"),
+    "detectors": ("action unit", "prevalence", "unit", "F1", "AP", "AP of few", "AP of all", "in one unit"),
+    "agreement": ("score", "study", "study chance", "free", "free chance", "random weights, free"),
+}
+"""The columns that fit on a terminal."""
+_BOUNDS = {"log-odds beyond random": "log-odds", "in one unit": "share"}
+"""What the interval of a column is called, where not as the column."""
+
+
+def condensed(study: Study, stage: str) -> pd.DataFrame:
+    """The table of a stage as texts that fit on a terminal: numbers with their intervals, action units with their names."""
+    table = TABLES[stage](study)
+    told = {}
+    for name in (name for name in _CONDENSED[stage] if name in table):
+        low, high = (f"{_BOUNDS.get(name, name)} {end}" for end in ("low", "high"))
+        told[name] = table[name].map(cell)
+        if low in table:
+            told[name] += " [" + table[low].map(cell) + ", " + table[high].map(cell) + "]"
+    if "name" in table:
+        told["action unit"] += " " + table["name"]
+    return pd.DataFrame(told)
+
+
+def write(study: Study, stage: str) -> Path:
+    """Write the table of a stage to ``tables/<stage>.csv`` and ``.tex``, each whole or not at all; return the latter."""
+    table = TABLES[stage](study)
+    folder = study.folder / "tables"
+    with cache.replacing(folder / f"{stage}.csv") as partial:
+        table.to_csv(partial, index=False)
+    with cache.replacing(folder / f"{stage}.tex") as partial:
+        partial.write_text(latex(table), encoding="utf-8")
+    return folder / f"{stage}.tex"
+
+
+def latex(table: pd.DataFrame) -> str:
+    r"""A table in LaTeX with the rules of the package booktabs.
+
+    >>> print(latex(pd.DataFrame({"au": ["AU12"], "r_low": [0.25]})))
+    \begin{tabular}{lr}
+    \toprule
+    au & r\_low \\
+    \midrule
+    AU12 & 0.25 \\
+    \bottomrule
+    \end{tabular}
+    <BLANKLINE>
+    """
+    return str(table.to_latex(index=False, float_format=cell, na_rep="--", escape=True))
+
+
+def cell(value: object) -> str:
+    """Write a number to two digits behind the point, or as many as tell it from 0; whole numbers and texts as they are.
+
+    >>> [cell(value) for value in (0.256, 0.0013, -1.0, 0.0, float("nan"), 12, "AU12")]
+    ['0.26', '0.0013', '-1.00', '0.00', '--', '12', 'AU12']
+    """
+    if not isinstance(value, float):
+        return str(value)
+    if not np.isfinite(value):
+        return "--"
+    return f"{value:.2g}" if 0 < abs(value) < 0.005 else f"{value:.2f}"
+
+
+def _names(codes: pd.Index) -> list[str]:
+    return [facs.ACTION_UNITS[int(code[2:])].name for code in codes]
