@@ -40,8 +40,8 @@ def match(
     name the person and the sequence of each picture; ``options`` are those of ``compare``. Columns: ``unit, au, n_with,
     n_without``; ``r`` with its 95 % bootstrap interval over people, ``r_low, r_high``, and its mean under permuted labels,
     ``r_null``; ``kl``, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with that mean (``kl_null``) and how
-    many standard deviations lie between (``kl_z``); ``ap_lift`` over prevalence; ``distance_sign``, −1 where the unit answers
-    less with the action unit; ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
+    many standard deviations lie between (``kl_z``); ``ap_lift`` over prevalence; ``distance_sign``, −1 where the unit
+    answers less with the action unit; ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(80) < 0.5
