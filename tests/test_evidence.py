@@ -99,6 +99,22 @@ def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[f
         assert found.mean() == pytest.approx(expected, rel=0.1)
 
 
+def test_the_calibrated_divergence_is_not_biased_by_rarity() -> None:
+    """The same samples: z against permuted labels has a mean of 0 ± 0.05 from 10 to 300 positives."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3000, 2000))
+    values -= values.min(0)
+    for positives in (10, 30, 100, 300):
+        present = np.arange(3000)[:, None] < positives
+        permuted = [rng.permutation(3000) for _ in range(60)]
+        kl, null, z = matching.beside_null(
+            lambda shown, coded: divergence.histograms(values, shown, coded, 64).kl(1e-6),
+            present, np.ones_like(present), permuted,
+        )  # fmt: skip
+        assert abs(z.mean()) < 0.05, positives
+        assert kl.mean() == pytest.approx(null.mean(), rel=0.02)
+
+
 def test_divergence_depends_on_bins_and_smoothing() -> None:
     peaks, present, coded = labelled(3)
     means = [divergence.histograms(peaks, present, coded, bins).kl(1e-6).mean() for bins in (8, 16, 64)]
@@ -202,15 +218,25 @@ def test_a_planted_detector_is_found_and_nothing_else() -> None:
 
 
 def test_labels_removed_or_added_at_random_lower_the_deciding_scores() -> None:
-    units, labels, person, sequence = planted()
-    rng = np.random.default_rng(0)
-    whole = match(units, labels, person, sequence, permutations=19).query("unit == 2 and au == 'AU12'").iloc[0]
-    removed, added = labels & (rng.random(labels.shape) < 0.6), labels | (rng.random(labels.shape) < 0.3)
-    for change, score in ((removed, "ap"), (added, "ap_lift")):  # removing raises the lift, adding raises the precision
-        changed = match(units, change.astype("boolean"), person, sequence, permutations=19)
-        row = changed.query("unit == 2 and au == 'AU12'").iloc[0]
-        assert row["r"] < whole["r"]
-        assert row[score] < whole[score]
+    """In 95 % of trials or more: the two checks of Neuron_Eval that few scores pass."""
+    trials, lowered = 200, np.zeros((2, 2))
+    for seed in range(trials):
+        units, labels, _, _ = planted(seed)
+        rng = np.random.default_rng(seed)
+        peaks, shown = units[:, [2]], labels[["AU12"]].to_numpy(bool)
+        coded = np.ones_like(shown)
+        changes = shown & (rng.random(shown.shape) < 0.5), shown | (rng.random(shown.shape) < 0.5)
+        for number, changed in enumerate(changes):
+            before, after = (_deciding(peaks, label, coded) for label in (shown, changed))
+            # removing raises the lift over a prevalence that falls, adding raises the precision with the prevalence
+            lowered[number] += after[0] < before[0], after[1 + number] < before[1 + number]
+    assert (lowered >= 0.95 * trials).all(), lowered
+
+
+def _deciding(peaks: np.ndarray, label: np.ndarray, coded: np.ndarray) -> tuple[float, float, float]:
+    """r, average precision and its lift."""
+    precision = association.average_precision(peaks, label, coded)[0, 0]
+    return association.correlation(peaks, label, coded)[0, 0], precision, precision / label.mean()
 
 
 def test_rare_labels_are_left_out_and_none_at_all_is_refused() -> None:
@@ -268,7 +294,7 @@ def test_permuted_labels_declare_a_detector_in_as_many_runs_as_the_level_says() 
 
 def test_pictures_without_a_person_or_a_sequence_stand_alone() -> None:
     faces = pd.DataFrame({"path": ["a", "b", "c"], "subject": ["x", pd.NA, pd.NA], "sequence": ["s", "t", pd.NA]})
-    person, sequence = comparison._who(faces)
+    person, sequence = comparison.who(faces)
     assert person.tolist() == ["x", "t", "c"]
     assert sequence.tolist() == ["s", "t", "c"]
 

@@ -147,7 +147,7 @@ def within(peaks: Floats, present: Mask, coded: Mask, strata: NDArray[np.generic
 
 
 def _tensors(peaks: Floats, present: Mask, coded: Mask) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.from_numpy(np.array(peaks, np.float64)), torch.from_numpy(present), torch.from_numpy(coded)
+    return torch.tensor(peaks, dtype=torch.float64), torch.tensor(present), torch.tensor(coded)
 
 
 def average_precision(peaks: Floats, present: Mask, coded: Mask) -> Floats:

@@ -103,7 +103,7 @@ def compare(
     }
     with progress("Comparing units and action units", len(calibrated)) as advance:
         for name, score in calibrated.items():
-            found = _beside_null(score, present, coded, sources)
+            found = beside_null(score, present, coded, sources)
             scores |= dict(zip((name, f"{name}_null", f"{name}_z"), found, strict=True))
             advance(1)
     scores |= {"ap_lift": scores["ap"] * (n_with + n_without) / n_with}
@@ -115,12 +115,13 @@ def compare(
         p_within = significance.against(values, present, coded, inside, level, progress, shown).alone
         scores |= {"r_within": association.within(values, present, coded, shown), "p_within": p_within}
         scores |= {"q_within": significance.benjamini_hochberg(p_within)}
-    return Matched(_frame(np.array(labels.columns)[enough], n_with, n_without, scores), sure.null_units)
+    return Matched(framed(np.array(labels.columns)[enough], n_with, n_without, scores), sure.null_units)
 
 
-def _frame(
+def framed(
     names: NDArray[Any], n_with: NDArray[np.int64], n_without: NDArray[np.int64], scores: dict[str, Floats]
 ) -> pd.DataFrame:
+    """Scores (u, a) of units and named action units, and how many pictures have each and do not (a,), a row a pair."""
     units = len(scores["r"])
     columns = {
         "unit": np.repeat(np.arange(units), len(names)),
@@ -131,7 +132,7 @@ def _frame(
     return pd.DataFrame(columns | {name: score.ravel() for name, score in scores.items()})
 
 
-def _beside_null(score: Callable[[Mask, Mask], Floats], present: Mask, coded: Mask, sources: list[Places]) -> list[Floats]:
+def beside_null(score: Callable[[Mask, Mask], Floats], present: Mask, coded: Mask, sources: list[Places]) -> list[Floats]:
     """A score of labels (n, a), its mean under rearranged labels, and how many standard deviations lie between: (u, a)."""
     tables = [np.concatenate([table, *(table[source] for source in sources)], 1) for table in (present, coded)]
     every = score(*tables)
