@@ -185,8 +185,9 @@ def show(
         typer.Argument(
             help="units (top pictures and projections), action-units (each one's best detector), regions (units by what "
             "they look at), layers (what each sees of faces), sequence (frame by frame), invariance (a filter on many "
-            "faces), redundancy (many filters on a face), traits (these as numbers) or random-weights (how like the random "
-            "start projections are)."
+            "faces), redundancy (many filters on a face), traits (these as numbers), random-weights (how like the random "
+            "start projections are), divergence and distance (khorrami2015's and zhu2018's scores), doses (what moves "
+            "units) or agreement (how far scores can be trusted)."
         ),
     ] = "units",
     units: Annotated[str | None, typer.Option(help="Numbers, as in 3,17; the clearest by default.")] = None,

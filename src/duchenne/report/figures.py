@@ -12,6 +12,7 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import NDArray
 
 from duchenne import facs
+from duchenne.evidence.intervention import interval
 from duchenne.report.sheets import drawn
 
 Floats = NDArray[np.float32]
@@ -20,6 +21,9 @@ _INK = "#222222"
 _COLOURS = ("#777777", "#d55e00", "#cc79a7", "#009e73", "#e69f00", "#56b4e9", "#0072b2", "#000000")
 """Okabe and Ito's colours, which the colour-blind tell apart; shapes tell them apart in grey."""
 _MARKERS = "os^DvPX*"
+_BLUE, _RED = "#0072b2", "#d55e00"
+_DOSES = ("–", *facs.INTENSITIES)
+_COMPARED = ("kl", "distance", "kl_z", "r", "ap_z", "ap_lift", "information")
 _THUMBNAIL = 24.0  # points along a side
 
 
@@ -87,6 +91,98 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     figure.supylabel("KL divergence (nats)", fontsize=8)
     figure.supxlabel("action unit", fontsize=8)
+    return figure
+
+
+def distances(evidence: pd.DataFrame, action_units: Sequence[str]) -> Figure:
+    """zhu2018's plot: for each action unit, the distance of every unit; the largest is named, those silenced by it are
+    hollow.
+
+    The grey line is the mean under permuted labels.
+    """
+    columns = min(4, len(action_units))
+    rows = -(-len(action_units) // columns)
+    figure = Figure(figsize=(2.9 * columns, 1.9 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, au in zip(places, action_units, strict=False):
+        one = evidence[evidence["au"] == au]
+        less = one["distance_sign"] < 0
+        axes.plot(one["unit"][~less], one["distance"][~less], "o", color=_BLUE, markersize=2)
+        axes.plot(
+            one["unit"][less], one["distance"][less], "o", color=_BLUE, markersize=2, fillstyle="none", markeredgewidth=0.5
+        )
+        axes.plot(one["unit"], one["distance_null"], color="0.6", linewidth=0.6)
+        most = one.loc[one["distance"].idxmax()]
+        axes.annotate(f"{most['unit']:.0f}", (most["unit"], most["distance"]), fontsize=7, ha="center", va="bottom")
+        axes.set_title(f"{au} {facs.ACTION_UNITS[int(au[2:])].name}", fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(0, 1.15 * max(float(most["distance"]), float(one["distance_null"].max())))
+    for axes in places[len(action_units) :]:
+        axes.set_visible(False)
+    figure.supylabel("distance of the nine largest answers", fontsize=8)
+    figure.supxlabel("unit", fontsize=8)
+    return figure
+
+
+def doses(
+    answers: NDArray[np.floating], responses: pd.DataFrame, scale: NDArray[np.floating], units: Sequence[int]
+) -> Figure:
+    """How units answer to growing doses of action units: the one that moves each most, with the 95 % interval over
+    people, the next most dashed, and all others in grey.
+
+    ``answers`` (people, action units, doses, units) in the order of the action units of ``responses``; ``scale`` (units,) is
+    what counts as 1.
+    """
+    columns = min(5, len(units))
+    rows = -(-len(units) // columns)
+    figure = Figure(figsize=(2.3 * columns, 2.0 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    named = list(responses.loc[responses["unit"] == responses["unit"].iloc[0], "au"])
+    for axes, unit in zip(places, units, strict=False):
+        moved = (answers[..., unit] - answers[:, :, :1, unit]) / (scale[unit] or 1)  # (people, action units, doses)
+        most, next_most = np.argsort(-np.abs(moved[:, :, -1].mean(0)))[:2]
+        axes.plot(_DOSES, moved.mean(0).T, color="0.8", linewidth=0.5)
+        low, high = interval(moved[:, most])
+        axes.fill_between(_DOSES, low, high, color=_BLUE, alpha=0.2, linewidth=0)
+        axes.plot(_DOSES, moved[:, most].mean(0), color=_BLUE, marker="o", markersize=2.5, label=named[most])
+        axes.plot(_DOSES, moved[:, next_most].mean(0), color=_RED, linestyle="--", linewidth=0.9, label=named[next_most])
+        axes.legend(fontsize=6, frameon=False, loc="best")
+        axes.set_title(f"unit {unit}", fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in places[len(units) :]:
+        axes.set_visible(False)
+    figure.supylabel("change of the answer (standard deviations)", fontsize=8)
+    figure.supxlabel("intensity of the action unit", fontsize=8)
+    return figure
+
+
+def agreements(agreement: pd.DataFrame) -> Figure:
+    """How often each score names the action unit that moves a unit most, by the number of pictures it had; chance dashed.
+
+    Left on the study's faces, right on faces whose action units come and go by chance; hollow: behind random weights.
+    """
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    titles = {"study": "the study's faces", "free": "each action unit by its own coin"}
+    for axes, (faces, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+        shown = agreement[(agreement["faces"] == faces) & agreement["score"].isin(_COMPARED)]
+        for number, score in enumerate(_COMPARED):
+            colour, marker = _COLOURS[1:][number], _MARKERS[number]
+            one = shown[shown["score"] == score]
+            own, random = (one[one["network"] == network] for network in ("trained", "random weights"))
+            low, high = (own["agreement"] - own["low"]).clip(lower=0), (own["high"] - own["agreement"]).clip(lower=0)
+            axes.errorbar(own["pictures"], own["agreement"], [low, high], color=colour, marker=marker, markersize=4,
+                          linewidth=1, elinewidth=0.5, label=score)  # fmt: skip
+            axes.plot(own["pictures"], own["chance"], color=colour, linestyle=":", linewidth=0.7)
+            axes.plot(random["pictures"], random["agreement"], marker, color=colour, fillstyle="none", markersize=4)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("pictures", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("units named right", fontsize=8)
+    figure.axes[0].set_ylim(0, None)
+    figure.legend(*figure.axes[-1].get_legend_handles_labels(), fontsize=7, loc="outside right center", frameon=False)
     return figure
 
 

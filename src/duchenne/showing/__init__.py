@@ -10,6 +10,7 @@ from typing import Any
 
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
+from duchenne.showing.evidence import agreement, distance, divergence, doses
 from duchenne.showing.faces import layers, sequence
 from duchenne.showing.filters import invariance, random_weights, redundancy, traits
 from duchenne.showing.looking import Run, Shown
@@ -25,6 +26,10 @@ FIGURES: dict[str, Callable[..., Shown]] = {
     "redundancy": redundancy,
     "traits": traits,
     "random-weights": random_weights,
+    "divergence": divergence,
+    "distance": distance,
+    "doses": doses,
+    "agreement": agreement,
 }
 """Every figure by its name on the command line."""
 

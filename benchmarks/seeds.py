@@ -1,0 +1,131 @@
+"""Five seeds of `quick`, and five more on shuffled expressions: what units detect, and which scores can be trusted.
+
+    python -m benchmarks.seeds runs/seeds
+
+Trains what is not there yet, in about an hour and a half on two cores, and prints the tables of ``benchmarks/evidence.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import duchenne
+from benchmarks.tables import machine, markdown
+from duchenne import gathering, recipes
+from duchenne.evidence import detections
+from duchenne.faces.table import FaceTable
+from duchenne.networks import TWIN
+from duchenne.progress import bars
+from duchenne.study import Study
+
+SEEDS = range(5)
+SCORES = ("kl", "kl_z", "distance", "distance_z", "information", "ap", "ap_lift", "ap_z", "auroc", "r", "r, signed")
+LABELS = ("true", "random")
+
+
+def studies(root: Path) -> list[tuple[str, int, Study]]:
+    """A study for each seed, on the expressions that faces show and on those of others."""
+    found = []
+    for labels in LABELS:
+        for seed in SEEDS:
+            out = root / f"{labels}-{seed}"
+            data = None if labels == "true" else _shuffled(seed)
+            print(f"{labels} expressions, seed {seed}", file=sys.stderr)
+            study = duchenne.run(
+                "quick", data, out, changes=(f"seed={seed}",), resume=(out / "study.json").exists(), progress=bars
+            )
+            found.append((labels, seed, study))
+    return found
+
+
+def _shuffled(seed: int) -> FaceTable:
+    """The avatars with the expressions of other pictures; their action units stay."""
+    table = gathering.table(recipes.read("quick").faces, progress=bars)
+    frame = table.frame.copy()
+    frame["expression"] = np.random.default_rng(seed).permutation(frame["expression"].to_numpy())
+    return FaceTable(frame, table.root)
+
+
+def detected(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
+    """How many units detect an action unit, by network: mean and range over seeds."""
+    rows = []
+    for labels, seed, study in found:
+        level = study.recipe.evidence.level
+        twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet")
+        for network, evidence in ((f"trained on {labels} expressions", study.evidence), ("random weights", twin)):
+            if labels == "random" and network == "random weights":
+                continue  # the same as before
+            rows.append({
+                "network": network, "seed": seed,
+                "accuracy": study.scores["accuracy"] if network != "random weights" else np.nan,
+                "q < 0.05": _units(evidence, "q", level), "family-wise": detections(evidence, level)["unit"].nunique(),
+                "action units": detections(evidence, level)["au"].nunique(),
+                "permuted labels": study.summary["permuted_labels"]["units"] if network != "random weights" else np.nan,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _units(evidence: pd.DataFrame, column: str, level: float) -> int:
+    """How many units answer more with an action unit, with ``column`` below a level."""
+    sure = (evidence[column] < level) & (evidence["r"] > 0) & (evidence["r"] > evidence["r_null"])
+    return int(evidence.loc[sure, "unit"].nunique())
+
+
+def agreed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
+    """Agreement of scores with what moves units, with all of a study's people: a row a seed, network, faces and score."""
+    parts = []
+    for labels, seed, study in found:
+        frame = study.agreement
+        whole = frame[frame["people"] == frame.groupby(["network", "faces"])["people"].transform("max")]
+        parts.append(whole.assign(labels=labels, seed=seed))
+    every = pd.concat(parts, ignore_index=True)
+    every = every[(every["network"] == "trained") | (every["labels"] == "true")]
+    every["network"] = every["network"].where(every["network"] != "trained", "trained on " + every["labels"])
+    return every[every["score"].isin(SCORES)]
+
+
+def ablated(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
+    """Change of log-odds beyond random sets, of expressions whose prototype holds the silenced detectors' action unit and of
+    the others: mean over pairs, a row a seed.
+    """
+    rows = []
+    for labels, seed, study in found:
+        frame = study.ablations
+        sets = frame[frame["what"] == "detectors"]
+        for holds, own in sets.groupby("prototype"):
+            rows.append({
+                "trained on": labels, "seed": seed, "prototype holds it": bool(holds), "pairs": len(own),
+                "log-odds beyond random": own["logit_beyond"].mean(), "recall beyond random": own["recall_beyond"].mean(),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def spread(table: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
+    """Mean and standard deviation over seeds of some columns."""
+
+    def told(values: pd.Series) -> str:
+        some = values.dropna()
+        return f"{some.mean():.3g} ± {some.std():.2g}" if len(some) else ""
+
+    return table.groupby(by, sort=False)[columns].agg(told).reset_index()
+
+
+def main(root: Path) -> None:
+    """Print the tables under the machine that they were made on."""
+    found = studies(root)
+    print(machine() + "\n")
+    columns = ["accuracy", "q < 0.05", "family-wise", "action units", "permuted labels"]
+    print(markdown(spread(detected(found), ["network"], columns)))
+    told = spread(agreed(found), ["network", "faces", "score"], ["agreement", "chance", "percentile", "named_rare"])
+    wide = told.pivot(index="score", columns=["network", "faces"], values=["agreement", "percentile"])
+    print(markdown(told), markdown(wide.set_axis([" ".join(name) for name in wide], axis=1).reset_index()), sep="\n")
+    print(markdown(spread(ablated(found), ["trained on", "prototype holds it"],
+                          ["pairs", "log-odds beyond random", "recall beyond random"])))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

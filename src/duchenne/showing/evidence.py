@@ -1,0 +1,83 @@
+"""Which unit detects which action unit, and whether it is true: the papers' plots, and those of interventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from duchenne.errors import InputError
+from duchenne.progress import Progress, quiet
+from duchenne.report import figures, gallery
+from duchenne.showing import looking
+from duchenne.showing.looking import Run, Shown
+from duchenne.showing.units import refuse_absent
+from duchenne.stages import StudyInProgress
+from duchenne.units.peaks import Peaks
+
+
+def divergence(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progress = quiet) -> Shown:
+    """Draw khorrami2015's Fig. 5: for each unit, its divergence for every action unit, beside permuted labels.
+
+    ``units`` are numbers, by default the ``top`` that stand first in the report. Raises ``InputError`` where the study
+    has no evidence on action units, and for units that are not there.
+    """
+    work = _with_evidence(run, progress)
+    chosen = _chosen(work, units, top)
+    shown = work.study.evidence[work.study.evidence["unit"].isin(chosen)]
+    columns = ["unit", "au", "n_with", "n_without", "kl", "kl_null", "kl_z"]
+    return Shown(figures.divergences(work.study.evidence, chosen), shown[columns].reset_index(drop=True))
+
+
+def distance(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw zhu2018's plot for every action unit: the distance of all units, beside permuted labels.
+
+    Raises ``InputError`` where the study has no evidence on action units.
+    """
+    evidence = _with_evidence(run, progress).study.evidence
+    columns = ["au", "unit", "n_with", "n_without", "distance", "distance_sign", "distance_null", "distance_z"]
+    return Shown(figures.distances(evidence, sorted(evidence["au"].unique())), evidence[columns])
+
+
+def doses(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progress = quiet) -> Shown:
+    """Draw what moves units: their answers to growing doses of every action unit on rendered faces.
+
+    ``units`` are numbers, by default the ``top`` that stand first in the report. Raises ``InputError`` as the study that has
+    not stimulated yet does, and for units that are not there.
+    """
+    work = looking.opened(run, "stimulation", progress)
+    folder = work.study.units_folder
+    chosen = _chosen(work, units, top)
+    answers = load_file(folder / "doses.safetensors")["answers"]
+    scale = Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value.std(0, dtype=np.float64)
+    responses = work.study.interventions
+    shown = responses[responses["unit"].isin(chosen)].reset_index(drop=True)
+    return Shown(figures.doses(answers, responses, scale, chosen), shown)
+
+
+def agreement(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw how far scores can be trusted: how often each names what moves a unit most, by the number of pictures.
+
+    Raises ``InputError`` where the study has not come so far.
+    """
+    found = looking.opened(run, "agreement", progress).study.agreement
+    return Shown(figures.agreements(found), found)
+
+
+def _with_evidence(run: Run, progress: Progress) -> StudyInProgress:
+    work = looking.opened(run, "evidence", progress)
+    if work.study.evidence.empty:
+        raise InputError(f"{work.study.folder}: the faces carry no action unit often enough to be matched")
+    return work
+
+
+def _chosen(work: StudyInProgress, units: Sequence[int], top: int) -> list[int]:
+    """Units by number, or the ``top`` that stand first in the report."""
+    if top < 1:
+        raise InputError(f"top {top}: expected 1 or more")
+    chosen = looking.numbers(units) or gallery.chosen(work.study.units_folder, top)
+    count = int(pd.read_parquet(work.study.units_folder / "top.parquet")["unit"].max()) + 1
+    refuse_absent(chosen, count, work.recipe.units.layer)
+    return chosen
