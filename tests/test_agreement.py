@@ -53,6 +53,17 @@ def test_agreement_equals_a_count_unit_by_unit(score: str) -> None:
     assert [row["low"], row["high"]] == pytest.approx([(middle + s * half) / (1 + z**2 / count) for s in (-1, 1)], abs=1e-5)
 
 
+def test_the_percentile_is_that_of_the_unit_chosen_for_each_action_unit() -> None:
+    evidence, responses = studied()
+    row = agreement(evidence, responses).set_index("score").loc["kl"]
+    below = []
+    for au in NAMES:
+        scores = evidence.loc[evidence["au"] == au].set_index("unit")["kl"]
+        sizes = responses.loc[responses["au"] == au].set_index("unit")["effect"].abs()
+        below.append((sizes < sizes[scores.idxmax()]).sum() / 39)
+    assert row["percentile"] == pytest.approx(np.mean(below))
+
+
 def test_a_score_that_knows_agrees_and_one_that_does_not_is_at_chance() -> None:
     found = agreement(*studied(units=400)).set_index("score")
     assert found.loc["r", "agreement"] > 2 * found.loc["r", "chance"]

@@ -31,9 +31,10 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
     ``evidence`` is what ``match`` gives, ``responses`` what ``dose_response`` does for the same units. The truth of a
     unit is, of the action units that both know, the one of largest effect, where that is ``least`` or more. Columns:
     ``score, units, action_units`` that could be named; ``agreement`` with its 95 % interval (Wilson 1927) ``low,
-    high``; ``chance``, the agreement were the same names dealt to other units; ``named_rare``, the share of units for
-    which a rare action unit is named, and ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of
-    the coded pictures show.
+    high``; ``chance``, the agreement were the same names dealt to other units; ``percentile``, asked the other way
+    round, as zhu2018 does: the share of units that an action unit moves less than the unit of largest score for it, the
+    mean over action units, 0.5 by chance; ``named_rare``, the share of units for which a rare action unit is named, and
+    ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of the coded pictures show.
 
     >>> evidence = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "n_with": 9, "n_without": 9,
     ...                          "r": [0.1, 0.5, 0.2, 0.1]})
@@ -56,9 +57,18 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
         rows.append({
             "score": score, "units": count, "action_units": len(n_with), "agreement": hits / count if count else np.nan,
             "low": low, "high": high, "chance": float(shares[0].mul(shares[1], fill_value=0).sum()),
+            "percentile": _percentile(evidence.assign(size=size(evidence)), known),
             "named_rare": float(named.isin(rare).mean()), "moved_by_rare": float(truth.isin(rare).mean()),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:
+    """For each action unit, the rank of its unit of largest ``size`` among units by how far it moves them: 0 … 1, the mean."""
+    chosen = evidence.loc[evidence.groupby("au")["size"].idxmax()].set_index("au")["unit"]
+    moved = responses.pivot(index="unit", columns="au", values="effect").abs()
+    ranks = (moved.rank() - 1) / max(len(moved) - 1, 1)
+    return float(np.mean([ranks.loc[unit, au] for au, unit in chosen.items() if au in ranks]))
 
 
 def _wilson(hits: int, count: int) -> tuple[float, float]:
