@@ -137,6 +137,26 @@ class Study:
         return f"{first} {second}"
 
     @property
+    def truth(self) -> str:
+        """What stimulating single action units says of units and of scores, in two sentences."""
+        from duchenne.evidence.intervention import movers
+
+        responses, found = self.interventions, self.agreement
+        told = (
+            f"Single action units on {self.recipe.stimulation.people} rendered people move {len(movers(responses))} of "
+            f"{responses['unit'].nunique()} units by half a standard deviation or more."
+        )
+        where = "study" if (found["faces"] == "study").any() else "free"
+        own = found[(found["network"] == "trained") & (found["faces"] == where)]
+        share = own[own["people"] == own["people"].max()].set_index("score")
+        named = {score: percent(share.loc[score, "agreement"], 0) for score in ("r", "kl", "distance")}
+        return (
+            f"{told} Which one moves a unit most is named right by the correlation r for {named['r']} of them, by "
+            f"khorrami2015's divergence for {named['kl']}, by zhu2018's distance for {named['distance']} (r by chance: "
+            f"{percent(share.loc['r', 'chance'], 0)})."
+        )
+
+    @property
     def reading(self) -> str:
         """How well expressions are read, in a sentence or two."""
         scores = self.scores
@@ -178,8 +198,8 @@ class Study:
         seconds = ", ".join(f"{stage} {value:.0f} s" for stage, value in self.seconds.items())
         evidence = "evidence" if len(self.evidence) else "expressions"
         units = self.units_folder.relative_to(self.folder)
-        places = f"scores.json, {units}/{evidence}.parquet, figures/ in {self.folder}"
-        return [self.headline, *([seconds] if seconds else []), places]
+        places = f"scores.json, {units}/{evidence}.parquet, tables/, figures/ in {self.folder}"
+        return [self.headline, self.truth, *([seconds] if seconds else []), places]
 
     def _repr_html_(self) -> str:
         scores = self.scores

@@ -64,7 +64,7 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
 
 
 def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:
-    """For each action unit, the rank of its unit of largest ``size`` among units by how far it moves them: 0 … 1, the mean."""
+    """For each action unit, the rank of its unit of largest ``size`` by how far it moves units: 0 … 1, the mean."""
     chosen = evidence.loc[evidence.groupby("au")["size"].idxmax()].set_index("au")["unit"]
     moved = responses.pivot(index="unit", columns="au", values="effect").abs()
     ranks = (moved.rank() - 1) / max(len(moved) - 1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from safetensors.numpy import load_file
 
 from duchenne import cache, facs, recipes
+from duchenne.errors import InputError
 from duchenne.evidence import detections, ranked
 from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
-from duchenne.report import figures, gallery
+from duchenne.report import figures, gallery, tables
 from duchenne.study import SHOWN, Study, percent
+from duchenne.units.peaks import Peaks
 
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
@@ -52,10 +56,13 @@ def _content(study: Study) -> dict[str, Any]:
         "state": study.state,
         "command": command(study),
         "people_known": study.table.people_known,
+        "ablated": SHOWN[study.recipe.ablation.pictures],
         "seen": SHOWN[study.recipe.units.pictures],
         "scores": study.scores,
         "summary": study.summary,
         "headline": study.headline,
+        "truth": study.truth,
+        "tables": _tables(study),
         "detectors": _detectors(study),
         "figures": {path.stem: _svg(path) for path in sorted((study.folder / "figures").glob("*.svg"))},
         "cards": cards,
@@ -63,6 +70,15 @@ def _content(study: Study) -> dict[str, Any]:
         "left_out": left_out,
         "names": {facs.code(number): unit.name for number, unit in facs.ACTION_UNITS.items()},
     }
+
+
+def _tables(study: Study) -> dict[str, pd.DataFrame]:
+    """The tables of what was found, as texts; without those that there is nothing to tell in."""
+    told = {}
+    for stage in tables.TABLES:
+        with suppress(InputError):
+            told[stage] = tables.condensed(study, stage)
+    return told
 
 
 def command(study: Study) -> str:
@@ -81,7 +97,16 @@ def _figures(study: Study) -> dict[str, Figure]:
         shown = gallery.chosen(study.units_folder, 10)
         drawn["heat_map"] = figures.heat_map(study.evidence, study.recipe.evidence.level)
         drawn["divergences"] = figures.divergences(study.evidence, shown)
+    drawn["doses"] = _doses(study)
+    drawn["agreement"] = figures.agreements(study.agreement)
     return drawn
+
+
+def _doses(study: Study) -> Figure:
+    layer = study.units_folder
+    answers = load_file(layer / "doses.safetensors")["answers"]
+    scale = Peaks.from_frame(pd.read_parquet(layer / "responses.parquet")).value.std(0, dtype=np.float64)
+    return figures.doses(answers, study.interventions, scale, gallery.chosen(layer, 10))
 
 
 def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
