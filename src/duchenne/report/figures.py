@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from numpy.typing import NDArray
@@ -142,12 +143,13 @@ def doses(
     for axes, unit in zip(places, units, strict=False):
         moved = (answers[..., unit] - answers[:, :, :1, unit]) / (scale[unit] or 1)  # (people, action units, doses)
         most, next_most = np.argsort(-np.abs(moved[:, :, -1].mean(0)))[:2]
-        axes.plot(_DOSES, moved.mean(0).T, color="0.8", linewidth=0.5)
+        others = [np.column_stack([np.arange(len(_DOSES)), curve]) for curve in moved.mean(0)]
+        axes.add_collection(LineCollection(others, colors="0.8", linewidths=0.5))
         low, high = interval(moved[:, most])
         axes.fill_between(_DOSES, low, high, color=_BLUE, alpha=0.2, linewidth=0)
         axes.plot(_DOSES, moved[:, most].mean(0), color=_BLUE, marker="o", markersize=2.5, label=named[most])
         axes.plot(_DOSES, moved[:, next_most].mean(0), color=_RED, linestyle="--", linewidth=0.9, label=named[next_most])
-        axes.legend(fontsize=6, frameon=False, loc="best")
+        axes.legend(fontsize=6, frameon=False, loc="upper left")  # wherever is best takes as long as all else
         axes.set_title(f"unit {unit}", fontsize=8)
         axes.tick_params(labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)

@@ -113,6 +113,8 @@ def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
     with cache.replacing_folder(folder) as partial, mpl.rc_context(_SVG):
         for name, figure in drawn.items():
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # all is in its place for every kind of file
             for kind in _PRINT:
                 figure.savefig(partial / f"{name}.{kind}", dpi=200, metadata=dates[kind])
 

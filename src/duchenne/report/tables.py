@@ -39,12 +39,12 @@ def matched(study: Study) -> pd.DataFrame:
 
 def stimulated(study: Study) -> pd.DataFrame:
     """Each action unit's reaction: how many units it moves most and the one it moves farthest, and the expression whose
-    probability it changes most, with its interval.
+    probability it raises most, with its interval.
     """
     responses, reactions = study.interventions, study.reactions
     moved = movers(responses)["au"].value_counts()
     farthest = responses.loc[responses["effect"].abs().groupby(responses["au"]).idxmax()].set_index("au")
-    changed = reactions.loc[reactions["change"].abs().groupby(reactions["au"]).idxmax()].set_index("au")
+    changed = reactions.loc[reactions["change"].groupby(reactions["au"]).idxmax()].set_index("au")
     told = {
         "name": _names(farthest.index), "units moved most": moved.reindex(farthest.index, fill_value=0),
         "unit": farthest["unit"], "slope": farthest["slope"], "slope low": farthest["low"], "slope high": farthest["high"],
@@ -56,22 +56,22 @@ def stimulated(study: Study) -> pd.DataFrame:
 
 
 def ablated(study: Study) -> pd.DataFrame:
-    """What silencing all detectors of an action unit does to the expressions whose prototypes hold it, beyond random sets.
-
-    Raises ``InputError`` where no unit detects any.
+    """What silencing does to expressions, beyond random sets of as many units: all detectors of an action unit, to
+    those whose prototypes hold it, and for each expression the single unit that it needs most.
     """
     found = study.ablations
-    shown = found[(found["what"] == "detectors") & found["prototype"]]
-    if shown.empty:
-        raise InputError(f"{study.folder}: no unit detects an action unit that the prototype of an expression holds")
+    together = found[(found["what"] == "detectors") & found["prototype"]].sort_values(["au", "expression"])
+    alone = found[found["what"] == "unit"]
+    needed = alone.loc[alone.groupby("expression", sort=False)["logit_beyond"].idxmin()]
+    shown = pd.concat([together, needed], ignore_index=True)
+    silenced = [row.au if row.what == "detectors" else f"unit {row.unit}" for row in shown.itertuples()]
     columns = {
-        "au": "action unit", "units": "units", "expression": "expression", "pictures": "pictures", "recall": "recall",
+        "units": "units", "expression": "expression", "pictures": "pictures", "recall": "recall",
         "recall_change": "recall change", "recall_beyond": "beyond random", "recall_beyond_low": "low",
         "recall_beyond_high": "high", "logit_change": "log-odds change", "logit_beyond": "log-odds beyond random",
         "logit_beyond_low": "log-odds low", "logit_beyond_high": "log-odds high", "p": "p",
     }  # fmt: skip
-    inorder = shown.sort_values(["au", "expression"])
-    return inorder[list(columns)].rename(columns=columns).reset_index(drop=True)
+    return shown[list(columns)].rename(columns=columns).assign(silenced=silenced)[["silenced", *columns.values()]]
 
 
 def detected(study: Study) -> pd.DataFrame:
@@ -122,7 +122,7 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
 _CONDENSED = {
     "evidence": ("action unit", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p"),
     "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
-    "ablation": ("action unit", "units", "expression", "recall", "recall change", "log-odds beyond random", "p"),
+    "ablation": ("silenced", "units", "expression", "recall", "recall change", "log-odds beyond random", "p"),
     "detectors": ("action unit", "prevalence", "unit", "F1", "AP", "AP of few", "AP of all", "in one unit"),
     "agreement": ("score", "study", "study chance", "free", "free chance", "random weights, free"),
 }
