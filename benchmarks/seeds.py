@@ -35,9 +35,11 @@ def studies(root: Path) -> list[tuple[str, int, Study]]:
             out = root / f"{labels}-{seed}"
             data = None if labels == "true" else _shuffled(seed)
             print(f"{labels} expressions, seed {seed}", file=sys.stderr)
-            study = duchenne.run(
-                "quick", data, out, changes=(f"seed={seed}",), resume=(out / "study.json").exists(), progress=bars
-            )
+            for stage in ("ablation", "agreement"):
+                study = duchenne.run(
+                    "quick", data, out, changes=(f"seed={seed}",), resume=(out / "study.json").exists(), until=stage,
+                    progress=bars,
+                )  # fmt: skip
             found.append((labels, seed, study))
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from duchenne.evidence.agreement import SCORES, agreement
+from duchenne.evidence.agreement import SCORES, agreement, repeatability
 
 NAMES = ["AU01", "AU04", "AU12", "AU26"]
 
@@ -77,3 +77,16 @@ def test_action_units_that_only_one_side_knows_cannot_be_named() -> None:
     nothing = agreement(evidence, responses.assign(effect=0.0))
     assert nothing["units"].eq(0).all()
     assert nothing["agreement"].isna().all()
+
+
+def test_what_moves_units_is_compared_between_halves_of_the_people() -> None:
+    _, responses = studied()
+    rng = np.random.default_rng(1)
+    other = responses.assign(effect=responses["effect"] + rng.normal(0, 0.05, len(responses)))
+    (row,) = repeatability(responses, other).to_dict("records")
+    sizes = {name: frame["effect"].abs().to_numpy().reshape(40, 4) for name, frame in (("one", responses), ("other", other))}
+    moved = sizes["other"].max(1) >= 0.5
+    same = sizes["one"].argmax(1)[moved] == sizes["other"].argmax(1)[moved]
+    assert (row["score"], row["units"]) == ("other people", moved.sum())
+    assert row["agreement"] == pytest.approx(same.mean())
+    assert 0.8 < row["agreement"] < 1

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.numpy import load_file, save_file
 
 from duchenne import cache, gathering
 from duchenne.errors import InputError
@@ -29,7 +28,6 @@ from duchenne.experiments.agreement import agreements
 from duchenne.faces import acting, crop, stack
 from duchenne.faces import folds as splitting
 from duchenne.faces.acting import Acting
-from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.table import FaceTable
@@ -102,11 +100,11 @@ class StudyInProgress:
 
     @property
     def stimulating(self) -> AvatarSettings:
-        """The people on whom single action units are stimulated, drawn like the study's avatars."""
-        people = {"people": self.recipe.stimulation.people, "seed": self.recipe.stimulation.seed}
-        return self.recipe.faces.avatars.model_copy(
-            update={**people, "protocol": "dose", "colour": self.recipe.faces.channels == 3}
-        )
+        """The people on whom single action units are stimulated: like the study's avatars, else as large as its faces."""
+        faces, asked = self.recipe.faces, self.recipe.stimulation
+        like = AvatarSettings(size=max(faces.size, 16), colour=faces.channels == 3)
+        drawn = faces.avatars if faces.source == "avatars" else like
+        return drawn.model_copy(update={"people": asked.people, "seed": asked.seed, "protocol": "dose"})
 
     @property
     def acting(self) -> Acting | None:
@@ -131,7 +129,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
         "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
         "evidence": [evidence],
         "localisation": [told["units"]["method"]],
-        "stimulation": [told["stimulation"], told["faces"]["avatars"]],
+        "stimulation": [told["stimulation"], told["faces"]["avatars"], told["faces"]["source"] == "avatars"],
         "ablation": [told["ablation"]],
         "detectors": [told["detectors"], evidence["least"]],
         "agreement": [],
@@ -269,7 +267,7 @@ def stimulate_action_units(work: StudyInProgress) -> None:
             _write_frame(work.study.folder / "interventions.parquet", found.units)
             _write_frame(work.study.folder / "reactions.parquet", found.expressions)
             with cache.replacing(layer / "doses.safetensors") as partial:
-                save_file({"answers": torch.from_numpy(found.answers)}, partial)
+                save_file({"answers": found.answers}, partial)
         else:
             _write_frame(folder / "interventions.parquet", found.units)
 
@@ -295,10 +293,10 @@ def try_detectors(work: StudyInProgress) -> None:
     intensities = table.frame.reindex(columns=[f"{au}_intensity" for au in presence]).set_axis(list(presence), axis=1)
     for folder in (layer, layer / TWIN):
         found = None
-        if presence.notna().to_numpy().any():
+        if presence.notna().to_numpy().any() and len(set(people)) > 1:
             found = detectors(
-                _peaks(folder), presence, intensities, people, recipe.detectors.folds, recipe.evidence.least, recipe.seed,
-                work.progress,
+                _peaks(folder), presence, intensities, people, min(recipe.detectors.folds, len(set(people))),
+                recipe.evidence.least, recipe.seed, work.progress,
             )  # fmt: skip
         _write_or_remove(folder / "detectors.parquet", found)
 
@@ -307,12 +305,10 @@ def judge_scores(work: StudyInProgress) -> None:
     """Judge every score by what moves the units, on the study's faces and on others: ``agreement.parquet``."""
     layer, recipe, seed = work.study.units_folder, work.recipe, work.recipe.seed
     shown = work.study.table.frame.iloc[work.shown_rows]
-    settings = work.stimulating.model_copy(update={"protocol": "free"})
-    chance = dataset.load(settings, work.progress)
-    pictures = stack.load(
-        chance, recipe.faces.size, recipe.faces.channels, progress=work.progress, cut_already=np.ones(len(chance), bool)
-    )
-    found = []
+    by_coin = work.stimulating.model_copy(update={"protocol": "free"})
+    pictures = stimulation.loaded(by_coin, recipe.faces.size, recipe.faces.channels, work.progress)
+    answers = load_file(layer / "doses.safetensors")["answers"]
+    found = [stimulation.repeated(answers, _peaks(layer).std(0, dtype=np.float64)).assign(network="trained", faces="dose")]
     for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
         moved = work.study.interventions if folder == layer else pd.read_parquet(folder / "interventions.parquet")
         free = surveys.survey(

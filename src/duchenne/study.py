@@ -146,9 +146,11 @@ class Study:
             f"Single action units on {self.recipe.stimulation.people} rendered people move {len(movers(responses))} of "
             f"{responses['unit'].nunique()} units by half a standard deviation or more."
         )
-        where = "study" if (found["faces"] == "study").any() else "free"
-        own = found[(found["network"] == "trained") & (found["faces"] == where)]
+        own = found[(found["network"] == "trained") & (found["score"] != "other people")]
+        own = own[own["faces"] == ("study" if (own["faces"] == "study").any() else "free")]
         share = own[own["people"] == own["people"].max()].set_index("score")
+        if share.empty or not share["units"].any():
+            return told
         named = {score: percent(share.loc[score, "agreement"], 0) for score in ("r", "kl", "distance")}
         return (
             f"{told} Which one moves a unit most is named right by the correlation r for {named['r']} of them, by "

@@ -51,16 +51,34 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
         if score.partition(",")[0] not in evidence:
             continue
         named = evidence.loc[size(evidence).groupby(evidence["unit"]).idxmax()].set_index("unit")["au"].reindex(truth.index)
-        hits, count = int((named == truth).sum()), len(truth)
-        low, high = _wilson(hits, count)
-        shares = [each.value_counts(normalize=True) for each in (named, truth)]
         rows.append({
-            "score": score, "units": count, "action_units": len(n_with), "agreement": hits / count if count else np.nan,
-            "low": low, "high": high, "chance": float(shares[0].mul(shares[1], fill_value=0).sum()),
+            "score": score, "action_units": len(n_with), **_compared(named, truth),
             "percentile": _percentile(evidence.assign(size=size(evidence)), known),
             "named_rare": float(named.isin(rare).mean()), "moved_by_rare": float(truth.isin(rare).mean()),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def repeatability(one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
+    """How often the same action unit moves a unit most on other people: what no score can be asked to surpass; one row.
+
+    ``one`` and ``other`` are what ``dose_response`` gives for two halves of the people; the units are those that
+    anything moves by ``least`` in the other. Columns as of ``agreement``, with "other people" for the score.
+    """
+    truth = movers(other, least).set_index("unit")["au"]
+    named = movers(one, 0.0).set_index("unit")["au"].reindex(truth.index)
+    return pd.DataFrame([{"score": "other people", "action_units": one["au"].nunique(), **_compared(named, truth)}])
+
+
+def _compared(named: pd.Series, truth: pd.Series) -> dict[str, float]:
+    """How often the action units named for units are the true ones, and how often by chance."""
+    hits, count = int((named == truth).sum()), len(truth)
+    low, high = _wilson(hits, count)
+    shares = [each.value_counts(normalize=True) for each in (named, truth)]
+    return {
+        "units": count, "agreement": hits / count if count else np.nan, "low": low, "high": high,
+        "chance": float(shares[0].mul(shares[1], fill_value=0).sum()) if count else np.nan,
+    }  # fmt: skip
 
 
 def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:

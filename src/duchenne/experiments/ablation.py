@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,9 +101,21 @@ def ablate(
             done += len(batch)
             advance(len(batch))
     found = effects(reading, chosen.asked, chosen.controls, classes, seed)
-    held = {(facs.code(n), p.expression) for p in facs.PROTOTYPES for n in p.required | p.optional}
+    held = _held(classes)
     found.insert(4, "prototype", [pair in held for pair in zip(found["au"], found["expression"], strict=True)])
     return found
+
+
+def _held(classes: Sequence[str]) -> set[tuple[str, str]]:
+    """Action units and the classes whose published prototypes hold them, of any expression where a class joins several."""
+    of_class = {name: facs.SUPERSETS.get(name, (name,)) for name in classes}
+    return {
+        (facs.code(number), name)
+        for name, expressions in of_class.items()
+        for prototype in facs.PROTOTYPES
+        if prototype.expression in expressions
+        for number in prototype.required | prototype.optional
+    }
 
 
 def _batches(prepare: Preparation, stack: Stack, rows: Places) -> Iterator[Tensor]:

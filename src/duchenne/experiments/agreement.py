@@ -18,6 +18,10 @@ from duchenne.recipes import Evidence
 
 Floats = NDArray[np.floating]
 
+COLUMNS = [
+    "people", "pictures", "score", "action_units", "units", "agreement", "low", "high", "chance", "percentile", "named_rare",
+    "moved_by_rare",
+]  # fmt: skip
 _SHARES = (0.25, 0.5, 1.0)
 """Of the people whose pictures scores are computed on."""
 
@@ -46,7 +50,7 @@ def agreements(
         found.insert(0, "pictures", int(mask.sum()))
         found.insert(0, "people", people)
         rows.append(found)
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
 
 
 def _growing(faces: pd.DataFrame, shares: tuple[float, ...], seed: int) -> Iterator[tuple[int, NDArray[np.bool_]]]:

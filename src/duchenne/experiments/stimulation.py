@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne import facs
+from duchenne.errors import InputError
 from duchenne.evidence import intervention
+from duchenne.evidence.agreement import repeatability
 from duchenne.faces import stack
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.protocols import DOSES
@@ -57,15 +59,18 @@ class Stimulated:
 def render(avatars: AvatarSettings, size: int, channels: int, progress: Progress = quiet) -> Faces:
     """Render, or find in the cache, so many people with every action unit at every dose and on either side."""
     dosed, sided = (
-        _loaded(avatars.model_copy(update={"protocol": protocol}), size, channels, progress)
-        for protocol in ("dose", "sides")
+        loaded(avatars.model_copy(update={"protocol": protocol}), size, channels, progress) for protocol in ("dose", "sides")
     )
     return Faces(avatars.people, dosed, sided)
 
 
-def _loaded(avatars: AvatarSettings, size: int, channels: int, progress: Progress) -> stack.Stack:
-    table = dataset.load(avatars, progress)  # in the order in which they are rendered, which is the one wanted
-    return stack.load(table, size, channels, progress=progress, cut_already=np.ones(len(table), bool))
+def loaded(avatars: AvatarSettings, size: int, channels: int, progress: Progress = quiet) -> stack.Stack:
+    """Avatars as a network is shown them, in the order of their rendering; raises ``InputError`` for damaged ones."""
+    table = dataset.load(avatars, progress)
+    found = stack.load(table, size, channels, progress=progress, cut_already=np.ones(len(table), bool))
+    if found.table.left_out:
+        raise InputError(f"{found.table.left_out[0]}; remove {table.root} to have these faces rendered again")
+    return found
 
 
 def stimulate(
@@ -114,3 +119,16 @@ def _answers(
 def _batches(prepare: Preparation, faces: stack.Stack) -> Iterator[Tensor]:
     for first in range(0, len(faces), _BATCH):
         yield prepare(torch.from_numpy(faces.floats(slice(first, first + _BATCH))))
+
+
+def repeated(answers: NDArray[np.float32], scale: Floats) -> pd.DataFrame:
+    """How often what moves a unit most on half of the people does so on the other half, as ``repeatability`` tells.
+
+    ``answers`` (people, action units, doses, units) are those of ``Stimulated``.
+    """
+    names = [facs.code(number) for number in facs.rendered()]
+    one, other = (
+        intervention.dose_response(half.astype(np.float64), names, STRENGTHS, scale)
+        for half in (answers[::2], answers[1::2])
+    )
+    return repeatability(one, other).assign(people=len(answers))

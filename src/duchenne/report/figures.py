@@ -161,9 +161,10 @@ def doses(
 
 
 def agreements(agreement: pd.DataFrame) -> Figure:
-    """How often each score names the action unit that moves a unit most, by the number of pictures it had; chance dashed.
+    """How often each score names the action unit that moves a unit most, by the number of pictures it had; chance dotted.
 
     Left on the study's faces, right on faces whose action units come and go by chance; hollow: behind random weights.
+    The grey line is how often what moves a unit most does so on other people.
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     titles = {"study": "the study's faces", "free": "each action unit by its own coin"}
@@ -178,6 +179,11 @@ def agreements(agreement: pd.DataFrame) -> Figure:
                           linewidth=1, elinewidth=0.5, label=score)  # fmt: skip
             axes.plot(own["pictures"], own["chance"], color=colour, linestyle=":", linewidth=0.7)
             axes.plot(random["pictures"], random["agreement"], marker, color=colour, fillstyle="none", markersize=4)
+        ceiling = agreement.loc[agreement["score"] == "other people", "agreement"]
+        if len(ceiling):
+            axes.axhline(ceiling.iloc[0], color="0.6", linewidth=0.8)
+            axes.annotate("on other people", (1, ceiling.iloc[0]), xycoords=("axes fraction", "data"), fontsize=7,
+                          ha="right", va="bottom", color="0.4")  # fmt: skip
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("pictures", fontsize=8)
         axes.tick_params(labelsize=7)

@@ -96,17 +96,24 @@ def detected(study: Study) -> pd.DataFrame:
 
 def trusted(study: Study) -> pd.DataFrame:
     """How often each score names the action unit that moves a unit most: on all of the study's people, and on free faces,
-    beside chance and random weights.
+    beside chance and random weights. Raises ``InputError`` where no action unit is shown often enough on either.
     """
-    most = study.agreement.groupby(["network", "faces"])["people"].transform("max")
-    whole = study.agreement[study.agreement["people"] == most]
+    found = study.agreement[study.agreement["faces"] != "dose"]
+    if found.empty:
+        raise InputError(f"{study.folder}: no action unit is shown often enough to judge scores by; stimulate more people")
+    whole = found[found["people"] == found.groupby(["network", "faces"])["people"].transform("max")]
     places = {"study": ("trained", "study"), "free": ("trained", "free"), "random weights, free": ("random weights", "free")}
     parts: dict[str, pd.Series] = {}
     for name, (network, faces) in places.items():
         own = whole[(whole["network"] == network) & (whole["faces"] == faces)].set_index("score")
         columns = {name: "agreement", f"{name} low": "low", f"{name} high": "high", f"{name} chance": "chance"}
         parts |= {column: own[told] for column, told in columns.items() if len(own)}
-    return pd.DataFrame(parts).rename_axis("score").reset_index().sort_values("free", ascending=False, ignore_index=True)
+    return (
+        pd.DataFrame(parts)
+        .rename_axis("score")
+        .reset_index()
+        .sort_values(next(iter(parts)), ascending=False, ignore_index=True)
+    )
 
 
 TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
