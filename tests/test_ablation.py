@@ -15,7 +15,7 @@ from duchenne.errors import InputError
 from duchenne.evidence import ablation
 from duchenne.units.silencing import Silencer
 
-SIZES = {"zero_bias": 96, "zhu": 96, "sparse": 128, "pyranet": 100, "lipnet": 100}
+SIZES = {"zero_bias": 96, "zhu": 96, "sparse": 128, "lipnet": 100}
 
 
 class Residual(nn.Module):
@@ -92,6 +92,15 @@ def test_silenced_units_are_units_without_weights(
     assert (found[:, :1] - found[:, 1:]).abs().max() > 1e-4
 
 
+def test_a_layer_of_a_single_unit_is_silenced_as_a_whole() -> None:
+    network, pictures = networks.build("lipnet", classes=3, seed=1).eval(), torch.rand(3, 1, 100, 100)
+    found = Silencer(network, "pyramid1", pictures)(pictures, np.array([[False], [True]]))
+    with torch.no_grad():
+        torch.testing.assert_close(found[:, 0], network(pictures))
+        network.pyramid1.register_forward_hook(lambda module, inputs, given: torch.zeros_like(given))
+        torch.testing.assert_close(found[:, 1], network(pictures))
+
+
 def test_where_units_are_silenced() -> None:
     places = {
         f"{name}-{layer}": Silencer(network, layer, torch.rand(2, 1, size, size)).place
@@ -154,9 +163,9 @@ def test_effects_equal_loops_over_pictures() -> None:
         for name, change in changes.items():
             assert getattr(row, f"{name}_change") == pytest.approx(change[number], abs=1e-9)
             assert getattr(row, f"{name}_beyond") == pytest.approx(change[number] - change[used].mean(), abs=1e-9)
-        middle = changes["logit"][used].mean()
-        far = np.abs(changes["logit"][used] - middle) >= abs(changes["logit"][number] - middle)
-        assert row.p == pytest.approx((1 + far.sum()) / (1 + len(used)))
+        every = changes["logit"][[*used, number]]
+        far = np.abs(every - every.mean())
+        assert row.p == pytest.approx((far >= far[-1] - 1e-12).mean())
     first = frame[(frame["au"] == "AU12") & (frame["expression"] == "a")].iloc[0]
     assert first["logit_beyond_high"] < 0 < frame["recall_beyond_high"].max()
 
@@ -184,3 +193,13 @@ def test_readings_merge_in_any_order_and_refuse_others() -> None:
         np.testing.assert_allclose(getattr(joined, name), getattr(whole, name), atol=1e-9)
     with pytest.raises(InputError, match="cannot be merged"):
         whole.merge(ablation.Reading(2, 6, 3))
+
+
+@pytest.mark.parametrize("controls", [2, 5, 20])
+def test_p_is_uniform_where_a_set_is_like_its_controls(controls: int) -> None:
+    rng = np.random.default_rng(controls)
+    shares = np.full((1, controls + 1), 1 / controls)
+    shares[0, 0] = 0
+    found = [ablation._share_as_far(rng.normal(0, 1, controls + 1), shares)[0] for _ in range(4000)]
+    for level in np.arange(1, controls + 1) / (controls + 1):
+        assert np.mean(np.array(found) <= level + 1e-9) == pytest.approx(level, abs=0.03)

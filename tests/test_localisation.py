@@ -8,10 +8,10 @@ import pytest
 from duchenne import facs
 from duchenne.evidence.localisation import Localisation, localise
 from duchenne.faces import acting
-from duchenne.faces.acting import Lattice
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.regions import Lattice, lattice
 from duchenne.faces.stack import load
 from duchenne.units.projection import Windows
 
@@ -27,6 +27,7 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
     units = np.array([0, 1, 0, 1])
     told = {"energy": np.zeros((2, 3)), "area": np.zeros((2, 3)), "pointing": np.zeros((2, 3))}
     null = {"energy": np.zeros((2, 3, 6)), "pointing": np.zeros((2, 3, 6))}
+    counted, own = np.zeros((2, 2, 3, 6))
     for picture in range(3):
         windows, regions = scattered(picture, 4)
         lattice = Lattice(np.array([2, 7, 12]) + picture, np.array([3, 9, 15]), np.arange(9).reshape(3, 3) % 4 > 0)
@@ -48,16 +49,22 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
                     for row, column in np.argwhere(region) - middle + (y, x):
                         if 0 <= row < 20 and 0 <= column < 20:
                             moved[row, column] = True
-                    null["energy"][unit, au, number] += energy[moved].sum() / 6
-                    null["pointing"][unit, au, number] += moved[strongest] / 6
+                    inside = moved.sum() / region.sum()
+                    if inside >= 0.5:
+                        counted[unit, au, number] += 1
+                        own[unit, au, number] += energy[region].sum()
+                        null["energy"][unit, au, number] += energy[moved].sum() / inside
+                        null["pointing"][unit, au, number] += moved[strongest] / inside
     frame = found.compute()
     assert frame["pictures"].eq(6).all()
     for name, values in told.items():
         np.testing.assert_allclose(frame[name], values.ravel(), atol=1e-6)
+    assert (counted > 0).any()
+    null = {name: np.divide(sums, counted, out=np.full_like(sums, np.nan), where=counted > 0) for name, sums in null.items()}
     for name, values in null.items():
-        np.testing.assert_allclose(frame[f"{name}_null"], values.mean(2).ravel(), atol=1e-6)
-    reached = (null["energy"] >= told["energy"][..., None]).sum(2)
-    np.testing.assert_allclose(frame["p"], ((1 + reached) / 7).ravel())
+        np.testing.assert_allclose(frame[f"{name}_null"], np.nanmean(values, 2).ravel(), atol=1e-6)
+    reached = (null["energy"] * counted >= own).sum(2)
+    np.testing.assert_allclose(frame["p"], ((1 + reached) / (1 + (counted > 0).sum(2))).ravel())
     np.testing.assert_allclose(frame["enrichment"], frame["energy"] / frame["area"])
 
 
@@ -107,7 +114,7 @@ def test_regions_from_landmarks_hold_those_of_the_mesh() -> None:
 def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
     faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     for known in faces.landmarks([0, 30]):
-        found = acting.lattice(known)
+        found = lattice(known)
         assert found is not None
         assert 100 < found.inside.sum() < 144
         assert len(set(np.diff(found.columns))) == len(set(np.diff(found.rows))) == 1
@@ -115,7 +122,7 @@ def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
         for place in (eyes, mouth, known[30]):
             near = [np.abs(axis - at).argmin() for axis, at in ((found.rows, place[1]), (found.columns, place[0]))]
             assert found.inside[near[0], near[1]]
-    assert acting.lattice(np.full((68, 2), np.nan)) is None
+    assert lattice(np.full((68, 2), np.nan)) is None
 
 
 @pytest.mark.parametrize("looks_at", ["AU01", "AU12", "AU26"])
@@ -128,7 +135,7 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
     whole = np.tile([0, 0, 48, 48], (len(pictures), 1))
     frame = localise(
         Windows(drawn, whole), np.zeros(len(pictures), int), pictures, 1, where.action_units, where.of,
-        lambda row: acting.lattice(known[row]),
+        lambda row: lattice(known[row]),
     )  # fmt: skip
     told = frame.set_index("au")
     assert told.loc[looks_at, "energy"] == pytest.approx(1)
@@ -138,3 +145,31 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
     apart = {"AU01": "AU17", "AU12": "AU01", "AU26": "AU01"}[looks_at]
     assert told.loc[apart, "energy"] < 0.1
     assert told.loc[apart, "p"] > 0.2
+
+
+def test_what_sees_everything_alike_is_placed_nowhere() -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
+    pictures, rng = np.arange(0, 56, 4), np.random.default_rng(0)
+    whole = np.tile([0, 0, 48, 48], (2 * len(pictures), 1))
+    drawn = [np.ones((1, 48, 48), np.float32) for _ in pictures]
+    drawn += [rng.normal(0, 1, (1, 48, 48)).astype(np.float32) for _ in pictures]
+    units = np.repeat([0, 1], len(pictures))
+    frame = localise(
+        Windows(drawn, whole), units, np.tile(pictures, 2), 2, where.action_units, where.of, lambda row: lattice(known[row])
+    ).dropna()
+    alike, noise = (frame[frame["unit"] == unit] for unit in (0, 1))
+    np.testing.assert_allclose(alike["enrichment"], 1)
+    assert (alike["p"] > 0.9).all()
+    assert (noise["p"] < 0.05).mean() < 0.15
+
+
+@pytest.mark.parametrize("times", [3, 5, 8])
+def test_landmarks_far_beside_the_picture_tell_nothing_or_little(times: float) -> None:
+    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    regions = acting.from_mesh(faces, SETTINGS).of(0)
+    found = Localisation(1, [str(number) for number in range(len(regions))])
+    window = Windows([np.ones((1, 48, 48), np.float32)], np.array([[0, 0, 48, 48]]))
+    found.update(window, np.array([0]), regions, lattice((faces.landmarks([0])[0] - 24) * times + 24))
+    frame = found.compute().dropna()
+    assert (frame["p"] > 0.5).all()

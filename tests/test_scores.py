@@ -105,6 +105,15 @@ def test_intervals_of_correlations_draw_people_with_all_their_pictures() -> None
         rows = np.repeat(np.arange(120), times[people])
         found.append(association.correlation(peaks[rows], present[rows], coded[rows]))
     np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975], axis=0), atol=1e-9)
+    single = np.zeros((120, 1), bool)
+    single[people == 3] = peaks[people == 3, :1] > np.median(peaks[people == 3, 0])
+    every = np.ones_like(single)
+    low, high = significance.bootstrap(peaks, single, every, people.astype(str), draws=400, seed=3)
+    found = []
+    for times in drawn[drawn[:, 3] > 0]:  # draws without the only one who shows it tell nothing
+        rows = np.repeat(np.arange(120), times[people])
+        found.append(association.correlation(peaks[rows], single[rows], every[rows]))
+    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975], axis=0), atol=1e-9)
     assert np.isnan(significance.bootstrap(peaks, present, coded, np.full(120, "one"))[0]).all()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 import pandas as pd
 import pytest
-from joblib import Parallel, delayed
 
 from duchenne.errors import InputError
 from duchenne.evidence import Scores, match
@@ -33,10 +35,10 @@ def test_shards_of_50000_rows_in_two_processes_give_the_evidence_of_one() -> Non
     peaks, labels = np.concatenate([part for part, _ in shards]), pd.concat([part for _, part in shards], ignore_index=True)
     whole = Scores(NAMES, peaks.max(0))
     whole.update(peaks, labels)
-    parts = Parallel(n_jobs=2)(delayed(taken)(seed, 50_000, peaks.max(0)) for seed in (2, 0, 1))
     joined = Scores(NAMES, peaks.max(0))
-    for part in parts:
-        joined.merge(part)
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        for part in processes.map(taken, (2, 0, 1), [50_000] * 3, [peaks.max(0)] * 3):
+            joined.merge(part)
     pd.testing.assert_frame_equal(joined.compute(), whole.compute(), rtol=1e-9, atol=1e-9)
     assert joined.compute().groupby("au")["r"].mean().idxmax() == "AU12"
 

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +111,8 @@ class StudyInProgress:
         faces = self.recipe.faces
         if faces.source == "avatars" and not faces.other:
             return acting.from_mesh(self.stack, faces.avatars, self.progress)
-        return acting.from_landmarks(self.stack) if "landmarks" in self.study.table.frame else None
+        known = self.study.table.frame.get("landmarks")
+        return None if known is None or known.isna().all() else acting.from_landmarks(self.stack)
 
 
 def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
@@ -324,8 +324,10 @@ def judge_scores(work: StudyInProgress) -> None:
 def write_report(work: StudyInProgress) -> None:
     """Write the page, its figures and tables from the files of the other stages."""
     for stage in tables.TABLES:
-        with suppress(InputError):  # nothing to tell of: no action units, no detectors
+        try:
             tables.write(work.study, stage)
+        except InputError:  # nothing to tell of: no action units, no landmarks
+            tables.remove(work.study, stage)
     page.write(work.study, work.progress)
 
 

@@ -152,10 +152,11 @@ class Study:
         if share.empty or not share["units"].any():
             return told
         named = {score: percent(share.loc[score, "agreement"], 0) for score in ("r", "kl", "distance")}
+        coded, units = (int(share.loc["r", name]) for name in ("action_units", "units"))
         return (
-            f"{told} Which one moves a unit most is named right by the correlation r for {named['r']} of them, by "
-            f"khorrami2015's divergence for {named['kl']}, by zhu2018's distance for {named['distance']} (r by chance: "
-            f"{percent(share.loc['r', 'chance'], 0)})."
+            f"{told} Of the {coded} action units coded on the faces, the one that moves a unit most is named by the "
+            f"correlation r for {named['r']} of {units} units, by khorrami2015's divergence for {named['kl']}, by zhu2018's "
+            f"distance for {named['distance']} (r by chance: {percent(share.loc['r', 'chance'], 0)})."
         )
 
     @property

@@ -79,11 +79,12 @@ def effects(
     """What silencing does to each expression: one row a set that was ``asked`` for and expression.
 
     ``asked`` (s, …) names sets 1 to s of the ``reading``, which stand behind the empty one; ``controls`` (s, k) are the
-    shares in which sets of as many other units serve each as control, 0 where they do not. Beside the columns of ``asked``:
-    ``expression, pictures``; ``recall`` with nothing silenced; ``recall_change`` and ``logit_change`` (log-odds of the
-    expression on its own pictures); both ``beyond`` the mean of the controls; all with 95 % bootstrap intervals over people,
-    ``…_low`` and ``…_high``; and ``p``, the share of controls, the set among them, whose change of log-odds lies as far from
-    their mean. Expressions without pictures are left out.
+    shares in which sets of as many other units serve each as control, 0 where they do not. Beside the columns of
+    ``asked``: ``expression, pictures``; ``recall`` with nothing silenced; ``recall_change`` and ``logit_change``
+    (log-odds of the expression on its own pictures); both ``beyond`` the mean of the controls; all with 95 % bootstrap
+    intervals over people, ``…_low`` and ``…_high``; and ``p``, the share of sets, the one asked for and its controls,
+    whose change of log-odds lies as far from the mean of all of them. NaN where a set has no controls. Expressions
+    without pictures are left out.
     """
     frames = []
     for number, expression in enumerate(expressions):
@@ -94,11 +95,11 @@ def effects(
         columns["recall"] = reading.right[0, :, number].sum() / pictures.sum()
         for name, sums in (("recall", reading.right), ("logit", reading.logit)):
             moved = (sums[1:, :, number] - sums[0, :, number]).T  # (people, sets)
-            every = moved.sum(0) / pictures.sum()
             beyond = moved[:, : len(asked)] - moved @ controls.T
             columns |= _told(f"{name}_change", moved[:, : len(asked)], pictures, seed)
-            columns |= _told(f"{name}_beyond", beyond, pictures, seed)
-            columns["p"] = _share_as_far(every, controls)  # at the end that of the log-odds
+            columns |= _told(f"{name}_beyond", np.where(controls.any(1), beyond, np.nan), pictures, seed)
+            if name == "logit":
+                columns["p"] = _share_as_far(moved.sum(0) / pictures.sum(), controls)
         frames.append(pd.concat([asked.reset_index(drop=True), pd.DataFrame(columns, index=range(len(asked)))], axis=1))
     return pd.concat(frames, ignore_index=True)
 
@@ -110,11 +111,14 @@ def _told(name: str, of_people: Floats, pictures: Floats, seed: int) -> dict[str
 
 
 def _share_as_far(every: Floats, controls: Floats) -> Floats:
-    """P of each set: with as large a distance from the mean of its controls, among these and itself."""
-    found = np.empty(len(controls))
+    """Share, of the controls of each set and itself, that lie as far from the mean of all of them: p."""
+    found = np.full(len(controls), np.nan)
     for number, shares in enumerate(controls):
-        own = every[shares > 0]
-        middle = own.mean() if len(own) else every[number]
-        far = np.abs(own - middle) >= np.abs(every[number] - middle)
-        found[number] = (1 + far.sum()) / (1 + len(own))
+        if shares.any():
+            exchangeable = np.append(every[shares > 0], every[number])
+            distance = np.abs(exchangeable - exchangeable.mean())
+            found[number] = (distance >= distance[-1] - _ROUNDING).mean()
     return found
+
+
+_ROUNDING = 1e-12

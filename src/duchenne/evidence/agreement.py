@@ -42,7 +42,8 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
     >>> agreement(evidence, responses)[["score", "units", "agreement", "chance"]].values.tolist()[0]
     ['r', 2, 0.5, 0.5]
     """
-    known = responses[responses["au"].isin(evidence["au"].unique())]
+    evidence = evidence[evidence["au"].isin(responses["au"])]
+    known = responses[responses["au"].isin(evidence["au"])]
     truth = movers(known, least).set_index("unit")["au"]
     n_with = evidence.groupby("au")[["n_with", "n_without"]].first()
     rare = set(n_with.index[n_with["n_with"] / n_with.sum(axis=1) < RARE])
@@ -60,7 +61,7 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
 
 
 def repeatability(one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
-    """How often the same action unit moves a unit most on other people: what no score can be asked to surpass; one row.
+    """How often half of the people foretell which action unit moves a unit most on the other half; one row.
 
     ``one`` and ``other`` are what ``dose_response`` gives for two halves of the people; the units are those that
     anything moves by ``least`` in the other. Columns as of ``agreement``, with "other people" for the score.
@@ -86,7 +87,7 @@ def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:
     chosen = evidence.loc[evidence.groupby("au")["size"].idxmax()].set_index("au")["unit"]
     moved = responses.pivot(index="unit", columns="au", values="effect").abs()
     ranks = (moved.rank() - 1) / max(len(moved) - 1, 1)
-    return float(np.mean([ranks.loc[unit, au] for au, unit in chosen.items() if au in ranks]))
+    return float(np.mean([ranks.loc[unit, au] for au, unit in chosen.items()])) if len(chosen) else np.nan
 
 
 def _wilson(hits: int, count: int) -> tuple[float, float]:

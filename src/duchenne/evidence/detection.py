@@ -8,15 +8,15 @@ random weights too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from duchenne.errors import InputError
 from duchenne.evidence.association import correlation
@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
-_PENALTIES = np.logspace(-2, 6, 9)
+_PENALTIES = tuple(10.0**power for power in range(-1, 6))
+_FIRM = 1.0  # penalty of few units: enough for a solution where units are alike
 _FEW = (2, 3, 5, 10, 20)
 _FOLDS = 5
 _DRAWS = 1000
@@ -46,14 +47,15 @@ def detectors(
     """How well peaks (n, u) tell each action unit on people who had no say in the choice: three rows an action unit.
 
     ``presence`` (n, a) are nullable booleans, ``intensities`` (n, a) 0 to 5 or NaN in columns of the same names,
-    ``groups`` (n,) the people, who are dealt into ``folds``. Units, how many of them, penalties and thresholds are
-    found on all folds but one, by cross-validation over people, and judged on that one. Columns: ``au``; ``detector``:
-    "one unit", "few units" or "all units"; ``unit``, that chosen in most folds, and ``units``, how many on average;
-    ``n_with, people, prevalence``; ``f1``; ``ap``, average precision, with its 95 % bootstrap interval over people
-    ``ap_low, ap_high``; ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above
-    prevalence is reached, with ``share_low, share_high``, NaN where the probe finds next to nothing. Action units with
-    fewer than ``least`` pictures with or without them, or shown by fewer people than folds, are left out. Raises
-    ``InputError`` for fewer people than folds.
+    ``groups`` (n,) the people, who are dealt into ``folds``. Which units, how many of a few, the probe's penalty and
+    the thresholds are found on all folds but one, by cross-validation over people, and judged on that one; folds that
+    leave nothing to learn from are left out. Columns: ``au``; ``detector``: "one unit", "few units" or "all units";
+    ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average; ``n_with, people, prevalence``;
+    ``f1``; ``ap``, average precision, with its 95 % bootstrap interval over people ``ap_low, ap_high``;
+    ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above prevalence is reached,
+    with ``share_low, share_high``, NaN where the probe finds next to nothing. Action units with fewer than ``least``
+    pictures with or without them, or shown by fewer people than folds, are left out. Raises ``InputError`` for fewer
+    people than folds.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(200) < 0.5
@@ -77,7 +79,7 @@ def detectors(
                 of_au = _Pictures(values[coded], shown, people[coded])
                 rows += [{"au": au, **told} for told in _told(of_au, intensities[au].to_numpy(float)[coded], folds, seed)]
             advance(1)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"unit": "Int64"})
 
 
 COLUMNS = [
@@ -97,9 +99,16 @@ class _Pictures:
     def __getitem__(self, rows: Places) -> _Pictures:
         return _Pictures(self.peaks[rows], self.shown[rows], self.people[rows])
 
-    def folds(self, count: int) -> Iterator[tuple[Places, Places]]:
-        """Rows to learn from and rows to judge by, people apart."""
-        yield from GroupKFold(min(count, len(np.unique(self.people)))).split(self.peaks, self.shown, self.people)
+    def folds(self, count: int, seed: int = 0) -> Iterator[tuple[Places, Places]]:
+        """Rows to learn from and to judge by, people apart, such that both kinds of pictures are learned from."""
+        people = len(np.unique(self.people))
+        if people < 2:
+            return
+        dealt = StratifiedGroupKFold(min(count, people), shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # classes with fewer pictures than folds
+            parts = list(dealt.split(self.peaks, self.shown, self.people))
+        yield from ((learned, judged) for learned, judged in parts if 0 < self.shown[learned].sum() < len(learned))
 
 
 @dataclass(frozen=True)
@@ -112,36 +121,38 @@ class _Detector:
 
 
 def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[dict[str, object]]:
-    """The rows of one action unit."""
+    """The rows of one action unit; none where no fold leaves anything to learn from."""
     makers = {"one unit": _one, "few units": _few, "all units": _all}
-    scores = {name: np.zeros(len(of_au.shown)) for name in makers}
+    scores = {name: np.full(len(of_au.shown), np.nan) for name in makers}
     said = {name: np.zeros(len(of_au.shown), bool) for name in makers}
     chosen: dict[str, list[Places]] = {name: [] for name in makers}
-    for learned, judged in of_au.folds(folds):
-        if of_au.shown[learned].all() or not of_au.shown[learned].any():
-            continue  # nothing to learn from: it says no
+    for learned, judged in of_au.folds(folds, seed):
         learning, judging = _standardised(of_au[learned], of_au[judged])
         for name, make in makers.items():
             detector = make(learning)
             scores[name][judged] = detector.read(judging.peaks)
             said[name][judged] = scores[name][judged] >= detector.threshold
             chosen[name].append(detector.units)
-    drawn = _people_drawn(of_au.people, seed)
-    prevalence = drawn @ of_au.shown / drawn.sum(1)
-    precision = {name: weighted_precision(score, of_au.shown, drawn) for name, score in scores.items()}
+    rows = np.flatnonzero(np.isfinite(scores["one unit"]))
+    shown, drawn = of_au.shown[rows], _people_drawn(of_au.people[rows], seed) if len(rows) else np.zeros((0, 0))
+    if not 0 < shown.sum() < len(rows):
+        return []
+    prevalence = drawn @ shown / drawn.sum(1)
+    precision = {name: weighted_precision(score[rows], shown, drawn) for name, score in scores.items()}
     lift = {name: each - prevalence for name, each in precision.items()}
     probe = np.where(lift["all units"] > _LIFT, lift["all units"], np.nan)
-    rows = []
+    told: list[dict[str, object]] = []
     for name in makers:
         share, low, high = _with_interval(lift[name] / probe)
         ap, ap_low, ap_high = _with_interval(precision[name])
-        rows.append({
-            "detector": name, "unit": _most_often(chosen[name]), "units": float(np.mean([len(units) for units in
-            chosen[name]])), "n_with": int(of_au.shown.sum()), "people": len(np.unique(of_au.people)), "prevalence":
-            of_au.shown.mean(), "f1": _f1(said[name], of_au.shown), "ap": ap, "ap_low": ap_low, "ap_high": ap_high,
-            "intensity_r": _pearson(scores[name], intensity), "share": share, "share_low": low, "share_high": high,
+        told.append({
+            "detector": name, "unit": pd.NA if name == "all units" else _most_often(chosen[name]),
+            "units": float(np.mean([len(each) for each in chosen[name]])), "n_with": int(shown.sum()),
+            "people": len(np.unique(of_au.people[rows])), "prevalence": shown.mean(), "f1": _f1(said[name][rows], shown),
+            "ap": ap, "ap_low": ap_low, "ap_high": ap_high, "intensity_r": _pearson(scores[name][rows], intensity[rows]),
+            "share": share, "share_low": low, "share_high": high,
         })  # fmt: skip
-    return rows
+    return told
 
 
 def _standardised(learned: _Pictures, judged: _Pictures) -> tuple[_Pictures, _Pictures]:
@@ -164,33 +175,65 @@ def _one(learned: _Pictures) -> _Detector:
 
 
 def _few(learned: _Pictures) -> _Detector:
-    """So many of the units of largest correlation as read the action unit best on other people."""
-    inorder = np.argsort(-np.abs(_correlations(learned)))
-    tried = [inorder[:count] for count in _FEW if count <= len(inorder)] or [inorder]
-    out_of_fold = [_out_of_fold(learned, units, 1.0) for units in tried]
-    best = int(np.argmax([average_precision_score(learned.shown, scores) for scores in out_of_fold]))
-    return _fitted(learned, tried[best], 1.0, out_of_fold[best])
+    """So many of the units of largest correlation as read the action unit best on people who had no say in either."""
+    counts = [count for count in _FEW if count <= learned.peaks.shape[1]] or [learned.peaks.shape[1]]
+
+    def of(part: _Pictures) -> list[tuple[Places, float]]:
+        inorder = np.argsort(-np.abs(_correlations(part)))
+        return [(inorder[:count], _FIRM) for count in counts]
+
+    return _best(learned, of)
 
 
 def _all(learned: _Pictures) -> _Detector:
-    """The linear probe: all units, penalised as leaving single pictures out says."""
-    units = np.arange(learned.peaks.shape[1])
-    penalty = float(RidgeCV(_PENALTIES).fit(learned.peaks, learned.shown.astype(float)).alpha_)
-    return _fitted(learned, units, penalty, _out_of_fold(learned, units, penalty))
+    """The linear probe: all units, under the penalty that reads other people best."""
+    every = np.arange(learned.peaks.shape[1])
+    return _best(learned, lambda part: [(every, penalty) for penalty in _PENALTIES])
 
 
-def _fitted(learned: _Pictures, units: Places, penalty: float, out_of_fold: Floats) -> _Detector:
-    """Units read by ridge regression; the threshold is that of people left out."""
-    model = Ridge(penalty).fit(learned.peaks[:, units], learned.shown.astype(float))
-    return _Detector(units, lambda peaks: model.predict(peaks[:, units]), _threshold(out_of_fold, learned.shown))
-
-
-def _out_of_fold(learned: _Pictures, units: Places, penalty: float) -> Floats:
-    """Scores of every picture by a reading that was learned from other people."""
-    scores, some = np.zeros(len(learned.shown)), learned.peaks[:, units]
+def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float]]]) -> _Detector:
+    """Of several ways to read, each some units and a penalty that are found ``of`` the people learned from, the one of
+    highest average precision on people left out; the threshold is theirs too.
+    """
+    tried, judged = np.zeros((len(of(learned)), len(learned.shown))), np.zeros(len(learned.shown), bool)
     for rows, left in learned.folds(_FOLDS):
-        scores[left] = Ridge(penalty).fit(some[rows], learned.shown[rows].astype(float)).predict(some[left])
-    return scores
+        judged[left] = True
+        tried[:, left] = _readings(learned[rows], of(learned[rows]), learned.peaks[left])
+    shown = learned.shown[judged]
+    some = 0 < shown.sum() < len(shown)
+    best = int(np.argmax([average_precision_score(shown, scores[judged]) for scores in tried])) if some else 0
+    units, penalty = of(learned)[best]
+    weights = ridge(learned.peaks[:, units], _centred(learned.shown), [penalty])[0]
+    threshold = _threshold(tried[best, judged], shown) if some else np.inf
+    return _Detector(units, lambda peaks: peaks[:, units] @ weights, threshold)
+
+
+def _readings(learned: _Pictures, ways: list[tuple[Places, float]], peaks: Floats) -> Floats:
+    """How each way to read, learned from some people, reads the peaks (m, u) of others: (ways, m)."""
+    found = np.empty((len(ways), len(peaks)))
+    for units in {way[0].tobytes(): way[0] for way in ways}.values():
+        alike = [number for number, way in enumerate(ways) if np.array_equal(way[0], units)]
+        weights = ridge(learned.peaks[:, units], _centred(learned.shown), [ways[number][1] for number in alike])
+        found[alike] = weights @ peaks[:, units].T
+    return found
+
+
+def ridge(values: Floats, target: Floats, penalties: Sequence[float]) -> Floats:
+    """Weights (p, u) of ridge regression without intercept for several penalties, from one decomposition of (n, u).
+
+    >>> ridge(np.array([[1.0], [1.0]]), np.array([1.0, 3.0]), [0.0, 2.0]).ravel().tolist()
+    [2.0, 1.0]
+    """
+    squares, axes = np.linalg.eigh(values.T @ values)
+    along = axes.T @ (values.T @ target)
+    found: Floats = (along / (squares.clip(0) + np.asarray(penalties)[:, None])) @ axes.T
+    return found
+
+
+def _centred(shown: Mask) -> Floats:
+    """Presence about its mean, so that scores learned from people who show it often are not higher for that."""
+    found: Floats = shown - shown.mean()
+    return found
 
 
 def _correlations(pictures: _Pictures) -> Floats:

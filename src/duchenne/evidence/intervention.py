@@ -100,13 +100,15 @@ def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequenc
 def interval(of_people: Floats, seed: int = 0, weights: Floats | None = None) -> Floats:
     """95 % bootstrap interval (2, …) of means over people (p, …), by percentiles.
 
-    With ``weights`` (p,), such as numbers of pictures, of sums over people divided by their weights' sum; draws in which
-    this is 0 are left out.
+    NaN where fewer than two people count. With ``weights`` (p,), such as numbers of pictures, of sums over people
+    divided by their weights' sum; draws in which this is 0 are left out.
 
     >>> interval(np.array([2.0, 2.0])).tolist(), interval(np.array([6.0, 2.0]), weights=np.array([3.0, 1.0])).tolist()
     ([2.0, 2.0], [2.0, 2.0])
     """
     people = len(of_people)
+    if np.count_nonzero(np.ones(people) if weights is None else weights) < 2:
+        return np.full((2, *of_people.shape[1:]), np.nan)
     drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), _DRAWS)
     total = drawn @ (np.ones(people) if weights is None else weights)
     means = (drawn @ of_people.reshape(people, -1))[total > 0] / total[total > 0, None]

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from duchenne.faces.acting import Lattice
+from duchenne.faces.regions import Lattice
 from duchenne.progress import Progress, quiet
 from duchenne.units.projection import Windows
 
@@ -39,21 +39,22 @@ class Localisation:
         shape = (units, len(self.action_units))
         self._pictures, self._area = np.zeros(shape), np.zeros(shape)
         self._energy, self._pointing = np.zeros(shape), np.zeros(shape)
-        self._energies = self._pointings = np.zeros((*shape, 0))
+        self._energies = self._pointings = self._counted = self._true = np.zeros((*shape, 0))
 
     def update(self, windows: Windows, units: Places, regions: Masks, lattice: Lattice | None) -> None:
         """Take in what some ``units`` (n,) see of one picture, in which action units act in ``regions`` (a, H, W).
 
         The points of the ``lattice`` are where the middle of each region is displaced to. Regions that are empty,
-        projections that are, and pictures without a lattice tell nothing.
+        projections that are, and pictures without a lattice, or that lies beside them, tell nothing.
         """
         there = np.flatnonzero(regions.any((1, 2)))
-        if lattice is None or not len(there):
+        if lattice is None or not lattice.on(max(regions.shape[1:])) or not len(there):
             return
         masks = regions[there]
         displaced = _Displaced(masks, lattice)
         if not self._energies.shape[2]:
-            self._energies, self._pointings = (np.zeros((*self._energy.shape, lattice.inside.sum())) for _ in range(2))
+            shape = (*self._energy.shape, int(lattice.inside.sum()))
+            self._energies, self._pointings, self._counted, self._true = (np.zeros(shape) for _ in range(4))
         for unit, pixels, box in zip(units, windows.pixels, windows.boxes, strict=True):
             energy = (pixels.astype(np.float64) ** 2).sum(0)
             if not energy.any():
@@ -63,11 +64,14 @@ class Localisation:
             row, column = np.unravel_index(energy.argmax(), energy.shape)
             within = masks[:, y0:y1, x0:x1]
             self._pictures[unit, there] += 1
-            self._energy[unit, there] += within.reshape(len(masks), -1) @ energy.ravel()
+            held = within.reshape(len(masks), -1) @ energy.ravel()
+            self._energy[unit, there] += held
             self._area[unit, there] += within.mean((1, 2))
             self._pointing[unit, there] += within[:, row, column]
             self._energies[unit, there] += displaced.energies(energy, x0, y0)
             self._pointings[unit, there] += displaced.points(x0 + column, y0 + row)
+            self._counted[unit, there] += displaced.inside > 0
+            self._true[unit, there] += held[:, None] * (displaced.inside > 0)
 
     def compute(self) -> pd.DataFrame:
         """One row a unit and action unit: ``unit, au, pictures``.
@@ -75,21 +79,22 @@ class Localisation:
         ``energy``, the share of the squared projection within the region; ``area``, the region's share of the receptive
         field, and ``enrichment``, their ratio, 1 by chance; ``pointing``, the share of pictures in which the projection's
         strongest pixel lies within (Zhang et al. 2016); each a mean over pictures. Of displaced regions: ``energy_null``,
-        ``pointing_null``, their means, and ``p``, the share of them, the true one included, that hold as much energy. NaN
-        where no picture tells.
+        ``pointing_null``, their means, and ``p``, the share of them, the true one included, that hold as much energy in
+        the same pictures. NaN where no picture tells.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             energy, area, pointing = (sums / self._pictures for sums in (self._energy, self._area, self._pointing))
-            displaced = self._pictures * self._energies.shape[2]
-            reached = (self._energies >= self._energy[..., None] * (1 - _ROUNDING)).sum(2)
+            energies, pointings = (sums / self._counted for sums in (self._energies, self._pointings))
+            reached = ((self._energies >= self._true * (1 - _ROUNDING)) & (self._counted > 0)).sum(2)
+            points = (self._counted > 0).sum(2)
             told = {
                 "energy": energy,
                 "area": area,
                 "enrichment": energy / area,
                 "pointing": pointing,
-                "energy_null": self._energies.sum(2) / displaced,
-                "pointing_null": self._pointings.sum(2) / displaced,
-                "p": np.where(self._pictures > 0, (1 + reached) / (1 + self._energies.shape[2]), np.nan),
+                "energy_null": np.nansum(energies, 2) / points,
+                "pointing_null": np.nansum(pointings, 2) / points,
+                "p": np.where(points > 0, (1 + reached) / (1 + points), np.nan),
             }
         units, count = self._energy.shape
         frame = {"unit": np.repeat(np.arange(units), count), "au": np.tile(self.action_units, units)}
@@ -97,7 +102,7 @@ class Localisation:
         return pd.DataFrame(frame | {name: values.ravel() for name, values in told.items()})
 
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-4
 
 
 def localise(
@@ -125,7 +130,11 @@ def localise(
 
 
 class _Displaced:
-    """Masks (a, H, W) with their middles moved to each point of a lattice."""
+    """Masks (a, H, W) with their middles moved to each point of a lattice.
+
+    ``inside`` (a, p) is which share of a mask stays in the picture. What is found is divided by it, as a mask that is
+    cut off finds less by itself; points at which it is less than half are 0 and count for nothing.
+    """
 
     def __init__(self, masks: Masks, lattice: Lattice) -> None:
         self._lattice = lattice
@@ -136,6 +145,9 @@ class _Displaced:
             rows, columns = np.nonzero(mask)
             middle = np.rint([rows.mean(), columns.mean()]).astype(int)
             centred[rows - middle[0] + 2 * self._ahead, columns - middle[1] + 2 * self._ahead] = 1
+        self.inside = np.ones((len(masks), int(lattice.inside.sum())))
+        held = self.energies(np.ones(masks.shape[1:]), 0, 0) / masks.sum((1, 2))[:, None]
+        self.inside = np.where(held >= _HELD, held, 0.0)
 
     def energies(self, energy: Floats, x0: int, y0: int) -> Floats:
         """How much of an energy (h, w) whose corner lies at x0, y0 is in each mask at each point: (a, p)."""
@@ -150,10 +162,16 @@ class _Displaced:
         (top, left), (height, width) = starts, sizes
         read = self._centred[:, None, top : top + height, left : left + width]
         found = F.conv2d(read, torch.from_numpy(energy.astype(np.float32))[None, None], stride=steps)[:, 0].flip(1, 2)
-        return found.double().numpy()[:, self._lattice.inside]
+        return self._of_inside(found.double().numpy())
 
     def points(self, column: int, row: int) -> Floats:
         """Whether a pixel lies in each mask at each point: (a, p)."""
         rows, columns = row - self._lattice.rows + 2 * self._ahead, column - self._lattice.columns + 2 * self._ahead
-        found: Floats = self._centred.numpy()[:, rows[:, None], columns][:, self._lattice.inside].astype(np.float64)
-        return found
+        return self._of_inside(self._centred.numpy()[:, rows[:, None], columns])
+
+    def _of_inside(self, found: NDArray[np.floating]) -> Floats:
+        chosen = found[:, self._lattice.inside].astype(np.float64)
+        return np.divide(chosen, self.inside, out=np.zeros_like(chosen), where=self.inside > 0)
+
+
+_HELD = 0.5

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.stats import false_discovery_control
 from torch import Tensor
 
@@ -191,33 +192,49 @@ def bootstrap(
 ) -> tuple[Floats, Floats]:
     """95 % bootstrap intervals of the correlations of units (n, u) with labels (n, a): low and high, each (u, a).
 
-    People, named by ``groups`` (n,), are drawn with all their pictures; percentiles of so many ``draws``. Sums of people are
-    weighted by how often each is drawn, as products of matrices. One person alone gives no interval: NaN.
+    People, named by ``groups`` (n,), are drawn with all their pictures; percentiles of so many ``draws``, without those
+    in which a unit or a label is constant. Sums of people are weighted by how often each is drawn, as products of
+    matrices. NaN where most draws tell nothing, as where a single person shows an action unit.
 
     >>> peaks, present = np.array([[0.0], [1.0], [0.1], [1.2]]), np.array([[False], [True]] * 2)
     >>> low, high = bootstrap(peaks, present, np.ones_like(present), np.array(list("aabb")))
     >>> bool(0.9 < low[0, 0] <= high[0, 0] <= 1)
     True
     """
-    number = np.unique(groups, return_inverse=True)[1]
-    people = int(number.max()) + 1
+    number, people = drawable(groups)
     bounds = np.full((2, peaks.shape[1], present.shape[1]), np.nan)
     if people < 2:
         return bounds[0], bounds[1]
     drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), draws).astype(np.float64)
-    member = (number == np.arange(people)[:, None]).astype(np.float64)
+    member = sparse.csr_array((np.ones(len(number)), (number, np.arange(len(number)))), (people, len(number)))
     centred = peaks - peaks.mean(0)
     for label in range(present.shape[1]):
-        known = member * coded[:, label]
-        shown = known * present[:, label]
-        count, with_label = (drawn @ sums.sum(1, keepdims=True) for sums in (known, shown))
+        known, shown = (member * mask for mask in (coded[:, label], (present & coded)[:, label]))
+        count, with_label = (drawn @ sums.sum(1)[:, None] for sums in (known, shown))
         total, squares, joint = (drawn @ sums for sums in (known @ centred, known @ centred**2, shown @ centred))
         with np.errstate(invalid="ignore", divide="ignore"):
             products = joint - total * with_label / count
-            spread = (squares - total**2 / count).clip(0) * with_label * (1 - with_label / count)
-            found = np.where(spread > _ROUNDING**2, products / np.sqrt(spread), 0.0)
-        bounds[:, :, label] = np.quantile(found, [0.025, 0.975], axis=0)
+            spread = (squares - total**2 / count) * with_label * (1 - with_label / count)
+            found = np.where(spread > _ROUNDING**2, products / np.sqrt(spread.clip(0)), np.nan)
+        telling = np.isfinite(found).mean(0) > 0.5
+        if telling.any():
+            bounds[:, telling, label] = np.nanquantile(found[:, telling], [0.025, 0.975], axis=0)
     return bounds[0], bounds[1]
+
+
+_MOST = 500
+
+
+def drawable(groups: NDArray[np.str_]) -> tuple[Places, int]:
+    """People as numbers (n,) to draw in a bootstrap, and how many there are: above 500 they are dealt to 500 groups.
+
+    Sums are kept for each of them; faces that name nobody count as a person each.
+
+    >>> drawable(np.array(list("bab")))
+    (array([1, 0, 1]), 2)
+    """
+    number = np.unique(groups, return_inverse=True)[1] % _MOST
+    return number, int(number.max()) + 1
 
 
 def benjamini_hochberg(p: Floats) -> Floats:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne import facs
+from duchenne.evidence import comparison
 from duchenne.evidence.ablation import Reading, effects
+from duchenne.evidence.significance import drawable
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
@@ -85,14 +87,14 @@ def ablate(
     ``prototype``, whether a published prototype of the expression holds the action unit.
     """
     faces, classes = stack.table.frame.iloc[rows], stack.table.expressions
-    people = np.unique(faces["subject"].fillna(faces["path"]).to_numpy(str), return_inverse=True)[1]
+    people, count = drawable(comparison.who(faces)[0])
     shown = np.array([classes.index(name) for name in faces["expression"]])
     first = next(_batches(prepare, stack, rows))
     filled = _means(network, layer, _batches(prepare, stack, rows)) if fill == "mean" else None
     silencer = Silencer(network, layer, first, filled)
     chosen = sets(silencer.units, detections, random_sets, seed)
     silent = np.concatenate([np.zeros((1, silencer.units), bool), chosen.silent])
-    reading = Reading(len(silent), int(people.max()) + 1, len(classes))
+    reading = Reading(len(silent), count, len(classes))
     done = 0
     with progress("Silencing units", len(rows)) as advance:
         for batch in _batches(prepare, stack, rows):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from duchenne.evidence.localisation import localise
-from duchenne.faces.acting import Acting, lattice
+from duchenne.faces.acting import Acting
 from duchenne.faces.prepare import Preparation
+from duchenne.faces.regions import lattice
 from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
 from duchenne.units.projection import project

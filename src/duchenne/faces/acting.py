@@ -13,13 +13,12 @@ from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.basis import head_basis
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.regions import REGIONS, forehead, regions
+from duchenne.faces.regions import REGIONS, regions
 from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
 
 Masks = NDArray[np.bool_]
 
-_SIDE = 12  # points along a side of the lattice that a face is covered with
 _PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
 
 
@@ -60,27 +59,3 @@ def from_landmarks(stack: Stack) -> Acting:
         return np.stack([np.isin(where, wanted) for wanted in numbers])
 
     return Acting(tuple(acting), of, "landmarks")
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """Points all over a face in even steps of whole pixels: ``columns`` (k,) and ``rows`` (k,), of which those ``inside``
-    (k, k) count; the same places on every face.
-    """
-
-    columns: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    inside: NDArray[np.bool_]
-
-
-def lattice(landmarks: NDArray[np.float64]) -> Lattice | None:
-    """Points within the ellipse around the 68 landmarks and the forehead; nothing where they are not known."""
-    if not np.isfinite(landmarks).all():
-        return None
-    around = np.concatenate([landmarks, forehead(landmarks)])
-    middle, whole = (around.max(0) + around.min(0)) / 2, np.ptp(around, axis=0)
-    steps = np.maximum(np.rint(whole / _SIDE), 1).astype(int)
-    places = np.arange(_SIDE) - (_SIDE - 1) / 2
-    columns, rows = (np.floor(place + places[0] * step).astype(int) + step * np.arange(_SIDE)
-                     for place, step in zip(middle, steps, strict=True))  # fmt: skip
-    return Lattice(columns, rows, (places**2)[:, None] + places**2 < (_SIDE / 2) ** 2)

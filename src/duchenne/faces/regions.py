@@ -1,10 +1,12 @@
 """The regions of a face in a picture: brow (with the forehead), eye, nose, cheek, mouth and chin, from the 68 landmarks.
 
-A pixel of the face belongs to the region of the nearest of some points: landmarks, and a few places between landmarks where
-the cheeks and the chin have none.
+Also a lattice of points all over a face. A pixel of the face belongs to the region of the nearest of some points:
+landmarks, and a few places between landmarks where the cheeks and the chin have none.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -60,3 +62,35 @@ def _face(points: Points, size: int) -> NDArray[np.bool_]:
     hull = cv2.convexHull((points - 0.5).astype(np.float32))
     filled = cv2.fillConvexPoly(np.zeros((size, size), np.uint8), np.rint(hull).astype(np.int32), 1)
     return np.asarray(filled, bool)
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Points all over a face in even steps of whole pixels: ``columns`` (k,) and ``rows`` (k,), of which those ``inside``
+    (k, k) count; the same places on every face.
+    """
+
+    columns: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+
+    def on(self, size: int) -> bool:
+        """Whether it lies on a picture of this size, or at most half beside it."""
+        points = np.concatenate([self.columns, self.rows])
+        return bool((points >= -size / 2).all() and (points <= 1.5 * size).all())
+
+
+def lattice(landmarks: Points) -> Lattice | None:
+    """Points within the ellipse around the 68 landmarks and the forehead; nothing where they are not known."""
+    if not np.isfinite(landmarks).all():
+        return None
+    around = np.concatenate([landmarks, forehead(landmarks)])
+    middle, whole = (around.max(0) + around.min(0)) / 2, np.ptp(around, axis=0)
+    steps = np.maximum(np.rint(whole / _SIDE), 1).astype(int)
+    places = np.arange(_SIDE) - (_SIDE - 1) / 2
+    columns, rows = (np.floor(place + places[0] * step).astype(int) + step * np.arange(_SIDE)
+                     for place, step in zip(middle, steps, strict=True))  # fmt: skip
+    return Lattice(columns, rows, (places**2)[:, None] + places**2 < (_SIDE / 2) ** 2)
+
+
+_SIDE = 12  # points along a side of the lattice that a face is covered with

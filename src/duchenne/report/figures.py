@@ -164,7 +164,7 @@ def agreements(agreement: pd.DataFrame) -> Figure:
     """How often each score names the action unit that moves a unit most, by the number of pictures it had; chance dotted.
 
     Left on the study's faces, right on faces whose action units come and go by chance; hollow: behind random weights.
-    The grey line is how often what moves a unit most does so on other people.
+    The grey line is how often half of the people foretell what moves a unit most on the other half.
     """
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     titles = {"study": "the study's faces", "free": "each action unit by its own coin"}

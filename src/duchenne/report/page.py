@@ -94,7 +94,7 @@ def command(study: Study) -> str:
 def _figures(study: Study) -> dict[str, Figure]:
     drawn = {"confusion": figures.confusion(study.scores)}
     if len(study.evidence):
-        shown = gallery.chosen(study.units_folder, 10)
+        shown = _clearest(study)
         drawn["heat_map"] = figures.heat_map(study.evidence, study.recipe.evidence.level)
         drawn["divergences"] = figures.divergences(study.evidence, shown)
     drawn["doses"] = _doses(study)
@@ -102,11 +102,16 @@ def _figures(study: Study) -> dict[str, Figure]:
     return drawn
 
 
+def _clearest(study: Study) -> list[int]:
+    """The units that figures show: the first ones of the gallery."""
+    return gallery.chosen(study.units_folder, min(10, study.recipe.units.gallery))
+
+
 def _doses(study: Study) -> Figure:
     layer = study.units_folder
     answers = load_file(layer / "doses.safetensors")["answers"]
     scale = Peaks.from_frame(pd.read_parquet(layer / "responses.parquet")).value.std(0, dtype=np.float64)
-    return figures.doses(answers, study.interventions, scale, gallery.chosen(layer, 10))
+    return figures.doses(answers, study.interventions, scale, _clearest(study))
 
 
 def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:

@@ -19,21 +19,23 @@ from duchenne.study import Study
 def matched(study: Study) -> pd.DataFrame:
     """Each action unit's surest unit with its scores, how many units detect it, and the largest r behind random weights.
 
-    Raises ``InputError`` where the faces have no action unit often enough.
+    Where the faces have no action unit often enough, the same of each expression, without random weights.
     """
-    evidence = study.evidence
+    evidence, key = study.evidence, "au"
     if evidence.empty:
-        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be matched")
-    sure = detections(evidence, study.recipe.evidence.level)["au"].value_counts()
-    best = ranked(evidence).drop_duplicates("au").set_index("au").sort_index()
-    by_kl, by_distance = (evidence.loc[evidence.groupby("au")[name].idxmax()].set_index("au") for name in ("kl", "distance"))
-    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
+        evidence, key = pd.read_parquet(study.units_folder / "expressions.parquet"), "expression"
+    sure = detections(evidence, study.recipe.evidence.level)[key].value_counts()
+    best = ranked(evidence).drop_duplicates(key).set_index(key).sort_index()
+    by_kl, by_distance = (evidence.loc[evidence.groupby(key)[name].idxmax()].set_index(key) for name in ("kl", "distance"))
     told = {
-        "name": _names(best.index), "pictures": best["n_with"], "detectors": sure.reindex(best.index, fill_value=0),
-        "unit": best["unit"], "r": best["r"], "r low": best["r_low"], "r high": best["r_high"],
-        "r random weights": twin, "r within": best.get("r_within"), "AP lift": best["ap_lift"], "KL z": best["kl_z"],
+        "pictures": best["n_with"], "detectors": sure.reindex(best.index, fill_value=0), "unit": best["unit"],
+        "r": best["r"], "r low": best["r_low"], "r high": best["r_high"], "AP lift": best["ap_lift"], "KL z": best["kl_z"],
         "p": best["p"], "q": best["q"], "unit by KL": by_kl["unit"], "unit by distance": by_distance["unit"],
     }  # fmt: skip
+    if key == "expression":
+        return pd.DataFrame(told).rename_axis(key).reset_index()
+    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
+    told |= {"name": _names(best.index), "r random weights": twin, "r within": best["r_within"]}
     return pd.DataFrame(told).rename_axis("action unit").reset_index()
 
 
@@ -116,8 +118,31 @@ def trusted(study: Study) -> pd.DataFrame:
     )
 
 
+def located(study: Study) -> pd.DataFrame:
+    """For each action unit the surest unit that detects it, and whether it looks where the action unit acts; and how
+    many of all units do at 0.05, beside the same behind random weights.
+
+    Raises ``InputError`` where nobody knows where action units act, or none is coded.
+    """
+    found = study.localisation
+    if found.empty or study.evidence.empty:
+        raise InputError(f"{study.folder}: the faces carry no landmarks, or no action unit, to place units by")
+    twin = pd.read_parquet(study.units_folder / TWIN / "localisation.parquet")
+    there, there_by_chance = (frame["p"].le(0.05).groupby(frame["au"]).sum() for frame in (found, twin))
+    best = ranked(study.evidence).drop_duplicates("au")[["au", "unit"]]
+    own = best.merge(found, on=["au", "unit"]).set_index("au").sort_index()
+    told = {
+        "name": _names(own.index), "unit": own["unit"], "energy": own["energy"], "energy displaced": own["energy_null"],
+        "area": own["area"], "enrichment": own["enrichment"], "pointing": own["pointing"],
+        "pointing displaced": own["pointing_null"], "p": own["p"], "units there": there.reindex(own.index),
+        "random weights": there_by_chance.reindex(own.index),
+    }  # fmt: skip
+    return pd.DataFrame(told).rename_axis("action unit").reset_index()
+
+
 TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
     "evidence": matched,
+    "localisation": located,
     "stimulation": stimulated,
     "ablation": ablated,
     "detectors": detected,
@@ -127,7 +152,29 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
 
 
 _CONDENSED = {
-    "evidence": ("action unit", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p"),
+    "evidence": (
+        "action unit",
+        "expression",
+        "pictures",
+        "detectors",
+        "unit",
+        "r",
+        "r random weights",
+        "KL z",
+        "AP lift",
+        "p",
+    ),
+    "localisation": (
+        "action unit",
+        "unit",
+        "energy",
+        "energy displaced",
+        "enrichment",
+        "pointing",
+        "p",
+        "units there",
+        "random weights",
+    ),
     "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
     "ablation": ("silenced", "units", "expression", "recall", "recall change", "log-odds beyond random", "p"),
     "detectors": ("action unit", "prevalence", "unit", "F1", "AP", "AP of few", "AP of all", "in one unit"),
@@ -161,6 +208,12 @@ def write(study: Study, stage: str) -> Path:
     with cache.replacing(folder / f"{stage}.tex") as partial:
         partial.write_text(latex(table), encoding="utf-8")
     return folder / f"{stage}.tex"
+
+
+def remove(study: Study, stage: str) -> None:
+    """Remove the table of a stage that has nothing to tell any more."""
+    for kind in ("csv", "tex"):
+        (study.folder / "tables" / f"{stage}.{kind}").unlink(missing_ok=True)
 
 
 def latex(table: pd.DataFrame) -> str:

@@ -46,9 +46,7 @@ def read(
     seen = first
 
     def taken(layer: str, given: Tensor) -> None:
-        if len(given) != len(batch):
-            raise InputError(f"layer {layer!r}: gives {len(given)} rows for {len(batch)} pictures; they must come first")
-        peaks = Peaks.of(given, seen)
+        peaks = _peaks(layer, given, len(batch), seen)
         for accumulator in asked[layer]:
             accumulator.update(peaks)
 
@@ -59,6 +57,15 @@ def read(
             layers.take(network, list(asked), batch, taken)
         seen += len(batch)
         yield seen - first
+
+
+def _peaks(layer: str, given: object, pictures: int, first: int) -> Peaks:
+    """Peaks of what a layer gives, or refuse what is not a row a picture."""
+    if not isinstance(given, Tensor):
+        raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
+    if len(given) != pictures:
+        raise InputError(f"layer {layer!r}: gives {len(given)} rows for {pictures} pictures; they must come first")
+    return Peaks.of(given, first)
 
 
 def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterator[tuple[Peaks, Tensor]]:
@@ -73,9 +80,8 @@ def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterat
     kept: list[Peaks] = []
 
     def keep(module: nn.Module, inputs: object, given: object) -> None:
-        if not isinstance(given, Tensor):
-            raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
-        kept.append(Peaks.of(given, seen))
+        if not kept:  # of a layer that is run several times the first counts
+            kept.append(_peaks(layer, given, len(batch), seen))
 
     seen = 0
     for batch in batches:
