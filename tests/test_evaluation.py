@@ -25,7 +25,9 @@ from .test_studies import SMALL
 @pytest.fixture(scope="module")
 def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Study:
     changes = (*SMALL, "training.epochs=8", "folds.run=[0, 2]")
-    return duchenne.run("quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=changes)
+    return duchenne.run(
+        "quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=changes, until="training"
+    )
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_study_trains_on_one_set_and_tests_on_the_other(drawings: FaceTable, t
         told = drawings.frame[rows].drop(columns="dataset").astype(dict.fromkeys(drawings.presence(), "Int64"))
         told.to_csv(root / folder.MANIFEST, index=False)
     changes = (*SMALL, f"faces.other=folder:{tmp_path / 'set1'}", "folds.rule=other-set", "folds.run=[0]")
-    study = duchenne.run("quick", f"folder:{tmp_path / 'set0'}", tmp_path / "run", changes=changes)
+    study = duchenne.run("quick", f"folder:{tmp_path / 'set0'}", tmp_path / "run", changes=changes, until="training")
     predictions = pd.read_parquet(study.folder / "predictions.parquet")
     assert set(predictions["subject"]) == {f"set1 p{n:02d}" for n in range(4)}
     (fold,) = folds.split(study.table, "other-set", 0)

@@ -14,6 +14,7 @@ from .test_cli import command
 TINY = (
     "training.epochs=1", "training.batch=32", "training.attempts=2", "evidence.permutations=19",
     "evidence.score_permutations=2", "evidence.least=2", "units.gallery=2", "units.top=2",
+    "stimulation.people=2", "faces.avatars.samples=1", "ablation.random_sets=2", "detectors.folds=2",
 )  # fmt: skip
 SMALL_FACES = {"zero_bias": 32, "zhu": 32, "sparse": 80, "lipnet": 40}
 

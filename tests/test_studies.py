@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,18 +86,20 @@ def test_what_has_not_changed_is_not_done_again(study: Study, drawings: FaceTabl
     assert stamps == {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
 
 
-def test_a_changed_stage_and_those_that_follow_from_it_are_done_again(drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_changed_stage_and_those_that_follow_from_it_are_done_again(
+    study: Study, drawings: FaceTable, tmp_path: Path
+) -> None:
     spec, lines = f"folder:{drawings.root}", []
-    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL)
+    shutil.copytree(study.folder, tmp_path / "a")
     duchenne.run("quick", spec, tmp_path / "a", changes=(*SMALL, "evidence.bins=16"), resume=True, announce=lines.append)
     assert {line.partition(":")[0] for line in lines if "kept" not in line} == FOLLOW_FROM_EVIDENCE
 
 
 def test_a_redo_that_is_killed_is_not_taken_for_done(
-    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, again = f"folder:{drawings.root}", (*SMALL, "evidence.bins=16")
-    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL)
+    shutil.copytree(study.folder, tmp_path / "a")
 
     def power_cut(*args: object) -> None:
         raise KeyboardInterrupt
@@ -112,21 +115,19 @@ def test_a_redo_that_is_killed_is_not_taken_for_done(
     assert [line for line in lines if line.startswith("evidence") and "kept" not in line]
 
 
-def test_a_resumed_study_keeps_its_recipe_under_changes(drawings: FaceTable, tmp_path: Path) -> None:
-    first = duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
+def test_a_resumed_study_keeps_its_recipe_under_changes(study: Study, tmp_path: Path) -> None:
+    shutil.copytree(study.folder, tmp_path / "a")
     lines: list[str] = []
     again = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, announce=lines.append)
     assert again.recipe.evidence.bins == 16
-    assert again.recipe.training == first.recipe.training
+    assert again.recipe.training == study.recipe.training
     assert {line.partition(":")[0] for line in lines if "kept" not in line} == FOLLOW_FROM_EVIDENCE
 
 
-def test_versions_are_those_that_made_each_stage(
-    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
+def test_versions_are_those_that_made_each_stage(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(study.folder, tmp_path / "a")
     monkeypatch.setattr(studies, "_versions", lambda: {"torch": "9", "duchenne": "9"})
-    state = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True).state
+    state = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, until="evidence").state
     assert state["versions"]["torch"] != "9"
     assert state["stages"]["training"]["versions"]["torch"] != "9"
     assert state["stages"]["evidence"]["versions"]["torch"] == "9"
@@ -183,7 +184,6 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
         ("units", "duchenne.units.surveys.survey", 2),
         ("evidence", "duchenne.evidence.comparison.compare", 2),
         ("stimulation", "duchenne.experiments.stimulation.stimulate", 1),
-        ("ablation", "duchenne.experiments.ablation.effects", 0),
         ("agreement", "duchenne.stages.agreements", 2),
         ("projections", "duchenne.faces.pictures.write", 5),
         ("report", "duchenne.report.page._content", 0),
@@ -322,8 +322,8 @@ def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Pa
         frame[f"votes_{name}"] = 0.6 * (shown == name) + 0.4 * (rival == name)
     voted = FaceTable(frame, drawings.root)
     changes = (*SMALL, "training.epochs=8", "folds.run=[0]")
-    plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes)
-    shared = duchenne.run("quick", voted, tmp_path / "shared", changes=(*changes, "training.labels=votes"))
+    plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes, until="training")
+    shared = duchenne.run("quick", voted, tmp_path / "shared", changes=(*changes, "training.labels=votes"), until="training")
     surest = [
         pd.read_parquet(s.folder / "predictions.parquet").filter(like="p_").max(axis=1).mean() for s in (plain, shared)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from duchenne.faces.avatars import kernels
 from duchenne.faces.avatars.furrows import FURROWS
 
 Floats = NDArray[np.float32]
+_PARSING = Lock()
+"""Warp and NumPy parse descriptions of records as Python, which CPython 3.11 does not survive in two threads at once."""
+
 NEAR = 6.0
 """Distance from the camera to the middle of the head, in decimetres: a portrait lens."""
 
@@ -51,6 +56,7 @@ def _fibonacci_sphere(count: int) -> Floats:
     return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], 1).astype(np.float32)
 
 
+@cache
 def _record(struct: Any) -> Any:
     """The NumPy type of a Warp struct."""
     return struct.numpy_dtype()
@@ -69,6 +75,7 @@ class Canvas:
         device: str = "cpu",
     ) -> None:
         self.device = device
+        wp.load_module(kernels, device=device)  # not by the first threads that draw: see _PARSING
         self._triangles = self._array(triangles, int)
         self._part = self._array(part, int)
         self._rest = self._array(rest, wp.vec3)
@@ -81,7 +88,8 @@ class Canvas:
         self._furrows = self._array(furrows, kernels.Furrow)
 
     def _array(self, values: NDArray[Any], dtype: Any) -> Any:
-        return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+        with _PARSING:
+            return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
 
     def draw(
         self, vertices: Floats, looks: NDArray[Any], strengths: Floats, half: Floats, size: int, samples: int
