@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from duchenne import cache, gathering
 from duchenne.errors import InputError
@@ -307,8 +307,7 @@ def judge_scores(work: StudyInProgress) -> None:
     shown = work.study.table.frame.iloc[work.shown_rows]
     by_coin = work.stimulating.model_copy(update={"protocol": "free"})
     pictures = stimulation.loaded(by_coin, recipe.faces.size, recipe.faces.channels, work.progress)
-    answers = load_file(layer / "doses.safetensors")["answers"]
-    found = [stimulation.repeated(answers, _peaks(layer).std(0, dtype=np.float64)).assign(network="trained", faces="dose")]
+    found = [stimulation.repeated(*work.study.doses()).assign(network="trained", faces="dose")]
     for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
         moved = work.study.interventions if folder == layer else pd.read_parquet(folder / "interventions.parquet")
         free = surveys.survey(

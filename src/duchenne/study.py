@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
@@ -84,6 +87,14 @@ class Study:
     def interventions(self) -> pd.DataFrame:
         """Dose and response of every unit to every action unit."""
         return self._frame(self.folder / "interventions.parquet")
+
+    def doses(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What every unit answered to every dose of every action unit, (people, action units, doses, units), and the
+        standard deviation of each unit (units,) on the study's pictures.
+        """
+        answers = load_file(self.units_folder / "doses.safetensors")["answers"]
+        peaks = pd.read_parquet(self.units_folder / "responses.parquet", columns=["unit", "peak"])
+        return answers, peaks["peak"].to_numpy(np.float64).reshape(-1, peaks["unit"].nunique()).std(0)
 
     @cached_property
     def reactions(self) -> pd.DataFrame:

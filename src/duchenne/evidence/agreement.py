@@ -30,11 +30,12 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
 
     ``evidence`` is what ``match`` gives, ``responses`` what ``dose_response`` does for the same units. The truth of a
     unit is, of the action units that both know, the one of largest effect, where that is ``least`` or more. Columns:
-    ``score, units, action_units`` that could be named; ``agreement`` with its 95 % interval (Wilson 1927) ``low,
-    high``; ``chance``, the agreement were the same names dealt to other units; ``percentile``, asked the other way
-    round, as zhu2018 does: the share of units that an action unit moves less than the unit of largest score for it, the
-    mean over action units, 0.5 by chance; ``named_rare``, the share of units for which a rare action unit is named, and
-    ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of the coded pictures show.
+    ``score, units, action_units`` that could be named; ``agreement`` with its 95 % interval (Wilson 1927, as if units
+    were independent) ``low, high``; ``chance``, the agreement were the same names dealt to other units; ``percentile``,
+    asked the other way round, as zhu2018 does: the share of units that an action unit moves less than the unit of
+    largest score for it, the mean over action units, 0.5 by chance; ``named_rare``, the share of units for which a rare
+    action unit is named, and ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of the coded
+    pictures show.
 
     >>> evidence = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "n_with": 9, "n_without": 9,
     ...                          "r": [0.1, 0.5, 0.2, 0.1]})

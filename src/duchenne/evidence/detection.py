@@ -47,11 +47,11 @@ def detectors(
     """How well peaks (n, u) tell each action unit on people who had no say in the choice: three rows an action unit.
 
     ``presence`` (n, a) are nullable booleans, ``intensities`` (n, a) 0 to 5 or NaN in columns of the same names,
-    ``groups`` (n,) the people, who are dealt into ``folds``. Which units, how many of a few, the probe's penalty and
-    the thresholds are found on all folds but one, by cross-validation over people, and judged on that one; folds that
-    leave nothing to learn from are left out. Columns: ``au``; ``detector``: "one unit", "few units" or "all units";
-    ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average; ``n_with, people, prevalence``;
-    ``f1``; ``ap``, average precision, with its 95 % bootstrap interval over people ``ap_low, ap_high``;
+    ``groups`` (n,) the people, who are dealt into ``folds`` by ``seed``. Which units, how many of a few, the probe's
+    penalty and the thresholds are found on all folds but one, by cross-validation over people, and judged on that one;
+    folds that leave nothing to learn from are left out. Columns: ``au``; ``detector``: "one unit", "few units" or "all
+    units"; ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average; ``n_with, people,
+    prevalence``; ``f1``; ``ap``, average precision, with its 95 % bootstrap interval over people ``ap_low, ap_high``;
     ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above prevalence is reached,
     with ``share_low, share_high``, NaN where the probe finds next to nothing. Action units with fewer than ``least``
     pictures with or without them, or shown by fewer people than folds, are left out. Raises ``InputError`` for fewer

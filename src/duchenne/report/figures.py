@@ -182,7 +182,7 @@ def agreements(agreement: pd.DataFrame) -> Figure:
         ceiling = agreement.loc[agreement["score"] == "other people", "agreement"]
         if len(ceiling):
             axes.axhline(ceiling.iloc[0], color="0.6", linewidth=0.8)
-            axes.annotate("on other people", (1, ceiling.iloc[0]), xycoords=("axes fraction", "data"), fontsize=7,
+            axes.annotate("other half of the people", (1, ceiling.iloc[0]), xycoords=("axes fraction", "data"), fontsize=7,
                           ha="right", va="bottom", color="0.4")  # fmt: skip
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("pictures", fontsize=8)

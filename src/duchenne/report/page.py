@@ -15,7 +15,6 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from safetensors.numpy import load_file
 
 from duchenne import cache, facs, recipes
 from duchenne.errors import InputError
@@ -24,7 +23,6 @@ from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery, tables
 from duchenne.study import SHOWN, Study, percent
-from duchenne.units.peaks import Peaks
 
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
@@ -108,9 +106,7 @@ def _clearest(study: Study) -> list[int]:
 
 
 def _doses(study: Study) -> Figure:
-    layer = study.units_folder
-    answers = load_file(layer / "doses.safetensors")["answers"]
-    scale = Peaks.from_frame(pd.read_parquet(layer / "responses.parquet")).value.std(0, dtype=np.float64)
+    answers, scale = study.doses()
     return figures.doses(answers, study.interventions, scale, _clearest(study))
 
 

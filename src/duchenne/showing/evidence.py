@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
@@ -15,7 +13,6 @@ from duchenne.showing import looking
 from duchenne.showing.looking import Run, Shown
 from duchenne.showing.units import refuse_absent
 from duchenne.stages import StudyInProgress
-from duchenne.units.peaks import Peaks
 
 
 def divergence(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progress = quiet) -> Shown:
@@ -48,10 +45,8 @@ def doses(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progr
     not stimulated yet does, and for units that are not there.
     """
     work = looking.opened(run, "stimulation", progress)
-    folder = work.study.units_folder
     chosen = _chosen(work, units, top)
-    answers = load_file(folder / "doses.safetensors")["answers"]
-    scale = Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value.std(0, dtype=np.float64)
+    answers, scale = work.study.doses()
     responses = work.study.interventions
     shown = responses[responses["unit"].isin(chosen)].reset_index(drop=True)
     return Shown(figures.doses(answers, responses, scale, chosen), shown)

@@ -50,6 +50,7 @@ class Silencer:
             if filled.shape != (self.units,):
                 raise InputError(f"layer {layer!r}: has {self.units} units, and there are {len(filled)} numbers to fill in")
             at_layer = _Place(layer, _shaped(filled.to(given), given).expand(given.shape[1:]))
+            self._largest = _largest(network, pictures[:1])
             self._place, self._behind = self._latest(pictures[:_PROVED], at_layer)
 
     @property
@@ -64,7 +65,7 @@ class Silencer:
         sets = torch.from_numpy(np.ascontiguousarray(silent))
         with layers.evaluating(self.network), torch.no_grad():
             run = self._expanded if self._behind else self._repeated
-            size = max(1, _AT_ONCE // self._place.fill.numel())
+            size = max(1, _AT_ONCE // (self._place.fill.numel() if self._behind else self._largest))
             return torch.stack(
                 [
                     torch.cat([run(self._place, picture[None], part) for part in torch.split(sets, size)])
@@ -129,6 +130,22 @@ class _Place:
 
     module: str
     fill: Tensor
+
+
+def _largest(network: nn.Module, picture: Tensor) -> int:
+    """How many numbers the largest that any module gives of a picture has."""
+    sizes = [picture.numel()]
+
+    def note(module: nn.Module, inputs: Any, given: Any) -> None:
+        sizes.append(given.numel() if isinstance(given, Tensor) else 0)
+
+    handles = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        network(picture.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return max(sizes)
 
 
 def _axis(given: Tensor) -> int:
