@@ -36,7 +36,8 @@ TWO = replace(ALONE, devices=2)
 def trained(
     folder: Path, on: Computing, settings: Training = PLAIN, dropout: float = 0.0
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
-    network = networks.build("zero_bias", classes=3, seed=0, gain=1.0, dropout=dropout)
+    # from a start at which rounding, which differs by processor, decides on no maximum of a pooling
+    network = networks.build("zero_bias", classes=3, seed=1, gain=1.0, dropout=dropout)
     history = fit.fit(network, PREPARE, bars(48, 0), bars(25, 1), settings, 0, folder, on=on)
     return network.state_dict(), history
 

@@ -27,14 +27,16 @@ from .test_studies import SMALL
 
 @pytest.fixture(scope="module")
 def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return duchenne.run("quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=SMALL)
+    return duchenne.run(
+        "quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=SMALL, until="projections"
+    )
 
 
 @pytest.fixture(scope="module")
 def avatars(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study of rendered faces, which have landmarks and action units."""
     changes = (*SMALL, "faces.avatars.people=12", "training.epochs=1", "training.augment=off")
-    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "a", changes=changes)
+    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "a", changes=changes, until="projections")
 
 
 def drawn(figure: Figure) -> list[list[np.ndarray]]:

@@ -179,13 +179,13 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
     [
         ("faces", "pandas:DataFrame.to_parquet", 0),
         ("training", "duchenne.training.fit:_Learner.training_step", 4),
-        ("training", "duchenne.training.jobs.predictions", 0),
-        ("training", "lightning:Trainer.save_checkpoint", 1),
+        pytest.param("training", "duchenne.training.jobs.predictions", 0, marks=pytest.mark.slow),
+        pytest.param("training", "lightning:Trainer.save_checkpoint", 1, marks=pytest.mark.slow),
         ("units", "duchenne.units.surveys.survey", 2),
         ("evidence", "duchenne.evidence.comparison.compare", 2),
-        ("stimulation", "duchenne.experiments.stimulation.stimulate", 1),
+        pytest.param("stimulation", "duchenne.experiments.stimulation.stimulate", 1, marks=pytest.mark.slow),
         ("agreement", "duchenne.stages.agreements", 2),
-        ("projections", "duchenne.faces.pictures.write", 5),
+        pytest.param("projections", "duchenne.faces.pictures.write", 5, marks=pytest.mark.slow),
         ("report", "duchenne.report.page._content", 0),
     ],
 )

@@ -186,7 +186,7 @@ def show(
             help="units (top pictures and projections), action-units (each one's best detector), regions (units by what "
             "they look at), layers (what each sees of faces), sequence (frame by frame), invariance (a filter on many "
             "faces), redundancy (many filters on a face), traits (these as numbers), random-weights (how like the random "
-            "start projections are), divergence and distance (khorrami2015's and zhu2018's scores), doses (what moves "
+            "start projections are), divergence (khorrami2015's score), distance (zhu2018's score), doses (what moves "
             "units) or agreement (how far scores can be trusted)."
         ),
     ] = "units",

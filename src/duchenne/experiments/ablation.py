@@ -103,12 +103,12 @@ def ablate(
             done += len(batch)
             advance(len(batch))
     found = effects(reading, chosen.asked, chosen.controls, classes, seed)
-    held = _held(classes)
-    found.insert(4, "prototype", [pair in held for pair in zip(found["au"], found["expression"], strict=True)])
+    of_prototypes = held(classes)
+    found.insert(4, "prototype", [pair in of_prototypes for pair in zip(found["au"], found["expression"], strict=True)])
     return found
 
 
-def _held(classes: Sequence[str]) -> set[tuple[str, str]]:
+def held(classes: Sequence[str]) -> set[tuple[str, str]]:
     """Action units and the classes whose published prototypes hold them, of any expression where a class joins several."""
     of_class = {name: facs.SUPERSETS.get(name, (name,)) for name in classes}
     return {
