@@ -16,7 +16,7 @@ import pandas as pd
 import duchenne
 from benchmarks.tables import machine, markdown
 from duchenne import gathering, recipes
-from duchenne.evidence import detections
+from duchenne.evidence import detections, movers
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
 from duchenne.progress import bars
@@ -90,6 +90,30 @@ def agreed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     return every[every["score"].isin(SCORES)]
 
 
+def confirmed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
+    """Of the pairs that are detected, and of each detecting unit's strongest one: how many hold when the action unit is
+    stimulated (the slope's interval above 0), and how often it is the one of the coded action units that moves the unit
+    most.
+    """
+    rows = []
+    for labels, seed, study in found:
+        sure = detections(study.evidence, study.recipe.evidence.level)
+        responses = study.interventions.set_index(["unit", "au"])
+        if sure.empty:
+            continue
+        best = sure.loc[sure.groupby("unit")["r"].idxmax()]
+        known = study.interventions[study.interventions["au"].isin(study.evidence["au"])]
+        most = movers(known, 0.0).set_index("unit")["au"].reindex(best["unit"]).to_numpy()
+        holds = [
+            responses.loc[list(zip(part["unit"], part["au"], strict=True)), "low"].gt(0).mean() for part in (sure, best)
+        ]
+        rows.append({
+            "trained on": labels, "seed": seed, "pairs hold": holds[0], "strongest hold": holds[1],
+            "strongest moves most": (best["au"].to_numpy() == most).mean(),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def ablated(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     """Change of log-odds beyond random sets, of expressions whose prototype holds the silenced detectors' action unit and of
     the others: mean over pairs, a row a seed.
@@ -125,6 +149,7 @@ def main(root: Path) -> None:
     told = spread(agreed(found), ["network", "faces", "score"], ["agreement", "chance", "percentile", "named_rare"])
     wide = told.pivot(index="score", columns=["network", "faces"], values=["agreement", "percentile"])
     print(markdown(told), markdown(wide.set_axis([" ".join(name) for name in wide], axis=1).reset_index()), sep="\n")
+    print(markdown(spread(confirmed(found), ["trained on"], ["pairs hold", "strongest hold", "strongest moves most"])))
     print(markdown(spread(ablated(found), ["trained on", "prototype holds it"],
                           ["pairs", "log-odds beyond random", "recall beyond random"])))  # fmt: skip
 

@@ -168,3 +168,18 @@ def test_the_distances_largest_is_named(study: Study) -> None:
     one = study.evidence[study.evidence["au"] == au].set_index("unit")["distance"]
     assert axes.texts[0].get_text() == str(one.idxmax())
     assert axes.get_title().startswith(au)
+
+
+def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(study: Study) -> None:
+    sure = detections(study.evidence, study.recipe.evidence.level)
+    au = sorted(study.evidence["au"].unique())[0]
+    code, out, _ = command("match", study.folder, "--au", au)
+    assert code == 0
+    found = tables.detectors_of(study, au)
+    assert set(found["unit"]) == set(sure.loc[sure["au"] == au, "unit"])
+    assert out.splitlines()[0].split()[:2] == ["unit", "r"]
+    for row in found.to_dict("records"):
+        own = study.interventions[study.interventions["unit"] == row["unit"]].set_index("au")["effect"]
+        assert (row["moved by it"], row["moved most by"]) == (own[au], own.abs().idxmax())
+    code, _, error = command("match", study.folder, "--au", "AU99")
+    assert (code, "--au AU99: not tested; there are AU" in error) == (2, True)

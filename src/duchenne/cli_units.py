@@ -11,13 +11,21 @@ from duchenne.terminal import Changes, explained, say, show
 
 units = typer.Typer()
 
-Run = Annotated[Path, typer.Argument(help="The folder of a study; stages before that are not done yet are done first.")]
+Run = Annotated[
+    Path, typer.Argument(help="The folder of a study; earlier stages that are missing are done first, training included.")
+]
 
 
 @units.command(epilog="Example:  duchenne match runs/quick --set evidence.permutations=10000")
-def match(run: Run, changes: Changes = None) -> None:
+def match(
+    run: Run,
+    changes: Changes = None,
+    au: Annotated[
+        str | None, typer.Option(help="List all detectors of this action unit, as AU12, and what moves them.")
+    ] = None,
+) -> None:
     """Say which unit detects which action unit, and how sure that is: every score beside its null."""
-    _stage(run, "evidence", changes)
+    _stage(run, "evidence", changes, au)
 
 
 @units.command(epilog="Example:  duchenne stimulate runs/quick --set stimulation.people=50")
@@ -44,7 +52,7 @@ def agreement(run: Run, changes: Changes = None) -> None:
     _stage(run, "agreement", changes)
 
 
-def _stage(run: Path, stage: str, changes: list[str] | None) -> None:
+def _stage(run: Path, stage: str, changes: list[str] | None, au: str | None = None) -> None:
     """Go to a stage of a study and print its table; the last line is where it lies."""
     with explained("; the same command goes on"):
         from duchenne import studies
@@ -52,5 +60,9 @@ def _stage(run: Path, stage: str, changes: list[str] | None) -> None:
         from duchenne.report import tables
 
         study = studies.go_on(run, stage, changes=tuple(changes or ()), progress=bars, announce=say)
-        show(tables.condensed(study, stage))
+        if au:
+            show(tables.written(tables.detectors_of(study, au)))
+        else:
+            show(tables.condensed(study, stage))
+            typer.echo(tables.LEGENDS[stage])
         typer.echo(tables.write(study, stage).resolve())

@@ -122,7 +122,9 @@ def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
         raise InputError(f"{path}: holds no study (no study.json)")
     missing = [stage for stage in _stages_until(until) if stage not in state["stages"]]
     if missing:
-        raise InputError(f"{path}: the study has not ended; {missing[0]} is still to do (run it again with --resume)")
+        raise InputError(
+            f"{path}: the study has not ended; {missing[0]} is still to do, or to do again: run it with --resume"
+        )
     return Study(path, recipes.validated(state["recipe"]), state)
 
 

@@ -59,21 +59,26 @@ def stimulated(study: Study) -> pd.DataFrame:
 
 def ablated(study: Study) -> pd.DataFrame:
     """What silencing does to expressions, beyond random sets of as many units: all detectors of an action unit, to
-    those whose prototypes hold it, and for each expression the single unit that it needs most.
+    those whose prototypes hold it and to any others that change surely, and for each expression the single unit that it
+    needs most.
     """
     found = study.ablations
-    together = found[(found["what"] == "detectors") & found["prototype"]].sort_values(["au", "expression"])
+    sets = found[found["what"] == "detectors"]
+    surely = (sets["logit_beyond_low"] > 0) | (sets["logit_beyond_high"] < 0)
+    together = sets[sets["prototype"] | surely & (sets["p"] <= sets["p"].min())].sort_values(["au", "expression"])
     alone = found[found["what"] == "unit"]
-    needed = alone.loc[alone.groupby("expression", sort=False)["logit_beyond"].idxmin()]
+    needed = alone.loc[alone["logit_beyond"].fillna(0).groupby(alone["expression"], sort=False).idxmin()]
     shown = pd.concat([together, needed], ignore_index=True)
     silenced = [row.au if row.what == "detectors" else f"unit {row.unit}" for row in shown.itertuples()]
     columns = {
-        "units": "units", "expression": "expression", "pictures": "pictures", "recall": "recall",
-        "recall_change": "recall change", "recall_beyond": "beyond random", "recall_beyond_low": "low",
-        "recall_beyond_high": "high", "logit_change": "log-odds change", "logit_beyond": "log-odds beyond random",
-        "logit_beyond_low": "log-odds low", "logit_beyond_high": "log-odds high", "p": "p",
+        "units": "units", "expression": "expression", "prototype": "in its prototype", "pictures": "pictures",
+        "recall": "recall", "recall_change": "recall change", "recall_beyond": "recall beyond random",
+        "recall_beyond_low": "recall beyond random low", "recall_beyond_high": "recall beyond random high",
+        "logit_change": "log-odds change", "logit_beyond": "log-odds beyond random",
+        "logit_beyond_low": "log-odds beyond random low", "logit_beyond_high": "log-odds beyond random high", "p": "p",
     }  # fmt: skip
-    return shown[list(columns)].rename(columns=columns).assign(silenced=silenced)[["silenced", *columns.values()]]
+    told = shown[list(columns)].rename(columns=columns).assign(silenced=silenced)[["silenced", *columns.values()]]
+    return told.assign(**{"in its prototype": told["in its prototype"].map({True: "yes", False: "no"})})
 
 
 def detected(study: Study) -> pd.DataFrame:
@@ -176,26 +181,83 @@ _CONDENSED = {
         "random weights",
     ),
     "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
-    "ablation": ("silenced", "units", "expression", "recall", "recall change", "log-odds beyond random", "p"),
+    "ablation": (
+        "silenced",
+        "units",
+        "expression",
+        "in its prototype",
+        "recall",
+        "recall beyond random",
+        "log-odds beyond random",
+        "p",
+    ),
     "detectors": ("action unit", "prevalence", "unit", "F1", "AP", "AP of few", "AP of all", "in one unit"),
     "agreement": ("score", "study", "study chance", "free", "free chance", "random weights, free"),
 }
 """The columns that fit on a terminal."""
-_BOUNDS = {"log-odds beyond random": "log-odds", "in one unit": "share"}
+_BOUNDS = {"in one unit": "share"}
 """What the interval of a column is called, where not as the column."""
+
+
+LEGENDS = {
+    "evidence": "unit: the surest one; r with its interval over people; r random weights: the largest of all units behind "
+    "them; KL z: standard deviations above permuted labels; p: family-wise over all pairs. 'duchenne match RUN --au AU12' "
+    "lists all detectors of one.",
+    "localisation": "energy: share of the projection where the action unit acts, beside that place displaced over the face.",
+    "stimulation": "unit: the one moved farthest; slope: its standard deviations from absent to full; selectivity: 1 where "
+    "nothing else moves it, below 0 where something else moves it farther; change: of the expression that gains most.",
+    "ablation": "beyond random: compared with random sets of as many units; p: rank among these, of one row alone.",
+    "detectors": "on people left out; unit: chosen most often, whichever its sign; AP: average precision, prevalence by "
+    "chance; in one unit: what of all units' precision above prevalence it reaches.",
+    "agreement": "share of units for which a score's largest value names the coded action unit that moves them most.",
+}
+"""What stands below the table of a stage."""
+
+
+def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
+    """All detectors of an action unit, surest first: how sure they are, and where stimulated what moves them.
+
+    Raises ``InputError`` for an action unit that was not tested.
+    """
+    tested = sorted(study.evidence["au"].unique()) if len(study.evidence) else []
+    if action_unit not in tested:
+        raise InputError(f"--au {action_unit}: not tested; there are {', '.join(tested) or 'none'}")
+    found = ranked(detections(study.evidence, study.recipe.evidence.level))
+    own = found[found["au"] == action_unit].set_index("unit")
+    told = {
+        "r": own["r"], "r low": own["r_low"], "r high": own["r_high"], "r within": own["r_within"],
+        "p within, alone": own["p_within"], "AP lift": own["ap_lift"], "KL z": own["kl_z"], "p": own["p"], "q": own["q"],
+    }  # fmt: skip
+    if len(study.interventions):
+        responses = study.interventions
+        effect = responses[responses["au"] == action_unit].set_index("unit")["effect"]
+        told |= {"moved by it": effect.reindex(own.index), "moved most by": movers(responses, 0.0).set_index("unit")["au"]}
+    return pd.DataFrame(told).reindex(own.index).rename_axis("unit").reset_index()
 
 
 def condensed(study: Study, stage: str) -> pd.DataFrame:
     """The table of a stage as texts that fit on a terminal: numbers with their intervals, action units with their names."""
     table = TABLES[stage](study)
-    told = {}
-    for name in (name for name in _CONDENSED[stage] if name in table):
-        low, high = (f"{_BOUNDS.get(name, name)} {end}" for end in ("low", "high"))
-        told[name] = table[name].map(cell)
-        if low in table:
-            told[name] += " [" + table[low].map(cell) + ", " + table[high].map(cell) + "]"
+    told = written(table[[name for name in table if name in _CONDENSED[stage] or name.endswith((" low", " high"))]])
     if "name" in table:
         told["action unit"] += " " + table["name"]
+    return told[[name for name in _CONDENSED[stage] if name in told]]
+
+
+def written(table: pd.DataFrame) -> pd.DataFrame:
+    """A table as texts, numbers with their intervals.
+
+    >>> written(pd.DataFrame({"r": [0.5], "r low": [0.4], "r high": [0.6]})).values.tolist()
+    [['0.50 [0.40, 0.60]']]
+    """
+    told = {}
+    for name in (name for name in table if not str(name).endswith((" low", " high"))):
+        low, high = (f"{_BOUNDS.get(name, name)} {end}" for end in ("low", "high"))
+        texts = [cell(value) for value in table[name]]
+        if low in table:
+            bounds = zip(texts, table[low], table[high], strict=True)
+            texts = [f"{text} [{cell(least)}, {cell(most)}]" for text, least, most in bounds]
+        told[name] = pd.Series(texts, table.index, dtype=str)
     return pd.DataFrame(told)
 
 
