@@ -15,6 +15,7 @@ test: $(DEVELOPING)
 
 slow: $(DEVELOPING)
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -k more_than_a_line --hypothesis-profile thorough
 
 check: $(DEVELOPING)
 	$(BIN)/ruff format --check .

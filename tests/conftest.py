@@ -10,12 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from duchenne import facs
 from duchenne.faces.avatars.basis import HeadBasis, head_basis
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
+
+_HYPOTHESIS = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+settings.register_profile("usual", max_examples=50, **_HYPOTHESIS)
+settings.register_profile("thorough", max_examples=1000, **_HYPOTHESIS)
+settings.load_profile("usual")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # tests run side by side already

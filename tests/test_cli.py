@@ -66,18 +66,6 @@ def test_an_interruption_says_how_to_go_on(drawings: FaceTable, tmp_path: Path, 
     assert "--resume" in error
 
 
-def test_resume_needs_a_folder_and_takes_the_recipe_that_lies_there(drawings: FaceTable, tmp_path: Path) -> None:
-    assert "--out" in command("run", "--resume")[2]
-    changes = [part for change in SMALL for part in ("--set", change)]
-    assert command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *changes)[0] == 0
-    code, out, error = command("run", "--resume", "--out", tmp_path / "a")
-    assert code == 0
-    assert error.count("kept") == len(STAGES)
-    assert out.splitlines()[-1].endswith("report.html")
-    code, _, error = command("run", "quick", "--resume", "--out", tmp_path / "a")
-    assert (code, "of the faces folder:" in error) == (2, True)
-
-
 def test_recipes_are_listed_with_their_tables() -> None:
     code, out, _ = command("recipes")
     assert code == 0
@@ -157,7 +145,9 @@ def test_checking_tells_machines_and_draws_a_sheet(drawings: FaceTable, tmp_path
     assert sheet.stat().st_size > 1000
 
 
-def test_a_run_ends_with_the_path_of_its_report(drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_run_ends_with_the_path_of_its_report_and_resumes_with_the_recipe_that_lies_there(
+    drawings: FaceTable, tmp_path: Path
+) -> None:
     changes = [part for change in SMALL for part in ("--set", change)]
     code, out, error = command("run", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *changes)
     assert code == 0
@@ -165,6 +155,13 @@ def test_a_run_ends_with_the_path_of_its_report(drawings: FaceTable, tmp_path: P
     assert Path(out.splitlines()[-1]).exists()
     assert "people it has never seen" in out
     assert "training" in error
+    assert "--out" in command("run", "--resume")[2]
+    code, out, error = command("run", "--resume", "--out", tmp_path / "a")
+    assert code == 0
+    assert error.count("kept") == len(STAGES)
+    assert out.splitlines()[-1].endswith("report.html")
+    code, _, error = command("run", "quick", "--resume", "--out", tmp_path / "a")
+    assert (code, "of the faces folder:" in error) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from duchenne.errors import InputError
@@ -91,7 +91,6 @@ def test_a_csv_that_is_named_after_its_picture_belongs_to_it(table: FaceTable, t
 
 
 @given(st.binary(max_size=200) | st.text('0123456789,. \nAUau_rc"framepth', max_size=200).map(str.encode))
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_lead_to_more_than_a_line(table: FaceTable, tmp_path: Path, noise: bytes) -> None:
     for text in (noise, b"image,AU01,AU02_r,success\n2.png," + noise, b"frame,AU01_c\n1,1\n" + noise):
         (tmp_path / "film.csv").write_bytes(text)

@@ -106,7 +106,7 @@ def test_the_calibrated_divergence_is_not_biased_by_rarity() -> None:
     values -= values.min(0)
     for positives in (10, 30, 100, 300):
         present = np.arange(3000)[:, None] < positives
-        permuted = [rng.permutation(3000) for _ in range(40)]
+        permuted = [rng.permutation(3000) for _ in range(20)]
         kl, null, z = matching.beside_null(
             lambda shown, coded: divergence.histograms(values, shown, coded, 64).kl(1e-6),
             present, np.ones_like(present), permuted,
@@ -283,6 +283,17 @@ def test_a_unit_that_answers_to_any_movement_but_less_to_this_one_is_no_detector
     assert frame["p"][0] <= 0.05
     assert frame["r"][0] < frame["r_null"][0]
     assert detections(frame, 0.05).empty
+
+
+def test_scores_without_significance_are_those_beside_it() -> None:
+    units, labels, person, sequence = planted()
+    strata = np.where(np.arange(len(units)) % 2 == 0, "anger", "fear")
+    settings = {"permutations": 7, "score_permutations": 7, "seed": 3, "strata": strata}
+    whole = matching.compare(units, labels, person, sequence, **settings).frame
+    del settings["permutations"]
+    alone = matching.scored(units, labels, person, sequence, **settings)
+    assert set(whole) - set(alone) == {"r_low", "r_high", "r_null", "p_alone", "p", "q", "p_within", "q_within"}
+    pd.testing.assert_frame_equal(whole[list(alone)], alone)
 
 
 def test_permuted_labels_declare_a_detector_in_as_many_runs_as_the_level_says() -> None:

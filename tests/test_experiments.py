@@ -127,7 +127,8 @@ def test_a_command_does_what_a_change_asks_for_and_what_follows_from_it(study: S
 @pytest.mark.parametrize("name", ["match", "stimulate", "ablate", "detectors", "agreement"])
 def test_commands_on_units_say_what_is_wrong(name: str, study: Study, tmp_path: Path) -> None:
     assert "Example:" in command(name, "--help")[1]
-    assert command(name, tmp_path)[::2] == (2, f"duchenne: {tmp_path}: holds no study (no study.json)\n")
+    says = f"{tmp_path}: holds no study (no study.json); 'duchenne run RECIPE --out {tmp_path}' makes one"
+    assert command(name, tmp_path)[::2] == (2, f"duchenne: {says}\n")
     code, _, error = command(name, study.folder, "--set", "stimulation.seed=0")
     assert (code, len(error.splitlines())) == (2, 1)
     assert "the network would have seen these people" in error

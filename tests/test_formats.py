@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -21,6 +21,7 @@ from duchenne.faces.avatars.basis import HeadBasis
 from duchenne.faces.avatars.rendering import Shot, Studio
 from duchenne.faces.folds import split
 from duchenne.faces.formats import FORMATS
+from duchenne.faces.formats.reading import Reading
 from duchenne.faces.table import FaceTable
 
 from . import trees
@@ -260,7 +261,6 @@ def test_no_bytes_lead_to_more_than_a_line(
     trees.TREES[name](root, faces)
     whole = (root / file).read_bytes()
 
-    @settings(max_examples=60, deadline=None, database=None)
     @given(st.binary(max_size=200), _LIKE_LABELS, st.integers(0, len(whole)))
     def read(noise: bytes, labels: bytes, place: int) -> None:
         for damaged in (noise, labels, whole[:place] + noise, whole[:place] + labels + whole[place:]):
@@ -271,7 +271,6 @@ def test_no_bytes_lead_to_more_than_a_line(
 
 
 @given(st.binary(max_size=200) | _LIKE_LABELS, _LIKE_LABELS, _LIKE_LABELS)
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_in_ckplus_lead_to_more_than_a_line(small: Path, emotion: bytes, facs: bytes, points: bytes) -> None:
     (small / "Emotion/S100/001/S100_001_00000004_emotion.txt").write_bytes(emotion)
     (small / "FACS/S100/001/S100_001_00000004_facs.txt").write_bytes(facs)
@@ -282,7 +281,6 @@ def test_no_bytes_in_ckplus_lead_to_more_than_a_line(small: Path, emotion: bytes
 
 
 @given(st.binary(max_size=200) | _LIKE_LABELS, _LIKE_LABELS)
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_in_a_manifest_lead_to_more_than_a_line(tmp_path: Path, whole: bytes, row: bytes) -> None:
     trees.picture(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
     header = (
@@ -294,7 +292,6 @@ def test_no_bytes_in_a_manifest_lead_to_more_than_a_line(tmp_path: Path, whole: 
 
 
 @given(st.binary(max_size=120), st.integers(0, 2000), st.sampled_from([".png", ".jpg", ".bmp", ".tiff", ".webp", ".gif"]))
-@settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_in_a_picture_lead_to_more_than_a_line(tmp_path: Path, noise: bytes, place: int, ending: str) -> None:
     file = tmp_path / f"a{ending}"
     rng = np.random.default_rng(0)
@@ -306,7 +303,6 @@ def test_no_bytes_in_a_picture_lead_to_more_than_a_line(tmp_path: Path, noise: b
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=40))
-@settings(max_examples=150, deadline=None, database=None)
 @pytest.mark.parametrize("name", ["jaffe", "kdef"])
 def test_no_file_name_leads_to_more_than_a_line(name: str, text: str) -> None:
     known = {"jaffe": "KA.AN1.39.tiff", "kdef": "AF01ANS.JPG"}[name]
@@ -318,7 +314,6 @@ def test_no_file_name_leads_to_more_than_a_line(name: str, text: str) -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 10_000))
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_in_a_parquet_manifest_lead_to_more_than_a_line(tmp_path: Path, noise: bytes, place: int) -> None:
     trees.picture(tmp_path / "a.png", np.zeros((8, 8), np.uint8))
     file = tmp_path / "manifest.parquet"
@@ -331,11 +326,12 @@ def test_no_bytes_in_a_parquet_manifest_lead_to_more_than_a_line(tmp_path: Path,
 
 
 def assert_a_table_or_a_line(name: str, root: Path) -> FaceTable | None:
-    refused = refusal(lambda: FORMATS[name].read(root))
+    read: list[Reading] = []
+    refused = refusal(lambda: read.append(FORMATS[name].read(root)))
     if refused is not None:
         assert "\n" not in refused
         return None
-    found = FORMATS[name].read(root)
+    found = read[0]
     some = found.table.where(np.arange(len(found.table)) < 3)
     assert "\n" not in (refusal(lambda: stack.load(some, 8, crop_name="eyes")) or "")
     assert "\n" not in (refusal(lambda: stack.load(some, 8, crop_name="box")) or "")

@@ -249,7 +249,7 @@ def test_a_backend_that_is_not_installed_is_named(
             duchenne.run("quick", drawings, tmp_path / backend, changes=CHANGES, until="training", backend=backend)
 
 
-def test_the_command_train_stops_at_scores_and_run_walks_on(drawings: FaceTable, tmp_path: Path) -> None:
+def test_the_command_train_stops_at_scores_and_others_walk_on(drawings: FaceTable, tmp_path: Path) -> None:
     out, sets = tmp_path / "a", [part for change in (*CHANGES, "folds.run=[0]") for part in ("--set", change)]
     again = ("train", "quick", "--data", f"folder:{drawings.root}", "--out", out, *sets, "--workers", 1)
     code, told, _ = command(*again)
@@ -259,12 +259,12 @@ def test_the_command_train_stops_at_scores_and_run_walks_on(drawings: FaceTable,
     assert not (out / "report.html").exists()
     with pytest.raises(InputError, match="has not ended; units is still to do"):
         duchenne.open(out)
-    code, told, said = command("run", "--resume", "--out", out)
+    code, told, said = command("match", out)
     assert code == 0
     assert "training: nothing has changed, kept" in said
-    assert Path(told.splitlines()[-1]).name == "report.html"
+    assert Path(told.splitlines()[-1]).name == "evidence.tex"
     assert command(*again, "--resume")[0] == 0  # what was done beyond it stays
-    assert duchenne.open(out).report.exists()
+    assert len(duchenne.open(out, until="evidence").evidence)
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_one_line(drawings: FaceTable, tmp_path: Path) -> None:

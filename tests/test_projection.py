@@ -49,8 +49,15 @@ def neurons(layer: units.Fields, count: int, seed: int) -> tuple[np.ndarray, np.
     return rng.integers(0, channels, count), places
 
 
-@pytest.mark.parametrize("method", [name for name in units.METHODS if name != "relevance"])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        pytest.param(name, method, marks=[pytest.mark.slow] if (name, method) == ("zhu", "integrated") else [])
+        for name in NETWORKS
+        for method in units.METHODS
+        if method != "relevance"
+    ],
+)
 def test_projections_equal_captums_corners_and_edges_included(name: str, method: str) -> None:
     network, layer, side = NETWORKS[name]
     count = 8 if method == "integrated" else 16

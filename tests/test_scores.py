@@ -117,6 +117,15 @@ def test_intervals_of_correlations_draw_people_with_all_their_pictures() -> None
     assert np.isnan(significance.bootstrap(peaks, present, coded, np.full(120, "one"))[0]).all()
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN slice")
+def test_quantiles_are_numpys_of_the_numbers_in_each_column() -> None:
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((41, 300)) < rng.random(300), np.nan, rng.normal(size=(41, 300)))
+    values[1:, 0], values[:, 1] = np.nan, np.nan
+    shares = [0.0, 0.025, 0.5, 0.975, 1.0]
+    np.testing.assert_allclose(significance.quantiles(values, shares), np.nanquantile(values, shares, axis=0), atol=1e-12)
+
+
 def test_a_large_mean_costs_no_digits() -> None:
     rng = np.random.default_rng(0)
     peaks, present = rng.normal(1e6, 1, (3000, 4)), rng.random((3000, 2)) < 0.3

@@ -86,15 +86,6 @@ def test_what_has_not_changed_is_not_done_again(study: Study, drawings: FaceTabl
     assert stamps == {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
 
 
-def test_a_changed_stage_and_those_that_follow_from_it_are_done_again(
-    study: Study, drawings: FaceTable, tmp_path: Path
-) -> None:
-    spec, lines = f"folder:{drawings.root}", []
-    shutil.copytree(study.folder, tmp_path / "a")
-    duchenne.run("quick", spec, tmp_path / "a", changes=(*SMALL, "evidence.bins=16"), resume=True, announce=lines.append)
-    assert {line.partition(":")[0] for line in lines if "kept" not in line} == FOLLOW_FROM_EVIDENCE
-
-
 def test_a_redo_that_is_killed_is_not_taken_for_done(
     study: Study, drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,11 +102,13 @@ def test_a_redo_that_is_killed_is_not_taken_for_done(
     with pytest.raises(InputError, match="projections is still to do"):
         duchenne.open(tmp_path / "a")
     lines: list[str] = []
-    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL, resume=True, announce=lines.append)
+    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL, resume=True, until="evidence", announce=lines.append)
     assert [line for line in lines if line.startswith("evidence") and "kept" not in line]
 
 
-def test_a_resumed_study_keeps_its_recipe_under_changes(study: Study, tmp_path: Path) -> None:
+def test_a_changed_stage_and_those_that_follow_from_it_are_done_again_as_the_recipe_says(
+    study: Study, tmp_path: Path
+) -> None:
     shutil.copytree(study.folder, tmp_path / "a")
     lines: list[str] = []
     again = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, announce=lines.append)
@@ -136,7 +129,7 @@ def test_versions_are_those_that_made_each_stage(study: Study, tmp_path: Path, m
 def test_a_recipe_object_is_changed_and_its_command_repeats_it(drawings: FaceTable, tmp_path: Path) -> None:
     recipe = recipes.changed(recipes.read("quick"), SMALL)
     spec = f"folder:{drawings.root}"
-    study = duchenne.run(recipe, spec, tmp_path / "a", changes=("evidence.bins=16",))
+    study = duchenne.run(recipe, spec, tmp_path / "a", changes=("evidence.bins=16",), until="training")
     assert study.recipe.evidence.bins == 16
     command = page.command(study)
     assert command.startswith(f"duchenne run quick --data {spec} --set ")
@@ -177,16 +170,16 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
 @pytest.mark.parametrize(
     ("stage", "place", "after"),
     [
-        ("faces", "pandas:DataFrame.to_parquet", 0),
+        pytest.param("faces", "pandas:DataFrame.to_parquet", 0, marks=pytest.mark.slow),
         ("training", "duchenne.training.fit:_Learner.training_step", 4),
         pytest.param("training", "duchenne.training.jobs.predictions", 0, marks=pytest.mark.slow),
         pytest.param("training", "lightning:Trainer.save_checkpoint", 1, marks=pytest.mark.slow),
-        ("units", "duchenne.units.surveys.survey", 2),
+        pytest.param("units", "duchenne.units.surveys.survey", 2, marks=pytest.mark.slow),
         ("evidence", "duchenne.evidence.comparison.compare", 2),
         pytest.param("stimulation", "duchenne.experiments.stimulation.stimulate", 1, marks=pytest.mark.slow),
-        ("agreement", "duchenne.stages.agreements", 2),
+        pytest.param("agreement", "duchenne.stages.agreements", 2, marks=pytest.mark.slow),
         pytest.param("projections", "duchenne.faces.pictures.write", 5, marks=pytest.mark.slow),
-        ("report", "duchenne.report.page._content", 0),
+        pytest.param("report", "duchenne.report.page._content", 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_to_the_same_results(
@@ -211,15 +204,6 @@ def test_a_set_without_action_units_still_runs_and_says_so(drawings: FaceTable, 
     assert study.evidence.empty
     assert "no action unit" in study.told()[0]
     assert "no action unit" in study.report.read_text()
-
-
-def test_pictures_that_cannot_be_read_are_counted_and_listed(drawings: FaceTable, tmp_path: Path) -> None:
-    frame = drawings.frame.copy()
-    frame.loc[3, "path"] = "gone.png"
-    (drawings.root / "gone.png").write_bytes(b"")
-    study = duchenne.run("quick", FaceTable(frame, drawings.root), tmp_path / "a", changes=SMALL)
-    assert "gone.png: the file is empty" in (study.folder / "remarks.txt").read_text()
-    assert "gone.png: the file is empty" in study.report.read_text()
 
 
 # folders that are refused
@@ -305,12 +289,16 @@ def test_a_training_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) 
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=wild)
 
 
-def test_a_set_that_names_no_people_says_that_they_may_stand_on_both_sides(drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(drawings: FaceTable, tmp_path: Path) -> None:
     frame = drawings.frame.assign(subject=drawings.frame["path"], sequence=drawings.frame["path"])
+    frame.loc[3, "path"] = "gone.png"
+    (drawings.root / "gone.png").write_bytes(b"")
     study = duchenne.run("quick", FaceTable(frame, drawings.root), tmp_path / "a", changes=SMALL)
     assert "people who are not named" in study.told()[0]
     assert "a person may stand in both" in study.report.read_text()
     assert "given as a table" in study.report.read_text()
+    for file in (study.folder / "remarks.txt", study.report):
+        assert "gone.png: the file is empty" in file.read_text()
 
 
 def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Path) -> None:

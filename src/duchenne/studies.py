@@ -107,8 +107,12 @@ def go_on(
     Raises ``InputError`` where the folder holds none, and as ``run`` does.
     """
     if read_state(Path(folder)) is None:
-        raise InputError(f"{folder}: holds no study (no study.json)")
+        raise _no_study(folder)
     return run(out=folder, changes=changes, resume=True, until=until, progress=progress, announce=announce)
+
+
+def _no_study(folder: str | Path) -> InputError:
+    return InputError(f"{folder}: holds no study (no study.json); 'duchenne run RECIPE --out {folder}' makes one")
 
 
 def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
@@ -119,7 +123,7 @@ def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
     path = Path(folder)
     state = read_state(path)
     if state is None:
-        raise InputError(f"{path}: holds no study (no study.json)")
+        raise _no_study(path)
     missing = [stage for stage in _stages_until(until) if stage not in state["stages"]]
     if missing:
         raise InputError(

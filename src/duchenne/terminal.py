@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 Changes = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, as 'duchenne recipes NAME' lists them; repeat. "
+        "The study keeps it, and does again what depends on it.",
     ),
 ]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.evidence import significance
-from duchenne.evidence.matching import Matched, compare, detections
+from duchenne.evidence.matching import Matched, compare, detections, ranked
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Evidence
 
@@ -92,7 +92,7 @@ def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[st
 
 def _counted(evidence: pd.DataFrame, level: float) -> dict[str, Any]:
     found = detections(evidence, level)
-    best = found.loc[found.groupby("au")["r"].idxmax()] if len(found) else found
+    best = ranked(found).drop_duplicates("au").sort_values("au")
     return {
         "pairs": len(found),
         "units": int(found["unit"].nunique()),

@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from duchenne.errors import InputError
 from duchenne.evidence.association import correlation
+from duchenne.evidence.significance import quantiles
 from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float64]
@@ -120,39 +121,51 @@ class _Detector:
     threshold: float
 
 
+@dataclass(frozen=True)
+class _Readings:
+    """What detectors read on people left out: scores (n,), NaN where none did, whether they said yes (n,), and the units
+    of each fold's.
+    """
+
+    scores: Floats
+    said: Mask
+    units: list[Places]
+
+
 def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[dict[str, object]]:
     """The rows of one action unit; none where no fold leaves anything to learn from."""
-    makers = {"one unit": _one, "few units": _few, "all units": _all}
-    scores = {name: np.full(len(of_au.shown), np.nan) for name in makers}
-    said = {name: np.zeros(len(of_au.shown), bool) for name in makers}
-    chosen: dict[str, list[Places]] = {name: [] for name in makers}
-    for learned, judged in of_au.folds(folds, seed):
-        learning, judging = _standardised(of_au[learned], of_au[judged])
-        for name, make in makers.items():
-            detector = make(learning)
-            scores[name][judged] = detector.read(judging.peaks)
-            said[name][judged] = scores[name][judged] >= detector.threshold
-            chosen[name].append(detector.units)
-    rows = np.flatnonzero(np.isfinite(scores["one unit"]))
-    shown, drawn = of_au.shown[rows], _people_drawn(of_au.people[rows], seed) if len(rows) else np.zeros((0, 0))
+    read = {name: _out_of_fold(of_au, make, folds, seed) for name, make in _MAKERS.items()}
+    rows = np.flatnonzero(np.isfinite(read["one unit"].scores))
+    judged, shown = of_au[rows], of_au.shown[rows]
     if not 0 < shown.sum() < len(rows):
         return []
+    drawn = _people_drawn(judged.people, seed)
     prevalence = drawn @ shown / drawn.sum(1)
-    precision = {name: weighted_precision(score[rows], shown, drawn) for name, score in scores.items()}
+    precision = {name: weighted_precision(found.scores[rows], shown, drawn) for name, found in read.items()}
     lift = {name: each - prevalence for name, each in precision.items()}
     probe = np.where(lift["all units"] > _LIFT, lift["all units"], np.nan)
-    told: list[dict[str, object]] = []
-    for name in makers:
-        share, low, high = _with_interval(lift[name] / probe)
-        ap, ap_low, ap_high = _with_interval(precision[name])
-        told.append({
-            "detector": name, "unit": pd.NA if name == "all units" else _most_often(chosen[name]),
-            "units": float(np.mean([len(each) for each in chosen[name]])), "n_with": int(shown.sum()),
-            "people": len(np.unique(of_au.people[rows])), "prevalence": shown.mean(), "f1": _f1(said[name][rows], shown),
-            "ap": ap, "ap_low": ap_low, "ap_high": ap_high, "intensity_r": _pearson(scores[name][rows], intensity[rows]),
-            "share": share, "share_low": low, "share_high": high,
-        })  # fmt: skip
-    return told
+    return [
+        {
+            "detector": name, "unit": pd.NA if name == "all units" else _most_often(found.units),
+            "units": float(np.mean([len(units) for units in found.units])), "n_with": int(shown.sum()),
+            "people": len(np.unique(judged.people)), "prevalence": shown.mean(), "f1": _f1(found.said[rows], shown),
+            **_bounded("ap", precision[name]), "intensity_r": _pearson(found.scores[rows], intensity[rows]),
+            **_bounded("share", lift[name] / probe),
+        }
+        for name, found in read.items()
+    ]  # fmt: skip
+
+
+def _out_of_fold(of_au: _Pictures, make: Callable[[_Pictures], _Detector], folds: int, seed: int) -> _Readings:
+    """What detectors of one kind read in each fold's people, made from those of all others."""
+    read = _Readings(np.full(len(of_au.shown), np.nan), np.zeros(len(of_au.shown), bool), [])
+    for learned, judged in of_au.folds(folds, seed):
+        learning, judging = _standardised(of_au[learned], of_au[judged])
+        detector = make(learning)
+        read.scores[judged] = detector.read(judging.peaks)
+        read.said[judged] = read.scores[judged] >= detector.threshold
+        read.units.append(detector.units)
+    return read
 
 
 def _standardised(learned: _Pictures, judged: _Pictures) -> tuple[_Pictures, _Pictures]:
@@ -191,6 +204,9 @@ def _all(learned: _Pictures) -> _Detector:
     return _best(learned, lambda part: [(every, penalty) for penalty in _PENALTIES])
 
 
+_MAKERS = {"one unit": _one, "few units": _few, "all units": _all}
+
+
 def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float]]]) -> _Detector:
     """Of several ways to read, each some units and a penalty that are found ``of`` the people learned from, the one of
     highest average precision on people left out; the threshold is theirs too.
@@ -198,7 +214,7 @@ def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float
     tried, judged = np.zeros((len(of(learned)), len(learned.shown))), np.zeros(len(learned.shown), bool)
     for rows, left in learned.folds(_FOLDS):
         judged[left] = True
-        tried[:, left] = _readings(learned[rows], of(learned[rows]), learned.peaks[left])
+        tried[:, left] = _read(learned[rows], of(learned[rows]), learned.peaks[left])
     shown = learned.shown[judged]
     some = 0 < shown.sum() < len(shown)
     best = int(np.argmax([average_precision_score(shown, scores[judged]) for scores in tried])) if some else 0
@@ -208,7 +224,7 @@ def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float
     return _Detector(units, lambda peaks: peaks[:, units] @ weights, threshold)
 
 
-def _readings(learned: _Pictures, ways: list[tuple[Places, float]], peaks: Floats) -> Floats:
+def _read(learned: _Pictures, ways: list[tuple[Places, float]], peaks: Floats) -> Floats:
     """How each way to read, learned from some people, reads the peaks (m, u) of others: (ways, m)."""
     found = np.empty((len(ways), len(peaks)))
     for units in {way[0].tobytes(): way[0] for way in ways}.values():
@@ -273,12 +289,12 @@ def weighted_precision(scores: Floats, shown: Mask, weights: Floats) -> Floats:
     return found
 
 
-def _with_interval(drawn: Floats) -> tuple[float, float, float]:
+def _bounded(name: str, drawn: Floats) -> dict[str, float]:
     """The first of many values, and the 95 % interval of the others; NaN where most are not told."""
-    if np.isnan(drawn[0]) or np.isnan(drawn).mean() > 0.5:
-        return np.nan, np.nan, np.nan
-    low, high = np.nanquantile(drawn[1:], [0.025, 0.975])
-    return float(drawn[0]), float(low), float(high)
+    told = np.full(3, np.nan)
+    if np.isfinite(drawn[0]) and np.isnan(drawn).mean() <= 0.5:
+        told = np.append(drawn[0], quantiles(drawn[1:, None], [0.025, 0.975]))
+    return dict(zip((name, f"{name}_low", f"{name}_high"), told.tolist(), strict=True))
 
 
 def _most_often(chosen: list[Places]) -> int:

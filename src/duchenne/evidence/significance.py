@@ -217,9 +217,22 @@ def bootstrap(
             spread = (squares - total**2 / count) * with_label * (1 - with_label / count)
             found = np.where(spread > _ROUNDING**2, products / np.sqrt(spread.clip(0)), np.nan)
         telling = np.isfinite(found).mean(0) > 0.5
-        if telling.any():
-            bounds[:, telling, label] = np.nanquantile(found[:, telling], [0.025, 0.975], axis=0)
+        bounds[:, telling, label] = quantiles(found[:, telling], [0.025, 0.975])
     return bounds[0], bounds[1]
+
+
+def quantiles(values: Floats, shares: list[float]) -> Floats:
+    """Quantiles (q, u) of the numbers among ``values`` (n, u), as ``numpy.nanquantile`` gives them, all columns at once.
+
+    >>> quantiles(np.array([[1.0, 0.0], [3.0, np.nan], [2.0, 4.0]]), [0.5]).tolist()
+    [[2.0, 2.0]]
+    """
+    inorder, counts = np.sort(values, axis=0), np.isfinite(values).sum(0)  # numbers come first
+    place = np.asarray(shares)[:, None] * (counts - 1)
+    below = np.floor(place).astype(np.int64)
+    lower, upper = (np.take_along_axis(inorder, rows, 0) for rows in (below, np.minimum(below + 1, counts - 1)))
+    found: Floats = lower + (upper - lower) * (place - below)
+    return found
 
 
 _MOST = 500

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from duchenne.evidence import comparison
 from duchenne.evidence.agreement import agreement
-from duchenne.evidence.matching import compare
+from duchenne.evidence.matching import scored
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Evidence
 
@@ -64,11 +64,11 @@ def _growing(faces: pd.DataFrame, shares: tuple[float, ...], seed: int) -> Itera
 def _scores(
     peaks: Floats, faces: pd.DataFrame, labels: pd.DataFrame, settings: Evidence, seed: int, progress: Progress
 ) -> pd.DataFrame:
-    """Every score, without its significance: as few permutations as the calibrated ones need."""
+    """Every score of some people's pictures."""
     people, takes = comparison.who(faces)
     known = faces["expression"].notna().all()
-    return compare(
-        peaks, labels, people, takes, bins=settings.bins, epsilon=settings.epsilon, least=settings.least, seed=seed,
-        permutations=settings.score_permutations, score_permutations=settings.score_permutations,
+    return scored(
+        peaks, labels, people, takes, bins=settings.bins, epsilon=settings.epsilon,
+        score_permutations=settings.score_permutations, least=settings.least, seed=seed,
         strata=faces["expression"] if known else None, progress=progress,
-    ).frame  # fmt: skip
+    )  # fmt: skip

@@ -158,51 +158,28 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
 
 _CONDENSED = {
     "evidence": (
-        "action unit",
-        "expression",
-        "pictures",
-        "detectors",
-        "unit",
-        "r",
-        "r random weights",
-        "KL z",
-        "AP lift",
-        "p",
+        "action unit", "expression", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p",
     ),
     "localisation": (
-        "action unit",
-        "unit",
-        "energy",
-        "energy displaced",
-        "enrichment",
-        "pointing",
-        "p",
-        "units there",
-        "random weights",
+        "action unit", "unit", "energy", "energy displaced", "enrichment", "pointing", "p", "units there", "random weights",
     ),
     "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
     "ablation": (
-        "silenced",
-        "units",
-        "expression",
-        "in its prototype",
-        "recall",
-        "recall beyond random",
-        "log-odds beyond random",
+        "silenced", "units", "expression", "in its prototype", "recall", "recall beyond random", "log-odds beyond random",
         "p",
     ),
     "detectors": ("action unit", "prevalence", "unit", "F1", "AP", "AP of few", "AP of all", "in one unit"),
     "agreement": ("score", "study", "study chance", "free", "free chance", "random weights, free"),
-}
+}  # fmt: skip
 """The columns that fit on a terminal."""
 _BOUNDS = {"in one unit": "share"}
 """What the interval of a column is called, where not as the column."""
 
 
 LEGENDS = {
-    "evidence": "unit: the surest one; r with its interval over people; r random weights: the largest of all units behind "
-    "them; KL z: standard deviations above permuted labels; p: family-wise over all pairs. 'duchenne match RUN --au AU12' "
-    "lists all detectors of one.",
+    "evidence": "unit: the surest one, in brackets where it detects nothing; r with its interval over people; r random "
+    "weights: the largest of all units behind them; KL z: standard deviations above permuted labels; p: family-wise over "
+    "all pairs, at least 1 / (permutations + 1). 'duchenne match RUN --au AU12' lists all detectors of one.",
     "localisation": "energy: share of the projection where the action unit acts, beside that place displaced over the face.",
     "stimulation": "unit: the one moved farthest; slope: its standard deviations from absent to full; selectivity: 1 where "
     "nothing else moves it, below 0 where something else moves it farther; change: of the expression that gains most.",
@@ -241,6 +218,8 @@ def condensed(study: Study, stage: str) -> pd.DataFrame:
     told = written(table[[name for name in table if name in _CONDENSED[stage] or name.endswith((" low", " high"))]])
     if "name" in table:
         told["action unit"] += " " + table["name"]
+    if "detectors" in table:
+        told["unit"] = told["unit"].where(table["detectors"] > 0, "(" + told["unit"] + ")")
     return told[[name for name in _CONDENSED[stage] if name in told]]
 
 
