@@ -12,11 +12,15 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import duchenne
 from duchenne import facs
 from duchenne.faces.avatars.basis import HeadBasis, head_basis
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
+from duchenne.study import Study
+
+from .small import RENDERED
 
 _HYPOTHESIS = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 settings.register_profile("usual", max_examples=50, **_HYPOTHESIS)
@@ -43,6 +47,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "cache"
     monkeypatch.setenv("DUCHENNE_CACHE", str(place))
     return place
+
+
+@pytest.fixture(scope="session")
+def avatar_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A finished study of rendered faces, which have action units, intensities, landmarks and a mesh; not to be changed."""
+    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "avatars", changes=RENDERED)
 
 
 @pytest.fixture(scope="session")

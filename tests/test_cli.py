@@ -19,7 +19,7 @@ from duchenne.faces.formats import FORMATS, folder
 from duchenne.faces.table import FaceTable
 from duchenne.study import STAGES
 
-from .test_studies import SMALL
+from .small import SMALL
 
 RUNNER = CliRunner()
 

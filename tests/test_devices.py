@@ -21,8 +21,8 @@ from duchenne.training.computing import Computing
 from duchenne.training.devices import Share
 from duchenne.training.workers import Workers
 
+from .small import SMALL
 from .test_cli import command
-from .test_studies import SMALL
 from .test_training import PREPARE, SETTINGS, bars
 
 ALONE = Computing("cpu", "float32", threads=1)

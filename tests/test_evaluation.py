@@ -18,8 +18,8 @@ from duchenne.faces.table import FaceTable
 from duchenne.study import Study
 from duchenne.training import jobs
 
+from .small import SMALL
 from .test_cli import command
-from .test_studies import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,44 +19,32 @@ from duchenne.report import tables
 from duchenne.study import Study
 
 from .test_cli import command
-from .test_studies import SMALL
-
-CHANGES = (
-    *SMALL, "faces.avatars.people=8", "training.epochs=1", "training.augment=off", "evidence.level=0.5",
-    "stimulation.people=3",
-)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Rendered faces, which have action units, intensities and a mesh."""
-    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "a", changes=CHANGES)
-
-
-def test_every_unit_is_stimulated_by_every_action_unit(study: Study) -> None:
+def test_every_unit_is_stimulated_by_every_action_unit(avatar_study: Study) -> None:
     rendered = [facs.code(number) for number in facs.rendered()]
-    found, answers = study.interventions, load_file(study.units_folder / "doses.safetensors")["answers"]
+    found, answers = avatar_study.interventions, load_file(avatar_study.units_folder / "doses.safetensors")["answers"]
     assert answers.shape == (3, len(rendered), 6, 256)
     assert found.groupby("unit")["au"].apply(list).map(lambda own: own == rendered).all()
     sided = {facs.code(number) for number in facs.rendered() if facs.ACTION_UNITS[number].sided}
     assert set(found.loc[found["laterality"].notna(), "au"]) == sided
-    twin = pd.read_parquet(study.units_folder / "twin/interventions.parquet")
+    twin = pd.read_parquet(avatar_study.units_folder / "twin/interventions.parquet")
     assert not np.allclose(twin["effect"], found["effect"])
-    reactions = study.reactions
-    assert set(reactions["expression"]) == set(study.table.expressions)
+    reactions = avatar_study.reactions
+    assert set(reactions["expression"]) == set(avatar_study.table.expressions)
     assert reactions.groupby("au")["change"].sum().abs().max() < 1e-5
 
 
-def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(study: Study) -> None:
-    found = study.ablations
-    expressions = len(study.table.expressions)
+def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(avatar_study: Study) -> None:
+    found = avatar_study.ablations
+    expressions = len(avatar_study.table.expressions)
     assert len(found[found["what"] == "unit"]) == 256 * expressions
-    sure = detections(study.evidence, 0.5)["au"].value_counts()
+    sure = detections(avatar_study.evidence, 0.5)["au"].value_counts()
     together = found[found["what"] == "detectors"]
     assert dict(together.groupby("au")["units"].first()) == dict(sure)
     assert len(together) == len(sure) * expressions
     assert (together["logit_beyond_low"] <= together["logit_beyond"]).all()
-    held = ablation.held(study.table.expressions)
+    held = ablation.held(avatar_study.table.expressions)
     assert found["prototype"].tolist() == [pair in held for pair in zip(found["au"], found["expression"], strict=True)]
 
 
@@ -71,8 +60,8 @@ def test_prototypes_hold_action_units_of_classes_that_join_expressions_too() -> 
     assert not {name for au, name in held if au == "AU63"}
 
 
-def test_localisation_is_told_for_the_network_and_its_twin(study: Study) -> None:
-    for folder in (study.units_folder, study.units_folder / "twin"):
+def test_localisation_is_told_for_the_network_and_its_twin(avatar_study: Study) -> None:
+    for folder in (avatar_study.units_folder, avatar_study.units_folder / "twin"):
         found = pd.read_parquet(folder / "localisation.parquet")
         known = found[found["pictures"] > 0]
         assert len(known) > 0.9 * 256 * 29  # the tongue is seen on no face
@@ -80,13 +69,13 @@ def test_localisation_is_told_for_the_network_and_its_twin(study: Study) -> None
         assert known["p"].between(0, 1).all()
 
 
-def test_agreement_is_of_both_networks_on_both_kinds_of_faces(study: Study) -> None:
-    found = study.agreement
+def test_agreement_is_of_both_networks_on_both_kinds_of_faces(avatar_study: Study) -> None:
+    found = avatar_study.agreement
     both = {(network, faces) for network in ("trained", "random weights") for faces in ("study", "free")}
     assert set(found.groupby(["network", "faces"]).size().index) == both | {("trained", "dose")}
     whole = found[(found["network"] == "trained") & (found["faces"] == "study") & (found["people"] == found["people"].max())]
-    assert whole["units"].max() <= len(movers(study.interventions))
-    assert "Single action units on 3 rendered people move" in study.truth
+    assert whole["units"].max() <= len(movers(avatar_study.interventions))
+    assert "Single action units on 3 rendered people move" in avatar_study.truth
 
 
 @pytest.mark.parametrize(
@@ -99,43 +88,44 @@ def test_agreement_is_of_both_networks_on_both_kinds_of_faces(study: Study) -> N
         ("agreement", "kl_z"),
     ],
 )
-def test_a_command_prints_its_table_and_where_it_lies(study: Study, name: str, said: str) -> None:
-    code, out, error = command(name, study.folder)
+def test_a_command_prints_its_table_and_where_it_lies(avatar_study: Study, name: str, said: str) -> None:
+    code, out, error = command(name, avatar_study.folder)
     stage = {"match": "evidence", "stimulate": "stimulation", "ablate": "ablation"}.get(name, name)
     assert code == 0
     assert f"{stage}: nothing has changed, kept" in error
     assert said in out
     last = Path(out.splitlines()[-1])
-    assert last == (study.folder / "tables" / f"{stage}.tex").resolve()
+    assert last == (avatar_study.folder / "tables" / f"{stage}.tex").resolve()
     assert last.read_text().startswith("\\begin{tabular}")
     kept = pd.read_csv(last.with_suffix(".csv"))
-    assert list(kept) == list(tables.TABLES[stage](study))
+    assert list(kept) == list(tables.TABLES[stage](avatar_study))
 
 
-def test_a_command_does_what_a_change_asks_for_and_what_follows_from_it(study: Study) -> None:
-    before = pd.read_parquet(study.folder / "ablations.parquet")
-    code, _, error = command("ablate", study.folder, "--set", "ablation.fill=mean")
+def test_a_command_does_what_a_change_asks_for_and_what_follows_from_it(avatar_study: Study, tmp_path: Path) -> None:
+    folder = shutil.copytree(avatar_study.folder, tmp_path / "a")
+    before = pd.read_parquet(folder / "ablations.parquet")
+    code, _, error = command("ablate", folder, "--set", "ablation.fill=mean")
     assert code == 0
     assert "ablation: nothing" not in error
-    assert not pd.read_parquet(study.folder / "ablations.parquet")["logit_change"].equals(before["logit_change"])
+    assert not pd.read_parquet(folder / "ablations.parquet")["logit_change"].equals(before["logit_change"])
     with pytest.raises(InputError, match="report is still to do"):
-        duchenne.open(study.folder)
-    assert command("ablate", study.folder, "--set", "ablation.fill=zero")[0] == 0
-    pd.testing.assert_frame_equal(pd.read_parquet(study.folder / "ablations.parquet"), before)
+        duchenne.open(folder)
+    assert command("ablate", folder, "--set", "ablation.fill=zero")[0] == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "ablations.parquet"), before)
 
 
 @pytest.mark.parametrize("name", ["match", "stimulate", "ablate", "detectors", "agreement"])
-def test_commands_on_units_say_what_is_wrong(name: str, study: Study, tmp_path: Path) -> None:
+def test_commands_on_units_say_what_is_wrong(name: str, avatar_study: Study, tmp_path: Path) -> None:
     assert "Example:" in command(name, "--help")[1]
     says = f"{tmp_path}: holds no study (no study.json); 'duchenne run RECIPE --out {tmp_path}' makes one"
     assert command(name, tmp_path)[::2] == (2, f"duchenne: {says}\n")
-    code, _, error = command(name, study.folder, "--set", "stimulation.seed=0")
+    code, _, error = command(name, avatar_study.folder, "--set", "stimulation.seed=0")
     assert (code, len(error.splitlines())) == (2, 1)
     assert "the network would have seen these people" in error
 
 
-def test_tables_say_where_there_is_nothing_to_tell(study: Study, tmp_path: Path) -> None:
-    empty = Study(tmp_path, study.recipe, study.state)
+def test_tables_say_where_there_is_nothing_to_tell(avatar_study: Study, tmp_path: Path) -> None:
+    empty = Study(tmp_path, avatar_study.recipe, avatar_study.state)
     for stage in ("localisation", "detectors"):
         with pytest.raises(InputError, match="the faces carry no"):
             tables.TABLES[stage](empty)
@@ -145,42 +135,44 @@ def test_tables_say_where_there_is_nothing_to_tell(study: Study, tmp_path: Path)
     ("figure", "panels", "rows"),
     [("divergence", 10, "au"), ("distance", 0, "au"), ("doses", 10, "au"), ("agreement", 2, "score")],
 )
-def test_figures_of_the_evidence_show_what_their_tables_hold(study: Study, figure: str, panels: int, rows: str) -> None:
-    shown = duchenne.show(study, figure)
+def test_figures_of_the_evidence_show_what_their_tables_hold(
+    avatar_study: Study, figure: str, panels: int, rows: str
+) -> None:
+    shown = duchenne.show(avatar_study, figure)
     visible = [axes for axes in shown.figure.axes if axes.get_visible()]
-    assert len(visible) == (panels or study.evidence["au"].nunique())
+    assert len(visible) == (panels or avatar_study.evidence["au"].nunique())
     assert shown.table[rows].nunique() > 3
     shown.figure.canvas.draw()
 
 
-def test_doses_are_drawn_as_the_units_answered(study: Study) -> None:
-    shown = duchenne.show(study, "doses", units=[7])
+def test_doses_are_drawn_as_the_units_answered(avatar_study: Study) -> None:
+    shown = duchenne.show(avatar_study, "doses", units=[7])
     lines = {line.get_label(): line.get_ydata() for line in shown.figure.axes[0].lines}
     own = shown.table.set_index("au")
     most = own["effect"].abs().idxmax()
     assert lines[most][-1] == pytest.approx(own.loc[most, "effect"], abs=1e-4)
     with pytest.raises(InputError, match="999"):
-        duchenne.show(study, "doses", units=[999])
+        duchenne.show(avatar_study, "doses", units=[999])
 
 
-def test_the_distances_largest_is_named(study: Study) -> None:
-    shown = duchenne.show(study, "distance")
-    axes, au = shown.figure.axes[0], sorted(study.evidence["au"].unique())[0]
-    one = study.evidence[study.evidence["au"] == au].set_index("unit")["distance"]
+def test_the_distances_largest_is_named(avatar_study: Study) -> None:
+    shown = duchenne.show(avatar_study, "distance")
+    axes, au = shown.figure.axes[0], sorted(avatar_study.evidence["au"].unique())[0]
+    one = avatar_study.evidence[avatar_study.evidence["au"] == au].set_index("unit")["distance"]
     assert axes.texts[0].get_text() == str(one.idxmax())
     assert axes.get_title().startswith(au)
 
 
-def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(study: Study) -> None:
-    sure = detections(study.evidence, study.recipe.evidence.level)
-    au = sorted(study.evidence["au"].unique())[0]
-    code, out, _ = command("match", study.folder, "--au", au)
+def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_study: Study) -> None:
+    sure = detections(avatar_study.evidence, avatar_study.recipe.evidence.level)
+    au = sorted(avatar_study.evidence["au"].unique())[0]
+    code, out, _ = command("match", avatar_study.folder, "--au", au)
     assert code == 0
-    found = tables.detectors_of(study, au)
+    found = tables.detectors_of(avatar_study, au)
     assert set(found["unit"]) == set(sure.loc[sure["au"] == au, "unit"])
     assert out.splitlines()[0].split()[:2] == ["unit", "r"]
     for row in found.to_dict("records"):
-        own = study.interventions[study.interventions["unit"] == row["unit"]].set_index("au")["effect"]
+        own = avatar_study.interventions[avatar_study.interventions["unit"] == row["unit"]].set_index("au")["effect"]
         assert (row["moved by it"], row["moved most by"]) == (own[au], own.abs().idxmax())
-    code, _, error = command("match", study.folder, "--au", "AU99")
+    code, _, error = command("match", avatar_study.folder, "--au", "AU99")
     assert (code, "--au AU99: not tested; there are AU" in error) == (2, True)

@@ -21,9 +21,9 @@ from duchenne.training import computing, jobs, workers
 from duchenne.training.computing import Computing
 from duchenne.training.workers import Workers
 
+from .small import SMALL
 from .tasks import do_nothing, fail, notes, write, write_slowly, write_unless_killed
 from .test_cli import command
-from .test_studies import SMALL
 
 CHANGES = (
     *SMALL, "training.epochs=1", "folds.run=[0, 2]", "training.attempts=2", "network.options.dropout=0.5",

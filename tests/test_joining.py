@@ -12,7 +12,7 @@ from duchenne.faces import folds, joining, landmarks, stack
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
 
-from .test_studies import SMALL
+from .small import SMALL
 from .trees import face
 
 

@@ -21,8 +21,8 @@ from duchenne.showing import FIGURES, looking
 from duchenne.study import Study
 from duchenne.units import traits
 
+from .small import SMALL
 from .test_cli import command
-from .test_studies import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,8 @@ from duchenne.faces.table import FaceTable
 from duchenne.report import page
 from duchenne.study import STAGES, Study
 
-SMALL = (
-    "faces.size=32", "folds.count=4", "training.epochs=2", "training.precision=float32", "evidence.permutations=49",
-    "evidence.score_permutations=3", "evidence.least=4", "units.gallery=3", "units.top=4", "stimulation.people=2",
-    "faces.avatars.size=32", "faces.avatars.samples=1", "ablation.random_sets=2", "detectors.folds=2",
-)  # fmt: skip
+from .small import SMALL
+
 FOLLOW_FROM_EVIDENCE = {"evidence", "ablation", "agreement", "projections", "report"}
 RESULTS = (
     "faces.parquet", "predictions.parquet", "scores.json", "network.safetensors", "network.json", "report.html",

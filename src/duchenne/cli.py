@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from duchenne.cli_data import data
+from duchenne.cli_report import reports
 from duchenne.cli_units import units
 from duchenne.errors import InputError
 from duchenne.report import PRINTED
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(units)
+app.add_typer(reports)
 
 Recipe = Annotated[
     str | None,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
@@ -22,7 +23,7 @@ from duchenne import cache, gathering
 from duchenne.errors import InputError
 from duchenne.evidence import comparison, detections
 from duchenne.evidence.detection import detectors
-from duchenne.experiments import ablation, localisation, stimulation
+from duchenne.experiments import ablation, localisation, stimulation, traits
 from duchenne.experiments.agreement import agreements
 from duchenne.faces import acting, crop, stack
 from duchenne.faces import folds as splitting
@@ -40,7 +41,7 @@ from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
 
-_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 3}
+_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 3, "projections": 2}
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""
 
 
@@ -98,6 +99,16 @@ class StudyInProgress:
         return np.flatnonzero(which[pictures])
 
     @property
+    def not_trained_on(self) -> NDArray[np.int64]:
+        """Rows of the table that the network which is looked into was not trained on."""
+        return np.flatnonzero(~self.folds[self.study.scores["shown"]["fold"]].train)
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers of the network that are worth looking at."""
+        return list(getattr(self.pair.trained, "LAYERS", (self.recipe.units.layer,)))
+
+    @property
     def stimulating(self) -> AvatarSettings:
         """The people on whom single action units are stimulated: like the study's avatars, else as large as its faces."""
         faces, asked = self.recipe.faces, self.recipe.stimulation
@@ -133,6 +144,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
         "ablation": [told["ablation"]],
         "detectors": [told["detectors"], evidence["least"]],
         "agreement": [],
+        "traits": [told["traits"]],
         "projections": [told["units"]],
         "report": [importlib.metadata.version("duchenne"), told["name"], told["about"]],
     }
@@ -320,6 +332,19 @@ def judge_scores(work: StudyInProgress) -> None:
     _write_frame(work.study.folder / "agreement.parquet", pd.concat(found, ignore_index=True))
 
 
+def measure_traits(work: StudyInProgress) -> None:
+    """Measure the traits of every layer that has maps, of the network and of its twin: ``traits.parquet``."""
+    pair, rows = work.pair, work.not_trained_on
+    first = pair.prepare(torch.from_numpy(work.stack.floats(rows[:1])))
+    layers = traits.with_maps(pair.trained, work.layers, first)
+    asked = work.recipe.traits
+    found = traits.measure(
+        pair.named, pair.prepare, layers, work.stack, rows, progress=work.progress, top=work.recipe.units.top,
+        pictures=asked.pictures, filters=asked.filters,
+    )  # fmt: skip
+    _write_frame(work.study.folder / "traits.parquet", found)
+
+
 def write_report(work: StudyInProgress) -> None:
     """Write the page, its figures and tables from the files of the other stages."""
     for stage in tables.TABLES:
@@ -340,6 +365,7 @@ STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
     "ablation": ablate_units,
     "detectors": try_detectors,
     "agreement": judge_scores,
+    "traits": measure_traits,
     "projections": project_units,
     "report": write_report,
 }

@@ -27,8 +27,9 @@ NEEDS = {
     "ablation": ("evidence",),
     "detectors": ("units",),
     "agreement": ("evidence", "stimulation"),
+    "traits": ("training",),
     "projections": ("evidence",),
-    "report": ("evidence", "localisation", "ablation", "detectors", "agreement", "projections"),
+    "report": ("evidence", "localisation", "ablation", "detectors", "agreement", "traits", "projections"),
 }
 """The stages of a study in their order, by their names in ``study.json``, and which ones each follows from."""
 
@@ -115,6 +116,11 @@ class Study:
     def agreement(self) -> pd.DataFrame:
         """How often each score names the action unit that moves a unit most."""
         return self._frame(self.folder / "agreement.parquet")
+
+    @cached_property
+    def traits(self) -> pd.DataFrame:
+        """mousavi2016's traits of every layer, of the network and of its random start."""
+        return self._frame(self.folder / "traits.parquet")
 
     @staticmethod
     def _frame(path: Path) -> pd.DataFrame:

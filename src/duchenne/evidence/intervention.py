@@ -6,7 +6,7 @@ by. Everything here is pure: answers in, frames out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -141,3 +141,22 @@ def movers(responses: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
     size = responses["effect"].abs()
     most = responses.loc[size.groupby(responses["unit"]).idxmax()]
     return most[most["effect"].abs() >= least].reset_index(drop=True)
+
+
+def confirmed(found: pd.DataFrame, responses: pd.DataFrame, among: Collection[str]) -> pd.DataFrame:
+    """Whether detections hold when the action unit is stimulated alone; one row a detecting unit, of its strongest pair.
+
+    ``found`` are detections (unit, au, r), ``responses`` what ``dose_response`` gives; action units that were not
+    stimulated are left out. Columns: ``unit, au``; ``holds``, whether the interval of the slope lies above 0; ``most``,
+    whether none ``among`` the named action units, those that are coded, moves the unit more.
+
+    >>> found = pd.DataFrame({"unit": [0, 0], "au": ["AU01", "AU12"], "r": [0.4, 0.6]})
+    >>> responses = pd.DataFrame({"unit": 0, "au": ["AU01", "AU12"], "effect": [2.0, 1.0], "low": [1.5, 0.5]})
+    >>> confirmed(found, responses, ["AU01", "AU12"]).values.tolist()
+    [[0, 'AU12', True, False]]
+    """
+    stimulated = found[found["au"].isin(responses["au"])]
+    strongest = stimulated.loc[stimulated.groupby("unit")["r"].idxmax(), ["unit", "au"]].reset_index(drop=True)
+    low = responses.set_index(["unit", "au"])["low"].reindex(pd.MultiIndex.from_frame(strongest))
+    most = movers(responses[responses["au"].isin(among)], 0.0).set_index("unit")["au"].reindex(strongest["unit"])
+    return strongest.assign(holds=low.gt(0).to_numpy(), most=strongest["au"].to_numpy() == most.to_numpy())

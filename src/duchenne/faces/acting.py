@@ -19,7 +19,8 @@ from duchenne.progress import Progress, quiet
 
 Masks = NDArray[np.bool_]
 
-_PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
+PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
+"""The regions of a picture that a region of FACS lies in."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,7 @@ def from_mesh(stack: Stack, settings: AvatarSettings, progress: Progress = quiet
 
 def from_landmarks(stack: Stack) -> Acting:
     """The region of the face that FACS names for each action unit; empty where a face's landmarks are not known."""
-    acting = {
-        facs.code(number): _PLACES[unit.region] for number, unit in facs.ACTION_UNITS.items() if unit.region in _PLACES
-    }
+    acting = {facs.code(number): PLACES[unit.region] for number, unit in facs.ACTION_UNITS.items() if unit.region in PLACES}
     size = stack.stored.shape[2]
     numbers = [[REGIONS.index(name) for name in names] for names in acting.values()]
 

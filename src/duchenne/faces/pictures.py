@@ -5,6 +5,7 @@ Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) wi
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,22 @@ def read(path: Path, channels: int = 1) -> Floats:
 
     Raises ``InputError`` where the file is missing, empty, truncated, locked, not a picture, or larger than ``MOST_PIXELS``.
     """
-    pixels = _scaled(decoded(path), path)
+    return _channels_first(_scaled(decoded(path), path), channels)
+
+
+def from_bytes(content: bytes, name: str, channels: int = 1, most_pixels: int = MOST_PIXELS) -> Floats:
+    """Read a picture from memory as ``read`` does from a file; ``name`` is what messages call it.
+
+    >>> from_bytes(b"", "the upload")
+    Traceback (most recent call last):
+    duchenne.errors.InputError: the upload: empty
+    """
+    if not content:
+        raise InputError(f"{name}: empty")
+    return _channels_first(_scaled(_decode(io.BytesIO(content), name, most_pixels), name), channels)
+
+
+def _channels_first(pixels: Floats, channels: int) -> Floats:
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if channels == 1:
@@ -64,17 +80,17 @@ def decoded(path: Path) -> NDArray[np.generic]:
     Raises ``InputError`` as ``read`` does.
     """
     held = containers.split_member(path)
-    return containers.decode(*held) if held and not path.exists() else _decode(path)
+    return containers.decode(*held) if held and not path.exists() else _decode(path, path)
 
 
-def _decode(path: Path) -> NDArray[np.generic]:
+def _decode(source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS) -> NDArray[np.generic]:
     from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
     try:
-        with _unwarned(), Image.open(path) as picture:
+        with _unwarned(), Image.open(source) as picture:
             width, height = picture.size
-            if width * height > MOST_PIXELS:
-                raise InputError(f"{path}: {width}×{height} pixels are more than {MOST_PIXELS:,} allowed")
+            if width * height > most_pixels:
+                raise InputError(f"{name}: {width}×{height} pixels are more than {most_pixels:,} allowed")
             turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(picture) if turned else picture  # it copies what stands upright, too
             if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
@@ -83,17 +99,17 @@ def _decode(path: Path) -> NDArray[np.generic]:
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(f"{path}: no such picture") from None
+        raise InputError(f"{name}: no such picture") from None
     except Image.DecompressionBombError:
-        raise InputError(f"{path}: more than {MOST_PIXELS:,} pixels") from None
+        raise InputError(f"{name}: more than {most_pixels:,} pixels") from None
     except UnidentifiedImageError:
-        empty = path.stat().st_size == 0
-        raise InputError(f"{path}: {'the file is empty' if empty else 'not a picture'}") from None
+        empty = isinstance(source, Path) and source.stat().st_size == 0
+        raise InputError(f"{name}: {'the file is empty' if empty else 'not a picture'}") from None
     except PermissionError:
-        raise InputError(f"{path}: no permission to read it") from None
+        raise InputError(f"{name}: no permission to read it") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read: {reason}") from None
+        raise InputError(f"{name}: cannot be read: {reason}") from None
 
 
 @contextmanager
@@ -104,7 +120,7 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
+def _scaled(pixels: NDArray[np.generic], name: str | Path) -> Floats:
     """Bring 8-bit, 16-bit and floating pixels to 0 … 1."""
     if pixels.dtype == np.uint8:
         scaled: Floats = np.divide(pixels, np.float32(255), dtype=np.float32)
@@ -114,11 +130,11 @@ def _scaled(pixels: NDArray[np.generic], path: Path) -> Floats:
     if pixels.dtype == np.int32:  # how Pillow gives some 16-bit greys
         return np.clip(pixels.astype(np.float32) / 65535, 0, 1)
     if pixels.dtype.kind == "f":
-        return _from_floats(pixels.astype(np.float32), path)
-    raise InputError(f"{path}: pixels of type {pixels.dtype} are not understood")
+        return _from_floats(pixels.astype(np.float32), name)
+    raise InputError(f"{name}: pixels of type {pixels.dtype} are not understood")
 
 
-def _from_floats(pixels: Floats, path: Path) -> Floats:
+def _from_floats(pixels: Floats, name: str | Path) -> Floats:
     if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
-        raise InputError(f"{path}: floating-point pixels must lie between 0 and 1")
+        raise InputError(f"{name}: floating-point pixels must lie between 0 and 1")
     return pixels

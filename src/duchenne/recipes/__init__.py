@@ -30,12 +30,14 @@ from duchenne.recipes.keys import (
     Recipe,
     Stimulation,
     Training,
+    Traits,
     Units,
     choices,
 )
 
 __all__ = [
-    "Ablation", "Detectors", "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Stimulation", "Training", "Units",
+    "Ablation", "Detectors", "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Stimulation", "Training", "Traits",
+    "Units",
     "changed", "described", "differences", "names", "read", "validated",
 ]  # fmt: skip
 

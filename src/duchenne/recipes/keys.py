@@ -130,14 +130,15 @@ class Training(_Part):
 class Units(_Part):
     """Which layer is looked at, on which pictures of the first fold, and how its units are projected.
 
-    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and test, or all.
+    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and test, or all. ``gallery``:
+    how many units, those of best evidence first, are shown with pictures.
     """
 
     layer: str = "conv3"
     pictures: Literal["train", "held_out", "all"] = "train"
     top: int = Field(10, ge=1)
     method: Literal["guided", "deconvnet", "gradient"] = "guided"
-    gallery: int = Field(40, ge=1)
+    gallery: int = Field(256, ge=1)
 
 
 class Evidence(_Part):
@@ -184,6 +185,15 @@ class Detectors(_Part):
     folds: int = Field(5, ge=2)
 
 
+class Traits(_Part):
+    """On how many ``pictures`` that were not trained on the traits of layers are measured, and by how many ``filters`` of a
+    layer what a single one keeps of a picture.
+    """
+
+    pictures: int = Field(24, ge=2)
+    filters: int = Field(16, ge=1)
+
+
 class Paper(_Part):
     """Which published figure the recipe stands beside: mean accuracy, its spread and the best attempt's, in per cent, and
     what a ``later`` version of the paper says instead; and of which ``faces``: the data set, and the other one where it
@@ -214,6 +224,7 @@ class Recipe(_Part):
     stimulation: Stimulation = Stimulation()
     ablation: Ablation = Ablation()
     detectors: Detectors = Detectors()
+    traits: Traits = Traits()
 
     @model_validator(mode="after")
     def _other_people(self) -> Recipe:

@@ -1,18 +1,22 @@
-"""The gallery: for chosen units, strips of top pictures' receptive fields and the projections within them.
+"""The gallery: what units see, kept as pictures for the page.
 
-One strip is a row of cells of one size, left to right by rank; a field that the picture's border cuts short is padded.
+projections/faces.png                  every face that drives some unit most, once, side by side
+projections/faces.parquet              image, column, row: where each stands in it
+projections/unit-0007-guided.png       one unit's projections by a method, a cell for each of its top pictures
+projections/unit-0007-guided-twin.png  the same at the same places from the network's random start
+projections/alike.parquet              unit, method, alike: the mean correlation of the two
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from duchenne import cache
 from duchenne.evidence import ranked
@@ -24,17 +28,9 @@ from duchenne.training.jobs import Pair
 from duchenne.units.projection import Windows, likeness, project
 
 Floats = NDArray[np.float32]
-KINDS = ("pictures", "fields", "projections", "twin")
-_GAP = 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One unit in the gallery: its strips, grey or RGB in 0 … 1, and how like the two projections are."""
-
-    unit: int
-    strips: dict[str, Floats]
-    alike: float
+SWITCHED = ("guided", "deconvnet", "gradient")
+"""Methods that the page lets one switch between; the recipe's own comes first."""
+_TOGETHER = 64  # units projected at once
 
 
 def chosen(layer: Path, count: int) -> list[int]:
@@ -50,84 +46,82 @@ def chosen(layer: Path, count: int) -> list[int]:
     return [int(unit) for unit in inorder["unit"].head(count)]
 
 
+def methods(asked: str) -> tuple[str, ...]:
+    """The methods that units are projected by, the recipe's own first.
+
+    >>> methods("deconvnet")
+    ('deconvnet', 'guided', 'gradient')
+    """
+    return (asked, *(name for name in SWITCHED if name != asked))
+
+
 def draw(
-    layer: Path,
-    pair: Pair,
-    stack: Stack,
-    units: Sequence[int],
-    asked: Units,
-    progress: Progress = quiet,
-) -> None:
-    """Draw the strips of units into ``<layer>/projections`` with ``alike.parquet``, whole or not at all."""
-    top = pd.read_parquet(layer / "top.parquet")
-    shown = top[top["unit"].isin(units)]
-    images, of = np.unique(shown["image"], return_inverse=True)
-    prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
-    where, numbers = shown[["row", "col"]].to_numpy(), shown["unit"].to_numpy()
-    projected, twins = (
-        project(network, asked.layer, prepared, numbers, where, asked.method, of=of, progress=progress)
-        for network in (pair.trained, pair.twin)
-    )
+    layer: Path, pair: Pair, stack: Stack, units: Sequence[int], asked: Units, progress: Progress = quiet
+) -> None:  # fmt: skip
+    """Draw what units see into ``<layer>/projections``, whole or not at all."""
+    top = pd.read_parquet(layer / "top.parquet").set_index("unit")
+    blocks = [list(units[first : first + _TOGETHER]) for first in range(0, len(units), _TOGETHER)]
     with cache.replacing_folder(layer / "projections") as folder:
+        _draw_faces(folder, stack, np.unique(top.loc[list(units), "image"]))
         alike = []
-        for unit in units:
-            places = np.flatnonzero(numbers == unit)
-            row = _row(unit, stack.floats(images[of[places]]), projected[places], twins[places])
-            for kind, strip in row.strips.items():
-                files.write(folder / strip_name(unit, kind), strip)
-            alike.append({"unit": unit, "alike": row.alike})
+        with progress("Projecting units", len(units) * len(methods(asked.method))) as advance:
+            for block in blocks:
+                shown = top.loc[block].reset_index()
+                images, of = np.unique(shown["image"], return_inverse=True)
+                prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
+                for method in methods(asked.method):
+                    alike += _draw_units(folder, pair, asked.layer, prepared, shown.assign(of=of), method)
+                    advance(len(block))
         pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)
 
 
-def strip_name(unit: int, kind: str) -> str:
-    """File name of a strip.
+def strip_name(unit: int, method: str, twin: bool = False) -> str:
+    """File name of a unit's projections.
 
-    >>> strip_name(7, "fields")
-    'unit-0007-fields.png'
+    >>> strip_name(7, "guided", twin=True)
+    'unit-0007-guided-twin.png'
     """
-    return f"unit-{unit:04d}-{kind}.png"
+    return f"unit-{unit:04d}-{method}{'-twin' if twin else ''}.png"
 
 
-def _row(unit: int, shown: Floats, projected: Windows, twin: Windows) -> Row:
-    """A unit's strips: its top pictures (n, C, H, W), and what it and its twin see at the same places of them."""
-    side = _side(projected.boxes)
-    fields = [picture[:, y0:y1, x0:x1] for picture, (x0, y0, x1, y1) in zip(shown, projected.boxes, strict=True)]
-    strips = {
-        "pictures": _strip([_framed(p, box) for p, box in zip(shown, projected.boxes, strict=True)], shown.shape[2]),
-        "fields": _strip(fields, side),
-        "projections": _strip([_signed(pixels) for pixels in projected.pixels], side, 0.5),
-        "twin": _strip([_signed(pixels) for pixels in twin.pixels], side, 0.5),
-    }
-    return Row(unit, strips, likeness(projected, twin))
+def _draw_faces(folder: Path, stack: Stack, images: NDArray[np.int64]) -> None:
+    """Lay faces side by side, as many in a row as there are rows."""
+    across = int(np.ceil(np.sqrt(len(images))))
+    size, channels = stack.stored.shape[2], stack.stored.shape[1]
+    laid = np.zeros((channels, -(-len(images) // across) * size, across * size), np.float32)
+    for place, picture in enumerate(stack.floats(images)):
+        row, column = divmod(place, across)
+        laid[:, row * size : (row + 1) * size, column * size : (column + 1) * size] = picture
+    files.write(folder / "faces.png", laid)
+    places = np.arange(len(images))
+    pd.DataFrame({"image": images, "column": places % across, "row": places // across}).to_parquet(folder / "faces.parquet")
 
 
-def _side(boxes: NDArray[np.int64]) -> int:
-    return int((boxes[:, 2:] - boxes[:, :2]).max())
+def _draw_units(
+    folder: Path, pair: Pair, layer: str, prepared: Tensor, shown: pd.DataFrame, method: str
+) -> list[dict[str, object]]:
+    """Write the projections of units and of their twins by a method; return how alike they are."""
+    unit, where, of = shown["unit"].to_numpy(), shown[["row", "col"]].to_numpy(), shown["of"].to_numpy()
+    own, twin = (project(network, layer, prepared, unit, where, method, of=of) for network in (pair.trained, pair.twin))
+    alike: list[dict[str, object]] = []
+    for number in dict.fromkeys(unit.tolist()):
+        places = np.flatnonzero(unit == number)
+        files.write(folder / strip_name(number, method), _strip(own[places]))
+        files.write(folder / strip_name(number, method, twin=True), _strip(twin[places]))
+        alike.append({"unit": number, "method": method, "alike": likeness(own[places], twin[places])})
+    return alike
+
+
+def _strip(windows: Windows) -> Floats:
+    """Projections side by side in square cells (C, side, n · side), each in its field's place; zero is mid grey."""
+    side = int((windows.boxes[:, 2:] - windows.boxes[:, :2]).max())
+    laid = np.full((windows.pixels[0].shape[0], side, len(windows.pixels) * side), 0.5, np.float32)
+    for place, pixels in enumerate(windows.pixels):
+        laid[:, : pixels.shape[1], place * side : place * side + pixels.shape[2]] = _signed(pixels)
+    return laid
 
 
 def _signed(pixels: Floats) -> Floats:
     """Map a projection to 0 … 1 with its zero at mid grey; each is scaled by its own largest value."""
     largest = float(np.abs(pixels).max())
     return 0.5 + 0.5 * pixels / largest if largest > 0 else np.full_like(pixels, 0.5)
-
-
-def _framed(picture: Floats, box: NDArray[np.int64]) -> Floats:
-    """Draw the receptive field's outline into a copy of a picture."""
-    x0, y0, x1, y1 = box
-    framed = np.repeat(picture, 3, 0) if picture.shape[0] == 1 else picture.copy()
-    line = np.array([1.0, 0.75, 0.0], np.float32)[:, None]
-    framed[:, [y0, y1 - 1], x0:x1] = line[:, None]
-    framed[:, y0:y1, x0] = framed[:, y0:y1, x1 - 1] = line
-    return framed
-
-
-def _strip(cells: Sequence[Floats], side: int, background: float = 1.0) -> Floats:
-    """Lay cells (C, h, w) in a row with white gaps: (C, side, n · (side + gap))."""
-    channels = cells[0].shape[0]
-    laid = np.ones((channels, side, len(cells) * (side + _GAP) - _GAP), np.float32)
-    for place, cell in enumerate(cells):
-        left = place * (side + _GAP)
-        laid[:, :, left : left + side] = background
-        top, inset = (side - cell.shape[1]) // 2, (side - cell.shape[2]) // 2
-        laid[:, top : top + cell.shape[1], left + inset : left + inset + cell.shape[2]] = cell
-    return laid

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,58 +17,115 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from duchenne import cache, facs, recipes
+from duchenne import cache, recipes
 from duchenne.errors import InputError
-from duchenne.evidence import detections, ranked
-from duchenne.networks import TWIN
-from duchenne.progress import Progress, quiet
-from duchenne.report import figures, gallery, tables
+from duchenne.evidence import detections, strongest
+from duchenne.progress import Advance, Progress, quiet
+from duchenne.report import cards, figures, gallery, tables
+from duchenne.report.answers import answers
+from duchenne.report.words import COLUMNS, WORDS
 from duchenne.study import SHOWN, Study, percent
 
 _PRINT = ("pdf", "svg", "png")
 _SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
+_MAP = {
+    "r": (0.0, 2), "slope": (0.0, 1), "kl_z": (0.0, 1), "kl": (0.0, 2), "distance": (0.0, 1), "ap_lift": (1.0, 1),
+    "auroc": (0.5, 2), "r_within": (0.0, 2), "energy": (0.0, 2),
+}  # fmt: skip
+"""The scores that the map can show, with the value that says nothing and how many digits are written."""
 
 
 def write(study: Study, progress: Progress = quiet) -> None:
     """Write ``report.html`` and ``figures/`` of a study, each whole or not at all."""
-    with progress("Writing the report", 2) as advance:
-        _save_figures(study.folder / "figures", _figures(study))
-        advance(1)
-        environment = Environment(
-            loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        environment.filters["percent"] = percent
-        environment.filters["probability"] = _probability
-        html = environment.get_template("page.html").render(**_content(study))
-        with cache.replacing(study.report) as partial:
-            partial.write_text(html, encoding="utf-8")
-        advance(1)
+    drawn = _figures(study)
+    with progress("Drawing figures", len(drawn)) as advance:
+        _save_figures(study.folder / "figures", drawn, advance)
+    content = _content(study, progress)
+    with cache.replacing(study.report) as partial:
+        partial.write_text(_environment().get_template("page.html").render(**content), encoding="utf-8")
 
 
-def _content(study: Study) -> dict[str, Any]:
-    left_out = (study.folder / "remarks.txt").read_text(encoding="utf-8").splitlines()
-    cards = _cards(study)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": percent, "probability": probability, "number": number, "points": points}
+    environment.globals |= {"words": WORDS, "columns": COLUMNS, "name": cards.name, "legends": tables.LEGENDS}
+    return environment
+
+
+def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
+    units = cards.units(study, progress)
+    first = _surest(study)
     return {
-        "study": study,
-        "recipe": study.recipe,
-        "state": study.state,
-        "command": command(study),
-        "people_known": study.table.people_known,
-        "ablated": SHOWN[study.recipe.ablation.pictures],
-        "seen": SHOWN[study.recipe.units.pictures],
-        "scores": study.scores,
-        "summary": study.summary,
-        "headline": study.headline,
-        "truth": study.truth,
-        "tables": _tables(study),
-        "detectors": _detectors(study),
+        "css": _text("page.css"), "script": _text("page.js"),
+        "recipe": study.recipe, "state": study.state, "scores": study.scores, "summary": study.summary,
+        "command": command(study), "people_known": study.table.people_known,
+        "ablated": SHOWN[study.recipe.ablation.pictures], "seen": SHOWN[study.recipe.units.pictures],
+        "answers": answers(study), "detected": _detected(study), "truth": study.truth, "confusion": _confusion(study),
+        "map": _map(study), "tables": _tables(study), "traits": _traits(study), "faces": _faces(study),
         "figures": {path.stem: _svg(path) for path in sorted((study.folder / "figures").glob("*.svg"))},
-        "cards": cards,
-        "shown": {card["unit"] for card in cards},
-        "left_out": left_out,
-        "names": {facs.code(number): unit.name for number, unit in facs.ACTION_UNITS.items()},
-    }
+        "sheet": cards.sheet(study), "units": units, "action_units": cards.action_units(study),
+        "first": [units[unit] for unit in first], "others": [card for card in units if card.unit not in set(first)],
+        "left_out": (study.folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
+    }  # fmt: skip
+
+
+def _text(name: str) -> Markup:
+    return Markup(files("duchenne.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704  (our own)
+
+
+def _surest(study: Study) -> list[int]:
+    """The units whose cards stand on the page itself: the surest for each action unit, or for each expression."""
+    count = study.evidence["au"].nunique() if len(study.evidence) else len(study.table.expressions)
+    return gallery.chosen(study.units_folder, min(count, study.recipe.units.gallery))
+
+
+def _detected(study: Study) -> list[tuple[str, int]]:
+    """The action units that are detected, with how many units detect each, most first."""
+    if study.evidence.empty:
+        return []
+    counts = detections(study.evidence, study.recipe.evidence.level)["au"].value_counts()
+    return [(str(code), int(count)) for code, count in counts.items()]
+
+
+def _confusion(study: Study) -> list[tuple[str, list[float]]]:
+    """Of the pictures of each expression, the share that is read as each."""
+    counts = np.array(study.scores["confusion"], float)
+    shares = counts / counts.sum(1, keepdims=True).clip(1)
+    return list(zip(study.scores["classes"], shares.tolist(), strict=True))
+
+
+def _map(study: Study) -> dict[str, Any] | None:
+    """What the script draws the map of units × action units from."""
+    if study.evidence.empty:
+        return None
+    codes = list(dict.fromkeys(study.evidence["au"]))
+    sure = detections(study.evidence, study.recipe.evidence.level).groupby("unit")["au"].agg(list)
+    best = strongest(study.evidence).set_index("unit")["au"]
+    expressions = pd.read_parquet(study.units_folder / "expressions.parquet")
+    expression = expressions.loc[expressions.groupby("unit")["r"].idxmax()].set_index("unit")["expression"]
+    known = cards.scores(study)
+    return {
+        "codes": codes, "names": [cards.name(code) for code in codes],
+        "units": [
+            {"unit": unit, "strongest": f"{best[unit]} {cards.name(best[unit])}", "expression": expression[unit],
+             "detects": [codes.index(code) for code in sure.get(unit, [])]}
+            for unit in range(study.summary["units"])
+        ],
+        "scores": [_scored(score, known[score]) for score in _MAP if score in known],
+    }  # fmt: skip
+
+
+def _scored(score: str, values: np.ndarray) -> dict[str, Any]:
+    middle, digits = _MAP[score]
+    rounded = np.round(values, 3)
+    return {
+        "key": score, "label": WORDS[score].name, "says": WORDS[score].says, "middle": middle, "digits": digits,
+        "widest": float(max(np.nanmax(np.abs(values - middle)), 1e-6)),
+        "values": [[value if np.isfinite(value) else None for value in row] for row in rounded.tolist()],
+    }  # fmt: skip
 
 
 def _tables(study: Study) -> dict[str, pd.DataFrame]:
@@ -77,6 +135,25 @@ def _tables(study: Study) -> dict[str, pd.DataFrame]:
         with suppress(InputError):
             told[stage] = tables.condensed(study, stage)
     return told
+
+
+def _traits(study: Study) -> pd.DataFrame | None:
+    """Traits as texts: a row a layer and trait, trained beside the random start; nothing where no layer has maps."""
+    found = study.traits
+    if found.empty:
+        return None
+    told = found.assign(told=[f"{number(v)} [{number(a)}, {number(b)}]" for v, a, b in
+                              found[["value", "low", "high"]].itertuples(index=False)])  # fmt: skip
+    wide = told.pivot(index=["layer", "trait"], columns="network", values="told")
+    inorder = told[["layer", "trait"]].drop_duplicates()
+    return inorder.merge(wide.reset_index(), on=["layer", "trait"])[["layer", "trait", "trained", "random start"]]
+
+
+def _faces(study: Study) -> pd.DataFrame:
+    """How many pictures and people show each expression."""
+    frame = study.table.labelled().frame
+    counted = frame.groupby("expression").agg(pictures=("path", "size"), people=("subject", "nunique"))
+    return counted.reindex(list(study.table.expressions)).reset_index()
 
 
 def command(study: Study) -> str:
@@ -91,6 +168,8 @@ def command(study: Study) -> str:
 
 def _figures(study: Study) -> dict[str, Figure]:
     drawn = {"confusion": figures.confusion(study.scores)}
+    if len(study.traits):
+        drawn["traits"] = figures.traits(study.traits)
     if len(study.evidence):
         shown = _clearest(study)
         drawn["heat_map"] = figures.heat_map(study.evidence, study.recipe.evidence.level)
@@ -110,7 +189,7 @@ def _doses(study: Study) -> Figure:
     return figures.doses(answers, study.interventions, scale, _clearest(study))
 
 
-def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
+def _save_figures(folder: Path, drawn: Mapping[str, Figure], advance: Advance) -> None:
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
     with cache.replacing_folder(folder) as partial, mpl.rc_context(_SVG):
         for name, figure in drawn.items():
@@ -118,97 +197,41 @@ def _save_figures(folder: Path, drawn: Mapping[str, Figure]) -> None:
             figure.set_layout_engine("none")  # all is in its place for every kind of file
             for kind in _PRINT:
                 figure.savefig(partial / f"{name}.{kind}", dpi=200, metadata=dates[kind])
+            advance(1)
 
 
 def _svg(path: Path) -> Markup:
+    """A figure to stand within the page, whose names are its own there."""
     drawing = path.read_text(encoding="utf-8")
-    return Markup(drawing[drawing.index("<svg") :])  # noqa: S704  (drawn by matplotlib from our own numbers)
+    named = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{path.stem}-", drawing[drawing.index("<svg") :])
+    return Markup(named)  # noqa: S704  (drawn by matplotlib from our own numbers)
 
 
-def _detectors(study: Study) -> list[dict[str, Any]]:
-    """For each action unit that was tested, its best detector and how many there are."""
-    if not len(study.evidence):
-        return []
-    found = detections(study.evidence, study.recipe.evidence.level)
-    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
-    rows = []
-    for code, pairs in study.evidence.groupby("au"):
-        sure = found[found["au"] == code]
-        best = ranked(pairs).iloc[0]
-        rows.append(
-            {
-                "au": code,
-                "count": len(sure),
-                "best": best,
-                "twin": float(twin[code]),
-                "units": [int(u) for u in sure["unit"].head(8)],
-            }
-        )
-    return sorted(rows, key=lambda row: (-row["count"], row["au"]))
-
-
-def _cards(study: Study) -> list[dict[str, Any]]:
-    layer = study.units_folder
-    alike = pd.read_parquet(layer / "projections" / "alike.parquet")
-    top = pd.read_parquet(layer / "top.parquet")
-    expressions = pd.read_parquet(layer / "expressions.parquet")
-    shown = study.table.labelled().frame
-    cards = []
-    for row in alike.itertuples():
-        own = top[top["unit"] == row.unit]
-        pairs = study.evidence[study.evidence["unit"] == row.unit] if len(study.evidence) else study.evidence
-        answers = expressions[expressions["unit"] == row.unit].sort_values("r", ascending=False)
-        cards.append(
-            {
-                "unit": int(row.unit),
-                "alike": float(row.alike),
-                "strips": {
-                    kind: _picture(layer / "projections" / gallery.strip_name(row.unit, kind)) for kind in gallery.KINDS
-                },
-                "peaks": [f"{peak:.2f}" for peak in own["peak"]],
-                "shown": _counted(shown["expression"].iloc[own["image"]]),
-                "people": int(shown["subject"].iloc[own["image"]].nunique()),
-                "bars": _bars(pairs),
-                "best": pairs.loc[pairs["r"].idxmax()] if len(pairs) else None,
-                "by_kl": pairs.loc[pairs["kl"].idxmax()] if len(pairs) else None,
-                "expression": answers.iloc[0],
-            }
-        )
-    return cards
-
-
-def _bars(pairs: pd.DataFrame) -> list[dict[str, Any]]:
-    if not len(pairs):
-        return []
-    largest = max(0.3, float(pairs["r"].abs().max()))
-    strongest_au = pairs.loc[pairs["r"].idxmax(), "au"]
-    return [
-        {
-            "au": row.au,
-            "r": row.r,
-            "p": row.p,
-            "height": round(46 * abs(row.r) / largest, 1),
-            "strongest": row.au == strongest_au,
-        }
-        for row in pairs.itertuples()
-    ]
-
-
-def _counted(names: Sequence[str]) -> str:
-    counts = pd.Series(names).value_counts()
-    return ", ".join(f"{count} × {name}" for name, count in counts.items())
-
-
-def _picture(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _probability(value: float) -> str:
+def probability(value: float) -> str:
     """Write a p-value.
 
-    >>> _probability(0.0001), _probability(0.0013), _probability(0.25)
+    >>> probability(0.0001), probability(0.0013), probability(0.25)
     ('< 0.001', '0.001', '0.25')
     """
     if value < 0.0005:
         return "< 0.001"
     return f"{value:.3f}" if value < 0.1 else f"{np.round(value, 2):g}"
+
+
+def number(value: float) -> str:
+    """Write a number to two digits behind the point, its sign a minus.
+
+    >>> number(-0.254), number(float("nan"))
+    ('−0.25', '–')
+    """
+    return "–" if not np.isfinite(value) else f"{value:.2f}".replace("-", "−")
+
+
+def points(share: float, named: bool = True) -> str:
+    """Write a change of a share in points, that is hundredths.
+
+    >>> points(-0.158).replace("\u202f", " "), points(0.02, named=False)
+    ('−15.8 points', '+2.0')
+    """
+    told = "–" if not np.isfinite(share) else f"{100 * share:+.1f}".replace("-", "−")
+    return told + "\u202fpoints" * named

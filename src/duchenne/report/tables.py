@@ -156,7 +156,7 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
 """Every table by the stage that it tells of."""
 
 
-_CONDENSED = {
+CONDENSED = {
     "evidence": (
         "action unit", "expression", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p",
     ),
@@ -215,12 +215,12 @@ def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
 def condensed(study: Study, stage: str) -> pd.DataFrame:
     """The table of a stage as texts that fit on a terminal: numbers with their intervals, action units with their names."""
     table = TABLES[stage](study)
-    told = written(table[[name for name in table if name in _CONDENSED[stage] or name.endswith((" low", " high"))]])
+    told = written(table[[name for name in table if name in CONDENSED[stage] or name.endswith((" low", " high"))]])
     if "name" in table:
         told["action unit"] += " " + table["name"]
     if "detectors" in table:
         told["unit"] = told["unit"].where(table["detectors"] > 0, "(" + told["unit"] + ")")
-    return told[[name for name in _CONDENSED[stage] if name in told]]
+    return told[[name for name in CONDENSED[stage] if name in told]]
 
 
 def written(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError
+from duchenne.experiments import traits as experiment
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
 from duchenne.report.sheets import Line, sheet
@@ -110,18 +111,8 @@ def traits(
     """
     work = looking.opened(run, "training", progress)
     named = looking.with_maps(work, layers)
-    rows = looking.not_trained_on(work)
-    prepared, right = looking.prepared(work, rows), looking.right(work, rows)
-    people = work.stack.table.frame["subject"].to_numpy(str)[rows]
-    shown = looking.expressions(work, rows)
-    parts = [
-        measured.of_layer(network, layer, prepared, shown, people, right, top=top, method=method, progress=progress).assign(
-            network=name
-        )
-        for name, network in (("trained", work.pair.trained), ("random start", work.pair.twin))
-        for layer in named
-    ]
-    table = pd.concat(parts, ignore_index=True)
+    rows = work.not_trained_on
+    table = experiment.measure(work.pair.named, work.pair.prepare, named, work.stack, rows, method, progress, top=top)
     return Shown(figures.traits(table, f"{work.recipe.network.name}, {method}"), table)
 
 

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from duchenne import cache, evidence, studies
 from duchenne.errors import InputError
+from duchenne.experiments import traits
 from duchenne.progress import Progress
 from duchenne.report import PRINTED
 from duchenne.stages import StudyInProgress
 from duchenne.study import Study
 from duchenne.training.fit import probabilities
-from duchenne.units import layers, surveys
+from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
 
 Run = str | Path | Study
@@ -109,11 +110,6 @@ def strongest(work: StudyInProgress, layer: str) -> pd.DataFrame:
     return evidence.strongest(work.study.evidence).set_index("unit")[["au", "r", "p"]]
 
 
-def not_trained_on(work: StudyInProgress) -> Rows:
-    """Rows of the table that the network which is looked into was not trained on."""
-    return np.flatnonzero(~work.folds[work.study.scores["shown"]["fold"]].train)
-
-
 def shares(work: StudyInProgress, rows: Rows) -> NDArray[np.float32]:
     """The probability that the network gives each class for some pictures: (k, classes)."""
     found = probabilities(work.pair.trained, work.pair.prepare, torch.from_numpy(work.stack.floats(rows)))
@@ -129,7 +125,7 @@ def right(work: StudyInProgress, rows: Rows) -> NDArray[np.float32]:
 
 def surest(work: StudyInProgress, count: int) -> Rows:
     """Of every expression so many pictures, not trained on, that it is read in most surely."""
-    rows = not_trained_on(work)
+    rows = work.not_trained_on
     sure = pd.DataFrame({"row": rows, "expression": expressions(work, rows), "right": right(work, rows)})
     first = sure.sort_values("right", ascending=False, kind="stable").groupby("expression", sort=False).head(count)
     order = {name: place for place, name in enumerate(work.study.scores["classes"])}
@@ -161,12 +157,9 @@ def with_maps(work: StudyInProgress, wanted: Sequence[str] = ()) -> list[str]:
     """
     network = work.pair.trained
     wanted = (wanted,) if isinstance(wanted, str) else wanted
-    named = list(dict.fromkeys(wanted)) or list(getattr(network, "LAYERS", (work.recipe.units.layer,)))
-    flat: list[str] = []
-    with layers.evaluating(network), torch.no_grad():
-        layers.take(
-            network, named, prepared(work, np.arange(1)), lambda name, given: flat.extend([name] if given.ndim != 4 else [])
-        )
-    if wanted and flat:
-        raise InputError(f"layer {flat[0]!r}: gives no maps")
-    return [name for name in named if name not in flat]
+    named = list(dict.fromkeys(wanted)) or work.layers
+    found = traits.with_maps(network, named, prepared(work, np.arange(1)))
+    for name in named:
+        if wanted and name not in found:
+            raise InputError(f"layer {name!r}: gives no maps")
+    return found

@@ -207,6 +207,11 @@ class Pair:
     twin: nn.Module
     prepare: Preparation
 
+    @property
+    def named(self) -> dict[str, nn.Module]:
+        """Both by what tables call them."""
+        return {"trained": self.trained, "random start": self.twin}
+
 
 def trained_and_twin(recipe: Recipe, folder: Path, fold: int, attempt: int = 0) -> Pair:
     """Read the network of a study's fold and attempt back, and make its twin."""

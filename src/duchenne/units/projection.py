@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
-from duchenne.units import fields, layers, windowed
+from duchenne.units import layers, windowed
+from duchenne.units.fields import Fields
 from duchenne.units.methods import METHODS, Method, Passing, gradient
 from duchenne.units.responses import responses
 from duchenne.units.way import Way
@@ -81,14 +82,16 @@ def project(
     method: str = "guided",
     *,
     of: Places | None = None,
+    fields: Fields | None = None,
     progress: Progress = quiet,
 ) -> Windows:
     """Project neurons of a layer: unit ``units[i]`` at ``positions[i]`` (row, column) of its map, in image i.
 
     ``images`` (m, C, H, W) are prepared; ``units`` (n,); ``positions`` (n, 2), or ``"peak"`` for the strongest neuron of
     each unit's map, or ``"mean"`` for its whole map (below). Where one image serves several units, ``of`` (n,) says which
-    is whose. The signal starts at 1, so nothing is scaled by the activation. A whole map is the mean over its neurons, each
-    by its activation: mousavi2016 (§II-A) keeps that of the neuron which it sends back, and a silent one shows nothing; all
+    is whose; ``fields`` are those of the layer, found anew unless they are given. The signal starts at 1, so nothing is
+    scaled by the activation. A whole map is the mean over its neurons, each by its activation: mousavi2016 (§II-A) keeps
+    that of the neuron which it sends back, and a silent one shows nothing; all
     at 1 would show the same for every unit, the picture. Layers may give maps (n, units, h, w), neurons (n, units), for
     which positions are ignored, or tokens (n, tokens, units) in place of rows.
 
@@ -116,7 +119,8 @@ def project(
     with torch.inference_mode(False):
         images = images.detach().clone() if images.is_inference() else images.detach()
         _warn_without_relu(network, layer, images[:1], METHODS[method])
-        asked = _Asked(network, layer, images, METHODS[method], fields.Fields(network, layer, _shape(images)))
+        known = fields or Fields(network, layer, _shape(images))
+        asked = _Asked(network, layer, images, METHODS[method], known)
         if isinstance(positions, str):
             if positions not in ("peak", "mean"):
                 raise InputError(f"positions {positions!r}: neither rows and columns (n, 2), nor 'peak', nor 'mean'")
@@ -148,7 +152,7 @@ class _Asked:
     layer: str
     images: Tensor
     method: Method
-    fields: fields.Fields
+    fields: Fields
 
     def projected(self, units: Places, rows: Places, columns: Places, of: Places, progress: Progress = quiet) -> Windows:
         """Project neurons, each in the image of a number."""

@@ -186,8 +186,8 @@ def _rank_correlation(one: Floats, other: Floats) -> float:
     return float(stats.spearmanr(one, other).statistic) if varies else float("nan")
 
 
-def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvnet") -> Floats:
-    """Share of a picture's variance that each filter alone can give back of it: (filters,).
+def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvnet", filters: int | None = None) -> Floats:
+    """Share of a picture's variance that each filter alone can give back of it: (filters,), all or so many drawn evenly.
 
     The activations of one map, or neuron of a layer that flattens, are sent back together, all others being 0, as Zeiler &
     Fergus (2014) send back one; the share is the squared correlation of what arrives with the ``picture`` (1, C, H, W). NaN
@@ -195,15 +195,22 @@ def kept(network: nn.Module, layer: str, picture: Tensor, method: str = "deconvn
     """
     way, active = METHODS[method], _by_filter(network, layer, picture)
     told = picture.cpu().numpy().reshape(1, -1)
-    found = np.full(active.shape[1], np.nan)
-    for units in np.array_split(np.arange(len(found)), -(-len(found) // _TOGETHER)):
+    drawn = _evenly(active.shape[1], filters or active.shape[1])
+    found = np.full(len(drawn), np.nan)
+    for places in np.array_split(np.arange(len(drawn)), -(-len(drawn) // _TOGETHER)):
+        units = drawn[places]
         starts = [partial(_alone, active, int(unit)) for unit in units]
         with layers.evaluating(network), way.within(network), Passing(way.rule):
             signals = way.signals(partial(layers.maps, network, layer), picture, starts)
-        for unit, signal in zip(units, signals, strict=True):
+        for place, signal in zip(places, signals, strict=True):
             if signal.any():
-                found[unit] = resemblance(signal.cpu().numpy().reshape(1, -1), told)[0]
+                found[place] = resemblance(signal.cpu().numpy().reshape(1, -1), told)[0]
     return found
+
+
+def _evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """So many of ``count`` numbers, from the first to the last in even steps."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
 
 
 def _by_filter(network: nn.Module, layer: str, picture: Tensor) -> Tensor:
@@ -233,6 +240,7 @@ def of_layer(
     *,
     top: int = 10,
     pictures: int = 48,
+    filters: int | None = None,
     method: str = "deconvnet",
     progress: Progress = quiet,
 ) -> pd.DataFrame:
@@ -244,8 +252,8 @@ def of_layer(
     on its ``top`` pictures; all others are means over so many ``pictures``, drawn evenly, of what all filters see at their
     peaks: ``cosine`` and ``effective share`` (the effective number of filters by their number), ``sparsity`` of the maps,
     ``resemblance`` to the picture of what they see together, each weighted by its peak, and ``resemblance and error``, a
-    rank correlation; and ``energy kept``, what a filter alone can give back of a picture, the mean over filters, on every
-    sixth of those. Raises ``InputError`` for layers that give no maps, and as ``project`` does.
+    rank correlation; and ``energy kept``, what a filter alone can give back of a picture, the mean over all or so many
+    ``filters``, on every sixth of those. Raises ``InputError`` for layers that give no maps, and as ``project`` does.
     """
     if top < 1:
         raise InputError(f"top {top}: expected 1 or more")
@@ -257,9 +265,9 @@ def of_layer(
         network, layer = _NeuronByNeuron(network, layer, prepared[:1]), "neurons"
     peaks = responses(network, layer, torch.split(prepared, _BATCH))
     invariant = _on_top_pictures(network, layer, prepared, peaks, expressions, top, method, progress)
-    drawn = np.unique(np.linspace(0, len(prepared) - 1, min(pictures, len(prepared))).astype(np.int64))
+    drawn = _evenly(len(prepared), pictures)
     cosine, share, sparse, resembling = _of_pictures(network, layer, prepared[drawn], method, progress).T
-    shares = _kept_of(network, layer, prepared[drawn[::_RARELY]], method, progress)
+    shares = _kept_of(network, layer, prepared[drawn[::_RARELY]], filters, method, progress)
     estimates = {
         "alike": estimate(invariant["alike"].dropna().to_numpy()),
         "alike across expressions": estimate(invariant["across"].dropna().to_numpy()),
@@ -302,12 +310,14 @@ def _on_top_pictures(
     return invariance(windows, unit, expressions[of])
 
 
-def _kept_of(network: nn.Module, layer: str, pictures: Tensor, method: str, progress: Progress) -> Floats:
+def _kept_of(
+    network: nn.Module, layer: str, pictures: Tensor, filters: int | None, method: str, progress: Progress
+) -> Floats:  # fmt: skip
     """What a filter keeps of each picture, the mean over filters: (n,)."""
     shares = []
     with progress("Sending filters back", len(pictures)) as advance:
         for picture in pictures:
-            shares.append(_known(kept(network, layer, picture[None], method)))
+            shares.append(_known(kept(network, layer, picture[None], method, filters)))
             advance(1)
     return np.array(shares)
 

@@ -1,0 +1,46 @@
+"""The commands that show what was found: report and app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duchenne.terminal import explained, say
+
+reports = typer.Typer()
+
+Run = Annotated[Path, typer.Argument(help="The folder of a finished study.")]
+
+
+@reports.command(epilog="Example:  duchenne report runs/quick")
+def report(run: Run) -> None:
+    """Write the page, its figures and tables anew, from the run folder alone."""
+    with explained():
+        from duchenne import studies
+        from duchenne.progress import bars
+        from duchenne.report import page
+
+        study = studies.open(run, until="projections")
+        page.write(study, bars)
+        typer.echo(study.report.resolve())
+
+
+@reports.command(name="app", epilog="Example:  duchenne app runs/quick --port 8000")
+def live(
+    run: Run,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free one.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="This machine only by default; 0.0.0.0 lets everyone in your network send pictures.")
+    ] = "127.0.0.1",
+) -> None:
+    """Open a live page: a photograph or a slider face in, the expression and the units that fire out.
+
+    Pictures stay in memory and are never written. Ctrl-C ends it.
+    """
+    with explained():
+        from duchenne import studies
+        from duchenne.app import serve
+
+        serve(studies.open(run, until="evidence"), host, port, say)
