@@ -204,22 +204,20 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
 @pytest.fixture(scope="module")
 def address(avatar_study: Study) -> Iterator[str]:
     """The live page as the command serves it."""
-    serving = subprocess.Popen(
-        [sys.executable, "-m", "duchenne", "app", str(avatar_study.folder), "--port", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    late = threading.Timer(120, serving.kill)
-    late.start()
-    try:
-        assert serving.stdout
-        said = re.search(r"http://127\.0\.0\.1:\d+/", serving.stdout.readline())
-        assert said
-        yield said[0]
-        serving.send_signal(signal.SIGINT)
-        assert serving.wait(20) in (0, 130, -signal.SIGINT), serving.stdout.read()
-    finally:
-        late.cancel()
-        serving.kill()
+    command = [sys.executable, "-m", "duchenne", "app", str(avatar_study.folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as serving:
+        late = threading.Timer(120, serving.kill)
+        late.start()
+        try:
+            assert serving.stdout
+            said = re.search(r"http://127\.0\.0\.1:\d+/", serving.stdout.readline())
+            assert said
+            yield said[0]
+            serving.send_signal(signal.SIGINT)
+            assert serving.wait(20) in (0, 130, -signal.SIGINT), serving.stdout.read()
+        finally:
+            late.cancel()
+            serving.kill()
 
 
 def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(address: str, tmp_path: Path) -> None:

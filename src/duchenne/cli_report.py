@@ -1,4 +1,4 @@
-"""The commands that show what was found: report and app."""
+"""The commands that show what was found: report, compare and app."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duchenne.terminal import explained, say
+from duchenne.terminal import explained, say, show
 
 reports = typer.Typer()
 
@@ -25,6 +25,23 @@ def report(run: Run) -> None:
         study = studies.open(run, until="projections")
         page.write(study, bars)
         typer.echo(study.report.resolve())
+
+
+@reports.command(epilog="Example:  duchenne compare runs/a runs/b --out runs/compared")
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="The folders of two finished studies or more.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page and its tables.")] = Path("runs/compared"),
+) -> None:
+    """Set studies beside each other: accuracies, detectors, and units that answer alike on the same faces."""
+    with explained():
+        from duchenne import comparing
+        from duchenne.progress import bars
+        from duchenne.report.tables import written
+
+        found = comparing.compare(runs, out, bars)
+        show(written(found.studies))
+        show(written(found.alike))
+        typer.echo(found.page.resolve())
 
 
 @reports.command(name="app", epilog="Example:  duchenne app runs/quick --port 8000")

@@ -40,6 +40,7 @@ from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
+from duchenne.units.projection import has_other_activations_only
 
 _REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 3, "projections": 2}
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""
@@ -337,10 +338,11 @@ def measure_traits(work: StudyInProgress) -> None:
     pair, rows = work.pair, work.not_trained_on
     first = pair.prepare(torch.from_numpy(work.stack.floats(rows[:1])))
     layers = traits.with_maps(pair.trained, work.layers, first)
+    same = layers and has_other_activations_only(pair.trained, layers[-1], first)
     asked = work.recipe.traits
     found = traits.measure(
-        pair.named, pair.prepare, layers, work.stack, rows, progress=work.progress, top=work.recipe.units.top,
-        pictures=asked.pictures, filters=asked.filters,
+        pair.named, pair.prepare, layers, work.stack, rows, "gradient" if same else "deconvnet", work.progress,
+        top=work.recipe.units.top, pictures=asked.pictures, filters=asked.filters,
     )  # fmt: skip
     _write_frame(work.study.folder / "traits.parquet", found)
 

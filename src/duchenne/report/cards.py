@@ -139,8 +139,8 @@ class _Found:
         alone = study.ablations[study.ablations["what"] == "unit"]
         self._needed = _worst(alone)
         self._places = _by_unit(study.localisation)
-        self._alike = pd.read_parquet(self._folder / "alike.parquet").groupby("unit")
-        self._methods = gallery.methods(study.recipe.units.method)
+        alike = pd.read_parquet(self._folder / "alike.parquet")
+        self._alike, self._methods = alike.groupby("unit"), list(dict.fromkeys(alike["method"]))
         self._faces = _faces(study)
 
     def card(self, unit: int) -> UnitCard:

@@ -25,7 +25,7 @@ from duchenne.faces.stack import Stack
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Units
 from duchenne.training.jobs import Pair
-from duchenne.units.projection import Windows, likeness, project
+from duchenne.units.projection import Windows, has_other_activations_only, likeness, project
 
 Floats = NDArray[np.float32]
 SWITCHED = ("guided", "deconvnet", "gradient")
@@ -46,13 +46,13 @@ def chosen(layer: Path, count: int) -> list[int]:
     return [int(unit) for unit in inorder["unit"].head(count)]
 
 
-def methods(asked: str) -> tuple[str, ...]:
-    """The methods that units are projected by, the recipe's own first.
+def methods(asked: str, alike: bool = False) -> tuple[str, ...]:
+    """The methods that units are projected by, the recipe's own first; only that where all are ``alike``.
 
     >>> methods("deconvnet")
     ('deconvnet', 'guided', 'gradient')
     """
-    return (asked, *(name for name in SWITCHED if name != asked))
+    return (asked,) if alike else (asked, *(name for name in SWITCHED if name != asked))
 
 
 def draw(
@@ -61,15 +61,18 @@ def draw(
     """Draw what units see into ``<layer>/projections``, whole or not at all."""
     top = pd.read_parquet(layer / "top.parquet").set_index("unit")
     blocks = [list(units[first : first + _TOGETHER]) for first in range(0, len(units), _TOGETHER)]
+    every = np.unique(top.loc[list(units), "image"])
+    first = pair.prepare(torch.from_numpy(stack.floats(every[:1])))
+    ways = methods(asked.method, has_other_activations_only(pair.trained, asked.layer, first))
     with cache.replacing_folder(layer / "projections") as folder:
-        _draw_faces(folder, stack, np.unique(top.loc[list(units), "image"]))
+        _draw_faces(folder, stack, every)
         alike = []
-        with progress("Projecting units", len(units) * len(methods(asked.method))) as advance:
+        with progress("Projecting units", len(units) * len(ways)) as advance:
             for block in blocks:
                 shown = top.loc[block].reset_index()
                 images, of = np.unique(shown["image"], return_inverse=True)
                 prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
-                for method in methods(asked.method):
+                for method in ways:
                     alike += _draw_units(folder, pair, asked.layer, prepared, shown.assign(of=of), method)
                     advance(len(block))
         pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)

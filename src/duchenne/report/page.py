@@ -42,17 +42,18 @@ def write(study: Study, progress: Progress = quiet) -> None:
         _save_figures(study.folder / "figures", drawn, advance)
     content = _content(study, progress)
     with cache.replacing(study.report) as partial:
-        partial.write_text(_environment().get_template("page.html").render(**content), encoding="utf-8")
+        partial.write_text(environment().get_template("page.html").render(**content), encoding="utf-8")
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """What pages are rendered with: their words, and how numbers are written."""
+    found = Environment(
         loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": percent, "probability": probability, "number": number, "points": points}
-    environment.globals |= {"words": WORDS, "columns": COLUMNS, "name": cards.name, "legends": tables.LEGENDS}
-    return environment
+    found.filters |= {"percent": percent, "probability": probability, "number": number, "points": points}
+    found.globals |= {"words": WORDS, "columns": COLUMNS, "name": cards.name, "legends": tables.LEGENDS}
+    return found
 
 
 def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:

@@ -171,11 +171,21 @@ class _Asked:
 
 def _warn_without_relu(network: nn.Module, layer: str, picture: Tensor, method: Method) -> None:
     """Tell that other activations pass their own derivative, where a rule for ReLUs meets nothing else."""
-    passing = Passing(method.rule)
+    if method.rule is not gradient and has_other_activations_only(network, layer, picture):
+        warnings.warn(f"no ReLU is on the way to layer {layer!r}: this is its gradient", stacklevel=3)
+
+
+def has_other_activations_only(network: nn.Module, layer: str, picture: Tensor) -> bool:
+    """Whether activations, but no ReLU, are on the way to a layer, so that every rule for ReLUs gives the gradient.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh())
+    >>> has_other_activations_only(network, "1", torch.zeros(1, 1, 8, 8))
+    True
+    """
+    passing = Passing(gradient)
     with layers.evaluating(network), torch.no_grad(), passing:
         layers.maps(network, layer, picture.clone())
-    if method.rule is not gradient and passing.others and not passing.met:
-        warnings.warn(f"no ReLU is on the way to layer {layer!r}: this is its gradient", stacklevel=3)
+    return bool(passing.others) and not passing.met
 
 
 Parts = Iterator[tuple[Places, list[Tensor]]]

@@ -1,0 +1,114 @@
+"""The live page under load: how long an answer takes beyond the network's own time, and whether memory grows.
+
+    python -m benchmarks.live runs/quick
+
+A thousand requests by eight clients, half of them slider faces and half photographs of a rendered face, sent to the page as
+the command serves it; memory is the server's own, read before, half way and after.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from benchmarks.tables import machine, markdown
+from duchenne.studies import open as opened
+from duchenne.study import Study
+
+REQUESTS, CLIENTS = 1000, 8
+
+
+def main(run: str) -> None:
+    """Print what one client waits for, and what eight do to the server."""
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "duchenne", "app", run, "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    late = threading.Timer(1800, serving.kill)
+    late.start()
+    try:
+        assert serving.stdout
+        found = re.search(r"http://\S+/", serving.stdout.readline())
+        assert found
+        print(machine() + "\n")
+        asked = _requests(found[0], opened(run, until="evidence"))
+        print(markdown(_alone(asked)))
+        print(markdown(_together(asked, serving.pid)))
+    finally:
+        late.cancel()
+        serving.send_signal(signal.SIGINT)
+        serving.wait(20)
+
+
+def _requests(address: str, study: Study) -> dict[str, list[urllib.request.Request]]:
+    """Slider faces, and photographs: a face of the study enlarged to 800 × 800 within a larger picture."""
+    rng = np.random.default_rng(0)
+    orders = [{"person": int(person), "action_units": {"AU12": float(share)}} for person, share in zip(
+        rng.integers(0, 3, 50), rng.random(50), strict=True)]  # fmt: skip
+    face = Image.open(study.table.paths[0]).convert("RGB").resize((800, 800))
+    photograph = Image.new("RGB", (1600, 1200), (120, 110, 100))
+    photograph.paste(face, (400, 200))
+    packed = io.BytesIO()
+    photograph.save(packed, "JPEG", quality=90)
+    return {
+        "slider face": [urllib.request.Request(address + "draw", json.dumps(order).encode()) for order in orders],
+        "photograph, 1600 × 1200": [urllib.request.Request(address + "read", packed.getvalue())] * 50,
+    }
+
+
+def _ask(request: urllib.request.Request) -> tuple[float, float]:
+    """Milliseconds that an answer took, and that the network itself did."""
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        told = json.load(answer)
+    return 1000 * (time.perf_counter() - began), told["network_ms"]
+
+
+def _alone(asked: dict[str, list[urllib.request.Request]]) -> pd.DataFrame:
+    rows = []
+    for name, requests in asked.items():
+        for request in requests[:5]:
+            _ask(request)
+        took = np.array([_ask(request) for request in requests])
+        beyond = np.sort(took[:, 0] - took[:, 1])
+        rows.append({
+            "one client": name, "network, ms": f"{np.median(took[:, 1]):.0f}", "answer, ms": f"{np.median(took[:, 0]):.0f}",
+            "beyond the network, ms": f"{np.median(beyond):.0f}", "95th of 100": f"{np.quantile(beyond, 0.95):.0f}",
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _together(asked: dict[str, list[urllib.request.Request]], server: int) -> pd.DataFrame:
+    kinds = list(asked.values())
+    every = [kinds[number % 2][number // 2 % 50] for number in range(REQUESTS)]
+    memory, began = [_memory(server)], time.perf_counter()
+    for first in range(0, REQUESTS, REQUESTS // 4):
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(_ask, every[first : first + REQUESTS // 4]))
+        memory.append(_memory(server))
+    names = ["before", *(f"after {share * REQUESTS // 4}" for share in range(1, 5))]
+    rate = REQUESTS / (time.perf_counter() - began)
+    return pd.DataFrame([{f"{REQUESTS} by {CLIENTS} clients": f"{rate:.1f} a second"} | {
+        f"memory {name}, MiB": f"{value:.0f}" for name, value in zip(names, memory, strict=True)}])  # fmt: skip
+
+
+def _memory(server: int) -> float:
+    """What a process holds in memory, in MiB."""
+    told = Path(f"/proc/{server}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", told)[0]) / 2**10
+
+
+if __name__ == "__main__":
+    main(str(Path(sys.argv[1])))

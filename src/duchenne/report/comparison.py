@@ -1,0 +1,70 @@
+"""The page that sets studies beside each other, from the frames of ``duchenne.comparing.Comparison``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from duchenne.report import cards
+from duchenne.report.page import environment, number
+from duchenne.study import percent
+
+_MOST = 30
+"""Pairs of units that are listed."""
+
+
+def page(
+    studies: pd.DataFrame, detectors: pd.DataFrame, alike: pd.DataFrame, pairs: pd.DataFrame, reports: Mapping[str, str]
+) -> str:
+    """Render the page; ``reports`` are the addresses of the studies' own pages, by name."""
+    css = files("duchenne.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    largest = max(1, int(detectors.drop(columns="action unit").max(axis=None, skipna=True) or 1)) if len(detectors) else 1
+    return environment().get_template("compare.html").render(
+        css=Markup(css), studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports,  # noqa: S704
+        detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
+    )  # fmt: skip
+
+
+def _rows(detectors: pd.DataFrame) -> list[tuple[str, list[int | None]]]:
+    """For each action unit how many units of every study detect it; none where it is not coded."""
+    return [
+        (
+            row["action unit"],
+            [None if pd.isna(count) else int(count) for name, count in row.items() if name != "action unit"],
+        )
+        for row in detectors.to_dict("records")
+    ]
+
+
+def _alike(alike: pd.DataFrame) -> pd.DataFrame:
+    """How alike networks are, as texts."""
+    return pd.DataFrame({
+        "units of": alike["one"], "in": alike["other"], "units": alike["units"].map(str),
+        "median r": alike["r"].map(number), "random weights": alike["r_random_weights"].map(number),
+        "each other's": alike["mutual"].map(_share), "same action unit": alike["same"].map(_share),
+        "by chance": alike["chance"].map(_share),
+    })  # fmt: skip
+
+
+def _first(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The units that are most alike, each pair of studies and of units once, as texts."""
+    inorder = pairs.sort_values("r", ascending=False)
+    once = {frozenset({(row.one, row.unit), (row.other, row.counterpart)}): row for row in inorder.dropna().itertuples()}
+    rows = sorted(once.values(), key=lambda row: -row.r)[:_MOST]
+    return pd.DataFrame({
+        "unit": [f"{row.one} {row.unit}" for row in rows], "action unit": [_named(row.au) for row in rows],
+        "counterpart": [f"{row.other} {row.counterpart}" for row in rows],
+        "its action unit": [_named(row.counterpart_au) for row in rows], "r": [number(row.r) for row in rows],
+    })  # fmt: skip
+
+
+def _named(code: str) -> str:
+    return f"{code} {cards.name(code)}"
+
+
+def _share(share: float) -> str:
+    return "–" if not np.isfinite(share) else percent(share, 0)

@@ -1,0 +1,89 @@
+"""Studies beside each other: counts are the studies' own, and units that answer alike are found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from duchenne.comparing import Comparison, compare
+from duchenne.errors import InputError
+from duchenne.evidence import detections
+from duchenne.study import Study
+from duchenne.units.counterparts import counterparts
+
+from .browser import opened
+from .test_cli import command
+
+ORDER = np.random.default_rng(0).permutation(256)
+
+
+def test_counterparts_are_those_of_largest_correlation() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(40, 7)), rng.normal(size=(40, 5)).astype(np.float32)
+    one[:, 3], other[:, 2] = 4.0, 0.0  # these never vary
+    found = counterparts(one, other).set_index("unit")
+    every = np.array([[np.corrcoef(a, b)[0, 1] if a.std() and b.std() else -2 for b in other.T] for a in one.T])
+    assert pd.isna(found.loc[3, "counterpart"])
+    assert np.isnan(found.loc[3, "r"])
+    for unit in (0, 1, 2, 4, 5, 6):
+        assert found.loc[unit, "counterpart"] == every[unit].argmax()
+        assert found.loc[unit, "r"] == pytest.approx(every[unit].max())
+        assert found.loc[unit, "mutual"] == (every[:, every[unit].argmax()].argmax() == unit)
+
+
+@pytest.fixture(scope="module")
+def compared(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """A study beside itself, the units of the copy in another order."""
+    root = tmp_path_factory.mktemp("compared")
+    copy = shutil.copytree(avatar_study.folder, root / "shuffled")
+    weights = load_file(copy / "network.safetensors")
+    name = next(key for key in weights if key.endswith("conv3.weight"))
+    hidden = next(key for key in weights if key.endswith("hidden.weight"))
+    weights[name] = weights[name][ORDER]
+    flat = weights[hidden]
+    weights[hidden] = flat.reshape(len(flat), 256, -1)[:, ORDER].reshape(flat.shape)
+    save_file(weights, copy / "network.safetensors")
+    return compare([avatar_study, copy], root / "out")
+
+
+def test_the_same_units_in_another_order_are_found_again(compared: Comparison) -> None:
+    pairs = compared.pairs[compared.pairs["one"] == "avatars"].dropna(subset=["counterpart"])
+    assert len(pairs) > 100
+    back = np.argsort(ORDER)
+    assert (pairs["counterpart"].to_numpy(int) == back[pairs["unit"]]).mean() > 0.99
+    assert pairs["r"].min() > 0.999
+    assert pairs["mutual"].mean() > 0.99
+    alike = compared.alike.iloc[0]
+    assert alike["r"] > 0.999 > alike["r_random_weights"]
+
+
+def test_detectors_are_counted_as_the_studies_count_them(compared: Comparison, avatar_study: Study) -> None:
+    sure = detections(avatar_study.evidence, avatar_study.recipe.evidence.level)["au"].value_counts()
+    told = compared.detectors.set_index("action unit")["avatars"]
+    assert {au: count for au, count in told.items() if count} == sure.to_dict()
+    assert compared.studies["accuracy"].tolist() == [avatar_study.scores["accuracy"]] * 2
+
+
+def test_the_page_and_its_tables_lie_in_the_folder(compared: Comparison) -> None:
+    folder = compared.page.parent
+    assert {path.name for path in folder.iterdir()} == {
+        "compare.html", "studies.csv", "detectors.csv", "alike.csv", "pairs.csv",
+    }  # fmt: skip
+    with opened(compared.page.as_uri()) as browser:
+        assert "shuffled" in browser.page.inner_text("h1 + p")
+        assert browser.violations() == []
+        assert browser.errors == []
+
+
+def test_what_cannot_be_compared_is_named(avatar_study: Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two studies or more"):
+        compare([avatar_study], tmp_path)
+    with pytest.raises(InputError, match="is named twice"):
+        compare([avatar_study, avatar_study.folder], tmp_path)
+    code, _, error = command("compare", avatar_study.folder, tmp_path)
+    assert (code, "holds no study" in error) == (2, True)
