@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -211,3 +212,7 @@ def test_the_page_is_written_anew_from_the_run_folder_alone(avatar_study: Study,
     assert (code, told.splitlines()[-1]) == (0, str(avatar_study.report.resolve())), error
     assert avatar_study.report.read_text(encoding="utf-8") == html
     assert command("report", tmp_path)[0] == 2
+    old = shutil.copytree(avatar_study.folder, tmp_path / "old")
+    (old / "units/conv3/projections/faces.parquet").unlink()
+    code, _, error = command("report", old)
+    assert (code, "an earlier version made it" in error) == (2, True)

@@ -39,6 +39,7 @@ from duchenne.study import NEEDS, STAGES, Study
 from duchenne.training import computing, jobs, scores
 from duchenne.training.workers import HERE, Workers
 from duchenne.units import surveys
+from duchenne.units.layers import find
 from duchenne.units.peaks import Peaks
 from duchenne.units.projection import has_other_activations_only
 
@@ -177,6 +178,8 @@ def rehearse(work: StudyInProgress) -> None:
     network = jobs.fresh(recipe, labelled.expressions, 0)
     shape = (faces.channels, faces.size, faces.size)
     surveys.rehearse(network, recipe.units.layer, shape, Preparation(recipe.network.prepare))
+    for name in recipe.traits.layers:
+        find(network, name)
 
 
 def read_faces(work: StudyInProgress) -> None:
@@ -337,7 +340,7 @@ def measure_traits(work: StudyInProgress) -> None:
     """Measure the traits of every layer that has maps, of the network and of its twin: ``traits.parquet``."""
     pair, rows = work.pair, work.not_trained_on
     first = pair.prepare(torch.from_numpy(work.stack.floats(rows[:1])))
-    layers = traits.with_maps(pair.trained, work.layers, first)
+    layers = traits.with_maps(pair.trained, work.recipe.traits.layers or work.layers, first)
     same = layers and has_other_activations_only(pair.trained, layers[-1], first)
     asked = work.recipe.traits
     found = traits.measure(

@@ -186,10 +186,11 @@ class Detectors(_Part):
 
 
 class Traits(_Part):
-    """On how many ``pictures`` that were not trained on the traits of layers are measured, and by how many ``filters`` of a
-    layer what a single one keeps of a picture.
+    """On how many ``pictures`` that were not trained on the traits of ``layers`` are measured, and by how many ``filters``
+    of a layer what a single one keeps of a picture. Unless named, layers are those that are worth looking at.
     """
 
+    layers: tuple[str, ...] = ()
     pictures: int = Field(24, ge=2)
     filters: int = Field(16, ge=1)
 

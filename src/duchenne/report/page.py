@@ -36,7 +36,14 @@ _MAP = {
 
 
 def write(study: Study, progress: Progress = quiet) -> None:
-    """Write ``report.html`` and ``figures/`` of a study, each whole or not at all."""
+    """Write ``report.html`` and ``figures/`` of a study, each whole or not at all.
+
+    Raises ``InputError`` for a study that an earlier version left without what the page shows.
+    """
+    if not (study.units_folder / "projections" / "faces.parquet").exists():
+        raise InputError(
+            f"{study.folder}: an earlier version made it; 'duchenne run --resume --out {study.folder}' brings it up to date"
+        )
     drawn = _figures(study)
     with progress("Drawing figures", len(drawn)) as advance:
         _save_figures(study.folder / "figures", drawn, advance)

@@ -17,8 +17,8 @@ def counterparts(one: Floats, other: Floats) -> pd.DataFrame:
     have none (NA, NaN).
 
     >>> peaks = np.array([[0.0, 2.0], [1.0, 1.0], [3.0, 0.0]])
-    >>> counterparts(peaks, peaks[:, ::-1]).values.tolist()
-    [[0, 1, 1.0, True], [1, 0, 1.0, True]]
+    >>> counterparts(peaks, peaks[:, ::-1])[["unit", "counterpart", "mutual"]].values.tolist()
+    [[0, 1, True], [1, 0, True]]
     """
     r = _correlations(one, other)
     varies = np.isfinite(r).any(1)
