@@ -76,6 +76,7 @@ def test_the_page_and_its_tables_lie_in_the_folder(compared: Comparison) -> None
     }  # fmt: skip
     with opened(compared.page.as_uri()) as browser:
         assert "shuffled" in browser.page.inner_text("h1 + p")
+        assert browser.page.locator("a[href^='#word']").count() == 0  # words are explained in the reports
         assert browser.violations() == []
         assert browser.errors == []
 

@@ -25,7 +25,7 @@ def page(
     largest = max(1, int(detectors.drop(columns="action unit").max(axis=None, skipna=True) or 1)) if len(detectors) else 1
     return environment().get_template("compare.html").render(
         css=Markup(css), studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports,  # noqa: S704
-        detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
+        columns={}, detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
     )  # fmt: skip
 
 
