@@ -60,8 +60,9 @@ def _repeated(run: Path, folder: Path, times: int) -> Study:
     layer, units = study.units_folder, study.summary["units"]
     for path in (*folder.glob("*.parquet"), *layer.rglob("*.parquet")):
         frame = pd.read_parquet(path)
-        if "unit" in frame:
-            every = pd.concat([frame.assign(unit=frame["unit"] + units * number) for number in range(times)])
+        if "unit" in frame and path.name != "detectors.parquet":  # that has a row an action unit
+            alone = frame[frame["unit"].notna()]
+            every = pd.concat([frame, *(alone.assign(unit=alone["unit"] + units * number) for number in range(1, times))])
             if path.name == "responses.parquet":  # picture by picture
                 every = every.sort_values(["image", "unit"])
             every.to_parquet(path, index=False)
