@@ -15,8 +15,8 @@ import pandas as pd
 
 import duchenne
 from benchmarks.tables import machine, markdown
-from duchenne import gathering, recipes
-from duchenne.evidence import detections, movers
+from duchenne import evidence, gathering, recipes
+from duchenne.evidence import detections
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
 from duchenne.progress import bars
@@ -58,23 +58,23 @@ def detected(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     for labels, seed, study in found:
         level = study.recipe.evidence.level
         twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet")
-        for network, evidence in ((f"trained on {labels} expressions", study.evidence), ("random weights", twin)):
+        for network, pairs in ((f"trained on {labels} expressions", study.evidence), ("random weights", twin)):
             if labels == "random" and network == "random weights":
                 continue  # the same as before
             rows.append({
                 "network": network, "seed": seed,
                 "accuracy": study.scores["accuracy"] if network != "random weights" else np.nan,
-                "q < 0.05": _units(evidence, "q", level), "family-wise": detections(evidence, level)["unit"].nunique(),
-                "action units": detections(evidence, level)["au"].nunique(),
+                "q < 0.05": _units(pairs, "q", level), "family-wise": detections(pairs, level)["unit"].nunique(),
+                "action units": detections(pairs, level)["au"].nunique(),
                 "permuted labels": study.summary["permuted_labels"]["units"] if network != "random weights" else np.nan,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _units(evidence: pd.DataFrame, column: str, level: float) -> int:
+def _units(pairs: pd.DataFrame, column: str, level: float) -> int:
     """How many units answer more with an action unit, with ``column`` below a level."""
-    sure = (evidence[column] < level) & (evidence["r"] > 0) & (evidence["r"] > evidence["r_null"])
-    return int(evidence.loc[sure, "unit"].nunique())
+    sure = (pairs[column] < level) & (pairs["r"] > 0) & (pairs["r"] > pairs["r_null"])
+    return int(pairs.loc[sure, "unit"].nunique())
 
 
 def agreed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
@@ -98,18 +98,13 @@ def confirmed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     rows = []
     for labels, seed, study in found:
         sure = detections(study.evidence, study.recipe.evidence.level)
-        responses = study.interventions.set_index(["unit", "au"])
         if sure.empty:
             continue
-        best = sure.loc[sure.groupby("unit")["r"].idxmax()]
-        known = study.interventions[study.interventions["au"].isin(study.evidence["au"])]
-        most = movers(known, 0.0).set_index("unit")["au"].reindex(best["unit"]).to_numpy()
-        holds = [
-            responses.loc[list(zip(part["unit"], part["au"], strict=True)), "low"].gt(0).mean() for part in (sure, best)
-        ]
+        responses = study.interventions
+        best = evidence.confirmed(sure, responses, study.evidence["au"].unique())
         rows.append({
-            "trained on": labels, "seed": seed, "pairs hold": holds[0], "strongest hold": holds[1],
-            "strongest moves most": (best["au"].to_numpy() == most).mean(),
+            "trained on": labels, "seed": seed, "pairs hold": sure[["unit", "au"]].merge(responses)["low"].gt(0).mean(),
+            "strongest hold": best["holds"].mean(), "strongest moves most": best["most"].mean(),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
