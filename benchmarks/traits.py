@@ -22,7 +22,7 @@ def measure(runs: Sequence[str]) -> pd.DataFrame:
 
 def _of_one(run: str) -> pd.DataFrame:
     study = duchenne.open(run, until="training")
-    table = duchenne.show(study, "traits", progress=bars).table
+    table = duchenne.show(study, "traits", top=10, progress=bars).table
     told = [f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in table.itertuples()]
     by = ["layer", "trait"]
     beside = table.assign(told=told).pivot(index=by, columns="network", values="told")[["trained", "random start"]]

@@ -185,16 +185,19 @@ def show(
     figure: Annotated[
         str,
         typer.Argument(
-            help="units (top pictures and projections), action-units (each one's best detector), regions (units by what "
-            "they look at), layers (what each sees of faces), sequence (frame by frame), invariance (a filter on many "
-            "faces), redundancy (many filters on a face), traits (these as numbers), random-weights (how like the random "
-            "start projections are), divergence (khorrami2015's score), distance (zhu2018's score), doses (what moves "
+            help="examples (of the faces), coding (expressions by action units), architecture (of the network), confusion "
+            "(what is read as what), units (top pictures and projections), action-units (each one's "
+            "best detector), regions (units by what they look at), layers (what each sees of faces), sequence (frame by "
+            "frame), invariance (a filter on many faces), redundancy (many filters on a face), traits (these as numbers), "
+            "random-weights (how like the random start projections are), evidence-map (units by action units), divergence "
+            "(khorrami2015's score), distance (zhu2018's score), doses (what moves "
             "units) or agreement (how far scores can be trusted)."
         ),
     ] = "units",
     units: Annotated[str | None, typer.Option(help="Numbers, as in 3,17; the clearest by default.")] = None,
     layer: Annotated[str | None, typer.Option(help="Another layer than the study's.")] = None,
     layers: Annotated[str | None, typer.Option(help="For layers and traits, as in conv2,conv3; all by default.")] = None,
+    by: Annotated[str | None, typer.Option(help="For action-units: r or distance, what names each one's unit.")] = None,
     region: Annotated[str | None, typer.Option(help="For regions: brow, eye, nose, cheek, mouth or chin.")] = None,
     sequence: Annotated[str | None, typer.Option(help="For sequence: its name.")] = None,
     method: Annotated[
@@ -206,6 +209,9 @@ def show(
     ] = None,
     top: Annotated[int | None, typer.Option(help="How many pictures a unit, or a face an expression.")] = None,
     twin: Annotated[bool, typer.Option("--twin", help="Add the same network at its random start.")] = False,
+    columns: Annotated[
+        int, typer.Option(min=0, max=2, help="As wide as 1 or 2 columns of a printed page; 0, as suits it.")
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="A file that ends in .pdf, .svg or .png; the figure's name and .pdf by default.")
     ] = None,
@@ -218,14 +224,15 @@ def show(
         options = {
             "units": None if units is None else _numbers("--units", units),
             "layers": None if layers is None else [name.strip() for name in layers.split(",") if name.strip()],
-            "layer": layer, "region": region, "sequence": sequence, "method": method, "top": top, "twin": twin or None,
+            "layer": layer, "by": by, "region": region, "sequence": sequence, "method": method, "top": top,
+            "twin": twin or None,
         }  # fmt: skip
         from duchenne import showing
         from duchenne.progress import bars
 
         given = {name: value for name, value in options.items() if value is not None}
         with warnings.catch_warnings(record=True) as caught:
-            table = showing.show(run, figure, progress=bars, **given).save(file)
+            table = showing.show(run, figure, progress=bars, **given).save(file, columns)
         for each in caught:
             typer.echo(f"duchenne: {each.message}", err=True)
         typer.echo(table.resolve())

@@ -14,14 +14,28 @@ reports = typer.Typer()
 Run = Annotated[Path, typer.Argument(help="The folder of a finished study.")]
 
 
-@reports.command(epilog="Example:  duchenne report runs/quick")
-def report(run: Run) -> None:
+@reports.command(epilog="Example:  duchenne report runs/quick --figures --columns 1")
+def report(
+    run: Run,
+    figures: Annotated[
+        bool,
+        typer.Option(
+            "--figures", help="Write every figure and table of the papers instead: PDF, SVG, PNG, LaTeX, CSV, and a sheet."
+        ),
+    ] = False,
+    columns: Annotated[int, typer.Option(min=1, max=2, help="How many columns of a printed page a figure takes.")] = 2,
+) -> None:
     """Write the page, its figures and tables anew, from the run folder alone."""
     with explained():
         from duchenne import studies
         from duchenne.progress import bars
         from duchenne.report import page
 
+        if figures:
+            from duchenne.showing import papers
+
+            typer.echo(papers.write(run, columns, progress=bars).resolve())
+            return
         study = studies.open(run, until="projections")
         page.write(study, bars)
         typer.echo(study.report.resolve())

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.evidence.intervention import interval
+from duchenne.report import WIDTHS
 from duchenne.report.sheets import drawn
 
 Floats = NDArray[np.float32]
@@ -26,9 +29,11 @@ _BLUE, _RED = "#0072b2", "#d55e00"
 _DOSES = ("–", *facs.INTENSITIES)
 _COMPARED = ("kl", "distance", "kl_z", "r", "ap_z", "ap_lift", "information")
 _THUMBNAIL = 24.0  # points along a side
+_WIDE = WIDTHS[2]
+_NARROW = 5.0  # inches: below it names and legends take less room
 
 
-def heat_map(evidence: pd.DataFrame, level: float) -> Figure:
+def heat_map(evidence: pd.DataFrame, level: float, width: float = _WIDE) -> Figure:
     """Correlation r of every unit with every action unit, units ordered by their strongest action unit.
 
     Dots mark pairs whose family-wise p is at most ``level``.
@@ -37,57 +42,106 @@ def heat_map(evidence: pd.DataFrame, level: float) -> Figure:
     p = evidence.pivot(index="au", columns="unit", values="p")
     order = np.lexsort((-values.to_numpy().max(0), values.to_numpy().argmax(0)))
     shown, sure = values.to_numpy()[:, order], p.to_numpy()[:, order] <= level
-    figure = Figure(figsize=(10, 0.24 * len(values) + 1.1), layout="constrained")
+    figure = Figure(figsize=(width, 0.18 * len(values) + 0.7), layout="constrained")
     axes = figure.subplots()
     limit = max(0.1, float(np.abs(shown).max()))
     mesh = axes.pcolormesh(shown, cmap=_SCALE, vmin=-limit, vmax=limit, rasterized=True)
     rows, columns = np.nonzero(sure & (shown > 0))
     axes.plot(columns + 0.5, rows + 0.5, ".", color=_INK, markersize=1.2)
-    names = [facs.ACTION_UNITS[int(code[2:])].name for code in values.index]
-    axes.set_yticks(np.arange(len(values)) + 0.5, [f"{c} {n}" for c, n in zip(values.index, names, strict=True)])
-    axes.set_xlabel(f"{len(order)} units, ordered by the action unit that they answer to most")
+    names = [f"{code} {_name(code)}" if width >= _NARROW else code for code in values.index]
+    axes.set_yticks(np.arange(len(values)) + 0.5, names)
+    axes.set_xlabel(f"{len(order)} units, ordered by their strongest action unit", fontsize=8)
     axes.set_xticks([])
     axes.invert_yaxis()
-    axes.tick_params(labelsize=8, length=0)
-    figure.colorbar(mesh, ax=axes, label="correlation r", pad=0.01)
+    axes.tick_params(labelsize=7, length=0)
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01)
+    bar.set_label("correlation r", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
     return figure
 
 
-def confusion(scores: Mapping[str, Any]) -> Figure:
+def confusion(scores: Mapping[str, Any], width: float = WIDTHS[1]) -> Figure:
     """The confusion matrix in shares of each expression shown."""
     names = list(scores["classes"])
     counts = np.array(scores["confusion"], float)
     shares = counts / counts.sum(1, keepdims=True).clip(1)
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    side = min(width, WIDTHS[1])
+    figure = Figure(figsize=(side, 0.92 * side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         if counts[row, column]:
             ink = "white" if shares[row, column] > 0.6 else _INK
-            axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", color=ink, fontsize=8)
+            axes.text(column, row, f"{shares[row, column]:.0%}", ha="center", va="center", color=ink, fontsize=6)
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("read as")
-    axes.set_ylabel("shown")
+    axes.set_xlabel("read as", fontsize=8)
+    axes.set_ylabel("shown", fontsize=8)
+    axes.tick_params(labelsize=7)
     return figure
 
 
-def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
+def architecture(picture: tuple[int, ...], layers: pd.DataFrame, title: str = "", width: float = _WIDE) -> Figure:
+    """A block a layer, as high as the root of its maps' height and as wide as the logarithm of their number.
+
+    ``picture`` (C, H, W) goes in; ``layers`` has a row a layer: layer, channels, height, width, learned. Names of blocks
+    that have learned something are black.
+    """
+    rows = [("input", *picture, 0), *layers[["layer", "channels", "height", "width", "learned"]].itertuples(index=False)]
+    figure = Figure(figsize=(width, 2.3), layout="constrained")
+    axes = figure.subplots()
+    thick = [0.35 + 0.25 * np.log2(max(row[1], 1)) for row in rows]
+    lefts = np.cumsum([0, *(1.1 + size for size in thick[:-1])])
+    for left, size, (name, channels, high, wide, learned) in zip(lefts, thick, rows, strict=True):
+        height = np.sqrt(high)
+        axes.add_patch(Rectangle((left, -height / 2), size, height, facecolor="#cfe3f2" if learned else "#eeeeee",
+                                 edgecolor=_INK, linewidth=0.6))  # fmt: skip
+        told = f"{channels}@{high}×{wide}" if high > 1 or wide > 1 else f"{channels}"
+        style: dict[str, Any] = {"fontsize": 6, "rotation": 90, "ha": "center", "color": _INK if learned else "0.45"}
+        axes.text(left + size / 2, -np.sqrt(picture[1]) / 2 - 0.5, f"{name}  {told}", va="top", **style)
+    axes.set(xlim=(-0.6, lefts[-1] + thick[-1] + 0.6), ylim=(-1.9 * np.sqrt(picture[1]), 0.55 * np.sqrt(picture[1])))
+    axes.axis("off")
+    figure.suptitle(title, fontsize=8)
+    return figure
+
+
+def coding(shares: pd.DataFrame, expressions: Sequence[str], width: float = _WIDE) -> Figure:
+    """Which share of each expression's pictures shows each action unit; outlined where a prototype holds it.
+
+    ``shares`` has a row an expression and action unit: expression, au, share, prototype.
+    """
+    wide = shares.pivot(index="expression", columns="au", values="share").reindex(list(expressions))
+    in_prototype = shares.pivot(index="expression", columns="au", values="prototype").reindex_like(wide)
+    figure = Figure(figsize=(width, 0.2 * len(wide) + 0.7), layout="constrained")
+    axes = figure.subplots()
+    mesh = axes.imshow(wide, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(in_prototype.to_numpy() == True):  # noqa: E712  (NA where nothing is coded)
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=_RED, linewidth=0.9))
+    axes.set_xticks(range(wide.shape[1]), [code[2:].lstrip("0") for code in wide])
+    axes.set_yticks(range(len(wide)), list(wide.index))
+    axes.set_xlabel("action unit", fontsize=8)
+    axes.tick_params(labelsize=7, length=0)
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01)
+    bar.set_label("pictures", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def divergences(evidence: pd.DataFrame, units: Sequence[int], width: float = _WIDE) -> Figure:
     """khorrami2015's Fig. 5: for each unit, a bar an action unit with its divergence, the largest in red.
 
     The grey line is the mean under permuted labels.
     """
-    columns = min(5, len(units))
-    rows = -(-len(units) // columns)
-    figure = Figure(figsize=(3.2 * columns, 2.1 * rows), layout="constrained")
-    for axes, unit in zip(figure.subplots(rows, columns, squeeze=False).ravel(), units, strict=False):
+    figure, places = _panels(len(units), width, narrowest=2.2, height=1.4)
+    size = min(6.0, 130 / evidence["au"].nunique())  # all labels of a panel beside each other
+    for axes, unit in zip(places, units, strict=True):
         one = evidence[evidence["unit"] == unit]
         place = np.arange(len(one))
         colours = np.where(one["kl"] == one["kl"].max(), "#c1272d", "#4a6fa5")
         axes.bar(place, one["kl"], color=colours, width=0.8)
         axes.step(place, one["kl_null"], where="mid", color="0.5", linewidth=0.8)
-        axes.set_title(f"unit {unit}, by KL {one.loc[one['kl'].idxmax(), 'au']}", fontsize=9)
-        axes.set_xticks(place, [code[2:].lstrip("0") for code in one["au"]], fontsize=7, rotation=90)
+        axes.set_title(f"unit {unit}, by KL {one.loc[one['kl'].idxmax(), 'au']}", fontsize=8)
+        axes.set_xticks(place, [code[2:].lstrip("0") for code in one["au"]], fontsize=size, rotation=90)
         axes.tick_params(axis="y", labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
     figure.supylabel("KL divergence (nats)", fontsize=8)
@@ -95,17 +149,14 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int]) -> Figure:
     return figure
 
 
-def distances(evidence: pd.DataFrame, action_units: Sequence[str]) -> Figure:
+def distances(evidence: pd.DataFrame, action_units: Sequence[str], width: float = _WIDE) -> Figure:
     """zhu2018's plot: for each action unit, the distance of every unit; the largest is named, those silenced by it are
     hollow.
 
     The grey line is the mean under permuted labels.
     """
-    columns = min(4, len(action_units))
-    rows = -(-len(action_units) // columns)
-    figure = Figure(figsize=(2.9 * columns, 1.9 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, au in zip(places, action_units, strict=False):
+    figure, places = _panels(len(action_units), width, narrowest=1.6, height=1.25)
+    for axes, au in zip(places, action_units, strict=True):
         one = evidence[evidence["au"] == au]
         less = one["distance_sign"] < 0
         axes.plot(one["unit"][~less], one["distance"][~less], "o", color=_BLUE, markersize=2)
@@ -115,32 +166,28 @@ def distances(evidence: pd.DataFrame, action_units: Sequence[str]) -> Figure:
         axes.plot(one["unit"], one["distance_null"], color="0.6", linewidth=0.6)
         most = one.loc[one["distance"].idxmax()]
         axes.annotate(f"{most['unit']:.0f}", (most["unit"], most["distance"]), fontsize=7, ha="center", va="bottom")
-        axes.set_title(f"{au} {facs.ACTION_UNITS[int(au[2:])].name}", fontsize=8)
+        axes.set_title(f"{au} {_name(au)}", fontsize=7)
         axes.tick_params(labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(0, 1.15 * max(float(most["distance"]), float(one["distance_null"].max())))
-    for axes in places[len(action_units) :]:
-        axes.set_visible(False)
     figure.supylabel("distance of the nine largest answers", fontsize=8)
     figure.supxlabel("unit", fontsize=8)
     return figure
 
 
 def doses(
-    answers: NDArray[np.floating], responses: pd.DataFrame, scale: NDArray[np.floating], units: Sequence[int]
-) -> Figure:
+    answers: NDArray[np.floating], responses: pd.DataFrame, scale: NDArray[np.floating], units: Sequence[int],
+    width: float = _WIDE,
+) -> Figure:  # fmt: skip
     """How units answer to growing doses of action units: the one that moves each most, with the 95 % interval over
     people, the next most dashed, and all others in grey.
 
     ``answers`` (people, action units, doses, units) in the order of the action units of ``responses``; ``scale`` (units,) is
     what counts as 1.
     """
-    columns = min(5, len(units))
-    rows = -(-len(units) // columns)
-    figure = Figure(figsize=(2.3 * columns, 2.0 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    figure, places = _panels(len(units), width, narrowest=1.35, height=1.4)
     named = list(responses.loc[responses["unit"] == responses["unit"].iloc[0], "au"])
-    for axes, unit in zip(places, units, strict=False):
+    for axes, unit in zip(places, units, strict=True):
         moved = (answers[..., unit] - answers[:, :, :1, unit]) / (scale[unit] or 1)  # (people, action units, doses)
         most, next_most = np.argsort(-np.abs(moved[:, :, -1].mean(0)))[:2]
         others = [np.column_stack([np.arange(len(_DOSES)), curve]) for curve in moved.mean(0)]
@@ -153,22 +200,21 @@ def doses(
         axes.set_title(f"unit {unit}", fontsize=8)
         axes.tick_params(labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in places[len(units) :]:
-        axes.set_visible(False)
     figure.supylabel("change of the answer (standard deviations)", fontsize=8)
     figure.supxlabel("intensity of the action unit", fontsize=8)
     return figure
 
 
-def agreements(agreement: pd.DataFrame) -> Figure:
+def agreements(agreement: pd.DataFrame, width: float = _WIDE) -> Figure:
     """How often each score names the action unit that moves a unit most, by the number of pictures it had; chance dotted.
 
-    Left on the study's faces, right on faces whose action units come and go by chance; hollow: behind random weights.
+    First on the study's faces, then on faces whose action units come and go by chance; hollow: behind random weights.
     The grey line is how often half of the people foretell what moves a unit most on the other half.
     """
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     titles = {"study": "the study's faces", "free": "each action unit by its own coin"}
-    for axes, (faces, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+    figure, places = _panels(len(titles), width - 1, narrowest=2.4, height=3.0)
+    figure.set_figwidth(width)
+    for axes, (faces, title) in zip(places, titles.items(), strict=True):
         shown = agreement[(agreement["faces"] == faces) & agreement["score"].isin(_COMPARED)]
         for number, score in enumerate(_COMPARED):
             colour, marker = _COLOURS[1:][number], _MARKERS[number]
@@ -188,19 +234,19 @@ def agreements(agreement: pd.DataFrame) -> Figure:
         axes.set_xlabel("pictures", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].set_ylabel("units named right", fontsize=8)
-    figure.axes[0].set_ylim(0, None)
-    figure.legend(*figure.axes[-1].get_legend_handles_labels(), fontsize=7, loc="outside right center", frameon=False)
+        axes.set_ylabel("units named right", fontsize=8)
+        axes.set_ylim(0, 1.05 * max([0.1, *agreement["high"].dropna()]))
+    figure.legend(*places[-1].get_legend_handles_labels(), fontsize=7, loc="outside right center", frameon=False)
     return figure
 
 
-def likenesses(alike: pd.DataFrame, title: str = "") -> Figure:
+def likenesses(alike: pd.DataFrame, title: str = "", width: float = 5.2) -> Figure:
     """How like a trained network's projections are to those of its random start, by method (Adebayo et al. 2018).
 
     ``alike`` has a row a method and unit: method, unit, alike (a correlation). A dot is a unit, the bar the median.
     """
     methods = list(dict.fromkeys(alike["method"]))
-    figure = Figure(figsize=(5.2, 0.42 * len(methods) + 0.9), layout="constrained")
+    figure = Figure(figsize=(width, 0.36 * len(methods) + 0.8), layout="constrained")
     axes = figure.subplots()
     rng = np.random.default_rng(0)
     for place, method in enumerate(methods):
@@ -208,27 +254,23 @@ def likenesses(alike: pd.DataFrame, title: str = "") -> Figure:
         axes.plot(values, place + rng.uniform(-0.25, 0.25, len(values)), ".", color=_COLOURS[5], markersize=3)
         axes.plot([np.median(values)] * 2, [place - 0.35, place + 0.35], color=_INK, linewidth=1.5)
     axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
-    axes.set_yticks(range(len(methods)), methods)
+    axes.set_yticks(range(len(methods)), methods, fontsize=7)
+    axes.tick_params(axis="x", labelsize=7)
     axes.set(xlim=(-1.02, 1.02), ylim=(len(methods) - 0.5, -0.5), xticks=(-1, -0.5, 0, 0.5, 1))
-    axes.set_xlabel("correlation with the random start's projections")
+    axes.set_xlabel("correlation with the random start's projections", fontsize=8)
     axes.set_title(title, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def traits(table: pd.DataFrame, title: str = "") -> Figure:
+def traits(table: pd.DataFrame, title: str = "", width: float = _WIDE) -> Figure:
     """The traits of layer after layer, each with its 95 % interval, trained and at the random start.
 
     ``table`` has a row a network, layer and trait: network, layer, trait, value, low, high.
     """
     names, layers, networks = (list(dict.fromkeys(table[name])) for name in ("trait", "layer", "network"))
-    columns = min(4, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(2.1 * columns, 2.0 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in grid[len(names) :]:
-        axes.axis("off")
-    for axes, name in zip(grid, names, strict=False):
+    figure, places = _panels(len(names), width, narrowest=1.6, height=1.6)
+    for axes, name in zip(places, names, strict=True):
         for number, network in enumerate(networks):
             rows = table[(table["trait"] == name) & (table["network"] == network)].set_index("layer").reindex(layers)
             value = rows["value"].to_numpy()
@@ -244,7 +286,7 @@ def traits(table: pd.DataFrame, title: str = "") -> Figure:
         axes.set_title(name, fontsize=8)
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    grid[0].legend(fontsize=6, frameon=False)
+    places[0].legend(fontsize=6, frameon=False)
     figure.supxlabel("layer; bars are 95 % bootstrap intervals", fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure
@@ -274,6 +316,21 @@ def manifold(points: pd.DataFrame, pictures: Floats, thumbnails: int = 32) -> Fi
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8, markerscale=1.6)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _panels(count: int, width: float, narrowest: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many axes in rows, each at least as wide as the ``narrowest`` may be, in inches."""
+    columns = min(count, max(1, int(width / narrowest)))
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in every[count:]:
+        axes.set_visible(False)
+    return figure, list(every[:count])
+
+
+def _name(code: str) -> str:
+    return facs.ACTION_UNITS[int(code[2:])].name
 
 
 def _apart(places: NDArray[np.float64], count: int) -> list[int]:

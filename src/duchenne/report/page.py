@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from duchenne import cache, recipes
 from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
-from duchenne.progress import Advance, Progress, quiet
-from duchenne.report import cards, figures, gallery, tables
+from duchenne.progress import Progress, quiet
+from duchenne.report import cards, figures, gallery, printing, tables
 from duchenne.report.answers import answers
 from duchenne.report.words import COLUMNS, WORDS
 from duchenne.study import SHOWN, Study, percent
 
-_PRINT = ("pdf", "svg", "png")
-_SVG: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none"}  # the same file for the same results
 _MAP = {
     "r": (0.0, 2), "slope": (0.0, 1), "kl_z": (0.0, 1), "kl": (0.0, 2), "distance": (0.0, 1), "ap_lift": (1.0, 1),
     "auroc": (0.5, 2), "r_within": (0.0, 2), "energy": (0.0, 2),
@@ -45,8 +41,10 @@ def write(study: Study, progress: Progress = quiet) -> None:
             f"{study.folder}: an earlier version made it; 'duchenne run --resume --out {study.folder}' brings it up to date"
         )
     drawn = _figures(study)
-    with progress("Drawing figures", len(drawn)) as advance:
-        _save_figures(study.folder / "figures", drawn, advance)
+    with progress("Drawing figures", len(drawn)) as advance, cache.replacing_folder(study.folder / "figures") as partial:
+        for name, figure in drawn.items():
+            printing.save(figure, partial, name)
+            advance(1)
     content = _content(study, progress)
     with cache.replacing(study.report) as partial:
         partial.write_text(environment().get_template("page.html").render(**content), encoding="utf-8")
@@ -55,10 +53,16 @@ def write(study: Study, progress: Progress = quiet) -> None:
 def environment() -> Environment:
     """What pages are rendered with: their words, and how numbers are written."""
     found = Environment(
-        loader=PackageLoader("duchenne.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader("duchenne.report"), autoescape=select_autoescape(disabled_extensions=("tex",), default=True),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    found.filters |= {"percent": percent, "probability": probability, "number": number, "points": points}
+    found.filters |= {
+        "percent": percent,
+        "probability": probability,
+        "number": number,
+        "points": points,
+        "latex": tables.escaped,
+    }
     found.globals |= {"words": WORDS, "columns": COLUMNS, "name": cards.name, "legends": tables.LEGENDS}
     return found
 
@@ -67,7 +71,7 @@ def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
     units = cards.units(study, progress)
     first = _surest(study)
     return {
-        "css": _text("page.css"), "script": _text("page.js"),
+        "css": text("page.css"), "script": text("page.js"),
         "recipe": study.recipe, "state": study.state, "scores": study.scores, "summary": study.summary,
         "command": command(study), "people_known": study.table.people_known,
         "ablated": SHOWN[study.recipe.ablation.pictures], "seen": SHOWN[study.recipe.units.pictures],
@@ -80,7 +84,8 @@ def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _text(name: str) -> Markup:
+def text(name: str) -> Markup:
+    """A file of the templates as it is."""
     return Markup(files("duchenne.report").joinpath("templates", name).read_text(encoding="utf-8"))  # noqa: S704  (our own)
 
 
@@ -195,17 +200,6 @@ def _clearest(study: Study) -> list[int]:
 def _doses(study: Study) -> Figure:
     answers, scale = study.doses()
     return figures.doses(answers, study.interventions, scale, _clearest(study))
-
-
-def _save_figures(folder: Path, drawn: Mapping[str, Figure], advance: Advance) -> None:
-    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
-    with cache.replacing_folder(folder) as partial, mpl.rc_context(_SVG):
-        for name, figure in drawn.items():
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # all is in its place for every kind of file
-            for kind in _PRINT:
-                figure.savefig(partial / f"{name}.{kind}", dpi=200, metadata=dates[kind])
-            advance(1)
 
 
 def _svg(path: Path) -> Markup:

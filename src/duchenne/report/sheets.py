@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 _CELL = 0.8  # inches
+_NARROWEST = 0.53  # what a title above a picture takes
+_NAMES = 0.8
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,18 @@ class Line:
     signed: bool = False
 
 
-def sheet(lines: Sequence[Line], title: str = "") -> Figure:
-    """Draw rows of pictures; those of one row are of one scale, so that a field cut short by the border is seen as such."""
-    columns = max(len(line.pictures) for line in lines)
+def sheet(lines: Sequence[Line], title: str = "", width: float | None = None) -> Figure:
+    """Draw rows of pictures; those of one row are of one scale, so that a field cut short by the border is seen as such.
+
+    Where a ``width`` in inches is given that they do not fit into, they go on below.
+    """
+    columns = min(fitting(width), max(len(line.pictures) for line in lines))
+    lines = [part for first in range(0, max(len(line.pictures) for line in lines), columns)
+             for line in lines if (part := _part(line, slice(first, first + columns))).pictures]  # fmt: skip
+    cell = _CELL if width is None else min(_CELL, (width - _NAMES) / columns)
     titled = sum(max((text.count("\n") + 1 for text in line.titles if text), default=0) for line in lines)
-    height = _CELL * len(lines) + 0.13 * titled + (0.35 if title else 0.1)
-    figure = Figure(figsize=(_CELL * columns + 0.9, height), layout="constrained")
+    height = cell * len(lines) + 0.13 * titled + (0.35 if title else 0.1)
+    figure = Figure(figsize=(width or cell * columns + _NAMES, height), layout="constrained")
     for line, row in zip(lines, figure.subplots(len(lines), columns, squeeze=False), strict=True):
         side = max(max(picture.shape[-2:]) for picture in line.pictures)
         for axes in row:
@@ -46,6 +55,19 @@ def sheet(lines: Sequence[Line], title: str = "") -> Figure:
             axes.set_title(text, fontsize=6.5, pad=2)
     figure.suptitle(title, fontsize=9)
     return figure
+
+
+def fitting(width: float | None) -> int:
+    """How many pictures with titles fit side by side into a width in inches; any number where there is none.
+
+    >>> fitting(7.0)
+    11
+    """
+    return sys.maxsize if width is None else max(1, int((width - _NAMES) / _NARROWEST))
+
+
+def _part(line: Line, some: slice) -> Line:
+    return replace(line, pictures=line.pictures[some], titles=line.titles[some])
 
 
 def walk(walks: Mapping[str, Floats]) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from duchenne.errors import InputError
 from duchenne.evidence import detections, ranked
 from duchenne.evidence.intervention import movers
 from duchenne.networks import TWIN
+from duchenne.report import gallery
 from duchenne.study import Study
 
 
@@ -145,6 +147,48 @@ def located(study: Study) -> pd.DataFrame:
     return pd.DataFrame(told).rename_axis("action unit").reset_index()
 
 
+def reading(study: Study) -> pd.DataFrame:
+    """How well expressions are read, beside guessing and the paper: khorrami2015's Tables 1 to 3, mousavi2016's Table II.
+
+    One row; ``accuracy`` is that of all networks together on people left out, with its 95 % interval; ``mean`` and ``sd``
+    are over networks.
+    """
+    scores, paper = study.scores, study.scores["paper"]
+    low, high = scores["interval"] or (np.nan, np.nan)
+    told = {
+        "network": study.recipe.network.name, "faces": study.state["faces"]["source"], "expressions": len(scores["classes"]),
+        "pictures": scores["pictures"], "people": scores["people"], "networks": len(scores["networks"]),
+        "accuracy": scores["accuracy"], "accuracy low": low, "accuracy high": high, "mean": scores["mean"],
+        "sd": np.nan if scores["sd"] is None else scores["sd"], "best": scores["best"], "guessing": scores["majority"],
+        "paper": np.nan if paper["accuracy"] is None else paper["accuracy"] / 100, "paper's table": paper["table"],
+    }  # fmt: skip
+    return pd.DataFrame([told])
+
+
+def expressions(study: Study) -> pd.DataFrame:
+    """How well each expression is read on people left out: precision, recall and F1, and how many pictures show it."""
+    return pd.DataFrame(study.scores["classes"]).T.astype({"pictures": int}).rename_axis("expression").reset_index()
+
+
+def correspondences(study: Study, count: int = 10) -> pd.DataFrame:
+    """khorrami2015's Table 4: of the units that stand first, the action unit of the largest divergence, and that of the
+    largest correlation beside it, with what tells whether either is more than chance.
+
+    Raises ``InputError`` where the faces have no action unit often enough.
+    """
+    if study.evidence.empty:
+        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be matched")
+    units = gallery.chosen(study.units_folder, count)
+    own = study.evidence[study.evidence["unit"].isin(units)]
+    by_kl, by_r = (own.loc[own.groupby("unit")[name].idxmax()].set_index("unit").loc[units] for name in ("kl", "r"))
+    told = {
+        "by KL": by_kl["au"], "name by KL": _names(by_kl["au"]), "KL": by_kl["kl"], "KL by chance": by_kl["kl_null"],
+        "KL z": by_kl["kl_z"], "by r": by_r["au"], "name by r": _names(by_r["au"]), "r": by_r["r"], "r low": by_r["r_low"],
+        "r high": by_r["r_high"], "p": by_r["p"],
+    }  # fmt: skip
+    return pd.DataFrame(told).reset_index()
+
+
 TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
     "evidence": matched,
     "localisation": located,
@@ -273,6 +317,15 @@ def latex(table: pd.DataFrame) -> str:
     return str(table.to_latex(index=False, float_format=cell, na_rep="--", escape=True))
 
 
+def escaped(text: str) -> str:
+    r"""A text as LaTeX takes it.
+
+    >>> escaped("95 % of n_with & more")
+    '95 \\% of n\\_with \\& more'
+    """
+    return re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "\\textbackslash ").replace("\u202f", "\\,"))
+
+
 def cell(value: object) -> str:
     """Write a number to two digits behind the point, or as many as tell it from 0; whole numbers and texts as they are.
 
@@ -286,5 +339,5 @@ def cell(value: object) -> str:
     return f"{value:.2g}" if 0 < abs(value) < 0.005 else f"{value:.2f}"
 
 
-def _names(codes: pd.Index) -> list[str]:
+def _names(codes: pd.Index | pd.Series) -> list[str]:
     return [facs.ACTION_UNITS[int(code[2:])].name for code in codes]

@@ -10,13 +10,18 @@ from typing import Any
 
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
-from duchenne.showing.evidence import agreement, distance, divergence, doses
+from duchenne.showing.evidence import agreement, distance, divergence, doses, evidence_map
 from duchenne.showing.faces import layers, sequence
 from duchenne.showing.filters import invariance, random_weights, redundancy, traits
 from duchenne.showing.looking import Run, Shown
+from duchenne.showing.reading import architecture, coding, confusion, examples
 from duchenne.showing.units import action_units, regions, units
 
 FIGURES: dict[str, Callable[..., Shown]] = {
+    "examples": examples,
+    "coding": coding,
+    "architecture": architecture,
+    "confusion": confusion,
     "units": units,
     "action-units": action_units,
     "regions": regions,
@@ -26,6 +31,7 @@ FIGURES: dict[str, Callable[..., Shown]] = {
     "redundancy": redundancy,
     "traits": traits,
     "random-weights": random_weights,
+    "evidence-map": evidence_map,
     "divergence": divergence,
     "distance": distance,
     "doses": doses,

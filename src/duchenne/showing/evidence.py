@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -15,6 +16,17 @@ from duchenne.showing.units import refuse_absent
 from duchenne.stages import StudyInProgress
 
 
+def evidence_map(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw the correlation r of every unit with every action unit, a dot where the unit detects it.
+
+    Raises ``InputError`` where the study has no evidence on action units.
+    """
+    work = _with_evidence(run, progress)
+    columns = ["unit", "au", "n_with", "n_without", "r", "r_low", "r_high", "r_null", "p", "q"]
+    evidence = work.study.evidence
+    return Shown(partial(figures.heat_map, evidence, work.recipe.evidence.level), evidence[columns])
+
+
 def divergence(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progress = quiet) -> Shown:
     """Draw khorrami2015's Fig. 5: for each unit, its divergence for every action unit, beside permuted labels.
 
@@ -25,7 +37,7 @@ def divergence(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: 
     chosen = _chosen(work, units, top)
     shown = work.study.evidence[work.study.evidence["unit"].isin(chosen)]
     columns = ["unit", "au", "n_with", "n_without", "kl", "kl_null", "kl_z"]
-    return Shown(figures.divergences(work.study.evidence, chosen), shown[columns].reset_index(drop=True))
+    return Shown(partial(figures.divergences, work.study.evidence, chosen), shown[columns].reset_index(drop=True))
 
 
 def distance(run: Run, *, progress: Progress = quiet) -> Shown:
@@ -35,7 +47,7 @@ def distance(run: Run, *, progress: Progress = quiet) -> Shown:
     """
     evidence = _with_evidence(run, progress).study.evidence
     columns = ["au", "unit", "n_with", "n_without", "distance", "distance_sign", "distance_null", "distance_z"]
-    return Shown(figures.distances(evidence, sorted(evidence["au"].unique())), evidence[columns])
+    return Shown(partial(figures.distances, evidence, sorted(evidence["au"].unique())), evidence[columns])
 
 
 def doses(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progress = quiet) -> Shown:
@@ -49,7 +61,7 @@ def doses(run: Run, units: Sequence[int] = (), *, top: int = 10, progress: Progr
     answers, scale = work.study.doses()
     responses = work.study.interventions
     shown = responses[responses["unit"].isin(chosen)].reset_index(drop=True)
-    return Shown(figures.doses(answers, responses, scale, chosen), shown)
+    return Shown(partial(figures.doses, answers, responses, scale, chosen), shown)
 
 
 def agreement(run: Run, *, progress: Progress = quiet) -> Shown:
@@ -58,7 +70,7 @@ def agreement(run: Run, *, progress: Progress = quiet) -> Shown:
     Raises ``InputError`` where the study has not come so far.
     """
     found = looking.opened(run, "agreement", progress).study.agreement
-    return Shown(figures.agreements(found), found)
+    return Shown(partial(figures.agreements, found), found)
 
 
 def _with_evidence(run: Run, progress: Progress) -> StudyInProgress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def layers(
     for layer in named:
         lines += _whole_layer(work, layer, rows, method)
         lines += _strongest_unit(work, layer, rows, method)
-    return Shown(sheet(lines, f"{work.recipe.network.name}, {method}"), table)
+    return Shown(partial(sheet, lines, f"{work.recipe.network.name}, {method}"), table)
 
 
 def sequence(
@@ -48,22 +49,33 @@ def sequence(
     """Draw a sequence frame by frame, as mousavi2016 does in Fig. 10: what a layer sees of each, and what is read in it.
 
     Above each face stands the class that is read, with its probability; under it what the layer's most active neurons
-    contribute together, the face combined with it, and the part above 30 % (``units.pyramid``). Raises ``InputError`` for
-    sequences that are not there, and as ``layers`` does.
+    contribute together, the face combined with it, and the part above 30 % (``units.pyramid``). Unless named, the sequence
+    is that of the face, not trained on, that is read most surely. Raises ``InputError`` for sequences that are not there,
+    and as ``layers`` does.
     """
     work = looking.opened(run, "training", progress)
     frame = work.stack.table.frame
     known = frame["sequence"] if "sequence" in frame else pd.Series(pd.NA, frame.index)
+    sequence = sequence or _read_most_surely(work, known)
     rows = np.flatnonzero(known.eq(sequence).fillna(False))
     if not len(rows):
         some = ", ".join(sorted(known.dropna().unique())[:3]) or "none, as they tell of no sequences"
-        fault = f"{sequence}: not among the faces of the study" if sequence else "name one of the faces of the study"
-        raise InputError(f"--sequence {fault}, such as {some}")
+        raise InputError(f"--sequence {sequence}: not among the faces of the study, such as {some}")
     rows = rows[np.argsort(frame["frame"].to_numpy()[rows], kind="stable")]
     titles, table = _read(work, rows)
     lines = [Line("shown", list(work.stack.floats(rows)), titles)]
     layer = layer or work.recipe.units.layer
-    return Shown(sheet([*lines, *_whole_layer(work, layer, rows, method)], f"{sequence}: {layer}, {method}"), table)
+    lines += _whole_layer(work, layer, rows, method)
+    return Shown(partial(sheet, lines, f"{sequence}: {layer}, {method}"), table)
+
+
+def _read_most_surely(work: StudyInProgress, sequences: pd.Series) -> str:
+    """The sequence of the face that is read most surely of those that belong to one; raises ``InputError`` for none."""
+    rows = work.not_trained_on
+    rows = rows[sequences.iloc[rows].notna().to_numpy()]
+    if not len(rows):
+        raise InputError(f"{work.study.folder}: its faces tell of no sequences")
+    return str(sequences.iloc[rows[looking.right(work, rows).argmax()]])
 
 
 def _read(work: StudyInProgress, rows: Rows) -> tuple[list[str], pd.DataFrame]:

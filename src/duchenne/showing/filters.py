@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from duchenne.errors import InputError
 from duchenne.experiments import traits as experiment
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
-from duchenne.report.sheets import Line, sheet
+from duchenne.report.sheets import Line, fitting, sheet
 from duchenne.showing import looking
 from duchenne.showing.looking import Run, Shown
 from duchenne.showing.units import refuse_absent
+from duchenne.stages import StudyInProgress
 from duchenne.units import traits as measured
 from duchenne.units.methods import METHODS
 from duchenne.units.projection import likeness, project
@@ -59,7 +62,7 @@ def invariance(
         shown = Line(_with(f"unit {unit}", alike), list(work.stack.floats(images)), named)
         lines += [shown, Line("its map", maps.pixels, signed=True)]
         rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
-    return Shown(sheet(lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
+    return Shown(partial(sheet, lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
 
 
 def _with(name: str, alike: float) -> str:
@@ -88,50 +91,64 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     of = np.zeros(len(units), np.int64)
     seen = project(work.pair.trained, named, prepared, units, "mean", method, of=of, progress=progress)
     cosine, effective = measured.redundancy(seen.full((prepared.shape[2], prepared.shape[3])).reshape(len(units), -1))
-    lines = [Line("", list(work.stack.floats(image)), list(looking.expressions(work, image)))]
-    for first in range(0, len(units), _COLUMNS):
-        some = slice(first, first + _COLUMNS)
-        lines.append(Line("", seen.pixels[some], [f"unit {unit}" for unit in units[some]], signed=True))
+    face = Line("", list(work.stack.floats(image)), list(looking.expressions(work, image)))
+    filters = Line("", seen.pixels, [f"unit {unit}" for unit in units], signed=True)
     title = f"{named}, {method}: cosine {cosine:.2f}, {len(units)} filters are worth {effective:.1f}"
     return Shown(
-        sheet(lines, title),
+        partial(_beside_face, face, filters, title),
         pd.DataFrame({"path": path, "unit": units, "peak": peaks[units], "cosine": cosine, "worth": effective}),
     )
 
 
-def traits(
-    run: Run, *, layers: Sequence[str] = (), method: str = "deconvnet", top: int = 10, progress: Progress = quiet
-) -> Shown:
-    """Measure mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
+def _beside_face(face: Line, filters: Line, title: str, width: float | None = None) -> Figure:
+    """A face, and below it many filters' pictures, in as many rows as they need."""
+    columns = min(_COLUMNS, fitting(width))
+    rows = [
+        Line("", filters.pictures[first : first + columns], filters.titles[first : first + columns], signed=True)
+        for first in range(0, len(filters.pictures), columns)
+    ]
+    return sheet([face, *rows], title, width)
 
-    ``layers`` are by default those of the network that are worth looking at and have maps; ``top`` is how many pictures a
-    filter's invariance is measured on. Of a layer with a single map, as of LIPNet, filters are its neurons. The table has
-    a row a network (trained, and at its random start), layer and trait (``units.traits.of_layer``); errors are those of the
-    trained network in both. Raises ``InputError`` as ``layers`` does.
+
+def traits(run: Run, *, layers: Sequence[str] = (), method: str = "", top: int = 0, progress: Progress = quiet) -> Shown:
+    """Draw mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
+
+    Without options those that the study has measured, if it has come so far; else they are measured now, on all pictures:
+    ``layers`` are by default those of the network that are worth looking at and have maps, ``method`` the deconvnet, and
+    ``top``, how many pictures a filter's invariance is measured on, 10. Of a layer with a single map, as of LIPNet, filters
+    are its neurons. The table has a row a network (trained, and at its random start), layer and trait
+    (``units.traits.of_layer``); errors are those of the trained network in both. Raises ``InputError`` as ``layers`` does.
     """
     work = looking.opened(run, "training", progress)
-    named = looking.with_maps(work, layers)
+    if not (layers or method or top) and "traits" in work.study.state["stages"] and len(work.study.traits):
+        return Shown(partial(figures.traits, work.study.traits, work.recipe.network.name), work.study.traits)
+    named, method = looking.with_maps(work, layers), method or "deconvnet"
     rows = work.not_trained_on
-    table = experiment.measure(work.pair.named, work.pair.prepare, named, work.stack, rows, method, progress, top=top)
-    return Shown(figures.traits(table, f"{work.recipe.network.name}, {method}"), table)
+    table = experiment.measure(work.pair.named, work.pair.prepare, named, work.stack, rows, method, progress, top=top or 10)
+    return Shown(partial(figures.traits, table, f"{work.recipe.network.name}, {method}"), table)
 
 
-def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progress = quiet) -> Shown:
-    """Measure how like each unit's projections are to those of the same network at its random start, at the same places.
+def random_weights(run: Run, *, method: str = "", top: int = 0, progress: Progress = quiet) -> Shown:
+    """Draw how like each unit's projections are to those of the same network at its random start, at the same places.
 
-    By every method, unless one is named, but for relevance, which needs another library. The table has a row a method and
+    Without options by the methods, and for the units, that the study keeps pictures of, if it has come so far. Else it is
+    measured now for all units on ``top`` pictures of each, 4 by default: by one method, or by "all" but for relevance, which
+    needs another library. The table has a row a method and
     unit: method, unit, alike, the mean correlation over those of the unit's ``top`` pictures in which both see anything.
     Methods whose pictures stay alike show the picture rather than what was learned (Adebayo et al. 2018). Raises
     ``InputError`` as ``units`` does.
     """
     work = looking.opened(run, "training", progress)
     layer = work.recipe.units.layer
-    best = looking.best(work, layer, top)
+    if not (method or top) and "projections" in work.study.state["stages"]:
+        kept = pd.read_parquet(work.study.units_folder / "projections" / "alike.parquet")
+        return _like_random_start(work, kept)
+    best = looking.best(work, layer, top or 4)
     images, of = np.unique(best["image"], return_inverse=True)
     prepared = looking.prepared(work, images)
     unit, places = best["unit"].to_numpy(), best[["row", "col"]].to_numpy()
     rows = []
-    for each in [method] if method else _COMPARED:
+    for each in _COMPARED if method in ("", "all") else [method]:
         seen, of_twin = (
             project(network, layer, prepared, unit, places, each, of=of, progress=progress)
             for network in (work.pair.trained, work.pair.twin)
@@ -139,5 +156,9 @@ def random_weights(run: Run, *, method: str = "", top: int = 4, progress: Progre
         for number in np.unique(unit):
             own = np.flatnonzero(unit == number)
             rows.append((each, int(number), likeness(seen[own], of_twin[own])))
-    table = pd.DataFrame(rows, columns=["method", "unit", "alike"])
-    return Shown(figures.likenesses(table, f"{work.recipe.network.name}, {layer}, {table['unit'].nunique()} units"), table)
+    return _like_random_start(work, pd.DataFrame(rows, columns=["method", "unit", "alike"]))
+
+
+def _like_random_start(work: StudyInProgress, table: pd.DataFrame) -> Shown:
+    title = f"{work.recipe.network.name}, {work.recipe.units.layer}, {table['unit'].nunique()} units"
+    return Shown(partial(figures.likenesses, table, title), table)

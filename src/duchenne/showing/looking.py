@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from duchenne import cache, evidence, studies
 from duchenne.errors import InputError
 from duchenne.experiments import traits
 from duchenne.progress import Progress
-from duchenne.report import PRINTED
+from duchenne.report import PRINTED, WIDTHS
 from duchenne.stages import StudyInProgress
 from duchenne.study import Study
 from duchenne.training.fit import probabilities
@@ -33,21 +34,30 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure, and the ``table`` of what it shows."""
+    """What draws a figure, in a given ``width`` in inches or its own, and the ``table`` of what it shows."""
 
-    figure: Figure
+    draw: Callable[..., Figure]
     table: pd.DataFrame
 
-    def save(self, path: str | Path) -> Path:
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure in its own width."""
+        return self.draw()
+
+    def save(self, path: str | Path, columns: int = 0) -> Path:
         """Write the figure to a file, and its table beside it as csv; return the csv's path.
 
-        Raises ``InputError`` where the name does not end in .pdf, .svg or .png.
+        It is as wide as so many ``columns`` of a printed page (``report.WIDTHS``), or as suits it. Raises ``InputError``
+        where the name does not end in .pdf, .svg or .png, and for other numbers of columns.
         """
         path = Path(path)
         if path.suffix not in PRINTED:
             raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
+        if columns and columns not in WIDTHS:
+            raise InputError(f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}")
+        figure = self.draw(width=WIDTHS[columns]) if columns else self.figure
         with cache.replacing(path) as partial:
-            self.figure.savefig(partial, format=path.suffix[1:], dpi=200)
+            figure.savefig(partial, format=path.suffix[1:], dpi=200)
         beside = path.with_suffix(".csv")
         with cache.replacing(beside) as partial:
             self.table.to_csv(partial, index=False)

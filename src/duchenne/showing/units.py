@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -53,23 +54,30 @@ def units(
 
 
 def action_units(
-    run: Run, *, method: str = "deconvnet", top: int = 9, twin: bool = False, progress: Progress = quiet
+    run: Run, *, by: str = "r", method: str = "deconvnet", top: int = 9, twin: bool = False, progress: Progress = quiet
 ) -> Shown:
-    """Draw zhu2018's Tables 1 and 5: for each action unit that is detected, its surest unit's fields and projections.
+    """Draw zhu2018's Tables 1, 4 and 5: for each action unit a unit's fields and projections.
 
-    The number beside the unit is its correlation r with the action unit; the table has it and the family-wise p. Raises
-    ``InputError`` as ``units`` does, and where no unit detects any.
+    ``by`` "r" these are the surest units of those action units that are detected, ``by`` "distance" those of the largest
+    distance, as the paper chooses them, of every action unit that is coded. The number beside the unit is that score; the
+    table has it, and of both the correlation r and the family-wise p. Raises ``InputError`` as ``units`` does, for any other
+    score, and where there is none to show.
     """
+    if by not in ("r", "distance"):
+        raise InputError(f"--by {by}: not one of r, distance")
     work = looking.opened(run, "evidence", progress)
-    found = (
-        evidence.detections(work.study.evidence, work.recipe.evidence.level) if len(work.study.evidence) else pd.DataFrame()
-    )
-    if found.empty:
+    every = work.study.evidence
+    if by == "r" and len(every):
+        every = evidence.ranked(evidence.detections(every, work.recipe.evidence.level))
+    if every.empty:
         raise InputError(f"{work.study.folder}: no unit of {work.recipe.units.layer} detects an action unit")
-    pairs = evidence.ranked(found).drop_duplicates("au").sort_values("au")
+    first = every if by == "r" else every.sort_values("distance", ascending=False, kind="stable")
+    pairs = first.drop_duplicates("au").sort_values("au")
     best = looking.best(work, work.recipe.units.layer, top)
-    named = [(int(row.unit), f"{row.au}, r {row.r:.2f}\nunit {row.unit}") for row in pairs.itertuples()]
-    return _drawn(work, work.recipe.units.layer, best, named, method, twin, beside=pairs[["au", "r", "p"]])
+    scores = zip(pairs["unit"], pairs["au"], pairs[by], strict=True)
+    named = [(int(unit), f"{au}, {by} {score:.2f}\nunit {unit}") for unit, au, score in scores]
+    beside = pairs[["au", *(["distance"] if by == "distance" else []), "r", "p"]]
+    return _drawn(work, work.recipe.units.layer, best, named, method, twin, beside=beside)
 
 
 def regions(
@@ -100,7 +108,7 @@ def regions(
         line for name in shown for number in _SHAPES.get(name, ()) for line in _shape(work, name, number, top) if region
     ]
     drawn = _drawn(work, named, best, names, method, False, lines)
-    return Shown(drawn.figure, found)
+    return Shown(drawn.draw, found)
 
 
 def _of_region(row: Any, level: float) -> str:
@@ -171,7 +179,7 @@ def _drawn(
         parts = [part.assign(**row) for part, row in zip(parts, beside.to_dict("records"), strict=True)]
     rows = pd.concat(parts, ignore_index=True)
     table = pd.concat([rows.drop(columns="image"), looking.told(work, rows["image"].to_numpy())], axis=1)
-    return Shown(sheet(lines, f"{layer}, {method}"), table)
+    return Shown(partial(sheet, lines, f"{layer}, {method}"), table)
 
 
 def _lines(work: StudyInProgress, layer: str, best: pd.DataFrame, name: str, method: str, twin: bool) -> list[Line]:

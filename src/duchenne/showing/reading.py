@@ -1,0 +1,103 @@
+"""What the network was shown, what it is, and how well it reads: the papers' faces, drawings of networks and tables."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from torch import nn
+
+from duchenne.errors import InputError
+from duchenne.experiments.ablation import held
+from duchenne.progress import Progress, quiet
+from duchenne.report import figures
+from duchenne.report.sheets import Line, sheet
+from duchenne.showing import looking
+from duchenne.showing.looking import Run, Shown
+from duchenne.units.layers import take
+
+_SHAPES_NOTHING = (nn.Dropout, nn.Dropout2d, nn.Identity)
+
+
+def examples(run: Run, *, top: int = 3, progress: Progress = quiet) -> Shown:
+    """Draw examples of the faces, as mousavi2016 does in Fig. 3: of every expression ``top`` people, as they are cut out.
+
+    Of a person the picture that shows the expression farthest stands, the last frame of a sequence. The table tells their
+    paths and people. Raises ``InputError`` for fewer than one.
+    """
+    if top < 1:
+        raise InputError(f"top {top}: expected 1 or more")
+    work = looking.opened(run, "faces", progress)
+    frame = work.stack.table.frame
+    apex = frame.sort_values("frame", ascending=False, kind="stable", na_position="last")
+    people = apex.drop_duplicates(["expression", "subject"] if work.study.table.people_known else None)
+    classes = [name for name in work.study.table.expressions if name in set(people["expression"])]
+    rows = [people.index[people["expression"] == name].to_numpy()[:top] for name in classes]
+    lines = [Line(name, list(work.stack.floats(own))) for name, own in zip(classes, rows, strict=True)]
+    return Shown(partial(_side_by_side, lines), looking.told(work, np.concatenate(rows)))
+
+
+def _side_by_side(lines: list[Line], width: float | None = None) -> Figure:
+    """A column an expression, a row a person."""
+    count = max(len(line.pictures) for line in lines)
+    rows = [
+        Line("", [line.pictures[person] for line in lines if person < len(line.pictures)],
+             [line.name for line in lines if person < len(line.pictures)] if not person else ())
+        for person in range(count)
+    ]  # fmt: skip
+    return sheet(rows, width=width)
+
+
+def architecture(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw the network, as khorrami2015 does in Fig. 2, mousavi2016 in Figs. 4 and 5 and zhu2018 in its first.
+
+    A block a layer, as high as its maps and as wide as they are many, each on a scale of roots. The table has a row a
+    layer, in the order in which they are run, but for those that pass on what they get: its kind with what it was made
+    with, what it gives (channels, height, width) and how many numbers it has learned.
+    """
+    work = looking.opened(run, "training", progress)
+    network, picture = work.pair.trained, looking.prepared(work, np.arange(1))
+    leaves = {
+        name: module
+        for name, module in network.named_modules()
+        if name and not any(module.children()) and not isinstance(module, _SHAPES_NOTHING)
+    }
+    given: dict[str, tuple[int, ...]] = {}
+    take(network, list(leaves), picture, lambda name, result: given.update({name: tuple(result.shape[1:])}))
+    rows = [
+        (name, str(leaves[name]), *(*shape, 1, 1)[:3], sum(weights.numel() for weights in leaves[name].parameters()))
+        for name, shape in given.items()
+    ]
+    table = pd.DataFrame(rows, columns=["layer", "kind", "channels", "height", "width", "learned"])
+    title = f"{work.recipe.network.name}: {table['learned'].sum():,} numbers learned"
+    return Shown(partial(figures.architecture, tuple(picture.shape[1:]), table, title), table)
+
+
+def confusion(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw which expression is read as which, on people left out; the table has the counts."""
+    scores = looking.opened(run, "training", progress).study.scores
+    counts = pd.DataFrame(scores["confusion"], columns=[f"read as {name}" for name in scores["classes"]])
+    counts.insert(0, "shown", list(scores["classes"]))
+    return Shown(partial(figures.confusion, scores), counts)
+
+
+def coding(run: Run, *, progress: Progress = quiet) -> Shown:
+    """Draw how expressions are made of action units, as zhu2018's drawing of FACS coding says and as the faces show.
+
+    For each expression the share of its pictures that show each action unit, among those where it is coded; outlined where
+    a published prototype of the expression holds it. The table has a row a pair. Raises ``InputError`` where no action unit
+    is coded.
+    """
+    study = looking.opened(run, "faces", progress).study
+    table = study.table.labelled()
+    codes = [code for code in table.presence() if table.frame[code].notna().any()]
+    if not codes:
+        raise InputError(f"{study.folder}: no action unit is coded on the faces")
+    shown = table.frame.melt("expression", codes, "au", "present").dropna(subset="present")
+    shares = shown.assign(present=shown["present"].astype(float)).groupby(["expression", "au"])["present"]
+    found = shares.agg(share="mean", pictures="size").reset_index()
+    of_prototypes = held(found["expression"].unique().tolist())
+    found["prototype"] = [pair in of_prototypes for pair in zip(found["au"], found["expression"], strict=True)]
+    return Shown(partial(figures.coding, found, table.expressions), found)
