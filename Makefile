@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test slow check benchmark clean
+.PHONY: run test slow check site benchmark clean
 
 DEVELOPING := $(VENV)/developing
 
@@ -21,6 +21,11 @@ check: $(DEVELOPING)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+site: $(DEVELOPING)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo $(CURDIR)/site/index.html
 
 benchmark: $(DEVELOPING)
 	$(BIN)/python -m benchmarks
@@ -35,4 +40,4 @@ $(DEVELOPING): $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache site

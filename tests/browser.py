@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
 import pytest
+from playwright.sync_api import sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -24,8 +26,6 @@ class Opened:
 
     def violations(self, within: str = "html") -> list[str]:
         """What axe-core finds against accessibility that is serious or critical: rule, impact, first element."""
-        import axe_playwright_python
-
         self.page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
         found = self.page.evaluate(f"axe.run({within!r}, {{resultTypes: ['violations']}})")["violations"]
         return [
@@ -40,8 +40,7 @@ def opened(url: str, width: int = 1280, height: int = 900, scheme: str = "light"
     """Open an address in a fresh browser, or skip the test where there is none."""
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         try:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)

@@ -19,10 +19,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 import duchenne.app
 from duchenne import facs
 from duchenne.app.reading import FIRING, Reader, Sitter
+from duchenne.app.server import application
 from duchenne.errors import InputError
 from duchenne.faces.avatars import dataset
 from duchenne.study import Study
@@ -31,8 +33,6 @@ from duchenne.units.peaks import Peaks
 from .browser import opened
 from .test_cli import command
 
-testclient = pytest.importorskip("starlette.testclient")
-
 
 @pytest.fixture(scope="module")
 def reader(avatar_study: Study) -> Reader:
@@ -40,10 +40,8 @@ def reader(avatar_study: Study) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def client(avatar_study: Study) -> Iterator[testclient.TestClient]:
-    from duchenne.app.server import application
-
-    with testclient.TestClient(application(avatar_study), base_url="http://localhost") as found:
+def client(avatar_study: Study) -> Iterator[TestClient]:
+    with TestClient(application(avatar_study), base_url="http://localhost") as found:
         yield found
 
 
@@ -104,7 +102,7 @@ def test_a_sitter_is_drawn_as_the_stimulated_people_are(avatar_study: Study) -> 
 # requests
 
 
-def test_sliders_change_what_is_told(client: testclient.TestClient) -> None:
+def test_sliders_change_what_is_told(client: TestClient) -> None:
     rest, smile = (
         client.post("/draw", content=json.dumps({"person": 0, "action_units": units})).json() for units in ({}, {"AU12": 1})
     )
@@ -115,7 +113,7 @@ def test_sliders_change_what_is_told(client: testclient.TestClient) -> None:
     assert smile["all_ms"] > smile["network_ms"] > 0
 
 
-def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(client: testclient.TestClient) -> None:
+def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(client: TestClient) -> None:
     found = client.post("/read", content=png())
     assert found.status_code == 200
     assert "no face found" in found.json()["note"]
@@ -135,7 +133,7 @@ def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(clie
     ],
 )
 def test_what_is_no_picture_gets_a_line_and_the_page_lives_on(
-    client: testclient.TestClient, content: bytes, status: int, says: str
+    client: TestClient, content: bytes, status: int, says: str
 ) -> None:
     refused = client.post("/read", content=content)
     assert (refused.status_code, says in refused.json()["error"]) == (status, True), refused.text
@@ -156,12 +154,12 @@ def test_what_is_no_picture_gets_a_line_and_the_page_lives_on(
         ('{"person": 0, "action_units": {"AU12": NaN}}', "AU12: expected a strength"),
     ],
 )
-def test_orders_that_cannot_be_drawn_get_a_line(client: testclient.TestClient, body: str, says: str) -> None:
+def test_orders_that_cannot_be_drawn_get_a_line(client: TestClient, body: str, says: str) -> None:
     refused = client.post("/draw", content=body)
     assert (refused.status_code, says in refused.json()["error"]) == (400, True), refused.text
 
 
-def test_ten_pictures_at_once_are_all_read_and_too_many_are_put_off(client: testclient.TestClient) -> None:
+def test_ten_pictures_at_once_are_all_read_and_too_many_are_put_off(client: TestClient) -> None:
     with ThreadPoolExecutor(10) as threads:
         found = list(threads.map(lambda _: client.post("/read", content=png()).status_code, range(10)))
     assert found == [200] * 10
@@ -171,7 +169,7 @@ def test_ten_pictures_at_once_are_all_read_and_too_many_are_put_off(client: test
     assert client.post("/read", content=png()).status_code == 200
 
 
-def test_other_sites_names_and_other_methods_are_refused(client: testclient.TestClient) -> None:
+def test_other_sites_names_and_other_methods_are_refused(client: TestClient) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.get("/read").status_code == 405
     assert client.get("/../study.json").status_code == 404
@@ -180,7 +178,7 @@ def test_other_sites_names_and_other_methods_are_refused(client: testclient.Test
     assert all(facs.code(number) in page.text for number in facs.rendered())
 
 
-def test_nothing_is_written(client: testclient.TestClient, avatar_study: Study) -> None:
+def test_nothing_is_written(client: TestClient, avatar_study: Study) -> None:
     before = {path: path.stat().st_mtime_ns for path in avatar_study.folder.rglob("*")}
     client.post("/read", content=png())
     client.post("/draw", content='{"person": 1, "action_units": {"AU01": 0.5}}')

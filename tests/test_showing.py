@@ -250,7 +250,6 @@ def test_a_figure_shows_itself_in_a_notebook(study: Study) -> None:
     [
         (("unts",), "figure 'unts': did you mean units?"),
         (("sequence", "--sequence", "nobody"), "--sequence nobody: not among the faces of the study, such as"),
-        (("sequence",), "--sequence name one of the faces of the study, such as"),
         (("layers", "--layer", "conv1"), "--layer: not for figure 'layers', which takes --layers, --method, --top"),
         (("layers", "--layers", "conv1,hidden"), "layer 'hidden': gives no maps"),
         (("layers", "--method", "integrated"), "method 'integrated': not one of guided, deconvnet, gradient"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ from safetensors.numpy import load_file
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.recipes import Recipe
+
+if TYPE_CHECKING:
+    from duchenne.showing.unit import Unit
 
 NEEDS = {
     "faces": (),
@@ -221,12 +225,30 @@ class Study:
         places = f"scores.json, {units}/{evidence}.parquet, tables/, figures/ in {self.folder}"
         return [self.headline, self.truth, *([seconds] if seconds else []), places]
 
+    def unit(self, number: int) -> Unit:
+        """One unit of the study's layer, which shows itself in a notebook.
+
+        Raises ``InputError`` for a number that is not there.
+        """
+        from duchenne.showing.unit import Unit
+
+        count = int(self.summary["units"])
+        if not 0 <= number < count:
+            raise InputError(f"unit {number}: layer {self.recipe.units.layer!r} has units 0 to {count - 1}")
+        return Unit(self, number)
+
     def _repr_html_(self) -> str:
-        scores = self.scores
-        return (
-            f"<p><b>{self.recipe.name}</b>: accuracy {percent(scores['accuracy'])} of {scores['pictures']} held-out "
-            f"pictures; <a href='{self.report}'>report</a></p>"
-        )
+        """What was found so far: the answer in words, or which stages are done."""
+        done = self.state.get("stages", {})
+        found = [self.headline if "evidence" in done else self.reading] if "training" in done else []
+        found += [self.truth] if "agreement" in done else []
+        link = f"<a href='{html.escape(str(self.report))}'>report</a>" if self.report.exists() else ""
+        stages = "" if "report" in done else f"done: {', '.join(done) or 'nothing yet'}"
+        texts = [
+            f"<b>{html.escape(self.recipe.name)}</b>, {html.escape(self.state['faces']['summary'])}",
+            *map(html.escape, found),
+        ]
+        return "".join(f"<p>{text}</p>" for text in (*texts, stages, link) if text)
 
 
 def read_state(folder: Path) -> dict[str, Any] | None:
