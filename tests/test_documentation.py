@@ -8,19 +8,25 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from nbclient import NotebookClient
 
 import duchenne
 from duchenne import recipes, reproduction, studies
+from duchenne.cli import app
 from duchenne.faces.table import FaceTable
+from duchenne.report.words import WORDS
+from duchenne.showing import papers
 from duchenne.study import Study
 
 from . import trees
@@ -83,17 +89,20 @@ def small(place: Path, avatar_study: Study, tmp_path: Path, monkeypatch: pytest.
 
     def run(recipe: Any = None, data: Any = None, out: Any = None, **given: Any) -> Study:
         if given.get("resume"):
-            real(None, None, out, changes=given["changes"], resume=True, until="evidence")
-            return avatar_study
+            shutil.copytree(out, tmp_path / "again")
+            changes = (*given["changes"], "evidence.permutations=60")
+            return real(None, None, tmp_path / "again", changes=changes, resume=True, until="evidence")
         changes = SMALL if recipe in (None, "quick") else tiny(recipe)
         few = ("faces.avatars.people=8",) if data is None else ()
-        real(recipe, data, tmp_path / "run", changes=(*changes, *few, *given["changes"]), until="training", workers=1)
+        real(recipe, data, tmp_path / "run", changes=(*given["changes"], *changes, *few), until="training", workers=1)
         return avatar_study
 
     monkeypatch.chdir(place)
     monkeypatch.setattr(studies, "run", run)
-    monkeypatch.setattr(reproduction, "published", lambda: [recipes.read("khorrami2015-plain")])
-    monkeypatch.setattr("duchenne.reproduction.SHORT", {"zero_bias": tiny("khorrami2015-plain")})
+    quick = tiny("khorrami2015-plain")
+    monkeypatch.setattr(reproduction, "published", lambda: [recipes.read("khorrami2015-plain", quick)])
+    monkeypatch.setattr(reproduction, "studies", SimpleNamespace(run=real))
+    monkeypatch.setattr(papers, "PLATES", {"confusion": papers.PLATES["confusion"]})
     monkeypatch.setattr("duchenne.app.serve", lambda study, host, port, say: say(f"{study.folder} at {host}:{port}"))
 
 
@@ -150,8 +159,9 @@ def test_the_manifests_of_the_documentation_are_read(tmp_path: Path) -> None:
 
 
 def test_the_tutorial_runs(place: Path) -> None:
+    (place / "docs").mkdir()
     notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4)
-    done = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
+    done = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place / "docs")}}).execute()
     shown = [kind for cell in done.cells for out in cell.get("outputs", ()) for kind in out.get("data", {})]
     assert {"text/html", "image/png"} <= set(shown)
     assert not any(cell.get("outputs") for cell in nbformat.read(ROOT / "docs" / "tutorial.ipynb", as_version=4).cells)
@@ -161,6 +171,16 @@ def test_the_site_has_every_command_and_every_number() -> None:
     code = "import site_pages as site; print(site._commands(), site._numbers())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT / "docs")
     found = done.stdout
-    for name in ("run", "data check", "report", "app"):
-        assert f"## duchenne {name}\n" in found
-    assert "| AP |" in found
+    for path, each in named(typer.main.get_command(app)):
+        told = found.split(f"\n## duchenne{path}\n")[1].split("\n## ")[0]
+        assert all(option.opts[0] in told or str(option.name).upper() in told for option in each.params)
+    assert all(f"| {word.name} | {word.says} |" in found for word in WORDS.values())
+
+
+def named(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """The commands below one that have none below themselves."""
+    below = getattr(command, "commands", {})
+    for name, each in below.items():
+        yield from named(each, f"{path} {name}")
+    if not below:
+        yield path, command

@@ -16,7 +16,7 @@ TINY = (
     "evidence.score_permutations=2", "evidence.least=2", "units.gallery=2", "units.top=2",
     "stimulation.people=2", "faces.avatars.samples=1", "ablation.random_sets=2", "detectors.folds=2",
 )  # fmt: skip
-SMALL_FACES = {"zero_bias": 32, "zhu": 32, "sparse": 80, "lipnet": 40}
+SMALL_FACES = {"zero_bias": 32, "zhu": 32, "sparse": 80, "pyranet": 40, "lipnet": 40}
 
 
 def tiny(name: str) -> tuple[str, ...]:

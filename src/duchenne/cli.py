@@ -198,6 +198,9 @@ def show(
     layer: Annotated[str | None, typer.Option(help="Another layer than the study's.")] = None,
     layers: Annotated[str | None, typer.Option(help="For layers and traits, as in conv2,conv3; all by default.")] = None,
     by: Annotated[str | None, typer.Option(help="For action-units: r or distance, what names each one's unit.")] = None,
+    most: Annotated[
+        int | None, typer.Option(help="For action-units: so many of the largest scores; all by default.")
+    ] = None,
     region: Annotated[str | None, typer.Option(help="For regions: brow, eye, nose, cheek, mouth or chin.")] = None,
     sequence: Annotated[str | None, typer.Option(help="For sequence: its name.")] = None,
     method: Annotated[
@@ -224,7 +227,7 @@ def show(
         options = {
             "units": None if units is None else _numbers("--units", units),
             "layers": None if layers is None else [name.strip() for name in layers.split(",") if name.strip()],
-            "layer": layer, "by": by, "region": region, "sequence": sequence, "method": method, "top": top,
+            "layer": layer, "by": by, "most": most, "region": region, "sequence": sequence, "method": method, "top": top,
             "twin": twin or None,
         }  # fmt: skip
         from duchenne import showing

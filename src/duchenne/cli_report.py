@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from duchenne.errors import InputError
 from duchenne.terminal import explained, say, show
 
 reports = typer.Typer()
@@ -23,7 +25,9 @@ def report(
             "--figures", help="Write every figure and table of the papers instead: PDF, SVG, PNG, LaTeX, CSV, and a sheet."
         ),
     ] = False,
-    columns: Annotated[int, typer.Option(min=1, max=2, help="How many columns of a printed page a figure takes.")] = 2,
+    columns: Annotated[
+        int | None, typer.Option(min=1, max=2, help="With --figures: the columns of a page that one takes; 2 by default.")
+    ] = None,
 ) -> None:
     """Write the page, its figures and tables anew, from the run folder alone."""
     with explained():
@@ -31,12 +35,19 @@ def report(
         from duchenne.progress import bars
         from duchenne.report import page
 
+        if columns and not figures:
+            raise InputError(f"--columns {columns}: only with --figures")
         if figures:
             from duchenne.showing import papers
 
-            typer.echo(papers.write(run, columns, progress=bars).resolve())
+            with warnings.catch_warnings(record=True) as caught:
+                sheet = papers.write(run, columns or 2, progress=bars)
+            for text in dict.fromkeys(str(each.message) for each in caught):
+                say(text)
+            typer.echo(sheet.resolve())
             return
         study = studies.open(run, until="projections")
+        studies.refuse_unreported(study)
         page.write(study, bars)
         typer.echo(study.report.resolve())
 

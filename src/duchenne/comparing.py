@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -156,6 +158,10 @@ def _write(found: Comparison, names: dict[str, Study]) -> None:
     for name in ("studies", "detectors", "alike", "pairs"):
         with cache.replacing(folder / f"{name}.csv") as partial:
             getattr(found, name).to_csv(partial, index=False)
-    reports = {name: study.report.resolve().as_uri() for name, study in names.items() if study.report.exists()}
+    reports = {
+        name: quote(Path(os.path.relpath(study.report.resolve(), folder.resolve())).as_posix())
+        for name, study in names.items()
+        if study.report.exists()
+    }
     with cache.replacing(found.page) as partial:
         partial.write_text(comparison.page(found.studies, found.detectors, found.alike, found.pairs, reports), "utf-8")

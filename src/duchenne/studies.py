@@ -124,12 +124,23 @@ def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
     state = read_state(path)
     if state is None:
         raise _no_study(path)
+    refuse_undone(path, state, until)
+    return Study(path, recipes.validated(state["recipe"]), state)
+
+
+def refuse_undone(folder: Path, state: dict[str, Any], until: str) -> None:
+    """Raise ``InputError`` for a study that was not done ``until`` a stage, by what its ``study.json`` says."""
     missing = [stage for stage in _stages_until(until) if stage not in state["stages"]]
     if missing:
         raise InputError(
-            f"{path}: the study has not ended; {missing[0]} is still to do, or to do again: run it with --resume"
+            f"{folder}: the study has not ended; {missing[0]} is still to do, or to do again: run it with --resume"
         )
-    return Study(path, recipes.validated(state["recipe"]), state)
+
+
+def refuse_unreported(study: Study) -> None:
+    """Raise ``InputError`` for a study in which anything that its report tells of is still to do, or to do again."""
+    for stage in NEEDS["report"]:
+        refuse_undone(study.folder, study.state, stage)
 
 
 def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:

@@ -228,10 +228,12 @@ class Study:
     def unit(self, number: int) -> Unit:
         """One unit of the study's layer, which shows itself in a notebook.
 
-        Raises ``InputError`` for a number that is not there.
+        Raises ``InputError`` for a number that is not there, and for a study that has no evidence yet.
         """
         from duchenne.showing.unit import Unit
 
+        if "evidence" not in self.state["stages"]:
+            raise InputError(f"{self.folder}: evidence is still to do: run it with --resume")
         count = int(self.summary["units"])
         if not 0 <= number < count:
             raise InputError(f"unit {number}: layer {self.recipe.units.layer!r} has units 0 to {count - 1}")

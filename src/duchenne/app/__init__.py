@@ -14,6 +14,7 @@ from duchenne.errors import InputError
 from duchenne.study import Study
 
 _NEEDED = ("starlette", "uvicorn")
+_CONNECTIONS = 64  # each may hold a picture on its way
 
 
 def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -> None:
@@ -30,11 +31,14 @@ def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -
 
     everywhere = not _is_here(host)
     listening = _listening(host, port)
-    app = application(study, everywhere)
+    app = application(study, everywhere, _named(host))
     if everywhere:
         announce(f"{host} is not this machine alone: whoever reaches it can send pictures")
     announce(f"http://{_named(host)}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
-    settings = uvicorn.Config(app, log_level="warning", timeout_keep_alive=5, timeout_graceful_shutdown=2)
+    settings = uvicorn.Config(
+        app, log_level="warning", timeout_keep_alive=5, timeout_graceful_shutdown=2,
+        limit_concurrency=_CONNECTIONS,
+    )  # fmt: skip
     uvicorn.Server(settings).run(sockets=[listening])
 
 

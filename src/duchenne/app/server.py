@@ -45,8 +45,8 @@ _GUARDED = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(study: Study, everywhere: bool = False) -> Starlette:
-    """The live page of a study, for requests to this machine by its local names, or ``everywhere`` by any name.
+def application(study: Study, everywhere: bool = False, host: str = "localhost") -> Starlette:
+    """The live page of a study, for requests to this machine by its local names and ``host``, or ``everywhere`` by any name.
 
     GET / is the page; POST /read takes a picture's bytes; POST /draw takes {"person": 0, "action_units": {"AU12": 0.5}}.
     Both answer with what the network makes of the face; a mistake with {"error": …} and a 4xx.
@@ -58,7 +58,7 @@ def application(study: Study, everywhere: bool = False) -> Starlette:
         Route("/read", _told(desk.photograph), methods=["POST"]),
         Route("/draw", _told(desk.sitter), methods=["POST"]),
     ]
-    hosts = ["*"] if everywhere else list(_HERE)
+    hosts = ["*"] if everywhere else [*_HERE, host]
     return Starlette(
         routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
         exception_handlers={HTTPException: _refused},
@@ -160,6 +160,8 @@ def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
     """Answer with what a function tells, or with the line that says what was wrong."""
 
     async def answered(request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise HTTPException(403, "this page answers to itself, not to other sites")
         try:
             return JSONResponse(await work(request), headers=_GUARDED)
         except InputError as error:

@@ -48,6 +48,10 @@ class Pyramidal(nn.Module):
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-1 / field, 1 / field, generator=generator))
         self.bias = nn.Parameter(torch.zeros(height, width))
 
+    def extra_repr(self) -> str:
+        """What the layer is made of, as in mousavi2016's Table I: field r, overlap o, inhibition's reach i and weight w."""
+        return f"r={self.field}, o={self.field - self.gap}, i={self.radius}, w={self.strength:g}"
+
     def forward(self, maps: Tensor) -> Tensor:
         """Activations (n, 1, h, w) in −1 … 1 of maps (n, channels, H, W)."""
         weighted = (maps * self.weight).sum(1, keepdim=True)

@@ -53,7 +53,10 @@ def _alike(alike: pd.DataFrame) -> pd.DataFrame:
 def _first(pairs: pd.DataFrame) -> pd.DataFrame:
     """The units that are most alike, each pair of studies and of units once, as texts."""
     inorder = pairs.sort_values("r", ascending=False)
-    once = {frozenset({(row.one, row.unit), (row.other, row.counterpart)}): row for row in inorder.dropna().itertuples()}
+    once = {
+        frozenset({(row.one, row.unit), (row.other, row.counterpart)}): row
+        for row in inorder.dropna(subset=["counterpart"]).itertuples()
+    }
     rows = sorted(once.values(), key=lambda row: -row.r)[:_MOST]
     return pd.DataFrame({
         "unit": [f"{row.one} {row.unit}" for row in rows], "action unit": [_named(row.au) for row in rows],
@@ -62,8 +65,8 @@ def _first(pairs: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _named(code: str) -> str:
-    return f"{code} {cards.name(code)}"
+def _named(code: object) -> str:
+    return f"{code} {cards.name(str(code))}" if isinstance(code, str) else "–"
 
 
 def _share(share: float) -> str:

@@ -150,12 +150,13 @@ def divergences(evidence: pd.DataFrame, units: Sequence[int], width: float = _WI
 
 
 def distances(evidence: pd.DataFrame, action_units: Sequence[str], width: float = _WIDE) -> Figure:
-    """zhu2018's plot: for each action unit, the distance of every unit; the largest is named, those silenced by it are
-    hollow.
+    """zhu2018's plot: for each action unit, the distance of every unit; the largest is named, and hollow are those whose
+    nine largest answers are smaller with the action unit than without.
 
     The grey line is the mean under permuted labels.
     """
-    figure, places = _panels(len(action_units), width, narrowest=1.6, height=1.25)
+    wide = width >= _NARROW
+    figure, places = _panels(len(action_units), width, narrowest=1.6 if wide else 1.1, height=1.25)
     for axes, au in zip(places, action_units, strict=True):
         one = evidence[evidence["au"] == au]
         less = one["distance_sign"] < 0
@@ -166,7 +167,7 @@ def distances(evidence: pd.DataFrame, action_units: Sequence[str], width: float 
         axes.plot(one["unit"], one["distance_null"], color="0.6", linewidth=0.6)
         most = one.loc[one["distance"].idxmax()]
         axes.annotate(f"{most['unit']:.0f}", (most["unit"], most["distance"]), fontsize=7, ha="center", va="bottom")
-        axes.set_title(f"{au} {_name(au)}", fontsize=7)
+        axes.set_title(f"{au} {_name(au)}" if wide else au, fontsize=7)
         axes.tick_params(labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(0, 1.15 * max(float(most["distance"]), float(one["distance_null"].max())))

@@ -43,7 +43,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
     drawn = _figures(study)
     with progress("Drawing figures", len(drawn)) as advance, cache.replacing_folder(study.folder / "figures") as partial:
         for name, figure in drawn.items():
-            printing.save(figure, partial, name)
+            printing.save_all(figure, partial, name)
             advance(1)
     content = _content(study, progress)
     with cache.replacing(study.report) as partial:

@@ -8,16 +8,28 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from duchenne import cache
+from duchenne.errors import InputError
 from duchenne.report import PRINTED
 
 _SAME: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none", "pdf.fonttype": 42}
 _NO_DATE = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
 
-def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write a figure in every kind of file (``report.PRINTED``); everything stands at the same place in each."""
-    with mpl.rc_context(_SAME):
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all; everything stands at the same place in every kind of file.
+
+    Raises ``InputError`` where the name ends in none of ``report.PRINTED``.
+    """
+    if path.suffix not in PRINTED:
+        raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
+    with mpl.rc_context(_SAME), cache.replacing(path) as partial:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for kind in PRINTED:
-            figure.savefig(folder / f"{name}{kind}", dpi=200, metadata=_NO_DATE[kind])
+        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=_NO_DATE[path.suffix])
+
+
+def save_all(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure in every kind of file."""
+    for kind in PRINTED:
+        save(figure, folder / f"{name}{kind}")

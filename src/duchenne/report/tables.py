@@ -150,8 +150,8 @@ def located(study: Study) -> pd.DataFrame:
 def reading(study: Study) -> pd.DataFrame:
     """How well expressions are read, beside guessing and the paper: khorrami2015's Tables 1 to 3, mousavi2016's Table II.
 
-    One row; ``accuracy`` is that of all networks together on people left out, with its 95 % interval; ``mean`` and ``sd``
-    are over networks.
+    One row; ``accuracy`` is that of all networks together on their test pictures, with its 95 % interval; ``mean`` and
+    ``sd`` are over networks.
     """
     scores, paper = study.scores, study.scores["paper"]
     low, high = scores["interval"] or (np.nan, np.nan)
@@ -166,7 +166,7 @@ def reading(study: Study) -> pd.DataFrame:
 
 
 def expressions(study: Study) -> pd.DataFrame:
-    """How well each expression is read on people left out: precision, recall and F1, and how many pictures show it."""
+    """How well each expression is read in the test pictures: precision, recall and F1, and how many pictures show it."""
     return pd.DataFrame(study.scores["classes"]).T.astype({"pictures": int}).rename_axis("expression").reset_index()
 
 

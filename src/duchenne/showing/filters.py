@@ -113,7 +113,7 @@ def _beside_face(face: Line, filters: Line, title: str, width: float | None = No
 def traits(run: Run, *, layers: Sequence[str] = (), method: str = "", top: int = 0, progress: Progress = quiet) -> Shown:
     """Draw mousavi2016's traits, layer after layer, on pictures that the network was not trained on.
 
-    Without options those that the study has measured, if it has come so far; else they are measured now, on all pictures:
+    Without options those that the study has measured, if it has come so far; else they are measured now, on all of these:
     ``layers`` are by default those of the network that are worth looking at and have maps, ``method`` the deconvnet, and
     ``top``, how many pictures a filter's invariance is measured on, 10. Of a layer with a single map, as of LIPNet, filters
     are its neurons. The table has a row a network (trained, and at its random start), layer and trait

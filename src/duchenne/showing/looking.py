@@ -19,7 +19,7 @@ from duchenne import cache, evidence, studies
 from duchenne.errors import InputError
 from duchenne.experiments import traits
 from duchenne.progress import Progress
-from duchenne.report import PRINTED, WIDTHS
+from duchenne.report import WIDTHS, printing
 from duchenne.stages import StudyInProgress
 from duchenne.study import Study
 from duchenne.training.fit import probabilities
@@ -51,13 +51,10 @@ class Shown:
         where the name does not end in .pdf, .svg or .png, and for other numbers of columns.
         """
         path = Path(path)
-        if path.suffix not in PRINTED:
-            raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
         if columns and columns not in WIDTHS:
             raise InputError(f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}")
         figure = self.draw(width=WIDTHS[columns]) if columns else self.figure
-        with cache.replacing(path) as partial:
-            figure.savefig(partial, format=path.suffix[1:], dpi=200)
+        printing.save(figure, path)
         beside = path.with_suffix(".csv")
         with cache.replacing(beside) as partial:
             self.table.to_csv(partial, index=False)
@@ -80,6 +77,7 @@ def numbers(units: Sequence[int] | NDArray[np.integer] | int) -> list[int]:
 def opened(run: Run, until: str, progress: Progress) -> StudyInProgress:
     """Open a study that was done ``until`` a stage, with its faces; raises ``InputError`` where it was not."""
     study = run if isinstance(run, Study) else studies.open(run, until=until)
+    studies.refuse_undone(study.folder, study.state, until)
     return StudyInProgress(study, study.table, progress, lambda line: None)
 
 

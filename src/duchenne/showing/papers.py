@@ -14,21 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from duchenne import cache
+from duchenne import cache, studies
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
 from duchenne.report import WIDTHS, gallery, page, printing, tables
-from duchenne.showing import FIGURES
-from duchenne.showing.looking import Run, opened
+from duchenne.showing import show
+from duchenne.showing.looking import Run, opened, prepared
+from duchenne.stages import StudyInProgress
 from duchenne.study import Study
+from duchenne.units.projection import has_other_activations_only
+
+_PROJECTED = ("units", "action-units", "regions", "layers", "sequence", "invariance", "redundancy")
 
 
 @dataclass(frozen=True)
 class Plate:
     """A figure that is printed: one of ``showing.FIGURES`` with ``options``, others where it takes one column, the
-    figures of the papers that it is like, and what it shows; of units the five from the ``first`` on, in the report's order.
+    figures of the papers that it is like, and what it shows. An option may be a function of the study.
     """
 
     figure: str
@@ -36,7 +41,6 @@ class Plate:
     caption: str
     options: Mapping[str, Any] = field(default_factory=dict)
     narrow: Mapping[str, Any] = field(default_factory=dict)
-    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,23 @@ class Printed:
     table: pd.DataFrame | None = None
 
 
-_FIVE = {"top": 5}
+def _first_three(study: Study) -> list[int]:
+    return gallery.chosen(study.units_folder, 3)
+
+
+def _next_five(study: Study) -> list[int]:
+    found = gallery.chosen(study.units_folder, 10)[5:]
+    if not found:
+        raise InputError(f"{study.recipe.units.layer} has no more units")
+    return found
+
+
+def _last_layers(study: Study, count: int) -> list[str]:
+    """The last layers that have maps, as the study's traits name them."""
+    return study.traits["layer"].drop_duplicates().tail(count).tolist() if len(study.traits) else []
+
+
+_FOUR = {"top": 4}
 PLATES: dict[str, Plate] = {
     "examples": Plate("examples", "mousavi2016, Fig. 3", "Examples of the faces: of each expression several people."),
     "coding": Plate(
@@ -61,113 +81,165 @@ PLATES: dict[str, Plate] = {
         "architecture", "khorrami2015, Fig. 2; mousavi2016, Figs. 4, 5 and Table I; zhu2018, Fig. 1",
         "The network: channels @ height × width of what each layer gives; blocks in blue have learned numbers.",
     ),
-    "confusion": Plate("confusion", "", "Which expression is read as which, on people left out."),
+    "confusion": Plate("confusion", "", "Which expression is read as which, in the test pictures."),
     "units": Plate(
-        "units", "khorrami2015, Figs. 1, 3, 4",
-        "What five units see in the pictures that they answer to most: receptive fields over projections.", {}, _FIVE,
+        "units", "khorrami2015, Figs. 1, 3, 4; zhu2018, Fig. 4",
+        "Units in the pictures that they answer to most: receptive fields over projections of the strongest neuron.",
+        {}, _FOUR,
     ),
-    "more-units": Plate("units", "khorrami2015, Figs. 3, 4", "The same for the next five units.", {}, _FIVE, 5),
+    "more-units": Plate(
+        "units", "khorrami2015, Figs. 3, 4", "The same for the units that come next.", {"units": _next_five},
+        {"units": _next_five, "top": 4},
+    ),
+    "random-start": Plate(
+        "units", "", "Units beside what the same network sees at its random start, at the same places.",
+        {"units": _first_three, "twin": True}, {"units": _first_three, "twin": True, "top": 4},
+    ),
     "divergence": Plate(
         "divergence", "khorrami2015, Fig. 5",
         "Divergence of a unit's answers with and without each action unit; the largest red, the grey line that of permuted "
-        "labels.",
+        "labels.", {}, {"top": 6},
     ),
     "layers": Plate(
         "layers", "mousavi2016, Figs. 6, 9",
-        "Faces, and what each layer of maps sees of them: contributions, combined with the face, and the part above 30 %.",
+        "Faces, and what each layer of maps sees of them: contributions of its most active neurons, combined with the face, "
+        "and the part above 30 %; then the strongest neuron alone, and all neurons of its map.",
+        {"layers": partial(_last_layers, count=2)}, {"layers": partial(_last_layers, count=1)},
     ),
     "invariance": Plate(
-        "invariance", "mousavi2016, Fig. 7", "Two filters, each on the face of every expression that it answers to most."
+        "invariance", "mousavi2016, Fig. 7",
+        "Two filters, each on the face of every expression that it answers to most, and on the face that it answers to "
+        "least.",
     ),
-    "redundancy": Plate("redundancy", "mousavi2016, Fig. 8", "Many filters on one face.", {}, {"top": 20}),
+    "redundancy": Plate(
+        "redundancy", "mousavi2016, Fig. 8", "The filters that answer most to one face, each with what its whole map sees.",
+        {}, {"top": 20},
+    ),
     "sequence": Plate(
         "sequence", "mousavi2016, Fig. 10", "A sequence frame by frame: what the layer sees, and what is read in it."
     ),
     "traits": Plate("traits", "mousavi2016, §IV-A", "Traits of layer after layer, trained and at the random start."),
     "action-units": Plate(
-        "action-units", "zhu2018, Tables 1, 5", "For each action unit that is detected, its surest unit.", {"top": 9}, _FIVE
+        "action-units", "zhu2018, Table 1", "For the action units that are detected best, their surest units.", {"most": 6},
+        {"most": 6, "top": 4},
     ),
     "distance": Plate(
         "distance", "zhu2018, Figs. 5, 6",
-        "For each action unit, the distance of every unit; hollow where the unit answers less; the grey line that of "
-        "permuted labels.",
+        "For each action unit, the distance of every unit; hollow where its nine largest answers are smaller with the "
+        "action unit than without; the grey line is that of permuted labels.",
     ),
     "farthest": Plate(
-        "action-units", "zhu2018, Tables 4, 5", "For each action unit, the unit of the largest distance.",
-        {"by": "distance", "top": 9}, {"by": "distance", "top": 5},
+        "action-units", "zhu2018, Tables 4, 5",
+        "For the action units of the largest distance, the unit that has it; where its r is below 0 it answers less with "
+        "the action unit, and its top pictures do not show it.",
+        {"by": "distance", "most": 6}, {"by": "distance", "most": 6, "top": 4},
     ),
     "mouth": Plate(
         "regions", "zhu2018, Tables 2, 3", "Units that look at the mouth, below the mouth shapes that FACS tells apart.",
-        {"region": "mouth"}, {"region": "mouth", "top": 5},
+        {"region": "mouth"}, {"region": "mouth", "top": 4},
     ),
     "evidence-map": Plate("evidence-map", "", "Correlation of every unit with every action unit; dots mark detections."),
-    "random-weights": Plate("random-weights", "", "How like the random start's projections are, by method."),
-    "doses": Plate("doses", "", "What moves units: their answers to growing doses of every action unit, each alone."),
-    "agreement": Plate("agreement", "", "How often each score names the action unit that moves a unit most."),
+    "random-weights": Plate(
+        "random-weights", "", "How like the random start's projections are, by method: a dot a unit, the bar the median."
+    ),
+    "doses": Plate(
+        "doses", "",
+        "What moves units: their answers to growing doses of every action unit, each alone, as the mean over people; blue "
+        "the one that moves a unit most, with its 95 % interval, dashed the next, grey all others.",
+    ),
+    "agreements": Plate(
+        "agreement", "",
+        "How often each score names the action unit that moves a unit most; dotted: by chance; hollow: with random weights; "
+        "grey: how well half of the people foretell the other half.",
+    ),
 }  # fmt: skip
 """Every figure by the name of its files, in the order of the papers."""
 
-TABLES: dict[str, tuple[str, str, Callable[[Study], pd.DataFrame]]] = {
-    "reading": (
-        "khorrami2015, Tables 1 to 3; mousavi2016, Table II", "How well expressions are read, on people left out.",
-        lambda study: tables.written(tables.reading(study)),
+
+@dataclass(frozen=True)
+class Told:
+    """A table that is printed: what makes it in numbers and as texts, the tables that it is like, and what it shows."""
+
+    numbers: Callable[[Study], pd.DataFrame]
+    texts: Callable[[Study], pd.DataFrame]
+    like: str
+    caption: str
+
+
+def _in_full(make: Callable[[Study], pd.DataFrame], like: str, caption: str) -> Told:
+    return Told(make, lambda study: tables.written(make(study)), like, caption)
+
+
+def _of_stage(stage: str) -> Told:
+    return Told(
+        tables.TABLES[stage], partial(tables.condensed, stage=stage), "", tables.LEGENDS[stage].split(" 'duchenne")[0]
+    )
+
+
+TABLES: dict[str, Told] = {
+    "reading": _in_full(
+        tables.reading, "khorrami2015, Tables 1 to 3; mousavi2016, Table II", "How well expressions are read in the test "
+        "pictures.",
     ),
-    "expressions": ("", "How well each expression is read.", lambda study: tables.written(tables.expressions(study))),
-    "correspondences": (
-        "khorrami2015, Table 4", "Units and the action unit of the largest divergence, beside that of the largest "
-        "correlation.", lambda study: tables.written(tables.correspondences(study)),
+    "expressions": _in_full(tables.expressions, "", "How well each expression is read in the test pictures."),
+    "correspondences": _in_full(
+        tables.correspondences, "khorrami2015, Table 4",
+        "Units and the action unit of the largest divergence, beside that of the largest correlation.",
     ),
-    **{stage: ("", tables.LEGENDS[stage], partial(tables.condensed, stage=stage)) for stage in tables.TABLES},
+    **{stage: _of_stage(stage) for stage in tables.TABLES},
 }  # fmt: skip
-"""Every table by the name of its files: the tables of the papers that it is like, its caption and what makes it."""
+"""Every table by the name of its files."""
 
 
 def write(run: Run, columns: int = 2, *, progress: Progress = quiet) -> Path:
     """Write every figure and table of the papers into ``papers/`` of a study, whole or not at all; return their sheet.
 
-    Figures are as wide as so many ``columns`` of a printed page (``report.WIDTHS``). What cannot be made from the study,
-    as where no action unit is coded, is left out, and the sheet says why. Raises ``InputError`` for a study that has not
-    come so far, and for other numbers of columns.
+    Figures are at most as wide as so many ``columns`` of a printed page (``report.WIDTHS``). What cannot be made from the
+    study, as where no action unit is coded, is left out, and the sheet says why. Raises ``InputError`` for a study that has
+    not come so far that its report can be written, and for other numbers of columns.
     """
     if columns not in WIDTHS:
         raise InputError(f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}")
-    study = opened(run, "projections", progress).study
+    work = opened(run, "projections", progress)
+    studies.refuse_unreported(work.study)
     done, left_out = list[Printed](), dict[str, str]()
-    with cache.replacing_folder(study.folder / "papers") as folder:
-        with progress("Drawing the papers' figures", len(PLATES)) as advance:
-            for name, plate in PLATES.items():
+    with cache.replacing_folder(work.study.folder / "papers") as folder:
+        with progress("Drawing the papers' figures", len(PLATES) + len(TABLES)) as advance:
+            for name in [*PLATES, *TABLES]:
                 try:
-                    done.append(_drawn(study, name, plate, columns, folder))
+                    done.append((_drawn if name in PLATES else _told)(work, name, columns, folder))
                 except InputError as error:
                     left_out[name] = str(error)
                 advance(1)
-        for name in TABLES:
-            try:
-                done.append(_told(study, name, folder))
-            except InputError as error:
-                left_out[name] = str(error)
         content = {
-            "study": study, "printed": done, "left_out": left_out, "across": columns, "wide": WIDTHS[columns],
-            "css": page.text("page.css"),
+            "study": work.study, "printed": done, "left_out": left_out, "across": columns, "wide": WIDTHS[columns],
+            "css": page.text("page.css"), "columns": {},
         }  # fmt: skip
         for template, file in (("papers.html", "sheet.html"), ("papers.tex", "papers.tex")):
             (folder / file).write_text(page.environment().get_template(template).render(content), encoding="utf-8")
-    return study.folder / "papers" / "sheet.html"
+    return work.study.folder / "papers" / "sheet.html"
 
 
-def _drawn(study: Study, name: str, plate: Plate, columns: int, folder: Path) -> Printed:
-    options = dict(plate.narrow if columns == 1 and plate.narrow else plate.options)
-    if plate.first:
-        options["units"] = gallery.chosen(study.units_folder, plate.first + 5)[plate.first :]
-    shown = FIGURES[plate.figure](study, **options)
-    printing.save(shown.draw(width=WIDTHS[columns]), folder, name)
+def _drawn(work: StudyInProgress, name: str, columns: int, folder: Path) -> Printed:
+    plate, study = PLATES[name], work.study
+    asked = plate.narrow if columns == 1 and plate.narrow else plate.options
+    options = {key: value(study) if callable(value) else value for key, value in asked.items()}
+    if plate.figure in _PROJECTED and _without_relus(work):
+        options["method"] = "gradient"  # what the deconvnet and guided backpropagation are there
+    shown = show(study, plate.figure, **options)
+    printing.save_all(shown.draw(width=WIDTHS[columns]), folder, name)
     shown.table.to_csv(folder / f"{name}.csv", index=False)
     return Printed(name, plate.like, plate.caption)
 
 
-def _told(study: Study, name: str, folder: Path) -> Printed:
-    like, caption, make = TABLES[name]
-    table = make(study)
-    table.to_csv(folder / f"{name}.csv", index=False)
-    (folder / f"{name}.tex").write_text(tables.latex(table), encoding="utf-8")
-    return Printed(name, like, caption, table)
+def _without_relus(work: StudyInProgress) -> bool:
+    first = prepared(work, np.arange(1))
+    return has_other_activations_only(work.pair.trained, work.recipe.units.layer, first)
+
+
+def _told(work: StudyInProgress, name: str, columns: int, folder: Path) -> Printed:
+    told, study = TABLES[name], work.study
+    told.numbers(study).to_csv(folder / f"{name}.csv", index=False)
+    texts = told.texts(study)
+    (folder / f"{name}.tex").write_text(tables.latex(texts), encoding="utf-8")
+    return Printed(name, told.like, told.caption, texts)

@@ -40,20 +40,24 @@ def examples(run: Run, *, top: int = 3, progress: Progress = quiet) -> Shown:
 
 
 def _side_by_side(lines: list[Line], width: float | None = None) -> Figure:
-    """A column an expression, a row a person."""
-    count = max(len(line.pictures) for line in lines)
+    """A column an expression, a row a person; white where an expression has no more people."""
+    count, names = max(len(line.pictures) for line in lines), [line.name for line in lines]
+    white = np.ones_like(lines[0].pictures[0])
     rows = [
-        Line("", [line.pictures[person] for line in lines if person < len(line.pictures)],
-             [line.name for line in lines if person < len(line.pictures)] if not person else ())
+        Line(
+            "",
+            [line.pictures[person] if person < len(line.pictures) else white for line in lines],
+            names if not person else (),
+        )
         for person in range(count)
-    ]  # fmt: skip
+    ]
     return sheet(rows, width=width)
 
 
 def architecture(run: Run, *, progress: Progress = quiet) -> Shown:
     """Draw the network, as khorrami2015 does in Fig. 2, mousavi2016 in Figs. 4 and 5 and zhu2018 in its first.
 
-    A block a layer, as high as its maps and as wide as they are many, each on a scale of roots. The table has a row a
+    A block a layer, as high as the root of its maps' height, as wide as the logarithm of their number. The table has a row a
     layer, in the order in which they are run, but for those that pass on what they get: its kind with what it was made
     with, what it gives (channels, height, width) and how many numbers it has learned.
     """
@@ -76,7 +80,7 @@ def architecture(run: Run, *, progress: Progress = quiet) -> Shown:
 
 
 def confusion(run: Run, *, progress: Progress = quiet) -> Shown:
-    """Draw which expression is read as which, on people left out; the table has the counts."""
+    """Draw which expression is read as which in the test pictures; the table has the counts."""
     scores = looking.opened(run, "training", progress).study.scores
     counts = pd.DataFrame(scores["confusion"], columns=[f"read as {name}" for name in scores["classes"]])
     counts.insert(0, "shown", list(scores["classes"]))

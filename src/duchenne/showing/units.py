@@ -54,15 +54,19 @@ def units(
 
 
 def action_units(
-    run: Run, *, by: str = "r", method: str = "deconvnet", top: int = 9, twin: bool = False, progress: Progress = quiet
-) -> Shown:
+    run: Run, *, by: str = "r", most: int = 0, method: str = "deconvnet", top: int = 9, twin: bool = False,
+    progress: Progress = quiet,
+) -> Shown:  # fmt: skip
     """Draw zhu2018's Tables 1, 4 and 5: for each action unit a unit's fields and projections.
 
     ``by`` "r" these are the surest units of those action units that are detected, ``by`` "distance" those of the largest
-    distance, as the paper chooses them, of every action unit that is coded. The number beside the unit is that score; the
-    table has it, and of both the correlation r and the family-wise p. Raises ``InputError`` as ``units`` does, for any other
-    score, and where there is none to show.
+    distance, as the paper chooses them, of every action unit that is coded; ``most``, where it is not 0, limits
+    them to those of the largest scores. Beside the unit stand its correlation r, below 0 where it answers less with
+    the action unit, and its distance; the table has the family-wise p too. Raises ``InputError`` as
+    ``units`` does, for any other score, and where there is none to show.
     """
+    if most < 0:
+        raise InputError(f"--most {most}: expected 0 or more")
     if by not in ("r", "distance"):
         raise InputError(f"--by {by}: not one of r, distance")
     work = looking.opened(run, "evidence", progress)
@@ -72,11 +76,14 @@ def action_units(
     if every.empty:
         raise InputError(f"{work.study.folder}: no unit of {work.recipe.units.layer} detects an action unit")
     first = every if by == "r" else every.sort_values("distance", ascending=False, kind="stable")
-    pairs = first.drop_duplicates("au").sort_values("au")
+    pairs = first.drop_duplicates("au").nlargest(most or len(first), by).sort_values("au")
     best = looking.best(work, work.recipe.units.layer, top)
-    scores = zip(pairs["unit"], pairs["au"], pairs[by], strict=True)
-    named = [(int(unit), f"{au}, {by} {score:.2f}\nunit {unit}") for unit, au, score in scores]
-    beside = pairs[["au", *(["distance"] if by == "distance" else []), "r", "p"]]
+    told = [f"distance {value:.0f}\n" if by == "distance" else "" for value in pairs["distance"]]
+    named = [
+        (int(row.unit), f"{row.au}, r {row.r:.2f}\n{more}unit {row.unit}")
+        for row, more in zip(pairs.itertuples(), told, strict=True)
+    ]
+    beside = pairs[["au", *(["distance", "distance_sign"] if by == "distance" else []), "r", "p"]]
     return _drawn(work, work.recipe.units.layer, best, named, method, twin, beside=beside)
 
 

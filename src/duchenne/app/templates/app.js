@@ -99,8 +99,13 @@
   };
   get("camera").addEventListener("click", async () => {
     if (stream) return end();
-    try { stream = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480}}); }
+    get("camera").disabled = true;
+    let allowed;
+    try { allowed = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480}}); }
     catch { get("error").textContent = "the camera cannot be used: is it allowed, and free?"; return; }
+    finally { get("camera").disabled = false; }
+    if (get("tab-webcam").getAttribute("aria-selected") !== "true") return allowed.getTracks().forEach((track) => track.stop());
+    stream = allowed;
     const video = get("video"), canvas = document.createElement("canvas");
     video.srcObject = stream;
     video.hidden = false;
