@@ -198,9 +198,7 @@ def show(
     layer: Annotated[str | None, typer.Option(help="Another layer than the study's.")] = None,
     layers: Annotated[str | None, typer.Option(help="For layers and traits, as in conv2,conv3; all by default.")] = None,
     by: Annotated[str | None, typer.Option(help="For action-units: r or distance, what names each one's unit.")] = None,
-    most: Annotated[
-        int | None, typer.Option(help="For action-units: so many of the largest scores; all by default.")
-    ] = None,
+    most: Annotated[int | None, typer.Option(help="For action-units and regions: so many of the largest.")] = None,
     region: Annotated[str | None, typer.Option(help="For regions: brow, eye, nose, cheek, mouth or chin.")] = None,
     sequence: Annotated[str | None, typer.Option(help="For sequence: its name.")] = None,
     method: Annotated[

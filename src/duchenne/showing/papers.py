@@ -136,7 +136,7 @@ PLATES: dict[str, Plate] = {
     ),
     "mouth": Plate(
         "regions", "zhu2018, Tables 2, 3", "Units that look at the mouth, below the mouth shapes that FACS tells apart.",
-        {"region": "mouth"}, {"region": "mouth", "top": 4},
+        {"region": "mouth"}, {"region": "mouth", "most": 5, "top": 4},
     ),
     "evidence-map": Plate("evidence-map", "", "Correlation of every unit with every action unit; dots mark detections."),
     "random-weights": Plate(

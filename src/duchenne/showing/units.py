@@ -88,9 +88,12 @@ def action_units(
 
 
 def regions(
-    run: Run, *, region: str = "", layer: str = "", method: str = "deconvnet", top: int = 9, progress: Progress = quiet
-) -> Shown:
+    run: Run, *, region: str = "", most: int = 0, layer: str = "", method: str = "deconvnet", top: int = 9,
+    progress: Progress = quiet,
+) -> Shown:  # fmt: skip
     """Draw the units that look at a region of the face, most of their energy there first, or a few for every region.
+
+    ``most`` is how many of each: 6 of one region, 2 of every, unless named.
 
     Of the mouth this is zhu2018's Table 2, beside the mouth shapes that FACS tells apart (its Table 3): AU25, AU26 and
     AU27. The table has a row a unit, of all that see some of a face: its region, and which share of its projections'
@@ -98,6 +101,8 @@ def regions(
     to most, with r and family-wise p, which is named in the figure where the unit detects it. Raises ``InputError`` as
     ``units`` does, for an unknown region, and where no landmarks are known.
     """
+    if most < 0:
+        raise InputError(f"--most {most}: expected 0 or more")
     if region and region not in REGIONS:
         raise InputError(f"--region {region}: not one of {', '.join(REGIONS)}")
     work = looking.opened(run, "training", progress)
@@ -106,8 +111,8 @@ def regions(
     found = _looked_at(work, named, best, method)
     strongest = looking.strongest(work, named)
     found[["au", "r", "p"]] = strongest.reindex(found["unit"]).to_numpy() if len(strongest) else None
-    shown = [name for name in REGIONS if name in (region or name)]
-    units = pd.concat([found[found["region"] == name].head(_A_REGION if region else _EVERY_REGION) for name in shown])
+    shown, count = [name for name in REGIONS if name in (region or name)], most or (_A_REGION if region else _EVERY_REGION)
+    units = pd.concat([found[found["region"] == name].head(count) for name in shown])
     if units.empty:
         raise InputError(f"--region {region}: no unit of {named} looks at it most")
     names = [(int(row.unit), _of_region(row, work.recipe.evidence.level)) for row in units.itertuples()]
