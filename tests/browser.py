@@ -15,6 +15,8 @@ from playwright.sync_api import sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+
 
 @dataclass
 class Opened:
@@ -37,11 +39,11 @@ class Opened:
 
 @contextmanager
 def opened(url: str, width: int = 1280, height: int = 900, scheme: str = "light") -> Iterator[Opened]:
-    """Open an address in a fresh browser, or skip the test where there is none."""
+    """Open an address in a fresh browser with a camera that films a test picture, or skip the test where there is none."""
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *_CAMERA])
         try:
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             found = Opened(page)

@@ -245,3 +245,24 @@ def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(addre
         assert browser.violations() == []
         assert all(url.startswith((address, "data:")) for url in browser.requests)
         assert [error for error in browser.errors if "400" not in error] == []  # the refused picture
+
+
+def test_in_a_browser_the_camera_is_read_and_let_go(address: str) -> None:
+    filming = "() => document.getElementById('video').srcObject?.getTracks().some((track) => track.readyState === 'live')"
+    with opened(address) as browser:
+        page = browser.page
+        page.wait_for_selector("#units button")
+        page.click("#tab-webcam")
+        page.click("#camera")
+        page.locator("#note", has_text="no face found").wait_for()  # in the test picture
+        first = page.get_attribute("#face", "src")
+        page.wait_for_function("first => document.getElementById('face').src !== first", arg=first)
+        assert page.evaluate(filming)
+        page.click("#camera")
+        assert page.inner_text("#camera") == "Start the camera"
+        assert not page.evaluate(filming)
+        page.click("#camera")
+        page.wait_for_function(filming)
+        page.click("#tab-sliders")
+        page.wait_for_function(f"() => !({filming})()")
+        assert browser.errors == []
