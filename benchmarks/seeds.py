@@ -2,7 +2,7 @@
 
     python -m benchmarks.seeds runs/seeds
 
-Trains what is not there yet, in an hour to an hour and a half on two cores, and prints the tables of ``benchmarks/evidence.md``.
+Trains what is not there yet, in an hour or more on two cores, and prints the tables of ``benchmarks/evidence.md``.
 """
 
 from __future__ import annotations

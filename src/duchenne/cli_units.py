@@ -62,7 +62,9 @@ def _stage(run: Path, stage: str, changes: list[str] | None, au: str | None = No
         study = studies.go_on(run, stage, changes=tuple(changes or ()), progress=bars, announce=say)
         if au:
             show(tables.written(tables.detectors_of(study, au)))
+            typer.echo(tables.LEGEND_OF_DETECTORS)
+            typer.echo((study.units_folder / "evidence.parquet").resolve())
         else:
             show(tables.condensed(study, stage))
             typer.echo(tables.LEGENDS[stage])
-        typer.echo(tables.write(study, stage).resolve())
+            typer.echo(tables.write(study, stage).resolve())

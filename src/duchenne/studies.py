@@ -112,6 +112,8 @@ def go_on(
 
 
 def _no_study(folder: str | Path) -> InputError:
+    if not Path(folder).exists():
+        return InputError(f"{folder}: no such folder, so it holds no study")
     return InputError(f"{folder}: holds no study (no study.json); 'duchenne run RECIPE --out {folder}' makes one")
 
 

@@ -235,6 +235,15 @@ LEGENDS = {
 """What stands below the table of a stage."""
 
 
+LEGEND_OF_DETECTORS = (
+    "r within: among pictures of one expression only, and p of that, of one row alone; p: family-wise over all pairs, at "
+    "least 1 / (permutations + 1); moved by it: what the action unit alone does to the unit on rendered faces, from absent "
+    "to full, in its standard deviations; holds: whether the slope's 95 % interval over people lies above 0; moved most by: "
+    "of all action units that can be rendered, coded on the faces or not."
+)
+"""What stands below the list of an action unit's detectors."""
+
+
 def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
     """All detectors of an action unit, surest first: how sure they are, and where stimulated what moves them.
 
@@ -251,8 +260,11 @@ def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
     }  # fmt: skip
     if len(study.interventions):
         responses = study.interventions
-        effect = responses[responses["au"] == action_unit].set_index("unit")["effect"]
-        told |= {"moved by it": effect.reindex(own.index), "moved most by": movers(responses, 0.0).set_index("unit")["au"]}
+        alone = responses[responses["au"] == action_unit].set_index("unit").reindex(own.index)
+        told |= {
+            "moved by it": alone["effect"], "holds": alone["low"].gt(0).map({True: "yes", False: "no"}),
+            "moved most by": movers(responses, 0.0).set_index("unit")["au"],
+        }  # fmt: skip
     return pd.DataFrame(told).reindex(own.index).rename_axis("unit").reset_index()
 
 
