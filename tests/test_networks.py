@@ -147,8 +147,8 @@ def test_a_half_written_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
     assert sorted(p.name for p in tmp_path.iterdir()) == ["network.json", "network.safetensors"]
 
 
-def test_the_readme_counts_what_the_networks_have_learned() -> None:
-    told = Path("README.md").read_text(encoding="utf-8")
+def test_the_documentation_counts_what_the_networks_have_learned() -> None:
+    told = Path("docs/recipes.md").read_text(encoding="utf-8")
     rows = re.findall(
         r"^\| (`[^|]*) \|[^|]*\| ([\d,]+) \((?:(\d) classes)?[^|]*\| (\d+)×\d+ \| ([^|]*) \|$", told, re.MULTILINE
     )

@@ -29,11 +29,31 @@ def study(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Stud
     return duchenne.open(folder)
 
 
-@pytest.fixture(scope="module")
-def sheet(study: Study) -> Path:
-    code, told, error = command("report", study.folder, "--figures", "--columns", 1)
+@pytest.fixture(
+    scope="module",
+    params=[
+        ["examples", "coding", "architecture", "confusion", "divergence", "more-units", "distance", "doses", "agreements"],
+        pytest.param([*papers.PLATES], marks=pytest.mark.slow),
+    ],
+    ids=["some", "all"],
+)
+def printed(request: pytest.FixtureRequest, study: Study) -> tuple[Path, list[str]]:
+    """The sheet, and the names of the figures on it; all of them take a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(papers, "PLATES", {name: papers.PLATES[name] for name in request.param})
+        code, told, error = command("report", study.folder, "--figures", "--columns", 1)
     assert code == 0, error
-    return Path(told.splitlines()[-1])
+    return Path(told.splitlines()[-1]), request.param
+
+
+@pytest.fixture(scope="module")
+def sheet(printed: tuple[Path, list[str]]) -> Path:
+    return printed[0]
+
+
+@pytest.fixture(scope="module")
+def plates(printed: tuple[Path, list[str]]) -> list[str]:
+    return printed[1]
 
 
 TALLEST = 9.5  # inches of a page with a caption
@@ -46,9 +66,9 @@ def inches(file: Path) -> tuple[float, float]:
     return float(box[1]) / 72, float(box[2]) / 72
 
 
-def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(sheet: Path) -> None:
+def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(sheet: Path, plates: list[str]) -> None:
     assert not papers.PLATES.keys() & papers.TABLES.keys()
-    for name in papers.PLATES:
+    for name in plates:
         wide, high = inches(sheet.with_name(f"{name}.pdf"))
         assert wide == pytest.approx(WIDTHS[1], abs=0.01)
         assert high < TALLEST, name
@@ -57,9 +77,9 @@ def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(s
         assert "\\toprule" in sheet.with_name(f"{name}.tex").read_text()
 
 
-def test_the_sheet_and_the_document_hold_all_of_them(sheet: Path) -> None:
+def test_the_sheet_and_the_document_hold_all_of_them(sheet: Path, plates: list[str]) -> None:
     page, document = sheet.read_text(), sheet.with_name("papers.tex").read_text()
-    for name in papers.PLATES:
+    for name in plates:
         assert f'src="{name}.svg"' in page
         assert f"totalheight=0.85\\textheight]{{{name}}}" in document
     for name in papers.TABLES:
@@ -68,7 +88,7 @@ def test_the_sheet_and_the_document_hold_all_of_them(sheet: Path) -> None:
     assert "Left out" not in page
     assert document.count("\\begin{") == document.count("\\end{")
     captions = re.findall(r"\\caption\{(.*)\}$", document, re.MULTILINE)
-    assert len(captions) == len(papers.PLATES) + len(papers.TABLES)
+    assert len(captions) == len(plates) + len(papers.TABLES)
     assert not any(re.search(r"(?<!\\)[&#_%$]|--", caption) for caption in captions)
     assert 'href="#word' not in page  # words are explained in the report
 
