@@ -54,17 +54,17 @@ def _every(command: click.Command, path: str) -> Iterator[tuple[str, click.Comma
 def _command(path: str, command: click.Command) -> str:
     rows = "\n".join(f"| `{_written(option)}` | {_cell(getattr(option, 'help', None))} |" for option in command.params)
     example = (command.epilog or "").removeprefix("Example:").strip()
-    return f"## {path}\n\n{command.help or ''}\n\n| | |\n|---|---|\n{rows}\n\n    {example}\n"
+    return f"## {path}\n\n{command.help or ''}\n\n| given | what it is |\n|---|---|\n{rows}\n\n    {example}\n"
 
 
 def _written(option: click.Parameter) -> str:
-    if isinstance(option, click.Argument):
+    if option.param_type_name == "argument":
         return str(option.name).upper()
     return ", ".join((*option.opts, *option.secondary_opts))
 
 
 def _cell(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|")
+    return " ".join((text or "").split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _found(path: Path) -> str:

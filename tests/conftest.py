@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 import duchenne
@@ -20,7 +23,7 @@ from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
 from duchenne.study import Study
 
-from .small import RENDERED
+from .small import RENDERED, SMALL
 
 _HYPOTHESIS = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 settings.register_profile("usual", max_examples=50, **_HYPOTHESIS)
@@ -49,16 +52,63 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def avatar_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Give the folder of a name, which the first process that needs it fills for all; not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent / "shared" if "PYTEST_XDIST_WORKER" in os.environ else own / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / name).exists():
+                fill(shared / name)
+        return shared / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def studied(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Study]:
+    """Give this process's copy of a finished study: commands on one and the same would wait for each other."""
+
+    def study(name: str, faces: FaceTable | str, changes: Sequence[str]) -> Study:
+        shared = once(name, lambda out: duchenne.run("quick", faces, out, changes=changes))
+        return duchenne.open(shutil.copytree(shared, tmp_path_factory.mktemp("runs") / name))
+
+    return study
+
+
+@pytest.fixture(scope="session")
+def avatar_study(studied: Callable[..., Study]) -> Study:
     """A finished study of rendered faces, which have action units, intensities, landmarks and a mesh; not to be changed."""
-    return duchenne.run("quick", "avatars", tmp_path_factory.mktemp("runs") / "avatars", changes=RENDERED)
+    return studied("avatars", "avatars", RENDERED)
 
 
 @pytest.fixture(scope="session")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> FaceTable:
+def drawn_study(studied: Callable[..., Study], drawings: FaceTable) -> Study:
+    """A finished study of ``drawings``; not to be changed."""
+    return studied("drawn", f"folder:{drawings.root}", SMALL)
+
+
+@pytest.fixture(scope="session")
+def bare_study(studied: Callable[..., Study], drawings: FaceTable) -> Study:
+    """A finished study of the same without action units and sequences, given as a table; not to be changed."""
+    bare = FaceTable(drawings.frame.drop(columns=[*drawings.presence(), "sequence", "frame"]), drawings.root)
+    return studied("bare", bare, SMALL)
+
+
+@pytest.fixture(scope="session")
+def drawings(once: Once) -> FaceTable:
     """Twelve people in three expressions, drawn as a bar whose place and length give expression and action unit away."""
-    root = tmp_path_factory.mktemp("drawings")
+    return folder.load(once("drawings", _draw))
+
+
+def _draw(root: Path) -> None:
+    root.mkdir()
     rng = np.random.default_rng(0)
     rows = []
     for person in range(12):
@@ -79,4 +129,3 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> FaceTable:
                 units = {facs.code(n): int(frame > 0 and n == (4, 12, 26)[sequence]) for n in (4, 12, 26)}
                 rows.append(row | {"expression": shown} | units)
     pd.DataFrame(rows).to_csv(root / folder.MANIFEST, index=False)
-    return folder.load(root)

@@ -104,15 +104,14 @@ def test_the_calibrated_divergence_is_not_biased_by_rarity() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3000, 1500))
     values -= values.min(0)
-    for positives in (10, 30, 100, 300):
-        present = np.arange(3000)[:, None] < positives
-        permuted = [rng.permutation(3000) for _ in range(20)]
-        kl, null, z = matching.beside_null(
-            lambda shown, coded: divergence.histograms(values, shown, coded, 64).kl(1e-6),
-            present, np.ones_like(present), permuted,
-        )  # fmt: skip
-        assert abs(z.mean()) < 0.05, positives
-        assert kl.mean() == pytest.approx(null.mean(), rel=0.02)
+    present = np.arange(3000)[:, None] < [10, 30, 100, 300]
+    permuted = [rng.permutation(3000) for _ in range(20)]
+    kl, null, z = matching.beside_null(
+        lambda shown, coded: divergence.histograms(values, shown, coded, 64).kl(1e-6),
+        present, np.ones_like(present), permuted,
+    )  # fmt: skip
+    assert (np.abs(z.mean(0)) < 0.05).all()
+    assert kl.mean(0) == pytest.approx(null.mean(0), rel=0.02)
 
 
 def test_divergence_depends_on_bins_and_smoothing() -> None:

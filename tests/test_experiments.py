@@ -174,5 +174,7 @@ def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_
     for row in found.to_dict("records"):
         own = avatar_study.interventions[avatar_study.interventions["unit"] == row["unit"]].set_index("au")["effect"]
         assert (row["moved by it"], row["moved most by"]) == (own[au], own.abs().idxmax())
+    for written in (au.lower(), au[2:].lstrip("0")):
+        pd.testing.assert_frame_equal(tables.detectors_of(avatar_study, written), found)
     code, _, error = command("match", avatar_study.folder, "--au", "AU99")
     assert (code, "--au AU99: not tested; there are AU" in error) == (2, True)

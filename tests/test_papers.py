@@ -18,7 +18,7 @@ from duchenne.report import WIDTHS, tables
 from duchenne.showing import papers
 from duchenne.study import Study
 
-from .small import RENDERED, SMALL
+from .small import RENDERED
 from .test_cli import command
 
 
@@ -121,10 +121,9 @@ def test_every_figure_and_table_of_the_three_papers_that_holds_a_result_is_among
 
 
 def test_what_a_study_cannot_show_is_left_out_with_the_reason(
-    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare = FaceTable(drawings.frame.drop(columns=[*drawings.presence(), "sequence", "frame"]), drawings.root)
-    study = duchenne.run("quick", bare, tmp_path / "a", changes=SMALL)
+    study = duchenne.open(shutil.copytree(bare_study.folder, tmp_path / "a"))
     kept = ("examples", "coding", "sequence", "confusion")
     monkeypatch.setattr(papers, "PLATES", {name: papers.PLATES[name] for name in kept})
     page = papers.write(study).read_text()

@@ -207,12 +207,13 @@ def test_every_unit_has_its_card_on_the_page_once(html: str, avatar_study: Study
 
 
 def test_the_page_is_written_anew_from_the_run_folder_alone(avatar_study: Study, html: str, tmp_path: Path) -> None:
-    avatar_study.report.unlink()
-    code, told, error = command("report", avatar_study.folder)
-    assert (code, told.splitlines()[-1]) == (0, str(avatar_study.report.resolve())), error
-    assert avatar_study.report.read_text(encoding="utf-8") == html
     assert command("report", tmp_path)[0] == 2
     old = shutil.copytree(avatar_study.folder, tmp_path / "old")
+    report = old / "report.html"
+    report.unlink()
+    code, told, error = command("report", old)
+    assert (code, told.splitlines()[-1]) == (0, str(report.resolve())), error
+    assert report.read_text(encoding="utf-8") == html
     (old / "units/conv3/projections/faces.parquet").unlink()
     code, _, error = command("report", old)
     assert (code, "an earlier version made it" in error) == (2, True)

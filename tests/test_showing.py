@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 import duchenne
 from duchenne import evidence, showing, units
 from duchenne.errors import InputError
-from duchenne.faces.table import FaceTable
 from duchenne.report import gallery, sheets
 from duchenne.report.sheets import Line
 from duchenne.showing import FIGURES, looking
@@ -26,10 +25,8 @@ from .test_cli import command
 
 
 @pytest.fixture(scope="module")
-def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return duchenne.run(
-        "quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=SMALL, until="projections"
-    )
+def study(drawn_study: Study) -> Study:
+    return drawn_study
 
 
 @pytest.fixture(scope="module")

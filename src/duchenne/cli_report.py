@@ -22,7 +22,9 @@ def report(
     figures: Annotated[
         bool,
         typer.Option(
-            "--figures", help="Write every figure and table of the papers instead: PDF, SVG, PNG, LaTeX, CSV, and a sheet."
+            "--figures",
+            help="Write every figure and table of the papers instead, and a sheet of them: PDF, SVG, PNG, LaTeX, CSV; "
+            "this takes minutes.",
         ),
     ] = False,
     columns: Annotated[

@@ -43,7 +43,7 @@ _STATE = {"recipe", "identity", "versions", "device", "precision", "faces", "sta
 
 SHOWN = {
     "train": "that it was trained on",
-    "held_out": "that it was not trained on",
+    "held_out": "that it was not trained on (validation and test)",
     "all": "of which it was trained on some",
 }
 """What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
@@ -175,7 +175,7 @@ class Study:
         named = {score: percent(share.loc[score, "agreement"], 0) for score in ("r", "kl", "distance")}
         coded, units = (int(share.loc["r", name]) for name in ("action_units", "units"))
         return (
-            f"{told} Of the {coded} action units coded on the faces, the one that moves a unit most is named by the "
+            f"{told} Of the {coded} action units tested, the one that moves a unit most is named by the "
             f"correlation r for {named['r']} of {units} units, by khorrami2015's divergence for {named['kl']}, by zhu2018's "
             f"distance for {named['distance']} (r by chance: {percent(share.loc['r', 'chance'], 0)})."
         )
@@ -186,7 +186,7 @@ class Study:
         scores = self.scores
         they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
         told = (
-            f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} held-out pictures "
+            f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} test pictures "
             f"of {self._people_tested()} (guessing the most frequent expression: {percent(scores['majority'], 0)})."
         )
         if scores["chosen_by"] == "test":

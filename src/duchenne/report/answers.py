@@ -49,7 +49,8 @@ def _reading(study: Study) -> Answer:
 def _detecting(study: Study) -> Answer:
     summary = study.summary
     says = (
-        f"of {study.recipe.units.layer} detect an action unit, on pictures {SHOWN[study.recipe.units.pictures]}. By chance: "
+        f"of {study.recipe.units.layer} detect one of {len(summary['action_units'])} action units, on pictures "
+        f"{SHOWN[study.recipe.units.pictures]}. By chance: "
         f"{summary['permuted_labels']['units']:.2g} under permuted labels, {summary['random_weights']['units']} with random "
         "weights."
     )
@@ -63,7 +64,7 @@ def _true(study: Study) -> list[Answer]:
         return []
     says = (
         f"of the {len(found)} units that detect one also answer more when that action unit alone is stimulated on rendered "
-        f"faces; for {percent(found['most'].mean(), 0)} no other coded one moves them more."
+        f"faces; for {percent(found['most'].mean(), 0)} no other tested one moves them more."
     )
     return [Answer("Is that true?", percent(found["holds"].mean(), 0), says, "truth")]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from duchenne.report import cards
 from duchenne.report.page import environment, number
@@ -21,11 +19,10 @@ def page(
     studies: pd.DataFrame, detectors: pd.DataFrame, alike: pd.DataFrame, pairs: pd.DataFrame, reports: Mapping[str, str]
 ) -> str:
     """Render the page; ``reports`` are the addresses of the studies' own pages, by name."""
-    css = files("duchenne.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
     largest = max(1, int(detectors.drop(columns="action unit").max(axis=None, skipna=True) or 1)) if len(detectors) else 1
     return environment().get_template("compare.html").render(
-        css=Markup(css), studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports,  # noqa: S704
-        columns={}, detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
+        studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports, columns={},
+        detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
     )  # fmt: skip
 
 

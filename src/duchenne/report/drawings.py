@@ -188,7 +188,7 @@ def curves(doses: Doses) -> Markup:
         f'<path class="most" d="{_path(placed(doses.mean[most]), False)}"/>',
         f'<text x="0" y="{_HIGH + 14}">–</text><text x="{_WIDE}" y="{_HIGH + 14}" class="end">E</text>',
         f'<text x="{_WIDE + 5}" y="{_between(placed(doses.mean[most])[-1, 1]):.1f}" class="most">{doses.names[most]}</text>',
-        f'<text x="-5" y="8" class="end">{highest:.1f}</text><text x="-5" y="{_HIGH}" class="end">{lowest:.1f}</text>',
+        f'<text x="-5" y="8" class="end">{_told(highest)}</text><text x="-5" y="{_HIGH}" class="end">{_told(lowest)}</text>',
     ]
     label = f"Answers to growing doses; most to {doses.names[most]}"
     return Markup(  # noqa: S704  (numbers and names of action units only)
@@ -199,3 +199,7 @@ def curves(doses: Doses) -> Markup:
 
 def _between(place: float) -> float:
     return float(np.clip(place + 3, 8, _HIGH))
+
+
+def _told(value: float) -> str:
+    return f"{value:.1f}".replace("-", "−")

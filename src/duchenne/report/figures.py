@@ -121,6 +121,8 @@ def coding(shares: pd.DataFrame, expressions: Sequence[str], width: float = _WID
     axes.set_yticks(range(len(wide)), list(wide.index))
     axes.set_xlabel("action unit", fontsize=8)
     axes.tick_params(labelsize=7, length=0)
+    if width / wide.shape[1] < 0.2:  # inches that the numbers stand apart
+        axes.tick_params("x", labelsize=6, rotation=90)
     bar = figure.colorbar(mesh, ax=axes, pad=0.01)
     bar.set_label("pictures", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -63,7 +63,8 @@ def environment() -> Environment:
         "points": points,
         "latex": tables.escaped,
     }
-    found.globals |= {"words": WORDS, "columns": COLUMNS, "name": cards.name, "legends": tables.LEGENDS}
+    found.globals |= {"css": text("page.css"), "words": WORDS, "columns": COLUMNS, "name": cards.name}
+    found.globals |= {"legends": tables.LEGENDS}
     return found
 
 
@@ -71,7 +72,7 @@ def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
     units = cards.units(study, progress)
     first = _surest(study)
     return {
-        "css": text("page.css"), "script": text("page.js"),
+        "script": text("page.js"),
         "recipe": study.recipe, "state": study.state, "scores": study.scores, "summary": study.summary,
         "command": command(study), "people_known": study.table.people_known,
         "ablated": SHOWN[study.recipe.ablation.pictures], "seen": SHOWN[study.recipe.units.pictures],

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from duchenne import cache
 from duchenne.errors import InputError
@@ -24,9 +25,15 @@ def save(figure: Figure, path: Path) -> None:
     if path.suffix not in PRINTED:
         raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
     with mpl.rc_context(_SAME), cache.replacing(path) as partial:
+        _place(figure)
+        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=_NO_DATE[path.suffix])
+
+
+def _place(figure: Figure) -> None:
+    """Lay out a figure that is not laid out yet, once for all kinds of file."""
+    if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=_NO_DATE[path.suffix])
 
 
 def save_all(figure: Figure, folder: Path, name: str) -> None:

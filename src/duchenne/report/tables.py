@@ -230,7 +230,7 @@ LEGENDS = {
     "ablation": "beyond random: compared with random sets of as many units; p: rank among these, of one row alone.",
     "detectors": "on people left out; unit: chosen most often, whichever its sign; AP: average precision, prevalence by "
     "chance; in one unit: what of all units' precision above prevalence it reaches.",
-    "agreement": "share of units for which a score's largest value names the coded action unit that moves them most.",
+    "agreement": "share of units for which a score's largest value names the tested action unit that moves them most.",
 }
 """What stands below the table of a stage."""
 
@@ -239,16 +239,19 @@ LEGEND_OF_DETECTORS = (
     "r within: among pictures of one expression only, and p of that, of one row alone; p: family-wise over all pairs, at "
     "least 1 / (permutations + 1); moved by it: what the action unit alone does to the unit on rendered faces, from absent "
     "to full, in its standard deviations; holds: whether the slope's 95 % interval over people lies above 0; moved most by: "
-    "of all action units that can be rendered, coded on the faces or not."
+    "of all action units that can be rendered, tested or not."
 )
 """What stands below the list of an action unit's detectors."""
 
 
 def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
-    """All detectors of an action unit, surest first: how sure they are, and where stimulated what moves them.
+    """All detectors of an action unit ("AU12", "au12" or "12"), surest first: how sure they are, and where stimulated what
+    moves them.
 
     Raises ``InputError`` for an action unit that was not tested.
     """
+    if number := re.fullmatch(r"(?:AU)?(\d{1,2})", action_unit, re.IGNORECASE):
+        action_unit = facs.code(int(number[1]))
     tested = sorted(study.evidence["au"].unique()) if len(study.evidence) else []
     if action_unit not in tested:
         raise InputError(f"--au {action_unit}: not tested; there are {', '.join(tested) or 'none'}")

@@ -70,7 +70,7 @@ WORDS: dict[str, Word] = {
     "p": Word(
         "p",
         "Family-wise: how often permuted labels give, anywhere in the table, a correlation as far out as this one. Labels "
-        "move in whole sequences, within a person where a person has several.",
+        "move in whole sequences, within a person where a person has several. At least 1 / (permutations + 1).",
     ),
     "q": Word("q", "The share of false finds to expect among all pairs called at this level (Benjamini–Hochberg)."),
     "permuted": Word("permuted labels", "The same computation after labels were dealt anew to sequences: the null."),
@@ -129,7 +129,7 @@ WORDS: dict[str, Word] = {
     # trust
     "agreement": Word(
         "agreement",
-        "Share of units for which a score's largest value names the coded action unit that moves them most.",
+        "Share of units for which a score's largest value names the tested action unit that moves them most.",
     ),
     "chance": Word("chance", "The same agreement were the answers dealt to other units."),
     # traits
