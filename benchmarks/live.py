@@ -34,13 +34,13 @@ REQUESTS, CLIENTS = 1000, 8
 def main(run: str) -> None:
     """Print what one client waits for, and what eight do to the server."""
     serving = subprocess.Popen(
-        [sys.executable, "-m", "duchenne", "app", run, "--port", "0"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "duchenne", "app", run, "--port", "0"], stderr=subprocess.PIPE, text=True
     )
     late = threading.Timer(1800, serving.kill)
     late.start()
     try:
-        assert serving.stdout
-        found = re.search(r"http://\S+/", serving.stdout.readline())
+        assert serving.stderr
+        found = re.search(r"http://\S+/", serving.stderr.readline())
         assert found
         print(machine() + "\n")
         asked = _requests(found[0], opened(run, until="evidence"))
