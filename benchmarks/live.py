@@ -85,7 +85,7 @@ def _alone(asked: dict[str, list[urllib.request.Request]]) -> pd.DataFrame:
         beyond = np.sort(took[:, 0] - took[:, 1])
         rows.append({
             "one client": name, "network, ms": f"{np.median(took[:, 1]):.0f}", "answer, ms": f"{np.median(took[:, 0]):.0f}",
-            "beyond the network, ms": f"{np.median(beyond):.0f}", "95th of 100": f"{np.quantile(beyond, 0.95):.0f}",
+            "beyond the network, ms": f"{np.median(beyond):.0f}", "95 % within, ms": f"{np.quantile(beyond, 0.95):.0f}",
         })  # fmt: skip
     return pd.DataFrame(rows)
 
