@@ -48,6 +48,9 @@ def compared(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> C
     flat = weights[hidden]
     weights[hidden] = flat.reshape(len(flat), 256, -1)[:, ORDER].reshape(flat.shape)
     save_file(weights, copy / "network.safetensors")
+    path = copy / "units/conv3/evidence.parquet"
+    evidence = pd.read_parquet(path)
+    evidence.assign(unit=np.argsort(ORDER)[evidence["unit"]]).to_parquet(path)
     return compare([avatar_study, copy], root / "out")
 
 
@@ -60,6 +63,20 @@ def test_the_same_units_in_another_order_are_found_again(compared: Comparison) -
     assert pairs["mutual"].mean() > 0.99
     alike = compared.alike.iloc[0]
     assert alike["r"] > 0.999 > alike["r_random_weights"]
+
+
+def test_the_same_units_have_the_same_strongest_action_unit(compared: Comparison, avatar_study: Study) -> None:
+    evidence = avatar_study.evidence
+    strongest = evidence.loc[evidence.groupby("unit")["r"].idxmax()].set_index("unit")["au"]
+    pairs = compared.pairs[compared.pairs["one"] == "avatars"]
+    assert pairs["au"].tolist() == strongest[pairs["unit"]].tolist()
+    found = pairs.dropna(subset=["counterpart"])
+    assert found["counterpart_au"].tolist() == strongest[ORDER[found["counterpart"].to_numpy(int)]].tolist()
+    alike = compared.alike.iloc[0]
+    assert alike["same"] == (found["au"] == found["counterpart_au"]).mean() > 0.99
+    one, other = (found[name].value_counts(normalize=True) for name in ("au", "counterpart_au"))
+    assert alike["chance"] == pytest.approx(sum(one[au] * other.get(au, 0) for au in one.index))
+    assert alike["chance"] < 0.9
 
 
 def test_detectors_are_counted_as_the_studies_count_them(compared: Comparison, avatar_study: Study) -> None:

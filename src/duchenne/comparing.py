@@ -117,18 +117,17 @@ def _answers(names: dict[str, Study], progress: Progress) -> tuple[dict[str, Flo
     peaks, twins = dict[str, Floats](), dict[str, Floats]()
     with progress("Showing every network the same faces", len(names)) as advance:
         for name, study in names.items():
-            work = StudyInProgress(study, study.table, quiet, lambda line: None)
+            pair = StudyInProgress(study, study.table, quiet, lambda line: None).pair
             size = {"size": study.recipe.faces.size, "channels": study.recipe.faces.channels}
             shown = gathering.decoded(first.recipe.faces.model_copy(update=size), table)
             if len(shown) != len(table):
                 raise InputError(f"{shown.table.left_out[0]}; the pictures of {first.folder} cannot all be read")
             batches = [
-                work.pair.prepare(torch.from_numpy(shown.floats(slice(at, at + _BATCH))))
-                for at in range(0, len(shown), _BATCH)
+                pair.prepare(torch.from_numpy(shown.floats(slice(at, at + _BATCH)))) for at in range(0, len(shown), _BATCH)
             ]
             layer = study.recipe.units.layer
-            peaks[name] = responses(work.pair.trained, layer, batches).value
-            twins[name] = responses(work.pair.twin, layer, batches).value
+            peaks[name] = responses(pair.trained, layer, batches).value
+            twins[name] = responses(pair.twin, layer, batches).value
             advance(1)
     return peaks, twins
 

@@ -79,6 +79,15 @@ def code(number: int) -> str:
     return f"AU{number:02d}"
 
 
+def coded(code: str) -> ActionUnit:
+    """The action unit of a column's name.
+
+    >>> coded("AU04").name
+    'Brow Lowerer'
+    """
+    return ACTION_UNITS[int(code.removeprefix("AU"))]
+
+
 def _both(*shapes: str, weight: float = 1.0) -> dict[str, float]:
     return {shape + side: weight for shape in shapes for side in ("Left", "Right")}
 

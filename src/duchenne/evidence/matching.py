@@ -226,9 +226,19 @@ def strongest(evidence: pd.DataFrame) -> pd.DataFrame:
     return ranked(evidence.loc[evidence.groupby("unit")["r"].idxmax()])
 
 
+def detecting(evidence: pd.DataFrame, level: float) -> pd.Series:
+    """Mark the pairs in which a unit detects the action unit: it answers more with it, family-wise p at most ``level``.
+
+    >>> frame = pd.DataFrame({"r": [0.5, 0.5, -0.5], "r_null": 0.1, "p": [0.01, 0.2, 0.01]})
+    >>> detecting(frame, 0.05).tolist()
+    [True, False, False]
+    """
+    return (evidence["p"] <= level) & _answers_more(evidence)
+
+
 def detections(evidence: pd.DataFrame, level: float) -> pd.DataFrame:
     """The pairs in which a unit answers more to pictures with the action unit, family-wise p at most ``level``."""
-    found = evidence[(evidence["p"] <= level) & _answers_more(evidence)]
+    found = evidence[detecting(evidence, level)]
     return found.sort_values("r", ascending=False).reset_index(drop=True)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from duchenne.report import cards
+from duchenne import facs
 from duchenne.report.page import environment, number
 from duchenne.study import percent
 
@@ -21,7 +21,7 @@ def page(
     """Render the page; ``reports`` are the addresses of the studies' own pages, by name."""
     largest = max(1, int(detectors.drop(columns="action unit").max(axis=None, skipna=True) or 1)) if len(detectors) else 1
     return environment().get_template("compare.html").render(
-        studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports, columns={},
+        studies=studies.to_dict("records"), names=list(studies["study"]), reports=reports, explained=lambda *_: None,
         detectors=_rows(detectors), largest=largest, alike=_alike(alike), pairs=_first(pairs),
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def _first(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(code: object) -> str:
-    return f"{code} {cards.name(str(code))}" if isinstance(code, str) else "–"
+    return f"{code} {facs.coded(str(code)).name}" if isinstance(code, str) else "–"
 
 
 def _share(share: float) -> str:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from duchenne import facs
+from duchenne.evidence import detecting
 from duchenne.faces.acting import PLACES
 from duchenne.faces.avatars.basis import head_basis
 from duchenne.faces.avatars.people import STUDIO, Person
@@ -72,7 +73,7 @@ def face(action_unit: str) -> Markup:
     >>> drawn.count("<svg"), "Lip Corner Puller" in drawn
     (1, True)
     """
-    found, unit = _mean_face(), facs.ACTION_UNITS[int(action_unit[2:])]
+    found, unit = _mean_face(), facs.coded(action_unit)
     parts = (
         [Markup('<path class="place" d="{}"/>').format(_outline(found.places[action_unit]))]
         if (action_unit in found.places)
@@ -120,17 +121,17 @@ def bars(pairs: pd.DataFrame, level: float) -> Markup:
     largest = max(0.3, float(pairs["r"].abs().max()))
     strongest = pairs["r"].idxmax()
     parts = []
+    found = detecting(pairs, level)
     for place, (number, row) in enumerate(pairs.iterrows()):
         height, null = (_HEIGHT * abs(value) / largest for value in (row["r"], row["r_null"]))
-        sure = row["p"] <= level and row["r"] > max(0.0, row["r_null"])
         kind = "most" if number == strongest else "less" if row["r"] < 0 else "bar"
-        told = f"{row['au']} {facs.ACTION_UNITS[int(row['au'][2:])].name}: r {row['r']:.2f}, p {row['p']:.3f}"
+        told = f"{row['au']} {facs.coded(row['au']).name}: r {row['r']:.2f}, p {row['p']:.3f}"
         x = place * _STEP
         parts.append(
             f'<g><title>{escape(told)}</title><rect class="{kind}" x="{x + 3}" y="{_HEIGHT - height + 8:.1f}" '
             f'width="16" height="{max(height, 0.5):.1f}"/>'
             f'<path class="null" d="M{x + 1} {_HEIGHT - null + 8:.1f}h20"/>'
-            + (f'<circle class="sure" cx="{x + 11}" cy="{_HEIGHT - height + 3:.1f}" r="2.5"/>' if sure else "")
+            + (f'<circle class="sure" cx="{x + 11}" cy="{_HEIGHT - height + 3:.1f}" r="2.5"/>' if found[number] else "")
             + f'<text x="{x + 11}" y="{_HEIGHT + 22}">{row["au"][2:].lstrip("0")}</text></g>'
         )
     label = f"Correlation with each action unit, at most {largest:.2f}"

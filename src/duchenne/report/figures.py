@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from duchenne import facs
+from duchenne.evidence import detecting
 from duchenne.evidence.intervention import interval
 from duchenne.report import WIDTHS
 from duchenne.report.sheets import drawn
@@ -36,19 +37,19 @@ _NARROW = 5.0  # inches: below it names and legends take less room
 def heat_map(evidence: pd.DataFrame, level: float, width: float = _WIDE) -> Figure:
     """Correlation r of every unit with every action unit, units ordered by their strongest action unit.
 
-    Dots mark pairs whose family-wise p is at most ``level``.
+    Dots mark the pairs in which the unit detects the action unit at ``level``.
     """
     values = evidence.pivot(index="au", columns="unit", values="r")
-    p = evidence.pivot(index="au", columns="unit", values="p")
+    found = evidence.assign(found=detecting(evidence, level)).pivot(index="au", columns="unit", values="found")
     order = np.lexsort((-values.to_numpy().max(0), values.to_numpy().argmax(0)))
-    shown, sure = values.to_numpy()[:, order], p.to_numpy()[:, order] <= level
+    shown, sure = values.to_numpy()[:, order], found.to_numpy(bool)[:, order]
     figure = Figure(figsize=(width, 0.18 * len(values) + 0.7), layout="constrained")
     axes = figure.subplots()
     limit = max(0.1, float(np.abs(shown).max()))
     mesh = axes.pcolormesh(shown, cmap=_SCALE, vmin=-limit, vmax=limit, rasterized=True)
-    rows, columns = np.nonzero(sure & (shown > 0))
+    rows, columns = np.nonzero(sure)
     axes.plot(columns + 0.5, rows + 0.5, ".", color=_INK, markersize=1.2)
-    names = [f"{code} {_name(code)}" if width >= _NARROW else code for code in values.index]
+    names = [f"{code} {facs.coded(code).name}" if width >= _NARROW else code for code in values.index]
     axes.set_yticks(np.arange(len(values)) + 0.5, names)
     axes.set_xlabel(f"{len(order)} units, ordered by their strongest action unit", fontsize=8)
     axes.set_xticks([])
@@ -169,7 +170,7 @@ def distances(evidence: pd.DataFrame, action_units: Sequence[str], width: float 
         axes.plot(one["unit"], one["distance_null"], color="0.6", linewidth=0.6)
         most = one.loc[one["distance"].idxmax()]
         axes.annotate(f"{most['unit']:.0f}", (most["unit"], most["distance"]), fontsize=7, ha="center", va="bottom")
-        axes.set_title(f"{au} {_name(au)}" if wide else au, fontsize=7)
+        axes.set_title(f"{au} {facs.coded(au).name}" if wide else au, fontsize=7)
         axes.tick_params(labelsize=6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(0, 1.15 * max(float(most["distance"]), float(one["distance_null"].max())))
@@ -330,10 +331,6 @@ def _panels(count: int, width: float, narrowest: float, height: float) -> tuple[
     for axes in every[count:]:
         axes.set_visible(False)
     return figure, list(every[:count])
-
-
-def _name(code: str) -> str:
-    return facs.ACTION_UNITS[int(code[2:])].name
 
 
 def _apart(places: NDArray[np.float64], count: int) -> list[int]:

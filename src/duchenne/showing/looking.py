@@ -110,12 +110,14 @@ def _survey(work: StudyInProgress, layer: str, top: int) -> surveys.Survey:
 
 
 def strongest(work: StudyInProgress, layer: str) -> pd.DataFrame:
-    """The action unit that each unit answers to most, by the study's evidence: au, r and the family-wise p, by unit; empty
-    where it has none.
+    """The action unit that each unit answers to most, by the study's evidence: au, r, the family-wise p and whether it
+    ``detects`` it, by unit; empty where it has none.
     """
     if layer != work.recipe.units.layer or "evidence" not in work.study.state["stages"] or work.study.evidence.empty:
-        return pd.DataFrame(columns=["au", "r", "p"])
-    return evidence.strongest(work.study.evidence).set_index("unit")[["au", "r", "p"]]
+        return pd.DataFrame(columns=["au", "r", "p", "detects"])
+    found = evidence.strongest(work.study.evidence)
+    found["detects"] = evidence.detecting(found, work.recipe.evidence.level)
+    return found.set_index("unit")[["au", "r", "p", "detects"]]
 
 
 def shares(work: StudyInProgress, rows: Rows) -> NDArray[np.float32]:

@@ -51,7 +51,7 @@ class Unit:
         told = ""
         if len(own):
             first = own.head(_FIRST)[[name for name in _COLUMNS if name in own]]
-            names = [facs.ACTION_UNITS[int(code[2:])].name for code in first["au"]]
+            names = [facs.coded(code).name for code in first["au"]]
             told = tables.written(first.assign(name=names)).to_html(index=False)
         return (
             f"<p><b>Unit {self.number}</b> of {self.study.recipe.units.layer}</p>"

@@ -98,7 +98,7 @@ def regions(
     Of the mouth this is zhu2018's Table 2, beside the mouth shapes that FACS tells apart (its Table 3): AU25, AU26 and
     AU27. The table has a row a unit, of all that see some of a face: its region, and which share of its projections'
     ``energy`` lies there, over the share of its fields' ``area`` (``enrichment``); and the action unit that it answers
-    to most, with r and family-wise p, which is named in the figure where the unit detects it. Raises ``InputError`` as
+    to most, with r, the family-wise p and whether it ``detects`` it; then the figure names it. Raises ``InputError`` as
     ``units`` does, for an unknown region, and where no landmarks are known.
     """
     if most < 0:
@@ -110,12 +110,12 @@ def regions(
     best = looking.best(work, named, top)
     found = _looked_at(work, named, best, method)
     strongest = looking.strongest(work, named)
-    found[["au", "r", "p"]] = strongest.reindex(found["unit"]).to_numpy() if len(strongest) else None
+    found[list(strongest)] = strongest.reindex(found["unit"]).to_numpy() if len(strongest) else None
     shown, count = [name for name in REGIONS if name in (region or name)], most or (_A_REGION if region else _EVERY_REGION)
     units = pd.concat([found[found["region"] == name].head(count) for name in shown])
     if units.empty:
         raise InputError(f"--region {region}: no unit of {named} looks at it most")
-    names = [(int(row.unit), _of_region(row, work.recipe.evidence.level)) for row in units.itertuples()]
+    names = [(int(row.unit), _of_region(row)) for row in units.itertuples()]
     lines = [
         line for name in shown for number in _SHAPES.get(name, ()) for line in _shape(work, name, number, top) if region
     ]
@@ -123,9 +123,9 @@ def regions(
     return Shown(drawn.draw, found)
 
 
-def _of_region(row: Any, level: float) -> str:
+def _of_region(row: Any) -> str:
     told = f"{row.region} {row.energy:.0%}\nits area {row.area:.0%}\nunit {row.unit}"
-    return f"{told}, {row.au}" if row.p is not None and row.p <= level else told
+    return f"{told}, {row.au}" if row.detects else told
 
 
 def _looked_at(work: StudyInProgress, layer: str, best: pd.DataFrame, method: str) -> pd.DataFrame:
