@@ -26,7 +26,11 @@ from duchenne import facs
 from duchenne.app.reading import FIRING, Reader, Sitter
 from duchenne.app.server import application
 from duchenne.errors import InputError
+from duchenne.faces import pictures
 from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.basis import head_basis
+from duchenne.progress import quiet
+from duchenne.stages import StudyInProgress
 from duchenne.study import Study
 from duchenne.units.peaks import Peaks
 
@@ -89,6 +93,14 @@ def test_units_fire_by_their_own_spread_strongest_first(avatar_study: Study, rea
 
 def test_a_sitter_is_drawn_as_the_stimulated_people_are(avatar_study: Study) -> None:
     sitter = Sitter(avatar_study)
+    like = StudyInProgress(avatar_study, avatar_study.table, quiet, lambda line: None).stimulating
+    path, shot = next(
+        (path, shot) for path, shot in dataset.shown(like, head_basis()).items() if shot.action_units == {12: (1, 1)}
+    )
+    sitter._people = {3: shot.person}
+    drawn, _ = sitter.draw(3, {12: 1.0})
+    np.testing.assert_allclose(drawn, pictures.read(dataset.load(like).root / path, 1), atol=1e-6)
+    sitter = Sitter(avatar_study)
     rest, shown = sitter.draw(3, {})
     smiling, _ = sitter.draw(3, {12: 1.0})
     assert rest.shape == (1, 32, 32)
@@ -96,7 +108,6 @@ def test_a_sitter_is_drawn_as_the_stimulated_people_are(avatar_study: Study) -> 
     moved = np.abs(smiling - rest)[0]
     assert moved[16:].max() > 0.1
     assert moved[:8].max() < 0.02  # the forehead stays
-    assert dataset.load(avatar_study.recipe.faces.avatars).frame["path"].notna().all()
 
 
 # requests
@@ -126,6 +137,7 @@ def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(clie
         (b"hello", 400, "not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not a picture"),
         (png()[:200], 400, "cannot be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", 400, "not a picture"),
         (bomb(50_000), 400, "more than 40,000,000 pixels"),
         (bomb(10_000), 400, "10000×10000 pixels are more than 40,000,000 allowed"),
         (b"0" * (16 * 2**20 + 1), 413, "more than 16,777,216 bytes"),
@@ -183,6 +195,22 @@ def test_other_sites_names_and_other_methods_are_refused(client: TestClient) -> 
     assert all(facs.code(number) in page.text for number in facs.rendered())
 
 
+def test_a_picture_that_does_not_say_how_long_it_is_ends_at_the_bound(client: TestClient) -> None:
+    refused = client.post("/read", content=iter([b"0" * 2**20] * 17))
+    assert (refused.status_code, "more than 16,777,216 bytes" in refused.json()["error"]) == (413, True)
+
+
+def test_a_mistake_of_ours_is_told_under_the_same_guard(avatar_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(reader: Reader, content: bytes) -> None:
+        raise RuntimeError
+
+    with TestClient(application(avatar_study), "http://localhost", raise_server_exceptions=False) as client:
+        monkeypatch.setattr(Reader, "photograph", broken)
+        failed = client.post("/read", content=png())
+    assert (failed.status_code, "terminal" in failed.json()["error"]) == (500, True)
+    assert "content-security-policy" in failed.headers
+
+
 def test_nothing_is_written(client: TestClient, avatar_study: Study) -> None:
     before = {path: path.stat().st_mtime_ns for path in avatar_study.folder.rglob("*")}
     client.post("/read", content=png())
@@ -235,7 +263,14 @@ def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(addre
         page.locator("#units button").nth(1).click()
         assert page.locator("#units button").nth(1).get_attribute("aria-pressed") == "true"
         assert browser.violations() == []
-        page.click("#tab-photo")
+        assert page.inner_text("#heard").startswith("It reads ")
+        page.evaluate("""() => {
+            const held = new DataTransfer();
+            held.items.add(new File(["notes"], "notes.png", {type: "image/png"}));
+            dispatchEvent(new ClipboardEvent("paste", {clipboardData: held}));
+        }""")
+        page.locator("#error", has_text="not a picture").wait_for()
+        assert page.get_attribute("#tab-photo", "aria-selected") == "true"
         page.set_input_files("#file", tmp_path / "face.png")
         page.locator("#note", has_text="no face found").wait_for()
         page.set_input_files("#file", tmp_path / "notes.png")

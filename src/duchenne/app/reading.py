@@ -71,6 +71,7 @@ class Reader:
         work = StudyInProgress(study, study.table, quiet, lambda line: None)
         self.study, self._pair, self._layer = study, work.pair, study.recipe.units.layer
         self._size, self._channels = study.recipe.faces.size, study.recipe.faces.channels
+        self._method = study.recipe.units.method
         name = study.recipe.faces.crop
         self._crop = crop.named(name if name in _FINDERS or name.startswith("yunet:") else "haar")
         peaks = Peaks.from_frame(pd.read_parquet(study.units_folder / "responses.parquet")).value.astype(np.float64)
@@ -98,7 +99,7 @@ class Reader:
         first = first[found.value[0, first] > 0]
         places = np.column_stack([found.row[0, first], found.column[0, first]])
         of = np.zeros(len(first), np.int64)
-        windows = project(self._pair.trained, self._layer, prepared, first, places, of=of, fields=self._fields)
+        windows = project(self._pair.trained, self._layer, prepared, first, places, self._method, of=of, fields=self._fields)
         firing = tuple(
             Firing(int(unit), float(above[unit]), self._named[unit], bool(self._sure[unit]), _overlay(seen))
             for unit, seen in zip(first, windows.full((self._size, self._size)), strict=True)
@@ -133,7 +134,7 @@ def _evidence(study: Study, units: int) -> tuple[list[str], NDArray[np.bool_]]:
     named, sure = [""] * units, np.zeros(units, bool)
     if len(study.evidence):
         for row in strongest(study.evidence).itertuples():
-            named[int(row.unit)] = f"{row.au} {facs.ACTION_UNITS[int(str(row.au)[2:])].name}"
+            named[int(row.unit)] = f"{row.au} {facs.coded(str(row.au)).name}"
         sure[detections(study.evidence, study.recipe.evidence.level)["unit"].to_numpy(int)] = True
     return named, sure
 

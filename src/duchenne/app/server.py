@@ -61,7 +61,7 @@ def application(study: Study, everywhere: bool = False, host: str = "localhost")
     hosts = ["*"] if everywhere else [*_HERE, host]
     return Starlette(
         routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _refused, Exception: _failed},
     )  # fmt: skip
 
 
@@ -173,8 +173,12 @@ def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    status, says = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    return JSONResponse({"error": says}, status, headers=_GUARDED)
+    assert isinstance(error, HTTPException)  # what it is registered for
+    return JSONResponse({"error": error.detail}, error.status_code, headers=_GUARDED)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the server made a mistake; its terminal says which"}, 500, headers=_GUARDED)
 
 
 def _page(study: Study) -> Handler:

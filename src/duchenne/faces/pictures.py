@@ -33,8 +33,13 @@ def read(path: Path, channels: int = 1) -> Floats:
     return _channels_first(_scaled(decoded(path), path), channels)
 
 
+_UPLOADED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
 def from_bytes(content: bytes, name: str, channels: int = 1, most_pixels: int = MOST_PIXELS) -> Floats:
     """Read a picture from memory as ``read`` does from a file; ``name`` is what messages call it.
+
+    Of the formats that cameras and browsers write, and no other: some have programs of their own run to be drawn (EPS).
 
     >>> from_bytes(b"", "the upload")
     Traceback (most recent call last):
@@ -42,7 +47,7 @@ def from_bytes(content: bytes, name: str, channels: int = 1, most_pixels: int = 
     """
     if not content:
         raise InputError(f"{name}: empty")
-    return _channels_first(_scaled(_decode(io.BytesIO(content), name, most_pixels), name), channels)
+    return _channels_first(_scaled(_decode(io.BytesIO(content), name, most_pixels, _UPLOADED), name), channels)
 
 
 def _channels_first(pixels: Floats, channels: int) -> Floats:
@@ -83,11 +88,13 @@ def decoded(path: Path) -> NDArray[np.generic]:
     return containers.decode(*held) if held and not path.exists() else _decode(path, path)
 
 
-def _decode(source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS) -> NDArray[np.generic]:
+def _decode(
+    source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
+) -> NDArray[np.generic]:
     from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
     try:
-        with _unwarned(), Image.open(source) as picture:
+        with _unwarned(), Image.open(source, formats=formats) as picture:
             width, height = picture.size
             if width * height > most_pixels:
                 raise InputError(f"{name}: {width}×{height} pixels are more than {most_pixels:,} allowed")

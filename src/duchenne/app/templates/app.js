@@ -53,6 +53,7 @@
     get("face").src = told.face;
     get("face").hidden = false;
     const first = Math.max(...Object.values(told.shares));
+    get("heard").textContent = `It reads ${Object.keys(told.shares).find((name) => told.shares[name] === first)}.`;
     get("shares").replaceChildren(...Object.entries(told.shares).flatMap(([name, share]) => {
       const bar = element("i");
       bar.style.width = `${100 * share}%`;
@@ -82,13 +83,18 @@
   get("rest").addEventListener("click", () => { sliders.forEach((slider) => { slider.value = 0; }); draw(); });
   get("other").addEventListener("click", () => { person = (person + 1) % 10000; draw(); });
   get("file").addEventListener("change", (event) => { read(event.target.files[0]); event.target.value = ""; });
-  addEventListener("paste", (event) => read([...event.clipboardData.files][0]));
+  const take = (picture) => {
+    if (!picture) return;
+    select(get("tab-photo"));
+    read(picture);
+  };
+  addEventListener("paste", (event) => take([...event.clipboardData.files][0]));
   addEventListener("dragover", (event) => { event.preventDefault(); get("drop").classList.add("over"); });
   addEventListener("dragleave", () => get("drop").classList.remove("over"));
   addEventListener("drop", (event) => {
     event.preventDefault();
     get("drop").classList.remove("over");
-    read(event.dataTransfer.files[0]);
+    take(event.dataTransfer.files[0]);
   });
   const end = () => {
     clearInterval(beat);
