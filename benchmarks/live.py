@@ -3,7 +3,7 @@
     python -m benchmarks.live runs/quick
 
 A thousand requests by eight clients, half of them slider faces and half photographs of a rendered face, sent to the page as
-the command serves it; memory is the server's own, read before, half way and after.
+the command serves it; memory is the server's own, read before and after each quarter.
 """
 
 from __future__ import annotations

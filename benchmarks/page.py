@@ -37,7 +37,8 @@ def main(run: str) -> None:
             study = _repeated(Path(run), Path(folder) / str(times), times)
             began = time.perf_counter()
             page.write(study)
-            rows.append(_looked_at(study) | {"written in, s": f"{time.perf_counter() - began:.1f}"})
+            took = time.perf_counter() - began
+            rows.append(_looked_at(study) | {"written in, s": f"{took:.1f}"})
     print(markdown(pd.DataFrame(rows)))
 
 

@@ -104,11 +104,24 @@ def test_on_a_phone_nothing_sticks_out(avatar_study: Study) -> None:
         assert browser.page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+def test_without_its_script_the_page_offers_nothing_that_needs_it(avatar_study: Study) -> None:
+    with opened(avatar_study.report.as_uri()) as browser:
+        assert browser.page.locator(".tools").is_visible()
+        browser.page.evaluate("document.documentElement.classList.remove('script')")
+        assert not browser.page.locator(".tools").is_visible()
+
+
 def test_in_print_every_part_is_there_and_the_tools_are_not(avatar_study: Study, tmp_path: Path) -> None:
     with opened(avatar_study.report.as_uri()) as browser:
         page = browser.page
         page.emulate_media(media="print")
         assert not page.locator(".tools").first.is_visible()
         assert page.locator("#words").is_visible()
+        heat_map = page.locator("details .plot").first
+        assert not heat_map.is_visible()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert heat_map.is_visible()
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert not heat_map.is_visible()
         page.pdf(path=tmp_path / "report.pdf")
         assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -18,6 +18,7 @@ from duchenne.cli import app
 from duchenne.faces.formats import FORMATS, folder
 from duchenne.faces.table import FaceTable
 from duchenne.study import STAGES
+from duchenne.terminal import show
 
 from .small import SMALL
 
@@ -270,3 +271,8 @@ def test_a_grade_alone_says_that_an_action_unit_is_there(tmp_path: Path) -> None
     frame = folder.load(tmp_path).frame
     assert frame["AU12"].tolist() == [True, False, pd.NA, pd.NA]
     assert frame["AU04"].tolist() == [pd.NA, True, False, True]
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show(pd.DataFrame({"study [b]": ["a [old]"]}))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["study [b]", "a [old]"]

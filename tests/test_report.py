@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from PIL import Image
 
 from duchenne import facs
 from duchenne.evidence import detections
+from duchenne.faces import stack
 from duchenne.report import answers, cards, drawings, gallery, page, tables
-from duchenne.report.words import COLUMNS, WORDS
+from duchenne.report.words import WORDS, explained
 from duchenne.study import Study
 
 from .test_cli import command
@@ -76,9 +78,9 @@ def test_every_column_of_the_tables_is_explained() -> None:
     plain = {
         "action unit", "expression", "pictures", "unit", "units", "score", "silenced", "units there", "name",
     }  # fmt: skip
-    shown = {column for columns in tables.CONDENSED.values() for column in columns}
-    assert shown - plain <= set(COLUMNS)
-    assert {word for word in COLUMNS.values() if word} <= set(WORDS)
+    for stage, columns in tables.CONDENSED.items():
+        assert {explained(column, stage) for column in set(columns) - plain} <= set(WORDS)
+    assert explained("p", "evidence") != explained("p", "localisation") != explained("p", "ablation")
 
 
 def test_words_are_sentences_under_anchors_of_their_own() -> None:
@@ -136,6 +138,27 @@ def test_a_units_card_tells_what_the_frames_hold(avatar_study: Study) -> None:
         assert card.moved is not None
         assert abs(card.moved["effect"]) == moved["effect"].abs().max()
         assert {*card.surest_for} <= {*card.detects}
+    alone = avatar_study.ablations[avatar_study.ablations["what"] == "unit"]
+    least = alone.groupby("unit")["logit_beyond"].min()
+    assert {card.unit for card in found if card.needed} == set(least.index[least < 0])
+    for card in found:
+        assert card.needed is None or card.needed["logit_beyond"] == least[card.unit]
+
+
+def test_large_sheets_are_shrunk_to_what_a_page_can_hold(
+    avatar_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cards, "_LARGEST", 40)
+    packed = base64.b64decode(cards.sheet(avatar_study).source.partition(",")[2])
+    assert max(Image.open(io.BytesIO(packed)).size) == 40
+    table = avatar_study.table
+    stored = np.stack([np.asarray(Image.open(path))[None] for path in table.paths[:5]])
+    monkeypatch.setattr(gallery, "_LARGEST", 50)
+    gallery._draw_faces(
+        tmp_path, stack.Stack(stored, table.where(np.arange(len(table)) < 5), np.zeros((5, 2, 3))), np.arange(5)
+    )
+    with Image.open(tmp_path / "faces.png") as drawn:
+        assert drawn.size == (48, 32)  # three across, 16 pixels each
 
 
 def test_units_of_the_gallery_have_their_pictures_and_others_have_none(avatar_study: Study) -> None:
@@ -201,6 +224,15 @@ def test_the_map_holds_the_evidence(html: str, avatar_study: Study) -> None:
     assert sum(len(unit["detects"]) for unit in told["units"]) == len(sure)
 
 
+def test_a_score_that_is_nowhere_known_is_not_in_the_map(avatar_study: Study) -> None:
+    study = replace(avatar_study)
+    study.__dict__["interventions"] = avatar_study.interventions.assign(slope=np.nan)
+    told = page._map(study)
+    assert told is not None
+    assert {score["key"] for score in told["scores"]} == {*page._MAP} - {"slope"}
+    assert "NaN" not in json.dumps(told)
+
+
 def test_every_unit_has_its_card_on_the_page_once(html: str, avatar_study: Study) -> None:
     found = [int(number) for number in re.findall(r'data-unit="(\d+)"', html)]
     assert sorted(found) == list(range(avatar_study.summary["units"]))
@@ -211,9 +243,11 @@ def test_the_page_is_written_anew_from_the_run_folder_alone(avatar_study: Study,
     old = shutil.copytree(avatar_study.folder, tmp_path / "old")
     report = old / "report.html"
     report.unlink()
+    shutil.rmtree(old / "tables")
     code, told, error = command("report", old)
     assert (code, told.splitlines()[-1]) == (0, str(report.resolve())), error
     assert report.read_text(encoding="utf-8") == html
+    assert (old / "tables/evidence.csv").read_text() == (avatar_study.folder / "tables/evidence.csv").read_text()
     (old / "units/conv3/projections/faces.parquet").unlink()
     code, _, error = command("report", old)
     assert (code, "an earlier version made it" in error) == (2, True)

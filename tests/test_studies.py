@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,7 @@ from duchenne.report import page
 from duchenne.study import STAGES, Study
 
 from .small import SMALL
+from .test_cli import command
 
 FOLLOW_FROM_EVIDENCE = {"evidence", "ablation", "agreement", "projections", "report"}
 RESULTS = (
@@ -282,6 +284,44 @@ def test_a_training_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) 
     wild = (*SMALL, "training.optimiser=sgd", "training.rate=1e6", "training.schedule=constant")
     with pytest.raises(InputError, match=r"training\.rate"):
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=wild)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("scores.json", b'{"accuracy"', "cannot be read"),
+        ("interventions.parquet", None, "is missing"),
+        ("interventions.parquet", b"PAR1", "cannot be read"),
+        ("units/conv3/evidence.parquet", None, "is missing"),
+        ("study.json", b"[]", "not the description of a study"),
+        ("study.json", {"stages": []}, "not the description of a study"),
+        ("study.json", {"faces": {}}, "not the description of a study"),
+    ],
+)
+def test_a_damaged_study_names_the_file(
+    avatar_study: Study, tmp_path: Path, file: str, content: bytes | dict[str, object] | None, says: str
+) -> None:
+    folder = shutil.copytree(avatar_study.folder, tmp_path / "study")
+    path = folder / file
+    if content is None:
+        path.unlink()
+    elif isinstance(content, dict):
+        path.write_text(json.dumps(json.loads(path.read_text()) | content))
+    else:
+        path.write_bytes(content)
+    code, _, error = command("report", folder)
+    assert (code, len(error.splitlines()), f"{path}: {says}" in error) == (2, 1, True), error
+
+
+def test_a_papers_figure_is_told_to_be_of_other_faces_where_it_is(avatar_study: Study) -> None:
+    study = replace(avatar_study, recipe=recipes.read("khorrami2015", ("faces.source=ckplus:/data/ckplus",)))
+    paper = study.recipe.paper.model_dump(mode="json") | {"within": True}
+    study.__dict__["scores"] = avatar_study.scores | {"paper": paper}
+    assert "the mean here lies within its spread" in study.published
+    assert "on other faces" not in study.published
+    other = replace(study, recipe=recipes.changed(study.recipe, ("faces.source=avatars",)))
+    other.__dict__["scores"] = study.scores
+    assert other.published.endswith(", on other faces than these")
 
 
 def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(drawings: FaceTable, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def report(
     with explained():
         from duchenne import studies
         from duchenne.progress import bars
-        from duchenne.report import page
+        from duchenne.report import page, tables
 
         if columns and not figures:
             raise InputError(f"--columns {columns}: only with --figures")
@@ -51,6 +51,7 @@ def report(
         study = studies.open(run, until="projections")
         studies.refuse_unreported(study)
         page.write(study, bars)
+        tables.write_all(study)
         typer.echo(study.report.resolve())
 
 
@@ -79,7 +80,7 @@ def live(
         str, typer.Option(help="This machine only by default; 0.0.0.0 lets everyone in your network send pictures.")
     ] = "127.0.0.1",
 ) -> None:
-    """Open a live page: a photograph or a slider face in, the expression and the units that fire out.
+    """Serve a live page: a photograph or a slider face in, the expression and the units that fire out.
 
     Pictures stay in memory and are never written. Ctrl-C ends it.
     """

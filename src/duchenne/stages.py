@@ -352,12 +352,8 @@ def measure_traits(work: StudyInProgress) -> None:
 
 def write_report(work: StudyInProgress) -> None:
     """Write the page, its figures and tables from the files of the other stages."""
-    for stage in tables.TABLES:
-        try:
-            tables.write(work.study, stage)
-        except InputError:  # nothing to tell of: no action units, no landmarks
-            tables.remove(work.study, stage)
     page.write(work.study, work.progress)
+    tables.write_all(work.study)
 
 
 STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {

@@ -40,6 +40,7 @@ NEEDS = {
 STAGES = tuple(NEEDS)
 
 _STATE = {"recipe", "identity", "versions", "device", "precision", "faces", "stages"}
+_OF_FACES = ("root", "source", "summary", "fingerprint")
 
 SHOWN = {
     "train": "that it was trained on",
@@ -69,29 +70,27 @@ class Study:
     @cached_property
     def scores(self) -> dict[str, Any]:
         """Accuracy, confusion matrix and the rest of ``scores.json``."""
-        told: dict[str, Any] = json.loads((self.folder / "scores.json").read_text())
-        return told
+        return _json(self.folder / "scores.json")
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
         """One row a unit and action unit; empty where the faces have no action units."""
-        return self._frame(self.units_folder / "evidence.parquet")
+        return self._frame(self.units_folder / "evidence.parquet", "evidence", "trained" in self.summary)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """How many units detect an action unit, beside the same under permuted labels and random weights."""
-        told: dict[str, Any] = json.loads((self.units_folder / "summary.json").read_text())
-        return told
+        return _json(self.units_folder / "summary.json")
 
     @cached_property
     def localisation(self) -> pd.DataFrame:
         """Where each unit looks, against where each action unit acts; empty where no face's landmarks are known."""
-        return self._frame(self.units_folder / "localisation.parquet")
+        return self._frame(self.units_folder / "localisation.parquet", "localisation", needed=False)
 
     @cached_property
     def interventions(self) -> pd.DataFrame:
         """Dose and response of every unit to every action unit."""
-        return self._frame(self.folder / "interventions.parquet")
+        return self._frame(self.folder / "interventions.parquet", "stimulation")
 
     def doses(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """What every unit answered to every dose of every action unit, (people, action units, doses, units), and the
@@ -104,31 +103,38 @@ class Study:
     @cached_property
     def reactions(self) -> pd.DataFrame:
         """Change of every expression's probability by every action unit."""
-        return self._frame(self.folder / "reactions.parquet")
+        return self._frame(self.folder / "reactions.parquet", "stimulation")
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
         """What becomes of each expression when units are silenced."""
-        return self._frame(self.folder / "ablations.parquet")
+        return self._frame(self.folder / "ablations.parquet", "ablation")
 
     @cached_property
     def detectors(self) -> pd.DataFrame:
         """Single units, few and all as detectors of each action unit; empty where the faces have none often enough."""
-        return self._frame(self.units_folder / "detectors.parquet")
+        return self._frame(self.units_folder / "detectors.parquet", "detectors", needed=False)
 
     @cached_property
     def agreement(self) -> pd.DataFrame:
         """How often each score names the action unit that moves a unit most."""
-        return self._frame(self.folder / "agreement.parquet")
+        return self._frame(self.folder / "agreement.parquet", "agreement")
 
     @cached_property
     def traits(self) -> pd.DataFrame:
         """mousavi2016's traits of every layer, of the network and of its random start."""
-        return self._frame(self.folder / "traits.parquet")
+        return self._frame(self.folder / "traits.parquet", "traits")
 
-    @staticmethod
-    def _frame(path: Path) -> pd.DataFrame:
-        return pd.read_parquet(path) if path.exists() else pd.DataFrame()
+    def _frame(self, path: Path, stage: str, needed: bool = True) -> pd.DataFrame:
+        """What a stage left; empty where it is still to do, or had nothing to tell and is not ``needed``."""
+        try:
+            return pd.read_parquet(path)
+        except FileNotFoundError:
+            if needed and stage in self.state.get("stages", {}):
+                raise _lost(path) from None
+            return pd.DataFrame()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
 
     @property
     def units_folder(self) -> Path:
@@ -197,25 +203,39 @@ class Study:
 
     def told_of_training(self) -> list[str]:
         """How well expressions are read, by each network and beside the paper's figure, in a few lines."""
-        scores, paper, networks = self.scores, self.scores["paper"], self.scores["networks"]
+        scores, networks = self.scores, self.scores["networks"]
         lines = [self.reading]
         if len(networks) > 1:
             told = f"mean {percent(scores['mean'])} ± {percent(scores['sd'])}, best {percent(scores['best'])}"
             lines.append(f"{len(networks)} networks: {told}")
-        if paper["accuracy"]:
-            best = f", best {paper['best']} %" if paper["best"] else ""
-            spread = f" ± {paper['spread']}" if paper["spread"] else ""
-            later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
-            lines.append(f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}")
-        return lines
+        return [*lines, self.published] if self.published else lines
+
+    @property
+    def published(self) -> str:
+        """The paper's figure that the study stands beside, and whether they can be compared; empty where there is none."""
+        paper = self.scores["paper"]
+        if not paper["accuracy"]:
+            return ""
+        best = f", best {paper['best']} %" if paper["best"] else ""
+        spread = f" ± {paper['spread']}" if paper["spread"] else ""
+        later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
+        told = f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}"
+        if self.recipe.sources != self.recipe.paper.faces:
+            return f"{told}, on other faces than these"
+        beside = {True: "; the mean here lies within its spread", False: "; the mean here lies outside its spread", None: ""}
+        return told + beside[paper["within"]]
+
+    def people(self, count: int) -> str:
+        """So many people, or that nobody told who they are."""
+        return f"{count} people" if self.table.people_known else "people who are not named"
 
     def _people_tested(self) -> str:
+        people, leaked = self.people(self.scores["people"]), self.scores["leaked"]
         if not self.table.people_known:
-            return "people who are not named"
-        people, leaked = self.scores["people"], self.scores["leaked"]
+            return people
         if leaked:
-            return f"{people} people, {leaked} of them of people that it was trained on: the split leaks"
-        return f"{people} people {'they have' if len(self.scores['networks']) > 1 else 'it has'} never seen"
+            return f"{people}, {leaked} of these pictures of people that it was trained on: the split leaks"
+        return f"{people} {'they have' if len(self.scores['networks']) > 1 else 'it has'} never seen"
 
     def told(self) -> list[str]:
         """What the study found and where it lies, in a few lines."""
@@ -265,13 +285,35 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from None
-    if (
-        not isinstance(told, dict)
-        or not told.keys() >= _STATE
-        or not all(isinstance(s, dict) for s in told["stages"].values())
-    ):
+    if not _is_state(told):
         raise InputError(f"{file}: not the description of a study")
+    return told  # type: ignore[no-any-return]  # as was seen
+
+
+def _is_state(told: object) -> bool:
+    """Whether this is what ``study.json`` holds, as far as it is relied on."""
+    return (
+        isinstance(told, dict)
+        and told.keys() >= _STATE
+        and all(isinstance(told[name], dict) for name in ("recipe", "identity", "versions", "faces", "stages"))
+        and all(isinstance(told["faces"].get(name), str) for name in _OF_FACES)
+        and all(isinstance(stage, dict) for stage in told["stages"].values())
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A file that a stage always leaves; raises ``InputError`` where it is not there or damaged."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _lost(path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
     return told
+
+
+def _lost(path: Path) -> InputError:
+    return InputError(f"{path}: is missing; copy it back, or run the study anew in another folder")
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -58,12 +58,15 @@ def show(table: pd.DataFrame) -> None:
     """Print a table of texts, as wide as it is: a narrower terminal breaks its lines."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # names may hold what Rich takes for markup
 
     drawn = Table(box=None, header_style="bold")
     for name in table:
-        drawn.add_column(str(name), justify="left" if table[name].str.contains("[a-z]").all() else "right", no_wrap=True)
+        drawn.add_column(
+            Text(str(name)), justify="left" if table[name].str.contains("[a-z]").all() else "right", no_wrap=True
+        )
     for row in table.itertuples(index=False):
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))
     Console(width=_WIDEST, soft_wrap=True).print(drawn)
 
 

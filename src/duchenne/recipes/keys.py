@@ -136,7 +136,7 @@ class Units(_Part):
 
     layer: str = "conv3"
     pictures: Literal["train", "held_out", "all"] = "train"
-    top: int = Field(10, ge=1)
+    top: int = Field(10, ge=1, le=100)
     method: Literal["guided", "deconvnet", "gradient"] = "guided"
     gallery: int = Field(256, ge=1)
 

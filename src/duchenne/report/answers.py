@@ -32,16 +32,15 @@ def answers(study: Study) -> list[Answer]:
 
 def _reading(study: Study) -> Answer:
     scores = study.scores
-    people = f"{scores['people']} people" if study.table.people_known else "people who are not named"
-    seen = " (some of them trained on: the split leaks)" if scores["leaked"] else ""
+    leaked = f" ({scores['leaked']} of people that it was trained on: the split leaks)" if scores["leaked"] else ""
     sure = (
         f"95 % interval {percent(scores['interval'][0], 0)} to {percent(scores['interval'][1], 0)}; "
         if scores["interval"]
         else ""
     )
     says = (
-        f"of {scores['pictures']} test pictures of {people}{seen} are read right; {sure}always guessing "
-        f"the most frequent expression gives {percent(scores['majority'], 0)}."
+        f"of {scores['pictures']} test pictures of {study.people(scores['people'])}{leaked} are read right; {sure}"
+        f"always guessing the most frequent expression gives {percent(scores['majority'], 0)}."
     )
     return Answer("How well does it read expressions?", percent(scores["accuracy"], 0), says, "accuracy")
 
@@ -63,8 +62,8 @@ def _true(study: Study) -> list[Answer]:
     if found.empty:
         return []
     says = (
-        f"of the {len(found)} units that detect one also answer more when that action unit alone is stimulated on rendered "
-        f"faces; for {percent(found['most'].mean(), 0)} no other tested one moves them more."
+        f"of the {len(found)} units that detect one which can be rendered also answer more when that action unit alone is "
+        f"stimulated on rendered faces; for {percent(found['most'].mean(), 0)} no other tested one moves them more."
     )
     return [Answer("Is that true?", percent(found["holds"].mean(), 0), says, "truth")]
 

@@ -21,10 +21,12 @@ from duchenne.evidence.intervention import interval
 from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import drawings, gallery
+from duchenne.report.answers import used
 from duchenne.study import Study
 
 Row = Mapping[str, Any]
 _WIDEST = 48  # pixels of a projection's cell on the page
+_LARGEST = 16_383  # pixels of a side of WebP
 _QUALITY = 60
 
 
@@ -93,15 +95,6 @@ class Sheet:
     source: str
     across: int
     down: int
-
-
-def name(code: str) -> str:
-    """The name that FACS gives an action unit.
-
-    >>> name("AU12")
-    'Lip Corner Puller'
-    """
-    return facs.ACTION_UNITS[int(code[2:])].name
 
 
 # units
@@ -182,8 +175,9 @@ def _by_unit(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 
 def _worst(alone: pd.DataFrame) -> dict[int, Row]:
-    """For each unit the expression that loses most log-odds without it."""
+    """For each unit the expression that loses most log-odds without it; none for units that none loses by."""
     worst = alone.loc[alone["logit_beyond"].fillna(0).groupby(alone["unit"]).idxmin()]
+    worst = worst[worst["logit_beyond"] < 0]
     return {int(row["unit"]): row for row in worst.to_dict("records")}
 
 
@@ -208,12 +202,12 @@ def sheet(study: Study) -> Sheet:
     return Sheet(_embedded(folder / "faces.png"), int(places["column"].max()) + 1, int(places["row"].max()) + 1)
 
 
-def _embedded(path: Path, tallest: int | None = None) -> str:
-    """A picture file within the page: WebP, not taller than so many pixels."""
+def _embedded(path: Path, tallest: int = _LARGEST) -> str:
+    """A picture file within the page: WebP, not taller than so many pixels, nor larger than WebP can be."""
     packed = io.BytesIO()
     with Image.open(path) as picture:
-        height = min(tallest or picture.height, picture.height)
-        size = (round(picture.width * height / picture.height), height)
+        share = min(1.0, tallest / picture.height, _LARGEST / picture.width)
+        size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
         picture.resize(size).save(packed, "WEBP", quality=_QUALITY, method=2)
     return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
 
@@ -234,11 +228,10 @@ def action_units(study: Study) -> list[ActionUnitCard]:
     twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max() if coded else {}
     read = {name: own.set_index("au").to_dict("index") for name, own in _grouped(study.detectors, "detector")}
     places = {(row["unit"], row["au"]): row for row in study.localisation.to_dict("records")}
-    silenced = study.ablations[(study.ablations["what"] == "detectors") & study.ablations["prototype"]]
-    needs = {au: tuple(own.to_dict("records")) for au, own in silenced.groupby("au")}
+    needs = {au: tuple(own.to_dict("records")) for au, own in used(study.ablations).groupby("au")}
     return [
         ActionUnitCard(
-            code, name(code), facs.ACTION_UNITS[int(code[2:])].muscles, drawings.face(code), units.get(code, ()),
+            code, facs.coded(code).name, facs.coded(code).muscles, drawings.face(code), units.get(code, ()),
             best.get(code), float(twin[code]) if code in coded else None, read.get("one unit", {}).get(code),
             read.get("all units", {}).get(code), places.get((best[code]["unit"], code)) if code in best else None,
             int(moved.get(code, 0)), farthest.get(code), raises.get(code), needs.get(code, ()),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -31,6 +32,7 @@ Floats = NDArray[np.float32]
 SWITCHED = ("guided", "deconvnet", "gradient")
 """Methods that the page lets one switch between; the recipe's own comes first."""
 _TOGETHER = 64  # units projected at once
+_LARGEST = 16_383  # pixels of a side of the sheet of faces: what a page can hold as WebP
 
 
 def chosen(layer: Path, count: int) -> list[int]:
@@ -88,16 +90,24 @@ def strip_name(unit: int, method: str, twin: bool = False) -> str:
 
 
 def _draw_faces(folder: Path, stack: Stack, images: NDArray[np.int64]) -> None:
-    """Lay faces side by side, as many in a row as there are rows."""
+    """Lay faces side by side, as many in a row as there are rows; smaller where they would be too many."""
     across = int(np.ceil(np.sqrt(len(images))))
-    size, channels = stack.stored.shape[2], stack.stored.shape[1]
+    size, channels = min(stack.stored.shape[2], max(1, _LARGEST // across)), stack.stored.shape[1]
     laid = np.zeros((channels, -(-len(images) // across) * size, across * size), np.float32)
     for place, picture in enumerate(stack.floats(images)):
         row, column = divmod(place, across)
-        laid[:, row * size : (row + 1) * size, column * size : (column + 1) * size] = picture
+        laid[:, row * size : (row + 1) * size, column * size : (column + 1) * size] = _smaller(picture, size)
     files.write(folder / "faces.png", laid)
     places = np.arange(len(images))
     pd.DataFrame({"image": images, "column": places % across, "row": places // across}).to_parquet(folder / "faces.parquet")
+
+
+def _smaller(picture: Floats, size: int) -> Floats:
+    """A square picture (C, S, S) with sides of ``size``."""
+    if picture.shape[-1] == size:
+        return picture
+    resized: Floats = cv2.resize(picture.transpose(1, 2, 0), (size, size), interpolation=cv2.INTER_AREA)
+    return resized.reshape(size, size, -1).transpose(2, 0, 1)
 
 
 def _draw_units(

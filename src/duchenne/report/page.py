@@ -15,13 +15,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from duchenne import cache, recipes
+from duchenne import cache, facs, recipes
 from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
 from duchenne.progress import Progress, quiet
 from duchenne.report import cards, figures, gallery, printing, tables
 from duchenne.report.answers import answers
-from duchenne.report.words import COLUMNS, WORDS
+from duchenne.report.words import WORDS, explained
 from duchenne.study import SHOWN, Study, percent
 
 _MAP = {
@@ -63,7 +63,7 @@ def environment() -> Environment:
         "points": points,
         "latex": tables.escaped,
     }
-    found.globals |= {"css": text("page.css"), "words": WORDS, "columns": COLUMNS, "name": cards.name}
+    found.globals |= {"css": text("page.css"), "words": WORDS, "explained": explained, "coded": facs.coded}
     found.globals |= {"legends": tables.LEGENDS}
     return found
 
@@ -75,6 +75,8 @@ def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
         "script": text("page.js"),
         "recipe": study.recipe, "state": study.state, "scores": study.scores, "summary": study.summary,
         "command": command(study), "people_known": study.table.people_known,
+        "people": study.people(study.scores["people"]), "people_shown": study.people(study.summary["people"]),
+        "published": study.published,
         "ablated": SHOWN[study.recipe.ablation.pictures], "seen": SHOWN[study.recipe.units.pictures],
         "answers": answers(study), "detected": _detected(study), "truth": study.truth, "confusion": _confusion(study),
         "map": _map(study), "tables": _tables(study), "traits": _traits(study), "faces": _faces(study),
@@ -122,13 +124,13 @@ def _map(study: Study) -> dict[str, Any] | None:
     expression = expressions.loc[expressions.groupby("unit")["r"].idxmax()].set_index("unit")["expression"]
     known = cards.scores(study)
     return {
-        "codes": codes, "names": [cards.name(code) for code in codes],
+        "codes": codes, "names": [facs.coded(code).name for code in codes],
         "units": [
-            {"unit": unit, "strongest": f"{best[unit]} {cards.name(best[unit])}", "expression": expression[unit],
+            {"unit": unit, "strongest": f"{best[unit]} {facs.coded(best[unit]).name}", "expression": expression[unit],
              "detects": [codes.index(code) for code in sure.get(unit, [])]}
             for unit in range(study.summary["units"])
         ],
-        "scores": [_scored(score, known[score]) for score in _MAP if score in known],
+        "scores": [_scored(score, known[score]) for score in _MAP if score in known and np.isfinite(known[score]).any()],
     }  # fmt: skip
 
 

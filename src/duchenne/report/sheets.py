@@ -52,8 +52,8 @@ def sheet(lines: Sequence[Line], title: str = "", width: float | None = None) ->
             axes.imshow(_signed(picture) if line.signed else drawn(picture), cmap="gray", vmin=0, vmax=1)
             axes.set(xlim=(-0.5, side - 0.5), ylim=(side - 0.5, -0.5))
         for axes, text in zip(row, line.titles, strict=False):
-            axes.set_title(text, fontsize=6.5, pad=2)
-    figure.suptitle(title, fontsize=9)
+            axes.set_title(text, fontsize=6.5, pad=2, parse_math=False)
+    figure.suptitle(title, fontsize=9, parse_math=False)
     return figure
 
 

@@ -238,8 +238,9 @@ LEGENDS = {
 LEGEND_OF_DETECTORS = (
     "r within: among pictures of one expression only, and p of that, of one row alone; p: family-wise over all pairs, at "
     "least 1 / (permutations + 1); moved by it: what the action unit alone does to the unit on rendered faces, from absent "
-    "to full, in its standard deviations; holds: whether the slope's 95 % interval over people lies above 0; moved most by: "
-    "of all action units that can be rendered, tested or not."
+    "to full, in its standard deviations; holds: whether the slope's 95 % interval over people lies above 0 (action units "
+    "that the face model cannot show are not stimulated); moved most by: of all action units that can be rendered, tested "
+    "or not."
 )
 """What stands below the list of an action unit's detectors."""
 
@@ -265,10 +266,19 @@ def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
         responses = study.interventions
         alone = responses[responses["au"] == action_unit].set_index("unit").reindex(own.index)
         told |= {
-            "moved by it": alone["effect"], "holds": alone["low"].gt(0).map({True: "yes", False: "no"}),
+            "moved by it": alone["effect"], "holds": _holds(alone["low"]),
             "moved most by": movers(responses, 0.0).set_index("unit")["au"],
         }  # fmt: skip
     return pd.DataFrame(told).reindex(own.index).rename_axis("unit").reset_index()
+
+
+def _holds(low: pd.Series) -> pd.Series:
+    """Whether slopes whose intervals begin there are above 0, in words.
+
+    >>> _holds(pd.Series([0.1, -0.1, float("nan")])).tolist()
+    ['yes', 'no', 'not stimulated']
+    """
+    return low.gt(0).map({True: "yes", False: "no"}).where(low.notna(), "not stimulated")
 
 
 def condensed(study: Study, stage: str) -> pd.DataFrame:
@@ -310,10 +320,16 @@ def write(study: Study, stage: str) -> Path:
     return folder / f"{stage}.tex"
 
 
-def remove(study: Study, stage: str) -> None:
-    """Remove the table of a stage that has nothing to tell any more."""
-    for kind in ("csv", "tex"):
-        (study.folder / "tables" / f"{stage}.{kind}").unlink(missing_ok=True)
+def write_all(study: Study) -> None:
+    """Write the tables of all stages; those of stages that have nothing to tell (no action units, no landmarks) are
+    removed.
+    """
+    for stage in TABLES:
+        try:
+            write(study, stage)
+        except InputError:
+            for kind in ("csv", "tex"):
+                (study.folder / "tables" / f"{stage}.{kind}").unlink(missing_ok=True)
 
 
 def latex(table: pd.DataFrame) -> str:
@@ -344,9 +360,11 @@ def escaped(text: str) -> str:
 def cell(value: object) -> str:
     """Write a number to two digits behind the point, or as many as tell it from 0; whole numbers and texts as they are.
 
-    >>> [cell(value) for value in (0.256, 0.0013, -1.0, 0.0, float("nan"), 12, "AU12")]
-    ['0.26', '0.0013', '-1.00', '0.00', '--', '12', 'AU12']
+    >>> [cell(value) for value in (0.256, 0.0013, -1.0, 0.0, float("nan"), pd.NA, 12, "AU12")]
+    ['0.26', '0.0013', '-1.00', '0.00', '--', '--', '12', 'AU12']
     """
+    if value is pd.NA:
+        return "--"
     if not isinstance(value, float):
         return str(value)
     if not np.isfinite(value):
@@ -355,4 +373,4 @@ def cell(value: object) -> str:
 
 
 def _names(codes: pd.Index | pd.Series) -> list[str]:
-    return [facs.ACTION_UNITS[int(code[2:])].name for code in codes]
+    return [facs.coded(code).name for code in codes]

@@ -28,7 +28,8 @@ WORDS: dict[str, Word] = {
     "majority": Word("guessing", "Accuracy of always naming the expression that is most frequent in the test pictures."),
     "interval": Word(
         "95 % interval",
-        "From drawing people, not pictures, with replacement a thousand times: pictures of one person are not independent.",
+        "Middle 95 % of what is found when people, not pictures, are drawn anew with replacement: pictures of one person "
+        "are not independent.",
     ),
     "precision": Word("precision", "Of the pictures read as this expression, the share that show it."),
     "recall": Word("recall", "Of the pictures that show this expression, the share that are read as it."),
@@ -58,8 +59,8 @@ WORDS: dict[str, Word] = {
     # evidence
     "detectors": Word(
         "detects",
-        "The unit answers more to pictures with the action unit, further than all but one in twenty permutations of the "
-        "labels reach anywhere among all units and action units.",
+        "The unit answers more to pictures with the action unit, and its family-wise p is at most the level of the recipe "
+        "(0.05 unless changed).",
     ),
     "r": Word("r", "Correlation, −1 to 1, of the unit's peaks with the presence of the action unit."),
     "r_within": Word(
@@ -112,6 +113,9 @@ WORDS: dict[str, Word] = {
     # places
     "energy": Word("energy", "Share of a projection's squared values that lies where the action unit acts."),
     "displaced": Word("displaced", "The same with that place moved to other points of the face: the null."),
+    "p_displaced": Word(
+        "p of place", "How often the place, moved elsewhere on the face, holds as large a share; of one pair alone."
+    ),
     "enrichment": Word("enrichment", "The share of energy over the share of the receptive field that the place covers."),
     "pointing": Word("pointing", "How often the projection's strongest pixel lies where the action unit acts."),
     # need
@@ -119,6 +123,7 @@ WORDS: dict[str, Word] = {
         "beyond random",
         "What silencing these units changes, less what silencing random sets of as many other units does on average.",
     ),
+    "p_random": Word("p of silencing", "How often a random set of as many units moves log-odds as far; of one row alone."),
     "log_odds": Word("log-odds", "Logarithm of the odds that the network gives the expression which is shown."),
     "prototype": Word("prototype", "The action units that FACS gives for an expression; CK+ labels expressions by these."),
     # one or many
@@ -136,10 +141,13 @@ WORDS: dict[str, Word] = {
     "invariance": Word("invariance", "How alike a filter's projections are from picture to picture (mean correlation)."),
     "redundancy": Word("redundancy", "How alike the projections of different filters are on one face (mean cosine)."),
     "filtering": Word("filtering", "Share of a picture's energy that is left in what a layer sees of it."),
+    "redrawn": Word(
+        "interval of a trait", "Middle 95 % of what is found when filters and pictures are drawn anew with replacement."
+    ),
 }
 """By the name that the page's code uses."""
 
-COLUMNS = {
+_COLUMNS = {
     "pictures": None, "detectors": "detectors", "r": "r", "r random weights": "twin", "KL z": "kl_z", "AP lift": "ap_lift",
     "p": "p", "energy": "energy", "energy displaced": "displaced", "enrichment": "enrichment", "pointing": "pointing",
     "random weights": "twin", "units moved most": "moved", "slope": "slope", "selectivity": "selectivity",
@@ -148,4 +156,13 @@ COLUMNS = {
     "AP of all": "every", "in one unit": "in_one", "study": "agreement", "free": "agreement", "study chance": "chance",
     "free chance": "chance", "random weights, free": "twin",
 }  # fmt: skip
-"""The word that explains a column of the tables in ``tables.TABLES``, where one is needed."""
+_OWN = {("localisation", "p"): "p_displaced", ("ablation", "p"): "p_random"}
+
+
+def explained(column: str, stage: str = "") -> str | None:
+    """The word that explains a column of the table of a stage, where one is needed.
+
+    >>> explained("p"), explained("p", "ablation"), explained("unit")
+    ('p', 'p_random', None)
+    """
+    return _OWN.get((stage, column), _COLUMNS.get(column))

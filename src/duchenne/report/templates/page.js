@@ -1,6 +1,7 @@
 "use strict";
 // The map of units × action units, and units' cards in a dialog; everything else on the page works without.
 (() => {
+  document.documentElement.classList.add("script");
   const data = JSON.parse(document.getElementById("data").textContent) || {codes: [], units: [], scores: []};
   const get = (id) => document.getElementById(id);
   const dialog = get("unit"), held = get("unit-card");
@@ -75,8 +76,12 @@
       more();
       get("count").textContent = `${shown.length} of ${data.units.length} units`;
       get("score-says").textContent = scoreOf(state.score).says;
-      document.querySelectorAll("[data-order]").forEach((button) =>
-        button.setAttribute("aria-pressed", String(button.dataset.order === state.order)));
+      document.querySelectorAll("[data-order]").forEach((button) => {
+        const chosen = button.dataset.order === state.order, head = button.closest("th");
+        button.setAttribute("aria-pressed", String(chosen));
+        if (chosen) head.setAttribute("aria-sort", state.order === "unit" ? "ascending" : "descending");
+        else head.removeAttribute("aria-sort");
+      });
     };
     const box = rows.closest(".map");
     box.addEventListener("scroll", () => { while (left.length && box.scrollTop + 2 * box.clientHeight > box.scrollHeight) more(); });
@@ -155,6 +160,9 @@
   get("close").addEventListener("click", () => dialog.close());
   get("before").addEventListener("click", () => step(-1));
   get("after").addEventListener("click", () => step(1));
+  const folded = [...document.querySelectorAll("main details")];
+  addEventListener("beforeprint", () => folded.forEach((each) => { each.dataset.was = each.open; each.open = true; }));
+  addEventListener("afterprint", () => folded.forEach((each) => { each.open = each.dataset.was === "true"; }));
   addEventListener("hashchange", open);
   open();
 })();
