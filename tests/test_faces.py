@@ -242,7 +242,7 @@ def test_each_picture_that_cannot_be_read_gets_one_line(tmp_path: Path) -> None:
 
 
 def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked(path: Path) -> None:
+    def locked(path: Path, formats: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     face(tmp_path / "whole.png")

@@ -213,7 +213,7 @@ def write(run: Run, columns: int = 2, *, progress: Progress = quiet) -> Path:
                 advance(1)
         content = {
             "study": work.study, "printed": done, "left_out": left_out, "across": columns, "wide": WIDTHS[columns],
-            "columns": {},
+            "explained": lambda *_: None,  # words stand in the report
         }  # fmt: skip
         for template, file in (("papers.html", "sheet.html"), ("papers.tex", "papers.tex")):
             (folder / file).write_text(page.environment().get_template(template).render(content), encoding="utf-8")

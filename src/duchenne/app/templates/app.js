@@ -3,7 +3,7 @@
 (() => {
   const get = (id) => document.getElementById(id);
   const sliders = [...document.querySelectorAll("[data-au]")];
-  let person = 0, waiting = null, busy = false, chosen = 0, wanted = null, last = null, stream = null, beat = 0;
+  let person = 1, waiting = null, busy = false, chosen = 0, wanted = null, last = null, stream = null, beat = 0;
 
   // asking
 
