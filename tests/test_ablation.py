@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from duchenne import networks
 from duchenne.errors import InputError
 from duchenne.evidence import ablation
+from duchenne.experiments.ablation import sets
 from duchenne.units.silencing import Silencer
 
 SIZES = {"zero_bias": 96, "zhu": 96, "sparse": 128, "lipnet": 100}
@@ -170,17 +172,45 @@ def test_effects_equal_loops_over_pictures() -> None:
     assert first["logit_beyond_high"] < 0 < frame["recall_beyond_high"].max()
 
 
-def test_intervals_draw_people_with_all_their_pictures() -> None:
+def test_intervals_leave_out_people_with_all_their_pictures() -> None:
     logits, people, shown = answers(1)
     frame = ablation.effects(reading(logits, people, shown), pd.DataFrame({"unit": [0]}), np.zeros((1, 6)), ["a", "b", "c"])
-    odds, rng = ablation.log_odds(logits).numpy(), np.random.default_rng(1)
+    odds = ablation.log_odds(logits).numpy()
     for expression, row in enumerate(frame.itertuples()):
         change = odds[:, 1, expression] - odds[:, 0, expression]
-        drawn = []
-        for _ in range(4000):
-            rows = np.concatenate([np.flatnonzero((people == who) & (shown == expression)) for who in rng.integers(0, 6, 6)])
-            drawn.append(change[rows].mean())
-        assert (row.logit_change_low, row.logit_change_high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06)
+        own = shown == expression
+        if len(np.unique(people[own])) < 6:
+            assert np.isnan([row.logit_change_low, row.logit_change_high]).all()
+            continue
+        without = [change[own & (people != who)].mean() for who in range(6)]
+        error = np.sqrt(5 / 6 * ((np.array(without) - np.mean(without)) ** 2).sum())
+        bounds = change[own].mean() + np.array([-1, 1]) * stats.t.ppf(0.975, 5) * error
+        assert (row.logit_change_low, row.logit_change_high) == pytest.approx(tuple(bounds))
+
+
+def test_what_is_beyond_the_controls_varies_with_their_choice_too() -> None:
+    logits, people, shown = answers(1)
+    asked, controls = pd.DataFrame({"unit": [0]}), np.array([[0, 0.5, 0.5, 0, 0, 0]])
+    row = ablation.effects(reading(logits, people, shown), asked, controls, ["a", "b", "c"]).iloc[0]
+    odds = ablation.log_odds(logits).numpy()
+    change = (odds[:, 1:, 0] - odds[:, [0], 0])[shown == 0]
+    whose = people[shown == 0]
+    beyond = change[:, 0] - change[:, 1:3].mean(1)
+    without = [beyond[whose != who].mean() for who in range(6)]
+    of_people = 5 / 6 * ((np.array(without) - np.mean(without)) ** 2).sum()
+    of_sets = np.var(change[:, 1:3].mean(0), ddof=1) / 2
+    half = stats.t.ppf(0.975, 5) * np.sqrt(of_people + of_sets)
+    assert row["logit_beyond_high"] - row["logit_beyond"] == pytest.approx(half)
+
+
+def test_random_sets_vary_as_much_as_the_detectors() -> None:
+    spread = np.linspace(0, 10, 60)
+    loud = pd.DataFrame({"unit": [50, 53, 56, 59], "au": "AU12"})
+    chosen = sets(loud, spread, 20)
+    drawn = np.array([spread[silent].mean() for silent in chosen.silent[61:]])
+    assert len(drawn) == 20
+    assert np.abs(drawn - spread[loud["unit"]].mean()).max() < 1.2
+    assert not chosen.silent[61:, loud["unit"]].any()
 
 
 def test_readings_merge_in_any_order_and_refuse_others() -> None:

@@ -34,7 +34,7 @@ def test_one_unit_and_many_are_told_apart() -> None:
     assert found.loc[("AU12", "one unit"), "ap"] > 0.95
     assert found.loc[("AU12", "one unit"), "share"] > 0.95
     assert found.loc[("AU12", "one unit"), "intensity_r"] > 0.8
-    assert found.loc[("AU04", "one unit"), "share_high"] < 0.8
+    assert found.loc[("AU04", "one unit"), "share"] < 0.8
     assert found.loc[("AU04", "few units"), "units"] > 5
     assert found.loc[("AU04", "all units"), "ap"] > found.loc[("AU04", "one unit"), "ap_high"]
     assert found["share"].xs("all units", level="detector").dropna().eq(1).all()

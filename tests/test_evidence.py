@@ -7,7 +7,18 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from duchenne.errors import InputError
-from duchenne.evidence import association, comparison, detections, divergence, match, matching, significance, strongest
+from duchenne.evidence import (
+    association,
+    comparison,
+    detections,
+    divergence,
+    exchangeability,
+    match,
+    matching,
+    significance,
+    strongest,
+)
+from duchenne.evidence.exchangeability import Arrangements, Exchangeability
 from duchenne.recipes import Evidence
 
 
@@ -126,7 +137,7 @@ def test_divergence_depends_on_bins_and_smoothing() -> None:
 
 def test_labels_move_in_whole_sequences_within_the_person() -> None:
     person, sequence, *_ = correlated(0)
-    for source in significance.Arrangements(person, sequence, 20):
+    for source in Arrangements(Exchangeability.of(person, sequence), 20):
         assert (person[source] == person).all()
         moved = pd.Series(sequence[source]).groupby(sequence).nunique()
         assert (moved == 1).all()
@@ -135,22 +146,16 @@ def test_labels_move_in_whole_sequences_within_the_person() -> None:
 
 def test_people_with_one_sequence_exchange_labels_with_each_other() -> None:
     person = np.repeat(np.arange(30), 3).astype(str)
-    source = next(iter(significance.Arrangements(person, person, 1)))
+    source = next(iter(Arrangements(Exchangeability.of(person, person), 1)))
     assert (person[source] != person).mean() > 0.7
     assert (source % 3 == np.arange(90) % 3).all()
-
-
-def test_sequences_of_other_lengths_are_given_labels_of_the_same_share_of_the_way() -> None:
-    groups, sequences = np.array(["a"] * 6), np.array(list("xxyyyy"))
-    sources = {tuple(s.tolist()) for s in significance.Arrangements(groups, sequences, 30)}
-    assert sources == {(0, 1, 2, 3, 4, 5), (2, 4, 0, 0, 1, 1)}
 
 
 def test_p_values_equal_a_loop_over_the_arrangements(monkeypatch: pytest.MonkeyPatch) -> None:
     person, sequence, label, units = correlated(1)
     coded = np.random.default_rng(0).random(label.shape) < 0.9
-    arrangements = significance.Arrangements(person, sequence, 49)
-    monkeypatch.setattr(significance, "_AT_ONCE", 5 * label.size)
+    arrangements = Arrangements(Exchangeability.of(person, sequence), 49)
+    monkeypatch.setattr(exchangeability, "_AT_ONCE", 5 * label.size)
     found = significance.against(units, label, coded, arrangements, level=0.2)
     every = np.array([_correlation_loop(units, label[s], coded[s]) for s in (np.arange(len(label)), *arrangements)])
     z = np.abs((every - every.mean(0)) / every.std(0))
@@ -159,7 +164,9 @@ def test_p_values_equal_a_loop_over_the_arrangements(monkeypatch: pytest.MonkeyP
         assert found.alone[unit, kind] == pytest.approx((z[:, unit, kind] >= z[0, unit, kind]).mean())
         assert found.family[unit, kind] == pytest.approx((z.max((1, 2)) >= z[0, unit, kind]).mean())
     threshold = np.sort(z.max((1, 2)))[-10]
-    assert found.null_units.tolist() == (z[1:].max(2) >= threshold).sum(1).tolist()
+    signed = (every - every.mean(0)) / every.std(0)
+    above = np.where(every > 0, signed, 0)[1:]  # a detection answers more, so does what permuted labels would have found
+    assert found.null_units.tolist() == (above.max(2) >= threshold).sum(1).tolist()
 
 
 def _correlation_loop(units: np.ndarray, label: np.ndarray, coded: np.ndarray) -> np.ndarray:
@@ -173,8 +180,8 @@ def _correlation_loop(units: np.ndarray, label: np.ndarray, coded: np.ndarray) -
 
 def test_the_smallest_p_counts_distinct_rearrangements() -> None:
     groups = np.repeat(["a", "b"], 3)
-    assert significance.Arrangements(groups, np.array(list("uvwxyz")), 999).smallest_p == pytest.approx(1 / 36)
-    assert significance.Arrangements(groups, np.array(list("uvwxyz")), 9).smallest_p == pytest.approx(1 / 10)
+    assert Arrangements(Exchangeability.of(groups, np.array(list("uvwxyz"))), 999).smallest_p == pytest.approx(1 / 36)
+    assert Arrangements(Exchangeability.of(groups, np.array(list("uvwxyz"))), 9).smallest_p == pytest.approx(1 / 10)
 
 
 def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> None:
@@ -185,7 +192,9 @@ def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> No
         for frames in (False, True):
             takes = np.arange(len(sequence)).astype(str) if frames else sequence
             who = np.full(len(person), "all") if frames else person
-            sure = significance.against(units, label, np.ones_like(label), significance.Arrangements(who, takes, 99, seed))
+            sure = significance.against(
+                units, label, np.ones_like(label), Arrangements(Exchangeability.of(who, takes), 99, seed)
+            )
             if (sure.family <= 0.05).any():
                 found, found_by_frames = found + (not frames), found_by_frames + frames
     assert found <= stats.binom.ppf(0.99, runs, 0.05)
@@ -250,7 +259,8 @@ def test_rare_labels_are_left_out_and_none_at_all_is_refused() -> None:
 def test_a_study_sets_trained_units_beside_their_twin_and_permuted_labels() -> None:
     units, labels, person, sequence = planted()
     faces = labels.assign(path=[str(i) for i in range(len(labels))], subject=person, sequence=sequence)
-    faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
+    faces["expression"] = np.where(labels["AU12"], "happiness", "anger")
+    faces["frame"] = pd.NA
     twin = np.random.default_rng(1).normal(5, 1, units.shape)
     found = comparison.beside_nulls(units, twin, faces, Evidence(permutations=99))
     assert found.summary["trained"]["units"] == 1
@@ -347,13 +357,14 @@ def test_within_an_expression_what_only_comes_with_it_is_not_found() -> None:
         assert frame["r"].min() > 0.5
         wrongly += frame["p_within"][0] <= 0.05
         assert frame["r_within"][1] > 0.8
-        assert frame["p_within"][1] == 1 / 100
+        assert frame["p_within"][1] <= 1 / 100
     assert wrongly <= stats.binom.ppf(0.999, 10, 0.05)
 
 
 def test_strata_exchange_labels_among_sequences_that_show_the_same() -> None:
     person, sequence = np.repeat(np.arange(10), 12).astype(str), np.repeat(np.arange(60), 2).astype(str)
     strata = np.where(np.arange(120) % 2 == 0, "neutral", np.repeat(np.tile(["fear", "fear", "anger"], 20), 2))
-    for moved in significance.Arrangements(person, sequence, 20, strata=strata):
+    for moved in Arrangements(Exchangeability.of(person, sequence).within(strata), 20):
         assert (strata[moved] == strata).all()
-        assert (person[moved] == person)[np.repeat(np.tile([True, True, False], 20), 2)].all()
+        assert all(len(set(given)) == 1 for given in person[moved].reshape(10, 12))
+        assert (person[moved] != person).any()

@@ -104,7 +104,7 @@ def studied(network: nn.Module) -> Studied:
 @pytest.fixture(scope="module")
 def stimulated(network: nn.Module, studied: Studied) -> Stimulated:
     scale = studied.survey.peaks.value.std(0).astype(float)
-    return stimulate(network, PLAIN, "units", list(READ), scale, render(avatars("dose", 5, 11), SIZE, 1))
+    return stimulate(network, PLAIN, "units", list(READ), scale, render(avatars("dose", 6, 11), SIZE, 1))
 
 
 def test_scores_name_each_units_action_unit_and_are_sure_of_it(studied: Studied) -> None:
@@ -155,7 +155,7 @@ def test_silencing_a_unit_takes_away_the_expressions_that_are_made_of_it(network
     faces = posed.where(np.isin(np.arange(len(posed)), rows))
     assert faces.table.expressions == tuple(READ)
     detected = pd.DataFrame({"unit": range(4), "au": MEASURED})
-    found = ablate(network, PLAIN, "units", faces, np.arange(len(faces)), detected, random_sets=3)
+    found = ablate(network, PLAIN, "units", faces, np.arange(len(faces)), detected, np.ones(4), random_sets=3)
     together = found[found["what"] == "detectors"].set_index(["expression", "au"])
     for expression, read in READ.items():
         for au in MEASURED:

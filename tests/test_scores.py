@@ -11,7 +11,6 @@ from scipy import stats
 from sklearn.metrics import mutual_info_score
 
 from duchenne.errors import InputError
-from duchenne.evidence import association, significance
 from duchenne.evidence.association import Correlation, correlation, within
 from duchenne.evidence.distance import Distance, distance
 from duchenne.evidence.divergence import Histograms, bin_peaks, histograms
@@ -91,39 +90,6 @@ def test_batches_in_any_order_and_split_give_the_same_scores(score: str, seed: i
     for accumulator in rng.permutation(np.array([*merged, make()], object)):
         total.merge(accumulator)
     np.testing.assert_allclose(read(total), read(whole), rtol=0, atol=1e-9)
-
-
-def test_intervals_of_correlations_draw_people_with_all_their_pictures() -> None:
-    rng = np.random.default_rng(4)
-    people = rng.integers(0, 9, 120)
-    present, coded = rng.random((120, 2)) < 0.4, rng.random((120, 2)) < 0.8
-    peaks = rng.normal(0, 1, (120, 3)) + present[:, :1] + rng.normal(0, 1, (9, 3))[people]
-    low, high = significance.bootstrap(peaks, present, coded, people.astype(str), draws=400, seed=3)
-    drawn = np.random.default_rng(3).multinomial(9, np.full(9, 1 / 9), 400)
-    found = []
-    for times in drawn:
-        rows = np.repeat(np.arange(120), times[people])
-        found.append(association.correlation(peaks[rows], present[rows], coded[rows]))
-    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975], axis=0), atol=1e-9)
-    single = np.zeros((120, 1), bool)
-    single[people == 3] = peaks[people == 3, :1] > np.median(peaks[people == 3, 0])
-    every = np.ones_like(single)
-    low, high = significance.bootstrap(peaks, single, every, people.astype(str), draws=400, seed=3)
-    found = []
-    for times in drawn[drawn[:, 3] > 0]:  # draws without the only one who shows it tell nothing
-        rows = np.repeat(np.arange(120), times[people])
-        found.append(association.correlation(peaks[rows], single[rows], every[rows]))
-    np.testing.assert_allclose([low, high], np.quantile(found, [0.025, 0.975], axis=0), atol=1e-9)
-    assert np.isnan(significance.bootstrap(peaks, present, coded, np.full(120, "one"))[0]).all()
-
-
-@pytest.mark.filterwarnings("ignore:All-NaN slice")
-def test_quantiles_are_numpys_of_the_numbers_in_each_column() -> None:
-    rng = np.random.default_rng(0)
-    values = np.where(rng.random((41, 300)) < rng.random(300), np.nan, rng.normal(size=(41, 300)))
-    values[1:, 0], values[:, 1] = np.nan, np.nan
-    shares = [0.0, 0.025, 0.5, 0.975, 1.0]
-    np.testing.assert_allclose(significance.quantiles(values, shares), np.nanquantile(values, shares, axis=0), atol=1e-12)
 
 
 def test_a_large_mean_costs_no_digits() -> None:

@@ -55,13 +55,13 @@ def test_sparsity_and_resemblance_follow_their_formulas() -> None:
     np.testing.assert_allclose(traits.resemblance(3 - 2 * pictures, pictures), 1, rtol=1e-12)
 
 
-def test_intervals_are_bootstraps_over_groups() -> None:
-    """Against SciPy's bootstrap where every row is a group of its own, and wider where rows repeat a few people."""
+def test_intervals_are_over_groups() -> None:
+    """Student's where every row is a group of its own, and wider where rows repeat a few people."""
     values = RNG.normal(size=200)
     found = traits.estimate(values, np.mean)
-    expected = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
+    expected = stats.t.interval(0.95, 199, values.mean(), stats.sem(values))
     assert found.value == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02)
+    assert (found.low, found.high) == pytest.approx(expected)
     people = np.repeat(np.arange(10), 20)
     grouped = traits.estimate(values + RNG.normal(size=10)[people], np.mean, people)
     assert grouped.high - grouped.low > 3 * (found.high - found.low)
@@ -102,7 +102,7 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
     shares = [np.nanmean(traits.kept(network, "last", picture[None])) for picture in pictures[::6]]
     assert found.loc["energy kept", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
     known = found.dropna()
-    assert len(known) >= 6
+    assert len(known) >= 5
     assert (known["low"] <= known["value"] + 1e-9).all()
     assert (known["value"] <= known["high"] + 1e-9).all()
 

@@ -125,9 +125,9 @@ def _answers(names: dict[str, Study], progress: Progress) -> tuple[dict[str, Flo
             batches = [
                 pair.prepare(torch.from_numpy(shown.floats(slice(at, at + _BATCH)))) for at in range(0, len(shown), _BATCH)
             ]
-            layer = study.recipe.units.layer
-            peaks[name] = responses(pair.trained, layer, batches).value
-            twins[name] = responses(pair.twin, layer, batches).value
+            asked = study.recipe.units
+            peaks[name] = responses(pair.trained, asked.layer, batches, asked.activation).value
+            twins[name] = responses(pair.twin, asked.layer, batches, asked.activation).value
             advance(1)
     return peaks, twins
 

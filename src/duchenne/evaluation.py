@@ -78,7 +78,7 @@ def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (
     if known.empty:
         raise InputError(f"{data}: shows no expression that the networks know")
     classes = [name.removeprefix("p_") for name in found if name.startswith("p_")]
-    told = scores(known, classes, Paper(), recipe.seed)
+    told = scores(known, classes, Paper())
     told |= {"unread": len(faces) - told["pictures"], "data": data, "changes": list(changes)}
     return Evaluation(_keep(study, " ".join([data, *changes]), told, found), told, found)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from duchenne import cache, gathering, networks, recipes
 from duchenne.errors import InputError
-from duchenne.evidence import significance
+from duchenne.evidence.exchangeability import Arrangements, Exchangeability
 from duchenne.faces import folds
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
@@ -187,7 +187,7 @@ def _scores(
     with torch.no_grad():
         given = network(torch.from_numpy(moved[unseen])).numpy().reshape(int(unseen.sum()), -1)
     people, takes = points["subject"].to_numpy(str), points["sequence"].fillna(points["path"]).to_numpy(str)
-    rearranged = significance.Arrangements(people[seen], takes[seen], _PERMUTATIONS, seed)
+    rearranged = Arrangements(Exchangeability.of(people[seen], takes[seen]), _PERMUTATIONS, seed)
     chance = [_named(codes, labels[seen][source], labels, seen, unseen) for source in rearranged]
     return {
         "bottleneck": codes.shape[1],

@@ -43,7 +43,10 @@ from duchenne.units.layers import find
 from duchenne.units.peaks import Peaks
 from duchenne.units.projection import has_other_activations_only
 
-_REVISIONS = dict.fromkeys(STAGES, 1) | {"evidence": 3, "projections": 2}
+_REVISIONS = dict.fromkeys(STAGES, 1) | {
+    "units": 2, "evidence": 4, "stimulation": 2, "ablation": 2, "detectors": 2, "agreement": 2, "traits": 2,
+    "projections": 2,
+}  # fmt: skip
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""
 
 
@@ -139,7 +142,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
             *(told["faces"][name] for name in ("no_face", "size", "channels")),
         ],
         "training": [told["seed"], told["folds"], told["network"], _without(told["training"], "log"), told["paper"]],
-        "units": [told["units"]["layer"], told["units"]["pictures"], told["units"]["top"]],
+        "units": [told["units"][name] for name in ("layer", "pictures", "top", "activation")],
         "evidence": [evidence],
         "localisation": [told["units"]["method"]],
         "stimulation": [told["stimulation"], told["faces"]["avatars"], told["faces"]["source"] == "avatars"],
@@ -206,7 +209,7 @@ def train(work: StudyInProgress) -> None:
     trained = {number: work.folds[number] for number in work.trained_folds}
     _write_frame(folder / "training" / "folds.parquet", jobs.parts(trained, work.stack.table))
     shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
-    told = scores.scores(found, work.stack.table.expressions, work.recipe.paper, work.recipe.seed)
+    told = scores.scores(found, work.stack.table.expressions, work.recipe.paper)
     if work.recipe.sources != work.recipe.paper.faces:
         told["paper"]["within"] = None  # other faces than the paper's
     by_place = {(job.fold, job.attempt): job for job in listed}
@@ -227,7 +230,8 @@ def survey_units(work: StudyInProgress) -> None:
     rows, units, pair = work.shown_rows, work.recipe.units, work.pair
     layer = work.study.units_folder
     for folder, network in ((layer, pair.trained), (layer / TWIN, pair.twin)):
-        survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, work.progress)
+        survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, work.progress,
+                                units.activation)  # fmt: skip
         _write_frame(folder / "responses.parquet", survey.peaks.frame())
         _write_frame(folder / "top.parquet", survey.top)
 
@@ -277,7 +281,7 @@ def stimulate_action_units(work: StudyInProgress) -> None:
     for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
         scale = _peaks(folder).std(0, dtype=np.float64)
         found = stimulation.stimulate(
-            network, work.pair.prepare, recipe.units.layer, classes, scale, faces, recipe.seed, work.progress
+            network, work.pair.prepare, recipe.units.layer, classes, scale, faces, recipe.units.activation, work.progress
         )
         if folder == layer:
             _write_frame(work.study.folder / "interventions.parquet", found.units)
@@ -296,7 +300,8 @@ def ablate_units(work: StudyInProgress) -> None:
         work.study.folder / "ablations.parquet",
         ablation.ablate(
             work.pair.trained, work.pair.prepare, recipe.units.layer, work.stack, work.rows(recipe.ablation.pictures),
-            found, recipe.ablation.fill, recipe.ablation.random_sets, recipe.seed, work.progress,
+            found, _peaks(work.study.units_folder).std(0, dtype=np.float64), recipe.ablation.fill,
+            recipe.ablation.random_sets, recipe.seed, work.progress,
         ),
     )  # fmt: skip
 
@@ -327,8 +332,9 @@ def judge_scores(work: StudyInProgress) -> None:
     for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
         moved = work.study.interventions if folder == layer else pd.read_parquet(folder / "interventions.parquet")
         free = surveys.survey(
-            network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare, work.progress
-        )
+            network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare, work.progress,
+            recipe.units.activation,
+        )  # fmt: skip
         shares = (0.25, 0.5, 1.0) if folder == layer else (1.0,)
         for where, peaks, faces in (("study", _peaks(folder), shown), ("free", free.peaks.value, pictures.table.frame)):
             told = agreements(peaks, faces, moved, recipe.evidence, seed, shares, work.progress)

@@ -70,6 +70,7 @@ class Reader:
     def __init__(self, study: Study) -> None:
         work = StudyInProgress(study, study.table, quiet, lambda line: None)
         self.study, self._pair, self._layer = study, work.pair, study.recipe.units.layer
+        self._activation = study.recipe.units.activation
         self._size, self._channels = study.recipe.faces.size, study.recipe.faces.channels
         self._method = study.recipe.units.method
         name = study.recipe.faces.crop
@@ -91,7 +92,7 @@ class Reader:
         """Read a face that fills the picture (C, S, S), 0 … 1, as large as the network's."""
         prepared = self._pair.prepare(torch.from_numpy(face[None]))
         began = time.perf_counter()
-        ((found, given),) = answers(self._pair.trained, self._layer, [prepared])
+        ((found, given),) = answers(self._pair.trained, self._layer, [prepared], self._activation)
         seconds = time.perf_counter() - began
         shares = torch.softmax(given, 1)[0].tolist()
         above = (found.value[0] - self._mean) / self._spread

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from duchenne import intervals
 from duchenne.errors import InputError
-from duchenne.evidence.intervention import interval
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -73,18 +73,16 @@ class Reading:
         )
 
 
-def effects(
-    reading: Reading, asked: pd.DataFrame, controls: Floats, expressions: Sequence[str], seed: int = 0
-) -> pd.DataFrame:
+def effects(reading: Reading, asked: pd.DataFrame, controls: Floats, expressions: Sequence[str]) -> pd.DataFrame:
     """What silencing does to each expression: one row a set that was ``asked`` for and expression.
 
     ``asked`` (s, …) names sets 1 to s of the ``reading``, which stand behind the empty one; ``controls`` (s, k) are the
     shares in which sets of as many other units serve each as control, 0 where they do not. Beside the columns of
     ``asked``: ``expression, pictures``; ``recall`` with nothing silenced; ``recall_change`` and ``logit_change``
-    (log-odds of the expression on its own pictures); both ``beyond`` the mean of the controls; all with 95 % bootstrap
-    intervals over people, ``…_low`` and ``…_high``; and ``p``, the share of sets, the one asked for and its controls,
-    whose change of log-odds lies as far from the mean of all of them. NaN where a set has no controls. Expressions
-    without pictures are left out.
+    (log-odds of the expression on its own pictures); both ``beyond`` the mean of the controls; all with 95 % intervals
+    over people, ``…_low`` and ``…_high``, those beyond the controls with the spread of these too; and ``p``, the share
+    of sets, the one asked for and its controls, whose change of log-odds lies as far from the mean of all of them. NaN
+    where a set has no controls. Expressions without pictures are left out.
     """
     frames = []
     for number, expression in enumerate(expressions):
@@ -96,17 +94,27 @@ def effects(
         for name, sums in (("recall", reading.right), ("logit", reading.logit)):
             moved = (sums[1:, :, number] - sums[0, :, number]).T  # (people, sets)
             beyond = moved[:, : len(asked)] - moved @ controls.T
-            columns |= _told(f"{name}_change", moved[:, : len(asked)], pictures, seed)
-            columns |= _told(f"{name}_beyond", np.where(controls.any(1), beyond, np.nan), pictures, seed)
+            of_controls = _variance(moved.sum(0) / pictures.sum(), controls)
+            columns |= _told(f"{name}_change", moved[:, : len(asked)], pictures)
+            columns |= _told(f"{name}_beyond", np.where(controls.any(1), beyond, np.nan), pictures, of_controls)
             if name == "logit":
                 columns["p"] = _share_as_far(moved.sum(0) / pictures.sum(), controls)
         frames.append(pd.concat([asked.reset_index(drop=True), pd.DataFrame(columns, index=range(len(asked)))], axis=1))
     return pd.concat(frames, ignore_index=True)
 
 
-def _told(name: str, of_people: Floats, pictures: Floats, seed: int) -> dict[str, Floats]:
+def _variance(every: Floats, controls: Floats) -> Floats:
+    """Variance of the mean of each set's controls (s,), from how these differ; 0 where there is one or none."""
+    count = (controls > 0).sum(1)
+    mean = controls @ every
+    squares = ((every - mean[:, None]) ** 2 * (controls > 0)).sum(1)
+    told: Floats = squares / np.maximum(count - 1, 1) / np.maximum(count, 1)
+    return told
+
+
+def _told(name: str, of_people: Floats, pictures: Floats, besides: Floats | float = 0.0) -> dict[str, Floats]:
     """Sums of people (p, s) as a mean over pictures (p,), with its interval."""
-    low, high = interval(of_people, seed, pictures)
+    low, high = intervals.of_mean(of_people, pictures, besides)
     return {name: of_people.sum(0) / pictures.sum(), f"{name}_low": low, f"{name}_high": high}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from duchenne.evidence.intervention import movers
 
@@ -30,12 +29,11 @@ def agreement(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.
 
     ``evidence`` is what ``match`` gives, ``responses`` what ``dose_response`` does for the same units. The truth of a
     unit is, of the action units that both know, the one of largest effect, where that is ``least`` or more. Columns:
-    ``score, units, action_units`` that could be named; ``agreement`` with its 95 % interval (Wilson 1927, as if units
-    were independent) ``low, high``; ``chance``, the agreement were the same names dealt to other units; ``percentile``,
-    asked the other way round, as zhu2018 does: the share of units that an action unit moves less than the unit of
-    largest score for it, the mean over action units, 0.5 by chance; ``named_rare``, the share of units for which a rare
-    action unit is named, and ``moved_by_rare``, of those that one moves: rare is what fewer than 5 % of the coded
-    pictures show.
+    ``score, units, action_units`` that could be named; ``agreement``; ``chance``, the agreement were the same names
+    dealt to other units; ``percentile``, asked the other way round, as zhu2018 does: the share of units that an action
+    unit moves less than the unit of largest score for it, the mean over action units, 0.5 by chance; ``named_rare``, the
+    share of units for which a rare action unit is named, and ``moved_by_rare``, of those that one moves: rare is what
+    fewer than 5 % of the coded pictures show.
 
     >>> evidence = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "n_with": 9, "n_without": 9,
     ...                          "r": [0.1, 0.5, 0.2, 0.1]})
@@ -75,10 +73,9 @@ def repeatability(one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5) ->
 def _compared(named: pd.Series, truth: pd.Series) -> dict[str, float]:
     """How often the action units named for units are the true ones, and how often by chance."""
     hits, count = int((named == truth).sum()), len(truth)
-    low, high = _wilson(hits, count)
     shares = [each.value_counts(normalize=True) for each in (named, truth)]
     return {
-        "units": count, "agreement": hits / count if count else np.nan, "low": low, "high": high,
+        "units": count, "agreement": hits / count if count else np.nan,
         "chance": float(shares[0].mul(shares[1], fill_value=0).sum()) if count else np.nan,
     }  # fmt: skip
 
@@ -89,10 +86,3 @@ def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:
     moved = responses.pivot(index="unit", columns="au", values="effect").abs()
     ranks = (moved.rank() - 1) / max(len(moved) - 1, 1)
     return float(np.mean([ranks.loc[unit, au] for au, unit in chosen.items()])) if len(chosen) else np.nan
-
-
-def _wilson(hits: int, count: int) -> tuple[float, float]:
-    if not count:
-        return np.nan, np.nan
-    interval = stats.binomtest(hits, count).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)

@@ -97,9 +97,9 @@ class _Comoments:
         )
 
     def correlation(self) -> Tensor:
-        """Pearson's r, 0 where either side is constant."""
+        """Pearson's r, 0 where either side is constant, NaN where a number is."""
         spread = (self.squares.clamp_min(0) * (self.count * self.share * (1 - self.share))).sqrt()
-        return torch.where(spread > _CONSTANT * self.count, self.products / spread, 0.0)
+        return torch.where(spread <= _CONSTANT * self.count, 0.0, self.products / spread)
 
 
 _CONSTANT = 1e-12  # standard deviations' product that counts as rounding
@@ -129,7 +129,7 @@ def correlations(peaks: Tensor, present: Tensor, coded: Tensor, strata: NDArray[
         products += part.products * varies
         of_label += part.count * part.share * (1 - part.share)
     spread = (squares.clamp_min(0) * of_label).sqrt()
-    return torch.where(spread > _CONSTANT * len(peaks), products / spread, 0.0)
+    return torch.where(spread <= _CONSTANT * len(peaks), 0.0, products / spread)
 
 
 def within(peaks: Floats, present: Mask, coded: Mask, strata: NDArray[np.generic]) -> Floats:

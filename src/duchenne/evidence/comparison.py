@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne import facs
-from duchenne.evidence import significance
+from duchenne.evidence.exchangeability import Exchangeability, named
 from duchenne.evidence.matching import Matched, compare, detections, ranked
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Evidence
@@ -40,6 +40,7 @@ def beside_nulls(
     expressions are matched and the summary says so.
     """
     people, takes = who(faces)
+    tree = exchangeable(faces)
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
         "score_permutations": settings.score_permutations, "level": settings.level, "least": settings.least, "seed": seed,
@@ -47,15 +48,16 @@ def beside_nulls(
     }  # fmt: skip
 
     def matched(values: NDArray[np.floating], labels: pd.DataFrame, **more: Any) -> Matched:
-        return compare(values, labels, people, takes, **options | more)
+        return compare(values, labels, people, takes, **{"exchangeability": tree} | options | more)
 
-    shown = matched(peaks, _one_hot(faces["expression"]), least=2)
+    shown = matched(peaks, _one_hot(faces["expression"]), least=2, exchangeability=exchangeable(faces, stills=True))
     expressions = shown.frame.rename(columns={"au": "expression"})
     labels, rare = often_enough(faces, settings.least)
     summary: dict[str, Any] = {
         "pictures": len(faces), "people": len(set(people)), "units": peaks.shape[1],
         "level": settings.level, "permutations": settings.permutations,
-        "smallest_p": significance.Arrangements(people, takes, settings.permutations).smallest_p,
+        "smallest_p": tree.smallest_p(settings.permutations), "rearrangements": tree.distinct,
+        "too_few": tree.too_few(settings.level),
         "action_units": list(labels.columns), "rare": rare,
     }  # fmt: skip
     if labels.empty or not len(labels.columns):
@@ -74,7 +76,20 @@ def beside_nulls(
 def who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Person and sequence of each picture; a picture without either stands alone."""
     sequence = faces["sequence"].fillna(faces["path"])
-    return faces["subject"].fillna(sequence).to_numpy(str), sequence.to_numpy(str)
+    return named(faces["subject"].fillna(sequence), sequence)
+
+
+def exchangeable(faces: pd.DataFrame, stills: bool = False) -> Exchangeability:
+    """Who may be exchanged with whom in the frame of a face table.
+
+    Where the pictures are nothing but ``stills``, neutral ones are like any other if that is asked for: what is matched is
+    then the expressions themselves.
+    """
+    people, takes = who(faces)
+    neutral = faces["expression"].eq("neutral").fillna(False).to_numpy(bool)
+    if stills and len(np.unique(takes)) == len(takes):
+        neutral = np.zeros(len(faces), bool)
+    return Exchangeability.of(people, takes, frames=faces.get("frame"), neutral=neutral)
 
 
 def _one_hot(expression: pd.Series) -> pd.DataFrame:

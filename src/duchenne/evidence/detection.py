@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedGroupKFold
 
+from duchenne import intervals
 from duchenne.errors import InputError
 from duchenne.evidence.association import correlation
-from duchenne.evidence.significance import quantiles
 from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ _PENALTIES = tuple(10.0**power for power in range(-1, 6))
 _FIRM = 1.0  # penalty of few units: enough for a solution where units are alike
 _FEW = (2, 3, 5, 10, 20)
 _FOLDS = 5
-_DRAWS = 1000
+_SHOWING = 12  # people who must show an action unit for an interval of average precision
 _LIFT = 0.02  # of average precision over prevalence, below which no share of it is told
 
 
@@ -52,9 +52,10 @@ def detectors(
     penalty and the thresholds are found on all folds but one, by cross-validation over people, and judged on that one;
     folds that leave nothing to learn from are left out. Columns: ``au``; ``detector``: "one unit", "few units" or "all
     units"; ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average; ``n_with, people,
-    prevalence``; ``f1``; ``ap``, average precision, with its 95 % bootstrap interval over people ``ap_low, ap_high``;
+    prevalence``; ``f1``; ``ap``, average precision, with its 95 % interval over people ``ap_low, ap_high`` (NaN where
+    fewer than twelve show the action unit);
     ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above prevalence is reached,
-    with ``share_low, share_high``, NaN where the probe finds next to nothing. Action units with fewer than ``least``
+    NaN where the probe finds next to nothing. Action units with fewer than ``least``
     pictures with or without them, or shown by fewer people than folds, are left out. Raises ``InputError`` for fewer
     people than folds.
 
@@ -85,7 +86,7 @@ def detectors(
 
 COLUMNS = [
     "au", "detector", "unit", "units", "n_with", "people", "prevalence", "f1", "ap", "ap_low", "ap_high", "intensity_r",
-    "share", "share_low", "share_high",
+    "share",
 ]  # fmt: skip
 
 
@@ -139,21 +140,30 @@ def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[di
     judged, shown = of_au[rows], of_au.shown[rows]
     if not 0 < shown.sum() < len(rows):
         return []
-    drawn = _people_drawn(judged.people, seed)
-    prevalence = drawn @ shown / drawn.sum(1)
-    precision = {name: weighted_precision(found.scores[rows], shown, drawn) for name, found in read.items()}
-    lift = {name: each - prevalence for name, each in precision.items()}
-    probe = np.where(lift["all units"] > _LIFT, lift["all units"], np.nan)
-    return [
-        {
+    prevalence = float(shown.mean())
+    precision = {name: average_precision_score(shown, found.scores[rows]) for name, found in read.items()}
+    probe = precision["all units"] - prevalence
+    told = []
+    for name, found in read.items():
+        low, high = _interval(found.scores[rows], judged)
+        told.append({
             "detector": name, "unit": pd.NA if name == "all units" else _most_often(found.units),
             "units": float(np.mean([len(units) for units in found.units])), "n_with": int(shown.sum()),
-            "people": len(np.unique(judged.people)), "prevalence": shown.mean(), "f1": _f1(found.said[rows], shown),
-            **_bounded("ap", precision[name]), "intensity_r": _pearson(found.scores[rows], intensity[rows]),
-            **_bounded("share", lift[name] / probe),
-        }
-        for name, found in read.items()
-    ]  # fmt: skip
+            "people": len(np.unique(judged.people)), "prevalence": prevalence, "f1": _f1(found.said[rows], shown),
+            "ap": precision[name], "ap_low": low, "ap_high": high,
+            "intensity_r": _pearson(found.scores[rows], intensity[rows]),
+            "share": (precision[name] - prevalence) / probe if probe > _LIFT else np.nan,
+        })  # fmt: skip
+    return told
+
+
+def _interval(scores: Floats, judged: _Pictures) -> tuple[float, float]:
+    """95 % interval over people of the average precision of scores (n,); NaN where fewer than twelve show it."""
+    person, people = intervals.numbered(judged.people.astype(str))
+    telling = min(len(np.unique(person[judged.shown])), len(np.unique(person[~judged.shown])))
+    if telling < _SHOWING:
+        return np.nan, np.nan
+    return intervals.of_share(lambda counts: weighted_precision(scores, judged.shown, counts[:, person]), people, telling)
 
 
 def _out_of_fold(of_au: _Pictures, make: Callable[[_Pictures], _Detector], folds: int, seed: int) -> _Readings:
@@ -270,14 +280,6 @@ def _f1(said: Mask, shown: Mask) -> float:
     return float(2 * (said & shown).sum() / max(said.sum() + shown.sum(), 1))
 
 
-def _people_drawn(people: Places, seed: int) -> Floats:
-    """How often each picture is drawn (d, n), people drawn with all their pictures; first every one once."""
-    numbers = np.unique(people, return_inverse=True)[1]
-    count = int(numbers.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _DRAWS)
-    return np.concatenate([np.ones((1, count)), drawn])[:, numbers].astype(np.float64)
-
-
 def weighted_precision(scores: Floats, shown: Mask, weights: Floats) -> Floats:
     """Average precision of scores (n,), pictures counted by each row of ``weights`` (d, n): (d,); 0 where none is shown."""
     order = np.argsort(-scores, kind="stable")
@@ -287,14 +289,6 @@ def weighted_precision(scores: Floats, shown: Mask, weights: Floats) -> Floats:
     precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
     found: Floats = (np.diff(hits, axis=1, prepend=0) * precision).sum(1) / np.maximum(hits[:, -1], 1)
     return found
-
-
-def _bounded(name: str, drawn: Floats) -> dict[str, float]:
-    """The first of many values, and the 95 % interval of the others; NaN where most are not told."""
-    told = np.full(3, np.nan)
-    if np.isfinite(drawn[0]) and np.isnan(drawn).mean() <= 0.5:
-        told = np.append(drawn[0], quantiles(drawn[1:, None], [0.025, 0.975]))
-    return dict(zip((name, f"{name}_low", f"{name}_high"), told.tolist(), strict=True))
 
 
 def _most_often(chosen: list[Places]) -> int:

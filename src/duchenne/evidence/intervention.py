@@ -12,25 +12,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from duchenne import intervals
 from duchenne.errors import InputError
 
 Floats = NDArray[np.float64]
-
-_DRAWS = 1000
+Mask = NDArray[np.bool_]
 
 
 def dose_response(
-    answers: NDArray[np.floating], action_units: Sequence[str], doses: Sequence[float], scale: Floats, seed: int = 0
+    answers: NDArray[np.floating], action_units: Sequence[str], doses: Sequence[float], scale: Floats
 ) -> pd.DataFrame:
     """How every unit answers to the dose of every action unit: one row a pair.
 
-    ``answers`` (people, action units, doses, units) are peaks on the same faces; ``doses`` rise from 0 (absent) to 1 (E);
-    ``scale`` (units,) is what counts as much for a unit, such as its standard deviation over the pictures of a study.
-    Columns: ``unit, au``; ``slope`` of the answer over the dose, through that at 0, and its 95 % bootstrap interval over
-    people, ``low`` and ``high``, all in units of ``scale``; ``monotone``, Kendall's τ of answer and dose, the mean over
-    people; ``effect`` at the highest dose, in the same units; ``selectivity``, (|e| − |e'|) / (|e| + |e'|) of the effects e
-    of this action unit and e' of the strongest other one: 1 where nothing else moves the unit, below 0 where another moves
-    it more. A unit that nothing moves has 0 everywhere. Raises ``InputError`` for doses that do not rise from 0.
+    ``answers`` (people, action units, doses, units) are peaks on the same faces; ``doses`` rise from 0 (absent) to 1
+    (E); ``scale`` (units,) is what counts as much for a unit, such as its standard deviation over the pictures of a
+    study. Columns: ``unit, au``; ``slope`` of the answer over the dose, through that at 0, and its 95 % interval over
+    people, ``low`` and ``high`` (NaN for fewer than six), all in units of ``scale``; ``monotone``, Kendall's τ of answer
+    and dose, the mean over people; ``effect`` at the highest dose, in the same units; ``selectivity``, (|e| − |e'|) /
+    (|e| + |e'|) of the effects e of this action unit and e' of the strongest other one: 1 where nothing else moves the
+    unit, below 0 where another moves it more. A unit that nothing moves has 0 everywhere. Raises ``InputError`` for
+    doses that do not rise from 0.
 
     >>> strength = np.linspace(0, 1, 6)
     >>> answers = np.stack([2 * strength, 0 * strength])[None, :, :, None] + 1
@@ -44,7 +45,7 @@ def dose_response(
         raise InputError(f"doses {list(doses)}: expected to rise from 0")
     moved = (answers - answers[:, :, :1]) / np.where(scale > 0, scale, 1)  # (people, action units, doses, units)
     slopes = np.einsum("padu,d->pau", moved, strength) / (strength**2).sum()
-    low, high = interval(slopes, seed)
+    low, high = intervals.of_mean(slopes)
     effect = moved[:, :, -1].mean(0)
     columns = {
         "slope": slopes.mean(0), "low": low, "high": high,
@@ -78,42 +79,23 @@ def sides(answers: NDArray[np.floating], rest: Floats, action_units: Sequence[st
     )
 
 
-def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """Mean change of each expression's probability by each action unit, with its 95 % bootstrap interval over people.
+def changes(of_people: Floats, action_units: Sequence[str], expressions: Sequence[str]) -> pd.DataFrame:
+    """Mean change of each expression's probability by each action unit, with its 95 % interval over people.
 
     ``of_people`` (people, action units, expressions); columns ``au, expression, change, low, high``: one row a pair.
 
-    >>> changes(np.full((4, 1, 2), [0.5, -0.5]), ["AU12"], ["happiness", "neutral"])
+    >>> changes(np.full((6, 1, 2), [0.5, -0.5]), ["AU12"], ["happiness", "neutral"])
          au expression  change  low  high
     0  AU12  happiness     0.5  0.5   0.5
     1  AU12    neutral    -0.5 -0.5  -0.5
     """
-    low, high = interval(of_people, seed)
+    low, high = intervals.of_mean(of_people)
     columns = {"change": of_people.mean(0), "low": low, "high": high}
     frame = {
         "au": np.repeat(list(action_units), len(expressions)),
         "expression": np.tile(list(expressions), len(action_units)),
     }
     return pd.DataFrame(frame | {name: values.ravel() for name, values in columns.items()})
-
-
-def interval(of_people: Floats, seed: int = 0, weights: Floats | None = None) -> Floats:
-    """95 % bootstrap interval (2, …) of means over people (p, …), by percentiles.
-
-    NaN where fewer than two people count. With ``weights`` (p,), such as numbers of pictures, of sums over people
-    divided by their weights' sum; draws in which this is 0 are left out.
-
-    >>> interval(np.array([2.0, 2.0])).tolist(), interval(np.array([6.0, 2.0]), weights=np.array([3.0, 1.0])).tolist()
-    ([2.0, 2.0], [2.0, 2.0])
-    """
-    people = len(of_people)
-    if np.count_nonzero(np.ones(people) if weights is None else weights) < 2:
-        return np.full((2, *of_people.shape[1:]), np.nan)
-    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), _DRAWS)
-    total = drawn @ (np.ones(people) if weights is None else weights)
-    means = (drawn @ of_people.reshape(people, -1))[total > 0] / total[total > 0, None]
-    found: Floats = np.quantile(means, [0.025, 0.975], axis=0).reshape(2, *of_people.shape[1:])
-    return found
 
 
 def _kendall(moved: Floats) -> Floats:
@@ -160,3 +142,57 @@ def confirmed(found: pd.DataFrame, responses: pd.DataFrame, among: Collection[st
     low = responses.set_index(["unit", "au"])["low"].reindex(pd.MultiIndex.from_frame(strongest))
     most = movers(responses[responses["au"].isin(among)], 0.0).set_index("unit")["au"].reindex(strongest["unit"])
     return strongest.assign(holds=low.gt(0).to_numpy(), most=strongest["au"].to_numpy() == most.to_numpy())
+
+
+def beside_dealt(
+    found: pd.DataFrame, responses: pd.DataFrame, among: Collection[str], deals: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Set how many detections hold under stimulation beside the same for names dealt anew among the same units.
+
+    A unit that moves with much of the face moves with many action units; what says that a detection is true is how much
+    more often it holds than the name of another detecting unit does.
+
+    Args:
+        found: Detections (unit, au, r).
+        responses: What ``dose_response`` gives.
+        among: The action units that are coded.
+        deals: How often the names are dealt.
+        seed: Of the dealing.
+
+    Returns:
+        A row for each claim of ``confirmed`` (``holds``, ``most``): ``claim, units, share, dealt``, the mean over deals,
+        ``difference`` of the two, and ``low, high``, its 95 % interval by the spread of deals.
+
+    >>> found = pd.DataFrame({"unit": [0, 1], "au": ["AU01", "AU12"], "r": [0.4, 0.6]})
+    >>> responses = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": [2.0, 0.0, 0.0, 1.0],
+    ...                           "low": [1.5, -1.0, -1.0, 0.5]})
+    >>> beside_dealt(found, responses, ["AU01", "AU12"])[["claim", "share", "dealt"]].round(1).values.tolist()
+    [['holds', 1.0, 0.5], ['most', 1.0, 0.5]]
+    """
+    detecting = confirmed(found, responses, among)
+    claims = {"holds": _holding(detecting, responses), "most": _moving_most(detecting, responses, among)}
+    names = np.unique(detecting["au"], return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    dealt = np.array([rng.permutation(names) for _ in range(deals)]).reshape(deals, len(names))
+    rows = []
+    for claim, of_pairs in claims.items():
+        units = np.arange(len(names))
+        share = of_pairs[units, names].mean() if len(names) else np.nan
+        shares = of_pairs[units, dealt].mean(1) if len(names) else np.full(deals, np.nan)
+        low, high = share - np.quantile(shares, [0.975, 0.025])
+        rows.append((claim, len(names), share, shares.mean(), share - shares.mean(), low, high))
+    return pd.DataFrame(rows, columns=["claim", "units", "share", "dealt", "difference", "low", "high"])
+
+
+def _holding(detecting: pd.DataFrame, responses: pd.DataFrame) -> Mask:
+    """Whether each detecting unit is surely moved by each of the names (units, names)."""
+    low = responses.pivot(index="unit", columns="au", values="low")
+    told: Mask = low.reindex(index=detecting["unit"], columns=sorted(set(detecting["au"]))).gt(0).to_numpy()
+    return told
+
+
+def _moving_most(detecting: pd.DataFrame, responses: pd.DataFrame, among: Collection[str]) -> Mask:
+    """Whether each of the names is what moves each detecting unit most (units, names)."""
+    most = movers(responses[responses["au"].isin(among)], 0.0).set_index("unit")["au"].reindex(detecting["unit"])
+    told: Mask = most.to_numpy()[:, None] == np.array(sorted(set(detecting["au"])), object)
+    return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from duchenne import intervals
 from duchenne.errors import InputError
 from duchenne.evidence import association, distance, divergence, significance
+from duchenne.evidence.exchangeability import Arrangements, Exchangeability, apparent_neutral, named
 from duchenne.progress import Progress, quiet
 
 Floats = NDArray[np.float64]
@@ -25,23 +28,46 @@ _CONSTANT = 1e-12  # a spread that counts as rounding
 
 @dataclass(frozen=True)
 class Matched:
-    """What ``match`` gives, and ``null_units``: for each permutation, how many units it would have called detectors."""
+    """What ``compare`` gives.
+
+    Attributes:
+        frame: A row a pair, as of ``match``.
+        null_units: (p,) for each permutation, how many units it would have called detectors.
+        too_few: One line where there are too few distinct rearrangements for the level, else nothing.
+    """
 
     frame: pd.DataFrame
     null_units: NDArray[np.int64]
+    too_few: str = ""
 
 
 def match(
     peaks: NDArray[np.floating], labels: pd.DataFrame, groups: ArrayLike, sequences: ArrayLike, **options: Any
 ) -> pd.DataFrame:
-    """Compare every unit with every action unit; one row a pair.
+    """Compare every unit with every action unit.
 
-    ``peaks`` (n, u); ``labels`` nullable booleans (n, a), NA = not coded and left out; ``groups`` and ``sequences`` (n,)
-    name the person and the sequence of each picture; ``options`` are those of ``compare``. Columns: ``unit, au, n_with,
-    n_without``; ``r`` with its 95 % bootstrap interval over people, ``r_low, r_high``, and its mean under permuted labels,
-    ``r_null``; ``kl``, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with that mean (``kl_null``) and how
-    many standard deviations lie between (``kl_z``); ``ap_lift`` over prevalence; ``distance_sign``, −1 where the unit
-    answers less with the action unit; ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
+    Args:
+        peaks: (n, u) activations.
+        labels: (n, a) nullable booleans, a column an action unit; NA = not coded, and left out.
+        groups: (n,) the person of each picture.
+        sequences: (n,) the sequence of each picture.
+        options: Those of ``compare``. Name the ``neutral`` frames where sequences have any and differ in length.
+
+    Returns:
+        One row a pair. Columns:
+
+        - ``unit, au, n_with, n_without``;
+        - ``r`` with its 95 % interval over people, ``r_low, r_high`` (NaN where fewer than six show the action unit), and
+          its mean under permuted labels, ``r_null``;
+        - ``kl``, ``kl_mean`` over bin counts, mutual ``information``, ``distance``, ``ap`` and ``auroc``, each with that
+          mean (``kl_null``) and how many standard deviations lie between (``kl_z``);
+        - ``ap_lift`` over prevalence; ``distance_sign``, −1 where the unit answers less with the action unit;
+        - ``p_alone``, ``p`` family-wise over all pairs, ``q`` by Benjamini–Hochberg.
+
+        All scores of a unit with a number that is not finite are NaN.
+
+    Raises:
+        InputError: Where the arguments do not fit each other, or no action unit is coded often enough.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(80) < 0.5
@@ -50,7 +76,10 @@ def match(
     >>> frame["au"].tolist(), bool(frame["p"][0] <= 0.05)
     (['AU12'], True)
     """
-    return compare(peaks, labels, groups, sequences, **options).frame
+    found = compare(peaks, labels, groups, sequences, **options)
+    if found.too_few:
+        warnings.warn(found.too_few, stacklevel=2)
+    return found.frame
 
 
 def compare(
@@ -59,6 +88,9 @@ def compare(
     groups: ArrayLike,
     sequences: ArrayLike,
     *,
+    frames: ArrayLike | None = None,
+    neutral: ArrayLike | None = None,
+    exchangeability: Exchangeability | None = None,
     bins: int = 64,
     epsilon: float = 1e-6,
     permutations: int = 1000,
@@ -71,25 +103,47 @@ def compare(
 ) -> Matched:
     """Match, and keep what permuted labels would have found.
 
-    ``bins`` and ``epsilon`` shape the divergence, ``score_permutations`` the nulls; action units with fewer than ``least``
-    pictures with or without them are left out; ``level`` is that of ``null_units``. ``strata`` (n,), such as expressions,
-    give the correlation within them and how sure that is besides: ``r_within, p_within, q_within``. Raises ``InputError``
-    where no action unit is left.
+    Args:
+        peaks: (n, u) activations.
+        labels: (n, a) nullable booleans, a column an action unit; NA = not coded, and left out.
+        groups: (n,) the person of each picture.
+        sequences: (n,) the sequence of each picture.
+        frames: (n,) the order of the pictures of a sequence; that of the rows where it is not given.
+        neutral: (n,) whether each picture is a neutral frame; where it is not given, those that show no action unit are
+            taken for it.
+        exchangeability: Who may be exchanged with whom; built from the above where it is not given.
+        bins: Of the divergence's histograms.
+        epsilon: Added to each bin of the divergence's normalised histograms.
+        permutations: Of the labels, for p.
+        score_permutations: Of the labels, for the scores' nulls.
+        least: Action units with fewer pictures with or without them are left out.
+        level: At which ``null_units`` counts.
+        seed: Of the permutations.
+        strata: (n,) such as expressions, for the correlation within them and how sure that is: ``r_within, p_within,
+            q_within``.
+        progress: Is told how far it is.
+
+    Returns:
+        The frame of ``match``, and what permuted labels would have found.
+
+    Raises:
+        InputError: Where the arguments do not fit each other, or no action unit is coded often enough.
     """
     known = _Labelled.regular(peaks, labels, groups, sequences, least)
+    tree = exchangeability or known.tree(frames, neutral)
     values, present, coded = known.peaks, known.present, known.coded
-    arrangements = significance.Arrangements(known.people, known.takes, permutations, seed)
+    arrangements = Arrangements(tree, permutations, seed)
     sure = significance.against(values, present, coded, arrangements, level, progress)
-    low, high = significance.bootstrap(values, present, coded, known.people, seed=seed)
+    low, high = intervals.of_correlation(values, present, coded, known.people)
     scores = known.correlations(strata) | {"r_low": low, "r_high": high, "r_null": sure.centre}
     scores |= known.calibrated(list(itertools.islice(arrangements, score_permutations)), bins, epsilon, progress)
     scores |= {"p_alone": sure.alone, "p": sure.family, "q": significance.benjamini_hochberg(sure.alone)}
     if strata is not None:
+        inside = Arrangements(tree.within(strata), permutations, seed)
         shown = np.asarray(strata, str)
-        inside = significance.Arrangements(known.people, known.takes, permutations, seed, shown)
         p_within = significance.against(values, present, coded, inside, level, progress, shown).alone
         scores |= {"p_within": p_within, "q_within": significance.benjamini_hochberg(p_within)}
-    return Matched(framed(known.names, known.n_with, known.n_without, scores), sure.null_units)
+    return Matched(known.framed(scores), sure.null_units, tree.too_few(level))
 
 
 def scored(
@@ -98,6 +152,8 @@ def scored(
     groups: ArrayLike,
     sequences: ArrayLike,
     *,
+    frames: ArrayLike | None = None,
+    neutral: ArrayLike | None = None,
     bins: int = 64,
     epsilon: float = 1e-6,
     score_permutations: int = 20,
@@ -106,7 +162,7 @@ def scored(
     strata: ArrayLike | None = None,
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """The scores of ``match`` and their nulls without their significance, in a fraction of the time; one row a pair.
+    """Give the scores of ``match`` and their nulls without their significance, in a fraction of the time; one row a pair.
 
     Arguments as of ``compare``.
 
@@ -116,18 +172,25 @@ def scored(
     ([1.0], True)
     """
     known = _Labelled.regular(peaks, labels, groups, sequences, least)
-    sources = list(significance.Arrangements(known.people, known.takes, score_permutations, seed))
+    sources = list(Arrangements(known.tree(frames, neutral), score_permutations, seed))
     scores = known.correlations(strata) | known.calibrated(sources, bins, epsilon, progress)
-    return framed(known.names, known.n_with, known.n_without, scores)
+    return known.framed(scores)
 
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Peaks (n, u), which of the named action units are present and which are coded (n, a), and whose pictures of which
-    sequences these are (n,).
+    """Activations and labels made regular.
+
+    Attributes:
+        peaks: (n, u) of the units all of whose activations are finite.
+        finite: (v,) which of all units these are.
+        names: (a,) the action units.
+        present, coded: (n, a) which are present, and which were coded.
+        people, takes: (n,) the person and the sequence of each picture.
     """
 
     peaks: Floats
+    finite: Mask
     names: NDArray[Any]
     present: Mask
     coded: Mask
@@ -139,19 +202,37 @@ class _Labelled:
         cls, peaks: NDArray[np.floating], labels: pd.DataFrame, groups: ArrayLike, sequences: ArrayLike, least: int
     ) -> _Labelled:
         """Make the arguments regular, without action units of fewer than ``least`` pictures with or without them."""
-        if not isinstance(labels, pd.DataFrame):
-            raise InputError(f"labels: a frame with a column an action unit is needed, not {type(labels).__name__}")
-        lengths = {"peaks": len(peaks), "labels": len(labels), "groups": np.size(groups), "sequences": np.size(sequences)}
-        if len(set(lengths.values())) > 1:
-            raise InputError("one row a picture is needed: " + ", ".join(f"{name} {n}" for name, n in lengths.items()))
-        coded, present = labels.notna().to_numpy(), labels.fillna(False).to_numpy(bool)
-        enough = ((present & coded).sum(0) >= least) & ((~present & coded).sum(0) >= least)
+        _refuse_unequal(peaks, labels, groups, sequences)
+        coded = labels.notna().to_numpy()
+        present = labels.fillna(False).to_numpy(bool) & coded
+        enough = (present.sum(0) >= least) & ((~present & coded).sum(0) >= least)
+        if not coded.any():
+            raise InputError("labels: no action unit is coded")
         if not enough.any():
             raise InputError(f"no action unit has {least} pictures with it and {least} without")
-        return cls(
-            np.asarray(peaks, np.float64), np.array(labels.columns)[enough], present[:, enough], coded[:, enough],
-            np.asarray(groups, str), np.asarray(sequences, str),
-        )  # fmt: skip
+        values = np.asarray(peaks, np.float64)
+        finite: Mask = np.asarray(np.isfinite(values).all(0))
+        if not finite.any():
+            raise InputError("peaks: every unit has numbers that are not finite")
+        names = np.array(labels.columns)[enough]
+        people = named(groups, sequences)
+        return cls(values[:, finite], finite, names, present[:, enough], coded[:, enough], *people)
+
+    def tree(self, frames: ArrayLike | None, neutral: ArrayLike | None) -> Exchangeability:
+        """Who may be exchanged with whom."""
+        resting = neutral
+        if resting is None:
+            resting = apparent_neutral(self.present, self.people, self.takes, frames)
+        return Exchangeability.of(self.people, self.takes, frames=frames, neutral=resting)
+
+    def framed(self, scores: dict[str, Floats]) -> pd.DataFrame:
+        """Scores (u, a), a row a pair; NaN for the units whose activations are not all finite."""
+        if self.finite.all():
+            return framed(self.names, self.n_with, self.n_without, scores)
+        every = {name: np.full((len(self.finite), len(self.names)), np.nan) for name in scores}
+        for name, values in scores.items():
+            every[name][self.finite] = values
+        return framed(self.names, self.n_with, self.n_without, every)
 
     @property
     def n_with(self) -> Places:
@@ -175,6 +256,7 @@ class _Labelled:
         values, present, coded = self.peaks, self.present, self.coded
         functions: dict[str, Callable[[Mask, Mask], Floats]] = {
             "kl": lambda shown, known: divergence.histograms(values, shown, known, bins).kl(epsilon),
+            "kl_mean": lambda shown, known: divergence.mean_over_bins(values, shown, known),
             "information": lambda shown, known: divergence.histograms(values, shown, known, bins).information(),
             "distance": lambda shown, known: distance.distance(values, shown, known),
             "ap": partial(association.average_precision, values),
@@ -188,6 +270,16 @@ class _Labelled:
                 advance(1)
         scores["ap_lift"] = scores["ap"] * (self.n_with + self.n_without) / self.n_with
         return scores | {"distance_sign": distance.sign(values, present, coded)}
+
+
+def _refuse_unequal(peaks: NDArray[np.floating], labels: pd.DataFrame, groups: ArrayLike, sequences: ArrayLike) -> None:
+    if not isinstance(labels, pd.DataFrame):
+        raise InputError(f"labels: a frame with a column an action unit is needed, not {type(labels).__name__}")
+    if not len(labels.columns):
+        raise InputError("labels: no action unit is coded")
+    lengths = {"peaks": len(peaks), "labels": len(labels), "groups": np.size(groups), "sequences": np.size(sequences)}
+    if len(set(lengths.values())) > 1:
+        raise InputError("one row a picture is needed: " + ", ".join(f"{name} {n}" for name, n in lengths.items()))
 
 
 def framed(
@@ -223,7 +315,8 @@ def ranked(evidence: pd.DataFrame) -> pd.DataFrame:
 
 def strongest(evidence: pd.DataFrame) -> pd.DataFrame:
     """For each unit the action unit of highest r, best evidence first."""
-    return ranked(evidence.loc[evidence.groupby("unit")["r"].idxmax()])
+    known = evidence.dropna(subset=["r"])
+    return ranked(known.loc[known.groupby("unit")["r"].idxmax()])
 
 
 def detecting(evidence: pd.DataFrame, level: float) -> pd.Series:

@@ -1,124 +1,49 @@
-"""How sure an association is: rearrangements that respect sequences and people, and corrections for many tests.
+"""How sure an association is: its correlation beside those under permuted labels, corrected for many tests.
 
-Pictures of one sequence are alike, and so are sequences of one person. Labels therefore move in whole sequences: within
-the person where a person has several, among the people who have a single one otherwise.
+Which permutations there are is told by the tree of ``exchangeability``; how small a p is that few of them reach by ``tail``.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.stats import false_discovery_control
 from torch import Tensor
 
+from duchenne.evidence import tail
 from duchenne.evidence.association import correlations
-from duchenne.progress import Progress, quiet
+from duchenne.evidence.exchangeability import Arrangements
+from duchenne.progress import Advance, Progress, quiet
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
+Names = NDArray[np.str_]
 
-_AT_ONCE = 2**22  # numbers of rearranged labels that are held at once
 _ROUNDING = 1e-9  # standard deviations by which equal arrangements may differ
-_MANY = 10**12
-
-
-class Arrangements:
-    """So many rearrangements of the labels of pictures (n,), the same whenever they are gone through.
-
-    ``groups`` and ``sequences`` (n,) name the person and the sequence of each picture. A sequence is given the labels of one
-    other sequence, frame by frame; where their lengths differ, each frame is given those at the same share of the way.
-    With ``strata`` (n,) only sequences that show the same ones exchange their labels.
-
-    >>> arrangements = Arrangements(np.array(list("aaaa")), np.array(list("xxyy")), 3, seed=1)
-    >>> [sorted(moved.tolist()) for moved in arrangements]
-    [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
-    """
-
-    def __init__(
-        self,
-        groups: NDArray[np.str_],
-        sequences: NDArray[np.str_],
-        count: int,
-        seed: int = 0,
-        strata: NDArray[np.str_] | None = None,
-    ) -> None:
-        self.count, self._seed = count, seed
-        frame = pd.DataFrame({"group": groups, "sequence": sequences})
-        members = frame.groupby(["group", "sequence"], sort=True).indices
-        self._length = np.array([len(rows) for rows in members.values()])
-        self._start = np.cumsum(self._length) - self._length
-        self._row = np.concatenate(list(members.values()))
-        self._sequence = np.repeat(np.arange(len(members)), self._length)
-        shown = ["" if strata is None else " ".join(np.unique(strata[rows])) for rows in members.values()]
-        self._pool = _pools([str(group) for group, _ in members], shown)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Places]:
-        """For each picture the picture whose labels it is given, (n,), arrangement after arrangement."""
-        for block in self.blocks():
-            yield from block
-
-    def blocks(self, labels: int = 1) -> Iterator[Places]:
-        """The same, as many at once as of so many ``labels`` can be held: (b, n)."""
-        size = max(1, _AT_ONCE // (labels * len(self._row)))
-        rng = np.random.default_rng(self._seed)
-        inorder = np.argsort(self._pool, kind="stable")
-        within = np.arange(len(self._row)) - self._start[self._sequence]
-        for first in range(0, self.count, size):
-            drawn = rng.random((min(size, self.count - first), len(self._pool)))
-            given = np.empty(drawn.shape, np.int64)
-            given[:, inorder] = np.argsort(self._pool + drawn, axis=1)  # by pool, and within each by chance
-            other = given[:, self._sequence]
-            place = within * self._length[other] // self._length[self._sequence]
-            moved = np.empty(other.shape, np.int64)
-            moved[:, self._row] = self._row[self._start[other] + place]
-            yield moved
-
-    @property
-    def smallest_p(self) -> float:
-        """The smallest p that can be reached: bounded by how many there are, and by how many distinct ones there can be.
-
-        >>> Arrangements(np.array(list("aab")), np.array(list("xyz")), 999).smallest_p
-        0.5
-        """
-        distinct = 1
-        for size in np.bincount(self._pool).tolist():
-            distinct = min(distinct * math.factorial(size), _MANY)
-        return max(1 / (self.count + 1), 1 / distinct)
-
-
-def _pools(people: list[str], shown: list[str]) -> Places:
-    """Which sequences may exchange labels, by the person of each and what it shows: those of one person that show the same,
-    and all single ones that do.
-    """
-    own = [f"{person}\n{what}" for person, what in zip(people, shown, strict=True)]
-    _, number, count = np.unique(own, return_inverse=True, return_counts=True)
-    pools = np.where(count[number] > 1, own, [f"\n{what}" for what in shown])
-    found: Places = np.unique(pools, return_inverse=True)[1]
-    return found
+_SAMPLED = 1000  # pairs whose tails tell the shape of all
 
 
 @dataclass(frozen=True)
 class Significance:
-    """Of each unit and action unit (u, a): ``centre``, the mean r under permuted labels; p ``alone`` and ``family``-wise.
+    """How sure the correlations of units with action units are.
 
-    ``null_units`` (p,) counts, for each arrangement of the labels, the units that it would have declared detectors.
+    Attributes:
+        centre: (u, a) the mean r under permuted labels.
+        alone: (u, a) p of each pair by itself.
+        family: (u, a) p family-wise, over all units and action units.
+        null_units: (p,) for each arrangement of the labels the units that it would have declared detectors.
     """
 
     centre: Floats
     alone: Floats
     family: Floats
-    null_units: Places
+    null_units: Indices
 
 
 def against(
@@ -128,126 +53,37 @@ def against(
     arrangements: Arrangements,
     level: float = 0.05,
     progress: Progress = quiet,
-    strata: NDArray[np.str_] | None = None,
+    strata: Names | None = None,
 ) -> Significance:
-    """Two-sided p of the correlations of units (n, u) with labels (n, a), against those under rearranged labels.
+    """Set the correlations of units with action units against those under permuted labels.
 
-    Of correlations within ``strata`` (n,) where they are given; the arrangements should then be made within them as well.
-    Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare
-    action units, which scatter more, do not rule the maximum. Alone: the share of arrangements that reach the observed
-    one. Family-wise: the share whose largest value over all units and action units does (Westfall & Young 1993). They are
-    gone through twice, a block at a time, so that memory does not grow with labels times arrangements.
+    Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare action
+    units, which scatter more, do not rule the maximum. p is two-sided: alone, the share of arrangements that reach the
+    observed correlation; family-wise, the share whose largest one over all units and action units does (Westfall & Young
+    1993). Where at most ten arrangements do, p is that of the tail fitted to the largest, if it fits (``tail``); of a pair
+    that more have reached, which is clearly not significant, no tail is followed any further. Arrangements are gone
+    through twice, a block at a time, so that memory does not grow with labels times arrangements.
+
+    Args:
+        peaks: (n, u) activations.
+        present: (n, a) whether each action unit is present.
+        coded: (n, a) whether it was coded.
+        arrangements: The permutations.
+        level: That of ``null_units``, which counts units that answer more with an action unit, as detections do.
+        progress: Is told how far it is.
+        strata: (n,) such as expressions, within which to correlate; the arrangements should keep them.
+
+    Returns:
+        The significance of every pair.
     """
     permuted = _Permuted(peaks, present, coded, arrangements, strata)
-    every = len(arrangements) + 1
     with progress("Permuting labels", 2 * len(arrangements)) as advance:
-        total, squares = permuted.observed.clone(), permuted.observed**2
+        spread = _Spread.over(permuted, advance)
+        extremes = _Extremes(permuted.observed, spread, len(arrangements))
         for block in permuted:
-            total += block.sum(1)
-            squares += (block**2).sum(1)
+            extremes.update(block)
             advance(block.shape[1])
-        centre = total / every
-        spread = (squares / every - centre**2).clamp_min(0).sqrt()
-        scale = torch.where(spread > _ROUNDING, 1 / spread, 0.0)
-        first = (permuted.observed - centre).abs() * scale
-        reached, largest = torch.ones_like(first), [first.amax(1, keepdim=True)]
-        for block in permuted:
-            away = (block - centre[:, None]).abs() * scale[:, None]
-            reached += (away >= first[:, None] - _ROUNDING).sum(1)
-            largest.append(away.amax(2))
-            advance(block.shape[1])
-    of_unit = torch.cat(largest, 1).cpu().numpy()
-    of_all = np.sort(of_unit.max(0))
-    family = (every - np.searchsorted(of_all, first.cpu().numpy() - _ROUNDING, side="left")) / every
-    threshold = of_all[every - max(int(level * every), 1)]
-    null_units = (of_unit[:, 1:] >= threshold).sum(0)
-    return Significance(centre.cpu().numpy(), (reached / every).cpu().numpy(), family, null_units)
-
-
-class _Permuted:
-    """Correlations under each arrangement of the labels, block after block: (u, b, a); ``observed`` as they are (u, a).
-
-    Computed where there is a CUDA device on that, as products of matrices.
-    """
-
-    def __init__(
-        self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, strata: NDArray[np.str_] | None
-    ) -> None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._peaks = torch.from_numpy(np.asarray(peaks, np.float64)).to(device)
-        self._present, self._coded = (torch.from_numpy(table).to(device) for table in (present, coded))
-        self._arrangements, self._strata = arrangements, strata
-        self.observed = correlations(self._peaks, self._present, self._coded, strata)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        labels = self._present.shape[1]
-        for block in self._arrangements.blocks(labels):
-            rows = torch.from_numpy(block.T.copy()).to(self._peaks.device)  # (n, b)
-            present, coded = (table[rows].flatten(1) for table in (self._present, self._coded))
-            yield correlations(self._peaks, present, coded, self._strata).reshape(-1, len(block), labels)
-
-
-def bootstrap(
-    peaks: Floats, present: Mask, coded: Mask, groups: NDArray[np.str_], draws: int = 1000, seed: int = 0
-) -> tuple[Floats, Floats]:
-    """95 % bootstrap intervals of the correlations of units (n, u) with labels (n, a): low and high, each (u, a).
-
-    People, named by ``groups`` (n,), are drawn with all their pictures; percentiles of so many ``draws``, without those
-    in which a unit or a label is constant. Sums of people are weighted by how often each is drawn, as products of
-    matrices. NaN where most draws tell nothing, as where a single person shows an action unit.
-
-    >>> peaks, present = np.array([[0.0], [1.0], [0.1], [1.2]]), np.array([[False], [True]] * 2)
-    >>> low, high = bootstrap(peaks, present, np.ones_like(present), np.array(list("aabb")))
-    >>> bool(0.9 < low[0, 0] <= high[0, 0] <= 1)
-    True
-    """
-    number, people = drawable(groups)
-    bounds = np.full((2, peaks.shape[1], present.shape[1]), np.nan)
-    if people < 2:
-        return bounds[0], bounds[1]
-    drawn = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), draws).astype(np.float64)
-    member = sparse.csr_array((np.ones(len(number)), (number, np.arange(len(number)))), (people, len(number)))
-    centred = peaks - peaks.mean(0)
-    for label in range(present.shape[1]):
-        known, shown = (member * mask for mask in (coded[:, label], (present & coded)[:, label]))
-        count, with_label = (drawn @ sums.sum(1)[:, None] for sums in (known, shown))
-        total, squares, joint = (drawn @ sums for sums in (known @ centred, known @ centred**2, shown @ centred))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            products = joint - total * with_label / count
-            spread = (squares - total**2 / count) * with_label * (1 - with_label / count)
-            found = np.where(spread > _ROUNDING**2, products / np.sqrt(spread.clip(0)), np.nan)
-        telling = np.isfinite(found).mean(0) > 0.5
-        bounds[:, telling, label] = quantiles(found[:, telling], [0.025, 0.975])
-    return bounds[0], bounds[1]
-
-
-def quantiles(values: Floats, shares: list[float]) -> Floats:
-    """Quantiles (q, u) of the numbers among ``values`` (n, u), as ``numpy.nanquantile`` gives them, all columns at once.
-
-    >>> quantiles(np.array([[1.0, 0.0], [3.0, np.nan], [2.0, 4.0]]), [0.5]).tolist()
-    [[2.0, 2.0]]
-    """
-    inorder, counts = np.sort(values, axis=0), np.isfinite(values).sum(0)  # numbers come first
-    place = np.asarray(shares)[:, None] * (counts - 1)
-    below = np.floor(place).astype(np.int64)
-    lower, upper = (np.take_along_axis(inorder, rows, 0) for rows in (below, np.minimum(below + 1, counts - 1)))
-    found: Floats = lower + (upper - lower) * (place - below)
-    return found
-
-
-_MOST = 500
-
-
-def drawable(groups: NDArray[np.str_]) -> tuple[Places, int]:
-    """People as numbers (n,) to draw in a bootstrap, and how many there are: above 500 they are dealt to 500 groups.
-
-    Sums are kept for each of them; faces that name nobody count as a person each.
-
-    >>> drawable(np.array(list("bab")))
-    (array([1, 0, 1]), 2)
-    """
-    number = np.unique(groups, return_inverse=True)[1] % _MOST
-    return number, int(number.max()) + 1
+    return Significance(spread.centre.cpu().numpy(), extremes.alone(), extremes.family(), extremes.null_units(level))
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
@@ -258,3 +94,147 @@ def benjamini_hochberg(p: Floats) -> Floats:
     """
     adjusted: Floats = false_discovery_control(p.ravel()).reshape(p.shape)
     return adjusted
+
+
+class _Permuted:
+    """Correlations under each arrangement of the labels, block after block: (u, b, a); ``observed`` as they are (u, a).
+
+    Computed where there is a CUDA device on that, as products of matrices.
+    """
+
+    def __init__(self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, strata: Names | None) -> None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._peaks = torch.from_numpy(np.asarray(peaks, np.float64)).to(device)
+        self._present = torch.from_numpy(present).to(device)
+        self._coded = torch.from_numpy(coded).to(device)
+        self._arrangements = arrangements
+        self._strata = strata
+        self.observed = correlations(self._peaks, self._present, self._coded, strata)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        labels = self._present.shape[1]
+        for block in self._arrangements.blocks(labels):
+            rows = torch.from_numpy(block.T.copy()).to(self._peaks.device)  # (n, b)
+            present = self._present[rows].flatten(1)
+            coded = self._coded[rows].flatten(1)
+            moved = correlations(self._peaks, present, coded, self._strata)
+            yield moved.reshape(-1, len(block), labels)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """The mean of each pair's correlation over all arrangements, the observed one among them, and 1 over its spread."""
+
+    centre: Tensor
+    scale: Tensor
+
+    @classmethod
+    def over(cls, permuted: _Permuted, advance: Advance) -> _Spread:
+        total = permuted.observed.clone()
+        squares = permuted.observed**2
+        every = 1
+        for block in permuted:
+            total += block.sum(1)
+            squares += (block**2).sum(1)
+            every += block.shape[1]
+            advance(block.shape[1])
+        centre = total / every
+        spread = (squares / every - centre**2).clamp_min(0).sqrt()
+        return cls(centre, torch.where(spread > _ROUNDING, 1 / spread, 0.0))
+
+    def away(self, correlations: Tensor) -> Tensor:
+        """By how many standard deviations correlations (u, b, a) lie above their mean."""
+        return (correlations - self.centre[:, None]) * self.scale[:, None]
+
+
+class _Extremes:
+    """What the arrangements reach: how many reach each pair, the largest of each unit, and the tails of open pairs."""
+
+    def __init__(self, observed: Tensor, spread: _Spread, permutations: int) -> None:
+        self._spread = spread
+        self._permutations = permutations
+        self._observed = spread.away(observed[:, None])[:, 0].abs()
+        self._reached = torch.ones_like(observed)
+        self._of_unit: list[Tensor] = []
+        self._above: list[Tensor] = []
+        self._tails = _Tails(observed.numel(), permutations)
+
+    def update(self, block: Tensor) -> None:
+        """Take in the correlations (u, b, a) of a block of arrangements."""
+        signed = self._spread.away(block)
+        away = signed.abs()
+        self._reached += (away >= self._observed[:, None] - _ROUNDING).sum(1)
+        self._of_unit.append(away.amax(2))
+        self._above.append(torch.where(block > 0, signed, 0.0).amax(2))
+        self._tails.update(away.movedim(1, 2).flatten(0, 1), self._reached.flatten() <= tail.FEW)
+
+    def alone(self) -> Floats:
+        """P of each pair (u, a)."""
+        counted = (self._reached / (self._permutations + 1)).cpu().numpy()
+        few = (self._reached <= tail.FEW).cpu().numpy()
+        return self._with_tails(counted, few, self._tails.of(few.ravel()))
+
+    def family(self) -> Floats:
+        """P of each pair (u, a) over all units and action units."""
+        largest = self._largest()
+        observed = self._observed.cpu().numpy()
+        of_all = np.append(np.sort(largest), np.inf)  # the largest observed one reaches every other
+        reached = len(of_all) - np.searchsorted(of_all, observed - _ROUNDING, side="left")
+        few = reached <= tail.FEW
+        falling = -np.sort(-largest)[: tail.kept(self._permutations)]
+        return self._with_tails(reached / len(of_all), few, np.tile(falling, (int(few.sum()), 1)))
+
+    def null_units(self, level: float) -> Indices:
+        """How many units each arrangement (p,) would have declared detectors at a level: those that answer more."""
+        of_all = np.append(self._largest(), self._observed.max().item())
+        number = max(int(level * len(of_all)), 1)
+        threshold = np.sort(of_all)[-number]
+        declared: Indices = (torch.cat(self._above, 1).cpu().numpy() >= threshold).sum(0)
+        return declared
+
+    def _largest(self) -> Floats:
+        """Of each arrangement (p,) the largest value of all pairs."""
+        told: Floats = torch.cat(self._of_unit, 1).amax(0).cpu().numpy()
+        return told
+
+    def _with_tails(self, counted: Floats, few: Mask, largest: Floats) -> Floats:
+        """Counted p (u, a), but where ``few`` arrangements reach the observed value that of a fitted tail, if it fits."""
+        if not few.any():
+            return counted
+        observed = self._observed.cpu().numpy()[few]
+        fitted = tail.tail_p(observed, largest, self._permutations, self._tails.shape)
+        p = counted.copy()
+        p[few] = np.fmin(fitted, counted[few])
+        return p
+
+
+class _Tails:
+    """The largest values of pairs that are still open, and of some others, evenly spaced, that tell the tails' shape."""
+
+    def __init__(self, pairs: int, permutations: int) -> None:
+        self._permutations = permutations
+        self._sampled = np.unique(np.linspace(0, pairs - 1, min(pairs, _SAMPLED)).astype(np.int64))
+        self._pairs = np.arange(pairs)
+        self._largest = torch.zeros(pairs, 0, dtype=torch.float64)
+
+    def update(self, away: Tensor, open_: Tensor) -> None:
+        """Take in the values of a block (pairs, b), and which pairs are still open (pairs,)."""
+        keep = open_.cpu().numpy()
+        keep[self._sampled] = True
+        kept = keep[self._pairs]
+        self._pairs = self._pairs[kept]
+        known = self._largest[torch.from_numpy(kept)]
+        every = torch.cat([known, away[torch.from_numpy(self._pairs)].cpu()], 1)
+        number = min(tail.kept(self._permutations), every.shape[1])
+        self._largest = every.topk(number, dim=1).values
+
+    def of(self, wanted: Mask) -> Floats:
+        """The largest values (k, m), falling, of the pairs that are wanted (pairs,)."""
+        told: Floats = self._largest.numpy()[wanted[self._pairs]]
+        return told
+
+    @cached_property
+    def shape(self) -> float:
+        """The shape that the sampled pairs' tails agree on."""
+        largest = self._largest.numpy()[np.isin(self._pairs, self._sampled)]
+        return tail.shape(largest[largest[:, 0] > 0], self._permutations)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from duchenne import facs
 from duchenne.evidence import comparison
 from duchenne.evidence.ablation import Reading, effects
-from duchenne.evidence.significance import drawable
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.stack import Stack
+from duchenne.intervals import numbered
 from duchenne.progress import Progress, quiet
 from duchenne.units import layers
 from duchenne.units.silencing import Silencer
@@ -38,21 +38,25 @@ class Sets:
     controls: NDArray[np.float64]
 
 
-def sets(units: int, detections: pd.DataFrame, random_sets: int, seed: int = 0) -> Sets:
+def sets(detections: pd.DataFrame, spread: NDArray[np.floating], random_sets: int, seed: int = 0) -> Sets:
     """Each unit alone, beside all others; and all detectors of an action unit, beside random sets of as many other units.
 
-    ``detections`` has a row a unit and action unit that it detects. Where a layer has fewer other units than an action
-    unit has detectors, random sets are drawn from all units. Action units that all units or none detect have no set.
+    Args:
+        detections: A row a unit and action unit that it detects. Action units that all units or none detect have no set.
+        spread: (u,) standard deviation of each unit's activation. A random set has for each detector a unit that varies
+            about as much: one of the eight others, not yet drawn, whose spread is nearest. Where a layer has fewer other
+            units than detectors, random sets are drawn from all units, the detectors among them.
+        random_sets: How many random sets each set of detectors is compared with.
+        seed: Of the random sets.
     """
+    units = len(spread)
     of_au = {au: np.sort(own["unit"].to_numpy(int)) for au, own in detections.groupby("au") if len(own) < units}
     rng = np.random.default_rng(seed)
     rows = [{"what": "unit", "unit": unit, "au": None, "units": 1} for unit in range(units)]
     rows += [{"what": "detectors", "unit": None, "au": au, "units": len(own)} for au, own in of_au.items()]
     silent = [np.eye(units, dtype=bool), *(_mask(own, units)[None] for own in of_au.values())]
     for own in of_au.values():
-        others = np.setdiff1d(np.arange(units), own)
-        drawn_from = others if len(others) >= len(own) else np.arange(units)
-        silent += [_mask(rng.choice(drawn_from, len(own), replace=False), units)[None] for _ in range(random_sets)]
+        silent += [_mask(_alike(own, spread, rng), units)[None] for _ in range(random_sets)]
     controls = np.zeros((len(rows), len(rows) + random_sets * len(of_au)))
     if units > 1:
         controls[:units, :units] = (1 - np.eye(units)) / (units - 1)
@@ -61,6 +65,23 @@ def sets(units: int, detections: pd.DataFrame, random_sets: int, seed: int = 0) 
         controls[units + number, first : first + random_sets] = 1 / random_sets
     asked = pd.DataFrame(rows).astype({"unit": "Int64", "au": "string"})
     return Sets(asked, np.concatenate(silent), controls)
+
+
+def _alike(own: Places, spread: NDArray[np.floating], rng: np.random.Generator) -> Places:
+    """Draw as many other units as there are ``own``, each of about the spread of one of these."""
+    left = np.setdiff1d(np.arange(len(spread)), own)
+    if len(left) < len(own):
+        return rng.choice(len(spread), len(own), replace=False)
+    drawn = []
+    for unit in rng.permutation(own):
+        nearest = np.argsort(np.abs(spread[left] - spread[unit]), kind="stable")[:_NEAREST]
+        place = rng.choice(nearest)
+        drawn.append(left[place])
+        left = np.delete(left, place)
+    return np.array(drawn)
+
+
+_NEAREST = 8
 
 
 def _mask(chosen: Places, units: int) -> Mask:
@@ -76,6 +97,7 @@ def ablate(
     stack: Stack,
     rows: Places,
     detections: pd.DataFrame,
+    spread: NDArray[np.floating],
     fill: str = "zero",
     random_sets: int = 20,
     seed: int = 0,
@@ -83,16 +105,17 @@ def ablate(
 ) -> pd.DataFrame:
     """Silence units on some rows of a stack and tell what becomes of the expressions, as ``evidence.ablation.effects`` does.
 
-    Beside its columns: ``what`` ("unit" or "detectors"), ``unit`` or ``au``, ``units``, how many are silenced, and
-    ``prototype``, whether a published prototype of the expression holds the action unit.
+    ``spread`` (u,) is the standard deviation of each unit's activation. Beside its columns: ``what`` ("unit" or
+    "detectors"), ``unit`` or ``au``, ``units``, how many are silenced, and ``prototype``, whether a published prototype
+    of the expression holds the action unit.
     """
     faces, classes = stack.table.frame.iloc[rows], stack.table.expressions
-    people, count = drawable(comparison.who(faces)[0])
+    people, count = numbered(comparison.who(faces)[0])
     shown = np.array([classes.index(name) for name in faces["expression"]])
     first = next(_batches(prepare, stack, rows))
     filled = _means(network, layer, _batches(prepare, stack, rows)) if fill == "mean" else None
     silencer = Silencer(network, layer, first, filled)
-    chosen = sets(silencer.units, detections, random_sets, seed)
+    chosen = sets(detections, spread, random_sets, seed)
     silent = np.concatenate([np.zeros((1, silencer.units), bool), chosen.silent])
     reading = Reading(len(silent), count, len(classes))
     done = 0
@@ -102,7 +125,7 @@ def ablate(
             reading.update(silencer(batch, silent), people[part], shown[part])
             done += len(batch)
             advance(len(batch))
-    found = effects(reading, chosen.asked, chosen.controls, classes, seed)
+    found = effects(reading, chosen.asked, chosen.controls, classes)
     of_prototypes = held(classes)
     found.insert(4, "prototype", [pair in of_prototypes for pair in zip(found["au"], found["expression"], strict=True)])
     return found

@@ -19,7 +19,7 @@ from duchenne.recipes import Evidence
 Floats = NDArray[np.floating]
 
 COLUMNS = [
-    "people", "pictures", "score", "action_units", "units", "agreement", "low", "high", "chance", "percentile", "named_rare",
+    "people", "pictures", "score", "action_units", "units", "agreement", "chance", "percentile", "named_rare",
     "moved_by_rare",
 ]  # fmt: skip
 _SHARES = (0.25, 0.5, 1.0)
@@ -68,7 +68,8 @@ def _scores(
     people, takes = comparison.who(faces)
     known = faces["expression"].notna().all()
     return scored(
-        peaks, labels, people, takes, bins=settings.bins, epsilon=settings.epsilon,
+        peaks, labels, people, takes, frames=faces["frame"], neutral=faces["expression"].eq("neutral").fillna(False),
+        bins=settings.bins, epsilon=settings.epsilon,
         score_permutations=settings.score_permutations, least=settings.least, seed=seed,
         strata=faces["expression"] if known else None, progress=progress,
     )  # fmt: skip

@@ -80,36 +80,37 @@ def stimulate(
     classes: Sequence[str],
     scale: Floats,
     faces: Faces,
-    seed: int = 0,
+    activation: str = "positive",
     progress: Progress = quiet,
 ) -> Stimulated:
     """Show a network every action unit at every dose, and on either side.
 
-    ``scale`` (units,) is what counts as much for each unit of the ``layer``. Raises ``InputError`` as the parts do.
+    ``scale`` (units,) is what counts as much for each unit of the ``layer``; ``activation`` says how its answers are
+    read. Raises ``InputError`` as the parts do.
     """
     names = [facs.code(number) for number in facs.rendered()]
     sided = [facs.code(number) for number in facs.rendered() if facs.ACTION_UNITS[number].sided]
     with progress("Stimulating action units", len(faces.dosed) + len(faces.sided)) as advance:
-        peaks, told = _answers(network, prepare, layer, faces.dosed, advance)
-        of_sides, _ = _answers(network, prepare, layer, faces.sided, advance)
+        peaks, told = _answers(network, prepare, layer, faces.dosed, activation, advance)
+        of_sides, _ = _answers(network, prepare, layer, faces.sided, activation, advance)
     shape = (faces.people, len(names), len(DOSES), -1)
     dosed, shares = peaks.reshape(shape), told.reshape(shape).astype(np.float64)
-    units = intervention.dose_response(dosed.astype(np.float64), names, STRENGTHS, scale, seed)
+    units = intervention.dose_response(dosed.astype(np.float64), names, STRENGTHS, scale)
     one_sided = of_sides.reshape(faces.people, len(sided), 2, -1).astype(np.float64)
     sides = intervention.sides(one_sided, dosed[:, 0, 0].astype(np.float64), sided, scale)
     return Stimulated(
         units.merge(sides, on=["unit", "au"], how="left"),
-        intervention.changes(shares[:, :, -1] - shares[:, :, 0], names, classes, seed),
+        intervention.changes(shares[:, :, -1] - shares[:, :, 0], names, classes),
         dosed,
     )
 
 
 def _answers(
-    network: nn.Module, prepare: Preparation, layer: str, faces: stack.Stack, advance: Advance
+    network: nn.Module, prepare: Preparation, layer: str, faces: stack.Stack, activation: str, advance: Advance
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Peaks (n, u) and probabilities (n, c) of faces."""
     peaks, shares = [], []
-    for found, given in answers(network, layer, _batches(prepare, faces)):
+    for found, given in answers(network, layer, _batches(prepare, faces), activation):
         peaks.append(found.value)
         shares.append(torch.softmax(given, 1).numpy())
         advance(len(given))

@@ -131,10 +131,12 @@ class Units(_Part):
     """Which layer is looked at, on which pictures of the first fold, and how its units are projected.
 
     ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and test, or all. ``gallery``:
-    how many units, those of best evidence first, are shown with pictures.
+    how many units, those of best evidence first, are shown with pictures. ``activation``: how answers below 0 are read,
+    where no ReLU takes them: ``positive``, they count as 0; ``signed``, as they are; ``magnitude``, by their size.
     """
 
     layer: str = "conv3"
+    activation: Literal["positive", "signed", "magnitude"] = "positive"
     pictures: Literal["train", "held_out", "all"] = "train"
     top: int = Field(10, ge=1, le=100)
     method: Literal["guided", "deconvnet", "gradient"] = "guided"

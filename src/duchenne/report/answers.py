@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from duchenne.evidence import confirmed, detections
+from duchenne.evidence import beside_dealt, detections
 from duchenne.study import SHOWN, Study, percent
 
 
@@ -57,15 +57,29 @@ def _detecting(study: Study) -> Answer:
 
 
 def _true(study: Study) -> list[Answer]:
-    sure = detections(study.evidence, study.recipe.evidence.level)
-    found = confirmed(sure, study.interventions, set(study.evidence["au"]))
-    if found.empty:
+    told = truth(study)
+    if not told["units"].iloc[0]:
         return []
+    holds, most = told.loc["holds"], told.loc["most"]
     says = (
-        f"of the {len(found)} units that detect one which can be rendered also answer more when that action unit alone is "
-        f"stimulated on rendered faces; for {percent(found['most'].mean(), 0)} no other tested one moves them more."
+        f"of the {holds['units']} units that detect one which can be rendered also answer more when that action unit alone "
+        f"is stimulated on rendered faces; by chance, were the same names dealt to other detecting units, "
+        f"{percent(holds['dealt'], 0)} ({_points(holds)}). For {percent(most['share'], 0)} no other tested one moves them "
+        f"more; by chance {percent(most['dealt'], 0)} ({_points(most)})."
     )
-    return [Answer("Is that true?", percent(found["holds"].mean(), 0), says, "truth")]
+    return [Answer("Is that true?", percent(holds["share"], 0), says, "truth")]
+
+
+def truth(study: Study) -> pd.DataFrame:
+    """How many detections hold under stimulation, beside names dealt anew: ``beside_dealt`` by its claims."""
+    sure = detections(study.evidence, study.recipe.evidence.level)
+    return beside_dealt(sure, study.interventions, set(study.evidence["au"])).set_index("claim")
+
+
+def _points(row: pd.Series) -> str:
+    """A difference of shares in percentage points, with its interval."""
+    difference, low, high = (f"{100 * row[name]:+.0f}".replace("-", "−") for name in ("difference", "low", "high"))
+    return f"{difference} points, 95 % of deals {low} to {high}"
 
 
 def _used(study: Study) -> list[Answer]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from duchenne import facs
 from duchenne.evidence import detections, movers, ranked
-from duchenne.evidence.intervention import interval
+from duchenne.intervals import of_mean
 from duchenne.networks import TWIN
 from duchenne.progress import Progress, quiet
 from duchenne.report import drawings, gallery
@@ -157,7 +157,7 @@ class _Found:
     def _doses(self, unit: int) -> drawings.Doses:
         moved = (self._answers[..., unit] - self._answers[:, :, :1, unit]) / (self._scale[unit] or 1)
         mean = moved.mean(0)
-        low, high = interval(moved[:, np.abs(mean[:, -1]).argmax()])
+        low, high = of_mean(moved[:, np.abs(mean[:, -1]).argmax()])
         return drawings.Doses(mean, low, high, self._stimulated)
 
     def _strips(self, unit: int) -> dict[str, tuple[str, str]]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.evidence import detecting
-from duchenne.evidence.intervention import interval
+from duchenne.intervals import of_mean
 from duchenne.report import WIDTHS
 from duchenne.report.sheets import drawn
 
@@ -196,7 +196,7 @@ def doses(
         most, next_most = np.argsort(-np.abs(moved[:, :, -1].mean(0)))[:2]
         others = [np.column_stack([np.arange(len(_DOSES)), curve]) for curve in moved.mean(0)]
         axes.add_collection(LineCollection(others, colors="0.8", linewidths=0.5))
-        low, high = interval(moved[:, most])
+        low, high = of_mean(moved[:, most])
         axes.fill_between(_DOSES, low, high, color=_BLUE, alpha=0.2, linewidth=0)
         axes.plot(_DOSES, moved[:, most].mean(0), color=_BLUE, marker="o", markersize=2.5, label=named[most])
         axes.plot(_DOSES, moved[:, next_most].mean(0), color=_RED, linestyle="--", linewidth=0.9, label=named[next_most])
@@ -224,9 +224,7 @@ def agreements(agreement: pd.DataFrame, width: float = _WIDE) -> Figure:
             colour, marker = _COLOURS[1:][number], _MARKERS[number]
             one = shown[shown["score"] == score]
             own, random = (one[one["network"] == network] for network in ("trained", "random weights"))
-            low, high = (own["agreement"] - own["low"]).clip(lower=0), (own["high"] - own["agreement"]).clip(lower=0)
-            axes.errorbar(own["pictures"], own["agreement"], [low, high], color=colour, marker=marker, markersize=4,
-                          linewidth=1, elinewidth=0.5, label=score)  # fmt: skip
+            axes.plot(own["pictures"], own["agreement"], color=colour, marker=marker, markersize=4, linewidth=1, label=score)
             axes.plot(own["pictures"], own["chance"], color=colour, linestyle=":", linewidth=0.7)
             axes.plot(random["pictures"], random["agreement"], marker, color=colour, fillstyle="none", markersize=4)
         ceiling = agreement.loc[agreement["score"] == "other people", "agreement"]
@@ -239,7 +237,7 @@ def agreements(agreement: pd.DataFrame, width: float = _WIDE) -> Figure:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylabel("units named right", fontsize=8)
-        axes.set_ylim(0, 1.05 * max([0.1, *agreement["high"].dropna()]))
+        axes.set_ylim(0, 1.05 * max([0.1, *agreement["agreement"].dropna()]))
     figure.legend(*places[-1].get_legend_handles_labels(), fontsize=7, loc="outside right center", frameon=False)
     return figure
 
@@ -291,7 +289,7 @@ def traits(table: pd.DataFrame, title: str = "", width: float = _WIDE) -> Figure
         axes.tick_params(axis="y", labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     places[0].legend(fontsize=6, frameon=False)
-    figure.supxlabel("layer; bars are 95 % bootstrap intervals", fontsize=8)
+    figure.supxlabel("layer; bars are 95 % intervals", fontsize=8)
     figure.suptitle(title, fontsize=9)
     return figure
 

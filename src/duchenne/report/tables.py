@@ -98,7 +98,7 @@ def detected(study: Study) -> pd.DataFrame:
         "AP low": one["ap_low"], "AP high": one["ap_high"], "intensity r": one["intensity_r"],
         "AP of few": few["ap"], "few": few["units"], "AP of all": every["ap"],
         "AP of all, random weights": twin[twin["detector"] == "all units"].set_index("au")["ap"],
-        "in one unit": one["share"], "share low": one["share_low"], "share high": one["share_high"],
+        "in one unit": one["share"],
     }  # fmt: skip
     return pd.DataFrame(told).rename_axis("action unit").reset_index()
 
@@ -115,7 +115,7 @@ def trusted(study: Study) -> pd.DataFrame:
     parts: dict[str, pd.Series] = {}
     for name, (network, faces) in places.items():
         own = whole[(whole["network"] == network) & (whole["faces"] == faces)].set_index("score")
-        columns = {name: "agreement", f"{name} low": "low", f"{name} high": "high", f"{name} chance": "chance"}
+        columns = {name: "agreement", f"{name} chance": "chance"}
         parts |= {column: own[told] for column, told in columns.items() if len(own)}
     return (
         pd.DataFrame(parts)
@@ -304,7 +304,7 @@ def written(table: pd.DataFrame) -> pd.DataFrame:
         texts = [cell(value) for value in table[name]]
         if low in table:
             bounds = zip(texts, table[low], table[high], strict=True)
-            texts = [f"{text} [{cell(least)}, {cell(most)}]" for text, least, most in bounds]
+            texts = [f"{text} [{cell(least)}, {cell(most)}]" if least == least else text for text, least, most in bounds]
         told[name] = pd.Series(texts, table.index, dtype=str)
     return pd.DataFrame(told)
 

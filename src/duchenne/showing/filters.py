@@ -83,7 +83,7 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     rows = looking.surest(work, 1)
     image = rows[[int(looking.right(work, rows).argmax())]]
     prepared = looking.prepared(work, image)
-    peaks = responses(work.pair.trained, named, [prepared]).value[0]
+    peaks = responses(work.pair.trained, named, [prepared], work.recipe.units.activation).value[0]
     units = np.argsort(-peaks, kind="stable")[: min(top, int((peaks > 0).sum()))]
     path = looking.told(work, image)["path"].iloc[0]
     if len(units) < 2:

@@ -106,7 +106,9 @@ def peaks(work: StudyInProgress, layer: str) -> Peaks:
 
 def _survey(work: StudyInProgress, layer: str, top: int) -> surveys.Survey:
     rows, pair = work.shown_rows, work.pair
-    return surveys.survey(pair.trained, layer, work.stack.floats(rows), rows, top, pair.prepare, work.progress)
+    return surveys.survey(
+        pair.trained, layer, work.stack.floats(rows), rows, top, pair.prepare, work.progress, work.recipe.units.activation
+    )
 
 
 def strongest(work: StudyInProgress, layer: str) -> pd.DataFrame:

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from duchenne import intervals
 from duchenne.recipes import Paper
 
-_RESAMPLES = 2000
 _BINS = 10  # of confidence
-_FEWEST = 5  # people for whom an interval is given
 
 
-def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed: int = 0) -> dict[str, Any]:
+def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper) -> dict[str, Any]:
     """Summarise predictions of held-out pictures.
 
     Columns: fold, attempt, path, subject, expression, predicted, ``p_<class>``. Accuracy of each network (a fold's attempt)
-    with their mean, standard deviation and best, and over all pictures with a 95 % bootstrap interval over people;
+    with their mean, standard deviation and best, and over all pictures with a 95 % interval over people;
     precision, recall and F1 of each class; the confusion matrix (rows: shown), which counts answers: a picture once for
     every network that read it; how far probabilities can be taken at their word; the share of the most frequent class,
     which is what guessing reaches; the paper's figure, and whether the mean lies ``within`` its spread.
@@ -44,7 +44,7 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper, seed
     }
     return {
         "accuracy": float(right.mean()),
-        "interval": _interval(right, predictions["subject"], seed),
+        "interval": _interval(right, predictions["subject"]),
         "networks": [
             {"fold": int(fold), "attempt": int(attempt), "accuracy": float(value)}
             for (fold, attempt), value in networks.items()
@@ -95,15 +95,14 @@ def _within(mean: float, paper: Paper) -> bool | None:
     return abs(100 * mean - paper.accuracy) <= paper.spread
 
 
-def _interval(right: pd.Series, subjects: pd.Series, seed: int) -> list[float] | None:
-    """95 % percentile bootstrap of accuracy; whole people are drawn, as pictures of one person are alike.
+def _interval(right: pd.Series, subjects: pd.Series) -> list[float] | None:
+    """95 % interval of accuracy over people, as pictures of one person are alike; None for fewer than six of them."""
+    people = right.groupby(subjects).agg(["sum", "count"]).to_numpy(float)
 
-    None for fewer than five people, whom no drawing could make tell more.
-    """
-    if subjects.nunique() < _FEWEST:
-        return None
-    people = right.groupby(subjects).agg(["sum", "count"]).to_numpy()
-    rng = np.random.default_rng(seed)
-    drawn = people[rng.integers(0, len(people), (_RESAMPLES, len(people)))].sum(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return [float(low), float(high)]
+    def accuracy(counted: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = counted @ people
+        share: NDArray[np.float64] = sums[:, 0] / sums[:, 1]
+        return share
+
+    low, high = intervals.of_share(accuracy, len(people), len(people))
+    return None if np.isnan(low) else [low, high]

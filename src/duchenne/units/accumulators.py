@@ -104,8 +104,8 @@ class Moments:
         self._mean = self._squares = self._active = np.zeros(0)
 
     def update(self, peaks: Peaks) -> None:
-        """Take in the peaks of a batch."""
-        value = peaks.value.astype(np.float64)
+        """Take in the peaks of a batch; raises ``InputError`` for signed ones below 0."""
+        value = _not_below_0(peaks)
         if len(value):
             mean = value.mean(0)
             self._take(len(value), mean, ((value - mean) ** 2).sum(0), (value > 0).sum(0))
@@ -155,8 +155,8 @@ class Histogram:
         self._counts, self._power = np.zeros((0, bins), np.int64), np.zeros(0, np.int64)
 
     def update(self, peaks: Peaks) -> None:
-        """Take in the peaks of a batch."""
-        value = peaks.value.astype(np.float64)
+        """Take in the peaks of a batch; raises ``InputError`` for signed ones below 0."""
+        value = _not_below_0(peaks)
         if len(value):
             largest = value.max(0)
             self._grow(np.where(largest > 0, np.frexp(largest)[1].clip(_LEAST), _LEAST).astype(np.int64))
@@ -219,11 +219,11 @@ class Quantiles:
         self._counts = np.zeros((0, self._bins), np.int64)
 
     def update(self, peaks: Peaks) -> None:
-        """Take in the peaks of a batch."""
+        """Take in the peaks of a batch; raises ``InputError`` for signed ones below 0."""
+        value = _not_below_0(peaks)
         if not len(self._counts):
-            self._counts = np.zeros((peaks.value.shape[1], self._bins), np.int64)
-        _refuse_other_units(len(self._counts), peaks.value.shape[1])
-        value = peaks.value.astype(np.float64)
+            self._counts = np.zeros((value.shape[1], self._bins), np.int64)
+        _refuse_other_units(len(self._counts), value.shape[1])
         places = np.ceil(np.log(value.clip(_FEWEST, _MOST) / _FEWEST) / self._ratio).astype(np.int64) + 1
         np.add.at(self._counts, (np.arange(value.shape[1]), np.where(value < _FEWEST, 0, places)), 1)
 
@@ -249,6 +249,13 @@ class Quantiles:
         value = np.where(places == 0, 0.0, middle)
         units = np.repeat(np.arange(len(value)), len(shares))
         return pd.DataFrame({"unit": units, "share": np.tile(shares, len(value)), "value": value.ravel()})
+
+
+def _not_below_0(peaks: Peaks) -> NDArray[np.float64]:
+    value = peaks.value.astype(np.float64)
+    if (value < 0).any():
+        raise InputError("activations below 0 cannot be counted from 0 on: read them as 'positive' or 'magnitude'")
+    return value
 
 
 def _refuse_other_units(known: int, new: int) -> None:

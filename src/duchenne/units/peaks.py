@@ -1,6 +1,7 @@
-"""The peak of a unit on a picture: the maximum of its map, after ReLU, and where it lies.
+"""The peak of a unit on a picture: the strongest answer of its map, after ReLU, and where it lies.
 
-Where no ReLU follows a layer, as with tanh, its negative answers count as none.
+Where no ReLU follows a layer, as with tanh, sigmoid or GELU, answers may lie below 0. Three readings: ``positive``, the
+maximum, which counts as 0 where it lies below; ``signed``, the maximum as it is; ``magnitude``, the largest absolute value.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from duchenne.errors import InputError
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
+
+ACTIVATIONS = ("positive", "signed", "magnitude")
+"""How a unit's answers are read."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,25 @@ class Peaks:
         )
 
     @staticmethod
-    def of(given: Tensor, first: int = 0) -> Peaks:
+    def of(given: Tensor, first: int = 0, activation: str = "positive") -> Peaks:
         """Peaks of what a layer gives for n pictures: maps (n, u, h, w), tokens (n, t, u) or neurons (n, u).
 
-        Pictures are numbered from ``first`` on. Raises ``InputError`` for anything else, and for what is not finite.
+        Pictures are numbered from ``first`` on; ``activation`` is one of ``ACTIVATIONS``. Raises ``InputError`` for anything
+        else, and for what is not finite.
         """
+        if activation not in ACTIVATIONS:
+            raise InputError(f"activation {activation!r}: not one of {', '.join(ACTIVATIONS)}")
         if given.ndim not in (2, 3, 4):
             raise InputError(f"a layer of {given.ndim - 1} dimensions: maps, tokens or neurons are understood")
         width = given.shape[3] if given.ndim == 4 else 1
         by_unit = given.flatten(2) if given.ndim == 4 else given.mT if given.ndim == 3 else given[..., None]
-        value, place = by_unit.float().max(2)
+        answers = by_unit.float()
+        value, place = (answers.abs() if activation == "magnitude" else answers).max(2)
         if not value.isfinite().all():
             raise InputError("the network gives numbers that are not finite")
         row, column = (place // width).cpu().numpy(), (place % width).cpu().numpy()
-        return Peaks(np.arange(first, first + len(given)), value.clamp_min(0).cpu().numpy(), row, column)
+        counted = value.clamp_min(0) if activation == "positive" else value
+        return Peaks(np.arange(first, first + len(given)), counted.cpu().numpy(), row, column)
 
     @staticmethod
     def from_frame(frame: pd.DataFrame) -> Peaks:

@@ -27,12 +27,17 @@ class Takes(Protocol):
 
 
 def read(
-    network: nn.Module, asked: Mapping[str, Sequence[Takes]], batches: Iterable[Tensor], first: int = 0
+    network: nn.Module,
+    asked: Mapping[str, Sequence[Takes]],
+    batches: Iterable[Tensor],
+    first: int = 0,
+    activation: str = "positive",
 ) -> Iterator[int]:
     """Show batches of prepared pictures (n, C, H, W) to a network, and its layers' peaks to those who asked for them.
 
     ``asked`` names, for each layer, the accumulators that are to take them. Pictures are numbered from ``first`` on; the
-    number of those seen so far is yielded after each batch. Of a layer that is run several times the first counts. Raises
+    number of those seen so far is yielded after each batch. Of a layer that is run several times the first counts; its
+    answers are taken after the ReLU, if one takes them, and read as ``activation`` says (``peaks``). Raises
     ``InputError`` for batches of something else, and for layers that are not there or do not give a row a picture.
 
     >>> from duchenne.units import Every, Top
@@ -44,9 +49,10 @@ def read(
     (12, (10, 2))
     """
     seen = first
+    reading = _Reading(network, activation)
 
     def taken(layer: str, given: Tensor) -> None:
-        peaks = _peaks(layer, given, len(batch), seen)
+        peaks = _peaks(layer, given, len(batch), seen, reading.of(layer, batch))
         for accumulator in asked[layer]:
             accumulator.update(peaks)
 
@@ -59,17 +65,38 @@ def read(
         yield seen - first
 
 
-def _peaks(layer: str, given: object, pictures: int, first: int) -> Peaks:
+class _Reading:
+    """How the answers of a network's layers are read: as asked for, but after a ReLU none lies below 0."""
+
+    def __init__(self, network: nn.Module, activation: str) -> None:
+        self._network = network
+        self._activation = activation
+        self._known: dict[str, str] = {}
+
+    def of(self, layer: str, batch: Tensor) -> str:
+        """One of ``ACTIVATIONS`` for a layer; the network is run on one of the pictures to see what takes its answers."""
+        if self._activation == "positive":
+            return "positive"
+        if layer not in self._known:
+            with layers.evaluating(self._network), torch.no_grad():
+                rectified = layers.rectified(self._network, layer, batch[:1])
+            self._known[layer] = "positive" if rectified else self._activation
+        return self._known[layer]
+
+
+def _peaks(layer: str, given: object, pictures: int, first: int, activation: str) -> Peaks:
     """Peaks of what a layer gives, or refuse what is not a row a picture."""
     if not isinstance(given, Tensor):
         raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
     if len(given) != pictures:
         raise InputError(f"layer {layer!r}: gives {len(given)} rows for {pictures} pictures; they must come first")
-    return Peaks.of(given, first)
+    return Peaks.of(given, first, activation)
 
 
-def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterator[tuple[Peaks, Tensor]]:
-    """Peaks of a layer on batch after batch, and what the network gives in the end, from one run.
+def answers(
+    network: nn.Module, layer: str, batches: Iterable[Tensor], activation: str = "positive"
+) -> Iterator[tuple[Peaks, Tensor]]:
+    """Peaks of a layer on batch after batch, read as ``activation`` says, and what the network gives in the end.
 
     Raises ``InputError`` as ``read`` does.
 
@@ -81,11 +108,13 @@ def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterat
 
     def keep(module: nn.Module, inputs: object, given: object) -> None:
         if not kept:  # of a layer that is run several times the first counts
-            kept.append(_peaks(layer, given, len(batch), seen))
+            kept.append(_peaks(layer, given, len(batch), seen, how))
 
     seen = 0
+    reading = _Reading(network, activation)
     for batch in batches:
         kept.clear()
+        how = reading.of(layer, batch)
         handle = layers.find(network, layer).register_forward_hook(keep)
         try:
             with layers.evaluating(network), torch.no_grad():
@@ -98,13 +127,26 @@ def answers(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Iterat
         yield kept[0], given
 
 
-def responses(network: nn.Module, layer: str, batches: Iterable[Tensor]) -> Peaks:
-    """Peaks of all units of a layer on all pictures, which are numbered from 0; what is below 0 counts as 0.
+def responses(network: nn.Module, layer: str, batches: Iterable[Tensor], activation: str = "positive") -> Peaks:
+    """Peaks of all units of a layer on all pictures, which are numbered from 0.
+
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        batches: Prepared pictures (n, C, H, W), batch after batch.
+        activation: ``positive`` (what is below 0 counts as 0), ``signed`` or ``magnitude``, of what the layer passes on:
+            after the ReLU that takes it, if one does.
+
+    Returns:
+        The peaks of n pictures and u units: ``value``, ``row`` and ``column``, each (n, u).
+
+    Raises:
+        InputError: As ``read`` does.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3))
     >>> responses(network, "0", [torch.rand(2, 1, 8, 8), torch.rand(1, 1, 8, 8)]).value.shape
     (3, 4)
     """
     every = Every()
-    list(read(network, {layer: [every]}, batches))  # for what it does
+    list(read(network, {layer: [every]}, batches, activation=activation))  # for what it does
     return every.compute()

@@ -42,10 +42,12 @@ def survey(
     count: int,
     prepare: Preparation,
     progress: Progress = quiet,
+    activation: str = "positive",
 ) -> Survey:
     """Show pictures (n, C, H, W) in 0 … 1 to a network and note what each unit of a layer answers.
 
     ``images`` (n,) are the numbers that the pictures go by in the results; ``count`` top pictures are kept a unit.
+    Answers are read as ``activation`` says.
     """
     top, every = Top(count), Every()
     with progress(f"Reading units of {layer}", len(pictures)) as advance:
@@ -53,7 +55,7 @@ def survey(
             prepare(torch.from_numpy(batch)) for batch in np.array_split(pictures, range(_BATCH, len(pictures), _BATCH))
         )
         done = 0
-        for seen in read(network, {layer: [top, every]}, batches):
+        for seen in read(network, {layer: [top, every]}, batches, activation=activation):
             advance(seen - done)
             done = seen
     best = top.compute()

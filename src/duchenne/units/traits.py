@@ -1,6 +1,6 @@
 """Three traits of units that mousavi2016 (§IV-A) shows by eye, as numbers: invariance, redundancy and filtering.
 
-Pure functions on projections and maps; intervals are bootstraps over what is drawn at random in each: units, or pictures.
+Pure functions on projections and maps; intervals are over what is drawn at random in each: units, or people.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
+from duchenne import intervals
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
 from duchenne.units import layers
@@ -27,7 +28,6 @@ from duchenne.units.responses import responses
 
 Floats = NDArray[np.floating]
 Classes = NDArray[np.str_]
-_DRAWS = 1000
 _BATCH = 32
 _TOGETHER = 64  # units whose maps are sent back together
 _RARELY = 6
@@ -35,7 +35,7 @@ _RARELY = 6
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % bootstrap interval."""
+    """A number and its 95 % interval."""
 
     value: float
     low: float
@@ -49,29 +49,18 @@ def estimate(
     values: Sequence[NDArray[np.floating]] | NDArray[np.floating],
     statistic: Callable[..., float] = np.nanmean,
     groups: NDArray[np.generic] | None = None,
-    seed: int = 0,
+    correlation: bool = False,
 ) -> Estimate:
-    """A statistic of one or more columns of values (n,), with its interval: rows, or ``groups`` of rows, are redrawn.
+    """A statistic of one or more columns of values (n,), with its interval over rows, or ``groups`` of rows.
 
-    Of a single row or group there is no interval: NaN.
+    NaN where nothing is known; there is no interval of fewer than six rows or groups (``intervals``).
     """
     columns = [np.asarray(column) for column in (values if isinstance(values, list | tuple) else [values])]
     if not len(columns[0]):
         return _UNKNOWN
-    _, which = np.unique(np.arange(len(columns[0])) if groups is None else groups, return_inverse=True)
-    if not which.any():
-        return Estimate(float(statistic(*columns)), float("nan"), float("nan"))
-    members = [np.flatnonzero(which == number) for number in range(which.max() + 1)]
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(_DRAWS):
-        rows = np.concatenate([members[number] for number in rng.integers(0, len(members), len(members))])
-        drawn.append(statistic(*(column[rows] for column in columns)))
-    known = [value for value in drawn if np.isfinite(value)]
-    if not known:
-        return _UNKNOWN
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Estimate(float(statistic(*columns)), float(low), float(high))
+    together = np.arange(len(columns[0])) if groups is None else groups
+    low, high = intervals.of_statistic(statistic, columns, together, correlation=correlation)
+    return Estimate(float(statistic(*columns)), low, high)
 
 
 _UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
@@ -171,13 +160,13 @@ def resemblance(projections: Floats, pictures: Floats) -> Floats:
     return found
 
 
-def resemblance_and_error(resembling: Floats, right: Floats, people: NDArray[np.generic], seed: int = 0) -> Estimate:
+def resemblance_and_error(resembling: Floats, right: Floats, people: NDArray[np.generic]) -> Estimate:
     """Rank correlation of how much projections resemble pictures with the error 1 − p(the expression that is shown).
 
     mousavi2016 §IV-A: "the more the feature resembles the object … the smaller the classification error", so negative. The
-    interval is a bootstrap over people.
+    interval is over people.
     """
-    return estimate([resembling, 1 - right], _rank_correlation, people, seed)
+    return estimate([resembling, 1 - right], _rank_correlation, people, correlation=True)
 
 
 def _rank_correlation(one: Floats, other: Floats) -> float:
@@ -244,7 +233,7 @@ def of_layer(
     method: str = "deconvnet",
     progress: Progress = quiet,
 ) -> pd.DataFrame:
-    """Measure the traits of a layer's filters: a row a trait: layer, trait, value, low, high (a 95 % bootstrap interval).
+    """Measure the traits of a layer's filters: a row a trait: layer, trait, value, low, high (a 95 % interval).
 
     Filters are the layer's maps; where it gives a single one, as pyramidal layers do, they are that one's neurons.
     ``prepared`` (n, C, H, W) are pictures of ``expressions`` and ``people`` (n,), and ``right`` (n,) the probability that
