@@ -5,6 +5,7 @@ python -m benchmarks.evidence
 
 from __future__ import annotations
 
+import itertools
 import resource
 import subprocess
 import sys
@@ -12,11 +13,17 @@ import time
 
 import numpy as np
 import pandas as pd
+import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.designs import DESIGNS, Design, drawn
 from benchmarks.tables import machine, markdown
-from duchenne.evidence import association, divergence, significance
+from duchenne import intervals
+from duchenne.evidence import association, detection, divergence, significance, tail
+from duchenne.evidence.detection import weighted_precision
+from duchenne.evidence.exchangeability import Arrangements, Exchangeability
 from duchenne.evidence.matching import beside_null
 from duchenne.progress import bars
 
@@ -42,23 +49,174 @@ def study(seed: int, effect: float = 0.0) -> tuple[Floats, Mask, Names, Names]:
     return peaks, labels, person.astype(str), sequence.astype(str)
 
 
-def error_rates(runs: int = 200, permutations: int = 199) -> pd.DataFrame:
-    """How many of so many studies without anything to find declare a detection at 0.05, by what labels are moved with."""
-    found = dict.fromkeys(("whole sequences within people", "single frames"), 0)
-    with bars("Null studies", runs) as advance:
-        for run in range(runs):
-            peaks, labels, person, sequence = study(run)
-            alone, everyone = np.arange(len(person)).astype(str), np.full(len(person), "all")
-            for name, groups in zip(found, ((person, sequence), (everyone, alone)), strict=True):
-                arrangements = significance.Arrangements(*groups, permutations, seed=run)
-                sure = significance.against(peaks, labels, np.ones_like(labels), arrangements)
-                found[name] += bool((sure.family <= 0.05).any())
-            advance(1)
+def error_rates(runs: int = 1000, permutations: int = 199) -> pd.DataFrame:
+    """How many of so many null studies of each design declare anything at 0.05; permutations have seeds of their own."""
     rows = []
-    for name, count in found.items():
+    for number, (name, design) in enumerate(DESIGNS.items()):
+        with bars(name, runs) as advance:
+            declared = Parallel(n_jobs=-1, return_as="generator_unordered")(
+                delayed(_declares)(design, 1_000_000 * number + run, permutations) for run in range(runs)
+            )
+            count = 0
+            for found in declared:
+                count += found
+                advance(1)
         low, high = stats.binomtest(count, runs).proportion_ci()
         rows.append((name, count, runs, f"{count / runs:.1%}", f"{low:.1%} – {high:.1%}"))
-    return pd.DataFrame(rows, columns=["labels permuted by", "studies with a detection", "of", "rate", "95 % interval"])
+    return pd.DataFrame(rows, columns=["design", "studies that declare something", "of", "rate", "95 % interval"])
+
+
+def _declares(design: Design, seed: int, permutations: int) -> bool:
+    """Whether a null study has a pair at family-wise p ≤ 0.05; within expressions, at 0.05 for its first label and unit."""
+    torch.set_num_threads(1)
+    null = drawn(design, seed)
+    faces, units, present = null.faces, null.units, null.present
+    tree = Exchangeability.of(
+        faces["person"], faces["sequence"].astype(str) + " of " + faces["person"].astype(str),
+        frames=faces["frame"], neutral=faces["neutral"],
+    )  # fmt: skip
+    strata = faces["expression"].to_numpy(str) if design.within else None
+    tree = tree if strata is None else tree.within(strata)
+    arrangements = Arrangements(tree, permutations, seed + 500_000)
+    sure = significance.against(units, present, np.ones_like(present), arrangements, strata=strata)
+    return bool((sure.family <= 0.05).any())
+
+
+def tails(repeats: int = 200, permutations: int = 500, true: float = 1e-4) -> pd.DataFrame:
+    """P at 1e-4 from 500 permutations, against 10⁶ true ones: log10 of its ratio to the true one over repeated draws.
+
+    A study of 24 people and 7 sequences; "family-wise" is of the largest of 20 units × 6 labels, "a pair" of one of them.
+    """
+    peaks, labels, person, sequence = study(0)
+    first, centred = _one_row_a_sequence(peaks, labels, sequence)
+    tree = Exchangeability.of(person[::4], sequence[::4])
+    spread = _values(first, centred, Arrangements(tree, 20_000, 1)).std(0)
+    largest, single = [], []
+    for seed in range(100):
+        values = np.abs(_values(first, centred, Arrangements(tree, 10_000, 100 + seed))) / spread
+        largest.append(values.max((1, 2)))
+        single.append(values[:, 3, 3])
+    asked = {"family-wise": np.quantile(np.concatenate(largest), 1 - true),
+             "a pair": np.quantile(np.concatenate(single), 1 - true)}  # fmt: skip
+    errors: dict[str, list[float]] = {name: [] for name in asked}
+    for seed in range(repeats):
+        values = np.abs(_values(first, centred, Arrangements(tree, permutations, 10_000 + seed))) / spread
+        pairs = -np.sort(-values.reshape(permutations, -1).T, axis=1)[:, : tail.kept(permutations)]
+        shape = tail.shape(pairs, permutations)
+        nulls = {"family-wise": values.max((1, 2)), "a pair": values[:, 3, 3]}
+        for name, null in nulls.items():
+            falling = -np.sort(-null)[None, : tail.kept(permutations)]
+            p = tail.tail_p(np.array([asked[name]]), falling, permutations, shape)[0]
+            errors[name].append(np.log10(p / true))
+    rows = [
+        (name, repeats, f"{np.isfinite(told).mean():.0%}", np.nanmedian(told), np.nanmean(told), np.nanstd(told))
+        for name, told in errors.items()
+    ]
+    columns = ["p", "draws", "tails that fit", "median error of log10 p", "mean error", "standard deviation"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _one_row_a_sequence(peaks: Floats, labels: Mask, sequence: Names) -> tuple[Mask, Floats]:
+    """Each sequence's labels, and its units' sums over the frames that bear labels, about their mean."""
+    count = len(np.unique(sequence))
+    sums = peaks.reshape(count, 4, -1)[:, 1:].sum(1) - 3 * peaks.mean(0)
+    return labels.reshape(count, 4, -1)[:, 3], sums
+
+
+def _values(labels: Mask, sums: Floats, arrangements: Arrangements) -> Floats:
+    """Covariances (permutations, units, labels), which are correlations up to each pair's constant."""
+    told: Floats = np.concatenate([
+        np.einsum("su,psa->pua", sums, labels[block].astype(float), optimize=True) for block in arrangements.blocks(200)
+    ])  # fmt: skip
+    return told - told.mean(0)
+
+
+def coverage(runs: int = 1000) -> pd.DataFrame:
+    """How often 95 % intervals hold the true value, where they are given: a row a number of people and a prevalence.
+
+    Labels half by person and not at all; seven sequences of neutral and three frames, a unit that is one standard deviation
+    of its sequences higher with the label. Accuracy: of pictures read right with a chance that is the person's.
+    """
+    rows = []
+    for people, prevalence in itertools.product((12, 24, 60), (0.3, 0.1, 0.03)):
+        for of_person in (0.5, 0.0):
+            cell = _Cell(people, prevalence, of_person)
+            with bars(f"{people} people, {prevalence:g}, {of_person:.0%} by person", runs) as advance:
+                held = []
+                for seed in range(runs):
+                    held.append(cell.held(seed))
+                    advance(1)
+            rows.append((people, prevalence, f"{of_person:.0%}", *_rates(pd.DataFrame(held))))
+    return pd.DataFrame(rows, columns=["people", "prevalence", "by person", *_MEASURED])
+
+
+_MEASURED = ("r", "average precision", "mean effect", "recall beyond", "accuracy", "rank correlation")
+
+
+def _rates(held: pd.DataFrame) -> list[str]:
+    """The share of given intervals that hold the truth, and how many were given."""
+    told = []
+    for name in _MEASURED:
+        given = held[name].dropna()
+        enough = len(given) >= 0.05 * len(held)
+        told.append(f"{given.mean():.1%} ({len(given) / len(held):.0%} given)" if enough else "none given")
+    return told
+
+
+class _Cell:
+    """Faces of so many people, and the truth from very many."""
+
+    def __init__(self, people: int, prevalence: float, of_person: float) -> None:
+        self._people, self._prevalence, self._of_person = people, prevalence, of_person
+        rng = np.random.default_rng(123)
+        units, shown, _ = self._faces(rng, 20_000)
+        self._r = np.corrcoef(units.ravel(), shown.ravel())[0, 1]
+        every = np.ones((1, units.size))
+        self._ap = weighted_precision(units.ravel(), shown.ravel(), every)[0]
+        numbers = rng.normal(size=(2, 200_000))
+        self._rho = stats.spearmanr(numbers[0], numbers[0] + 2 * numbers[1]).statistic
+
+    def _faces(self, rng: np.random.Generator, people: int) -> tuple[Floats, Mask, Floats]:
+        """Activations, presence (people, 28), and each picture's chance to be read right."""
+        own = np.sqrt(self._of_person) * rng.normal(size=(people, 1))
+        often = own + np.sqrt(1 - self._of_person) * rng.normal(size=(people, 7))
+        shown = np.repeat((often < stats.norm.ppf(self._prevalence))[..., None], 4, 2) & (np.arange(4) > 0)
+        level = rng.normal(size=(people, 1, 1)) + rng.normal(size=(people, 7, 1))
+        units = level + 0.5 * rng.normal(size=(people, 7, 4)) + shown
+        chance = rng.beta(8, 2, (people, 1)) * np.ones((people, 28))
+        return units.reshape(people, 28), shown.reshape(people, 28), chance
+
+    def held(self, seed: int) -> dict[str, float]:
+        """Whether each interval holds the truth: 0 or 1, NaN where none is given."""
+        rng = np.random.default_rng(seed)
+        units, shown, chance = self._faces(rng, self._people)
+        person = np.repeat(np.arange(self._people), 28)
+        label = shown.reshape(-1, 1)
+        low, high = intervals.of_correlation(units.reshape(-1, 1), label, np.ones_like(label), person.astype(str))
+        right = rng.random(chance.shape) < chance
+        effects = rng.gamma(4, size=self._people)
+        counts = 1.0 + rng.integers(0, 4, self._people)
+        moved = counts * rng.normal(-0.2, 0.3, self._people)
+        numbers = rng.normal(size=(2, self._people))
+        return {
+            "r": _holds((low[0, 0], high[0, 0]), self._r),
+            "average precision": _holds(self._precision(units, shown), self._ap),
+            "mean effect": _holds(tuple(intervals.of_mean(effects)), 4.0),
+            "recall beyond": _holds(tuple(intervals.of_mean(moved, counts)), -0.2),
+            "accuracy": _holds(intervals.of_share(lambda counted: counted @ right.mean(1) / counted.sum(1), self._people,
+                                                  self._people), 0.8),
+            "rank correlation": _holds(intervals.of_statistic(
+                lambda one, other: stats.spearmanr(one, other).statistic, [numbers[0], numbers[0] + 2 * numbers[1]],
+                np.arange(self._people), correlation=True), self._rho),
+        }  # fmt: skip
+
+    def _precision(self, units: Floats, shown: Mask) -> tuple[float, float]:
+        pictures = detection.Pictures(units.reshape(-1, 1), shown.ravel(), np.repeat(np.arange(self._people), 28))
+        return detection.interval(units.ravel(), pictures)
+
+
+def _holds(bounds: tuple[float, float], true: float) -> float:
+    return np.nan if np.isnan(bounds[0]) else float(bounds[0] <= true <= bounds[1])
 
 
 def power(runs: int = 100, permutations: int = 199) -> pd.DataFrame:
@@ -70,7 +228,7 @@ def power(runs: int = 100, permutations: int = 199) -> pd.DataFrame:
             for run in range(runs):
                 peaks, labels, person, sequence = study(run, effect)
                 coded = np.ones_like(labels)
-                arrangements = significance.Arrangements(person, sequence, permutations, seed=run)
+                arrangements = Arrangements(Exchangeability.of(person, sequence), permutations, seed=run + 500_000)
                 found += bool(significance.against(peaks, labels, coded, arrangements).family[0, 0] <= 0.05)
                 lowered += _lowered(peaks[:, [0]], labels[:, [0]], np.random.default_rng(run))
                 advance(1)
@@ -149,7 +307,8 @@ def alone() -> None:
     """Print the seconds that the permutations take and the process's peak memory."""
     peaks, labels, person, sequence = _large()
     begun = time.perf_counter()
-    significance.against(peaks, labels, np.ones_like(labels), significance.Arrangements(person, sequence, _PERMUTATIONS))
+    arrangements = Arrangements(Exchangeability.of(person, sequence), _PERMUTATIONS)
+    significance.against(peaks, labels, np.ones_like(labels), arrangements)
     print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
@@ -158,5 +317,5 @@ _ALONE = "from benchmarks import evidence; evidence.alone()"
 
 if __name__ == "__main__":
     print(machine() + "\n")
-    for measure in (permutations, error_rates, power, divergences):
+    for measure in (permutations, error_rates, tails, coverage, power, divergences):
         print(markdown(measure()), flush=True)

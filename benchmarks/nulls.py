@@ -16,7 +16,8 @@ from scipy import stats
 
 import duchenne
 from duchenne import units
-from duchenne.evidence import significance
+from duchenne.evidence import comparison, significance
+from duchenne.evidence.exchangeability import Arrangements
 from duchenne.progress import bars
 
 
@@ -36,12 +37,12 @@ def measure(folder: Path, runs: int = 100, permutations: int = 199) -> pd.DataFr
 
 
 def _declared(peaks: np.ndarray, labels: np.ndarray, faces: pd.DataFrame, runs: int, permutations: int) -> int:
-    person, sequence = faces["subject"].to_numpy(str), faces["sequence"].to_numpy(str)
+    tree = comparison.exchangeable(faces)
     coded, found = np.ones_like(labels), 0
     with bars("Null studies", runs) as advance:
-        for run, moved in enumerate(significance.Arrangements(person, sequence, runs, seed=1)):
+        for run, moved in enumerate(Arrangements(tree, runs, seed=1)):
             shown = labels[moved]
-            arrangements = significance.Arrangements(person, sequence, permutations, seed=100 + run)
+            arrangements = Arrangements(tree, permutations, seed=100 + run)
             sure = significance.against(peaks, shown, coded, arrangements)
             found += bool((sure.family <= 0.05).any())
             advance(1)

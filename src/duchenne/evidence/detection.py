@@ -78,7 +78,7 @@ def detectors(
             shown = presence[au].fillna(False).to_numpy(bool)[coded]
             enough = min(shown.sum(), (~shown).sum()) >= least and len(np.unique(people[coded][shown])) >= folds
             if enough:
-                of_au = _Pictures(values[coded], shown, people[coded])
+                of_au = Pictures(values[coded], shown, people[coded])
                 rows += [{"au": au, **told} for told in _told(of_au, intensities[au].to_numpy(float)[coded], folds, seed)]
             advance(1)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"unit": "Int64"})
@@ -91,15 +91,15 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class _Pictures:
+class Pictures:
     """Peaks (n, u), whether the action unit is shown (n,), and whose face it is (n,)."""
 
     peaks: Floats
     shown: Mask
     people: Places
 
-    def __getitem__(self, rows: Places) -> _Pictures:
-        return _Pictures(self.peaks[rows], self.shown[rows], self.people[rows])
+    def __getitem__(self, rows: Places) -> Pictures:
+        return Pictures(self.peaks[rows], self.shown[rows], self.people[rows])
 
     def folds(self, count: int, seed: int = 0) -> Iterator[tuple[Places, Places]]:
         """Rows to learn from and to judge by, people apart, such that both kinds of pictures are learned from."""
@@ -133,7 +133,7 @@ class _Readings:
     units: list[Places]
 
 
-def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[dict[str, object]]:
+def _told(of_au: Pictures, intensity: Floats, folds: int, seed: int) -> list[dict[str, object]]:
     """The rows of one action unit; none where no fold leaves anything to learn from."""
     read = {name: _out_of_fold(of_au, make, folds, seed) for name, make in _MAKERS.items()}
     rows = np.flatnonzero(np.isfinite(read["one unit"].scores))
@@ -145,7 +145,7 @@ def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[di
     probe = precision["all units"] - prevalence
     told = []
     for name, found in read.items():
-        low, high = _interval(found.scores[rows], judged)
+        low, high = interval(found.scores[rows], judged)
         told.append({
             "detector": name, "unit": pd.NA if name == "all units" else _most_often(found.units),
             "units": float(np.mean([len(units) for units in found.units])), "n_with": int(shown.sum()),
@@ -157,7 +157,7 @@ def _told(of_au: _Pictures, intensity: Floats, folds: int, seed: int) -> list[di
     return told
 
 
-def _interval(scores: Floats, judged: _Pictures) -> tuple[float, float]:
+def interval(scores: Floats, judged: Pictures) -> tuple[float, float]:
     """95 % interval over people of the average precision of scores (n,); NaN where fewer than twelve show it."""
     person, people = intervals.numbered(judged.people.astype(str))
     telling = min(len(np.unique(person[judged.shown])), len(np.unique(person[~judged.shown])))
@@ -166,7 +166,7 @@ def _interval(scores: Floats, judged: _Pictures) -> tuple[float, float]:
     return intervals.of_share(lambda counts: weighted_precision(scores, judged.shown, counts[:, person]), people, telling)
 
 
-def _out_of_fold(of_au: _Pictures, make: Callable[[_Pictures], _Detector], folds: int, seed: int) -> _Readings:
+def _out_of_fold(of_au: Pictures, make: Callable[[Pictures], _Detector], folds: int, seed: int) -> _Readings:
     """What detectors of one kind read in each fold's people, made from those of all others."""
     read = _Readings(np.full(len(of_au.shown), np.nan), np.zeros(len(of_au.shown), bool), [])
     for learned, judged in of_au.folds(folds, seed):
@@ -178,16 +178,16 @@ def _out_of_fold(of_au: _Pictures, make: Callable[[_Pictures], _Detector], folds
     return read
 
 
-def _standardised(learned: _Pictures, judged: _Pictures) -> tuple[_Pictures, _Pictures]:
+def _standardised(learned: Pictures, judged: Pictures) -> tuple[Pictures, Pictures]:
     """Peaks in standard deviations of those learned from."""
     mean, spread = learned.peaks.mean(0), learned.peaks.std(0)
     scale = np.where(spread > 0, spread, 1)
     return tuple(  # type: ignore[return-value]  # two of them
-        _Pictures((part.peaks - mean) / scale, part.shown, part.people) for part in (learned, judged)
+        Pictures((part.peaks - mean) / scale, part.shown, part.people) for part in (learned, judged)
     )
 
 
-def _one(learned: _Pictures) -> _Detector:
+def _one(learned: Pictures) -> _Detector:
     """The unit of largest correlation, whichever its sign."""
     r = _correlations(learned)
     unit = int(np.abs(r).argmax())
@@ -197,18 +197,18 @@ def _one(learned: _Pictures) -> _Detector:
     )
 
 
-def _few(learned: _Pictures) -> _Detector:
+def _few(learned: Pictures) -> _Detector:
     """So many of the units of largest correlation as read the action unit best on people who had no say in either."""
     counts = [count for count in _FEW if count <= learned.peaks.shape[1]] or [learned.peaks.shape[1]]
 
-    def of(part: _Pictures) -> list[tuple[Places, float]]:
+    def of(part: Pictures) -> list[tuple[Places, float]]:
         inorder = np.argsort(-np.abs(_correlations(part)))
         return [(inorder[:count], _FIRM) for count in counts]
 
     return _best(learned, of)
 
 
-def _all(learned: _Pictures) -> _Detector:
+def _all(learned: Pictures) -> _Detector:
     """The linear probe: all units, under the penalty that reads other people best."""
     every = np.arange(learned.peaks.shape[1])
     return _best(learned, lambda part: [(every, penalty) for penalty in _PENALTIES])
@@ -217,7 +217,7 @@ def _all(learned: _Pictures) -> _Detector:
 _MAKERS = {"one unit": _one, "few units": _few, "all units": _all}
 
 
-def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float]]]) -> _Detector:
+def _best(learned: Pictures, of: Callable[[Pictures], list[tuple[Places, float]]]) -> _Detector:
     """Of several ways to read, each some units and a penalty that are found ``of`` the people learned from, the one of
     highest average precision on people left out; the threshold is theirs too.
     """
@@ -234,7 +234,7 @@ def _best(learned: _Pictures, of: Callable[[_Pictures], list[tuple[Places, float
     return _Detector(units, lambda peaks: peaks[:, units] @ weights, threshold)
 
 
-def _read(learned: _Pictures, ways: list[tuple[Places, float]], peaks: Floats) -> Floats:
+def _read(learned: Pictures, ways: list[tuple[Places, float]], peaks: Floats) -> Floats:
     """How each way to read, learned from some people, reads the peaks (m, u) of others: (ways, m)."""
     found = np.empty((len(ways), len(peaks)))
     for units in {way[0].tobytes(): way[0] for way in ways}.values():
@@ -262,7 +262,7 @@ def _centred(shown: Mask) -> Floats:
     return found
 
 
-def _correlations(pictures: _Pictures) -> Floats:
+def _correlations(pictures: Pictures) -> Floats:
     shown = pictures.shown[:, None]
     return correlation(pictures.peaks, shown, np.ones_like(shown))[:, 0]
 

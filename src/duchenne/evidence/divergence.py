@@ -140,4 +140,5 @@ _HALF = 0.5
 def _joined(counts: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
     """Counts (u, finest, a) in fewer bins, in the first axis: (bins, u, a)."""
     units, finest, labels = counts.shape
-    return counts.reshape(units, bins, finest // bins, labels).sum(2).swapaxes(0, 1)
+    joined: NDArray[np.int64] = counts.reshape(units, bins, finest // bins, labels).sum(2).swapaxes(0, 1)
+    return joined

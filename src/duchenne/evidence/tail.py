@@ -88,7 +88,8 @@ def tail_p(observed: Floats, largest: Floats, permutations: int, k: float) -> Fl
         above = asked[open_] - threshold
         reached = number / permutations * survival(np.maximum(above, 0) / np.where(scale > 0, scale, 1), k)
         p[open_] = np.where(fits & (above > 0), reached, np.nan)
-    return np.maximum(p, 1 / (_BEYOND * (permutations + 1)))
+    bounded: Floats = np.maximum(p, 1 / (_BEYOND * (permutations + 1)))
+    return bounded
 
 
 def survival(z: Floats, k: float) -> Floats:
