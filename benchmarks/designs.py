@@ -1,4 +1,4 @@
-"""Studies in which there is nothing to find: faces as data sets hold them, whose units and labels know nothing of each other.
+"""Studies in which there is nothing to find: faces as data sets hold them; units and labels know nothing of each other.
 
 Units follow people, sequences and whether the face moves; labels follow people and sequences, and never stand on a neutral
 frame. What a design loses or mixes, it loses and mixes at random.

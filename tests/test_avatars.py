@@ -221,3 +221,114 @@ def test_rendered_avatars_are_kept_in_the_cache(own_cache: Path) -> None:
     assert dataset.load(settings).root == first.root
     assert (first.root / folder.MANIFEST).stat().st_mtime_ns == stamp
     assert first.root.is_relative_to(own_cache)
+
+
+LANDMARKS = {
+    "chin": [7, 8, 9],
+    "outer brow": [17, 18, 25, 26],
+    "inner brow": [20, 21, 22, 23],
+    "bridge of the nose": [27, 28, 29],
+    "wings of the nose": [31, 35],
+    "upper lid": [37, 38, 43, 44],
+    "lower lid": [40, 41, 46, 47],
+    "lip corners": [48, 54],
+    "upper lip": [50, 51, 52, 61, 62, 63],
+    "lower lip": [56, 57, 58, 65, 66, 67],
+}
+UP, DOWN, ANYWHERE = 1, -1, 0
+MOVES = {
+    1: {"inner brow": UP},
+    2: {"outer brow": UP},
+    4: {"inner brow": DOWN, "outer brow": DOWN},
+    5: {"upper lid": UP},
+    7: {"lower lid": UP},
+    9: {"wings of the nose": UP},
+    10: {"upper lip": UP},
+    12: {"lip corners": UP},
+    15: {"lip corners": DOWN},
+    16: {"lower lip": DOWN},
+    17: {"lower lip": UP},
+    18: {"lip corners": ANYWHERE},
+    20: {"lip corners": ANYWHERE},
+    25: {"lower lip": DOWN},
+    26: {"lower lip": DOWN, "chin": DOWN},
+    27: {"lower lip": DOWN, "chin": DOWN},
+    29: {"chin": ANYWHERE},
+    30: {"chin": ANYWHERE},
+    43: {"upper lid": DOWN},
+}
+"""Landmarks that an action unit at E moves by 2.5 mm or more, each of them, and whereto."""
+
+STILL = {
+    **dict.fromkeys((1, 2, 4), ("lip corners", "upper lip", "lower lip", "chin", "wings of the nose", "lower lid")),
+    **dict.fromkeys((5, 7, 43), ("inner brow", "outer brow", "lip corners", "upper lip", "lower lip", "chin")),
+    6: ("inner brow", "outer brow", "lip corners", "upper lip", "lower lip", "chin"),
+    9: ("chin", "lower lip", "lip corners", "upper lid"),
+    10: ("lower lip", "chin", "inner brow", "outer brow", "upper lid"),
+    16: ("upper lip", "inner brow", "outer brow"),
+    **dict.fromkeys((12, 14, 15, 17, 18, 20, 22, 24, 25, 26, 27, 28, 34), ("inner brow", "outer brow", "upper lid")),
+    **dict.fromkeys((61, 62, 63, 64), ("inner brow", "outer brow", "lip corners", "upper lip", "lower lip", "chin")),
+}
+"""Landmarks that an action unit at E leaves within 0.6 mm of where they are."""
+
+
+def shift(number: int, basis: HeadBasis) -> np.ndarray:
+    """By how many millimetres an action unit at E moves each vertex of the rest head: (v, 3)."""
+    actions = dict(zip(basis.action_names, basis.actions, strict=True))
+    return 100 * sum(weight * actions[name] for name, weight in facs.ACTION_UNITS[number].shapes.items())
+
+
+@pytest.mark.parametrize("number", MOVES)
+def test_an_action_unit_moves_the_landmarks_that_it_acts_on(number: int, basis: HeadBasis) -> None:
+    moved = shift(number, basis)[landmarks.vertices(basis)]
+    for name, whereto in MOVES[number].items():
+        own = moved[LANDMARKS[name]]
+        if name == "upper lip" or (name == "lower lip" and number == 17):
+            own = own.mean(0, keepdims=True)
+        assert np.linalg.norm(own, axis=1).min() > 2.5, name
+        assert whereto == ANYWHERE or (np.sign(own[:, 1]) == whereto).all(), name
+
+
+@pytest.mark.parametrize("number", STILL)
+def test_an_action_unit_leaves_the_other_landmarks_alone(number: int, basis: HeadBasis) -> None:
+    moved = np.linalg.norm(shift(number, basis)[landmarks.vertices(basis)], axis=1)
+    for name in STILL[number]:
+        assert moved[LANDMARKS[name]].max() < 0.6, name
+
+
+@pytest.mark.parametrize("number", [26, 27])
+def test_the_jaw_takes_the_lower_lip_with_it_and_leaves_the_upper_one(number: int, basis: HeadBasis) -> None:
+    fallen = -shift(number, basis)[landmarks.vertices(basis), 1]
+    jaw = fallen[8]
+    assert fallen[[56, 57, 58, 65, 66, 67]].min() > jaw
+    assert fallen[[61, 62, 63]].max() < 0.3 * jaw
+    assert len(set(landmarks.vertices(basis))) == 68
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "most"), [(6, (0.49, 6.78), 10), (9, (0.17, 6.84), 8), (12, (0.30, 6.57), 14), (17, (0.0, 6.32), 9)]
+)
+def test_the_largest_shift_is_where_a_coder_expects_it(
+    number: int, place: tuple[float, float], most: float, basis: HeadBasis
+) -> None:
+    """The cheek, the wing of the nose, the lip corner (a full smile's excursion is about a centimetre), the chin boss."""
+    moved = np.linalg.norm(shift(number, basis), axis=1)
+    moved[(basis.part != 0) | (basis.paint[:, 1] > 0.9)] = 0
+    furthest = basis.rest[moved.argmax()]
+    assert abs(abs(furthest[0]) - place[0]) < 0.06
+    assert abs(furthest[1] - place[1]) < 0.06
+    assert 5 < moved.max() < most
+
+
+def test_surprise_is_posed_as_ckplus_codes_it_and_shows_au27_too() -> None:
+    """Lucey et al. 2010, Table 1: AU5 no stronger than B."""
+    apexes = [s.grades for s in posed(200, 3) if s.expression == "surprise"]
+    assert max(max(grades.get(5, (0, 0))) for grades in apexes) == 2
+    assert np.mean([27 in grades for grades in apexes]) > 0.15
+    fear = [s.grades for s in posed(200, 3) if s.expression == "fear" and s.frame == 3 and 5 in s.grades]
+    assert np.mean([max(grades[5]) >= 3 for grades in fear]) > 0.9
+
+
+def test_contempt_is_unilateral_or_bilateral() -> None:
+    apexes = [s.grades[14] for s in posed(200, 3) if s.expression == "contempt" and s.frame == 3]
+    assert 0.35 < np.mean([0 in sides for sides in apexes]) < 0.65

@@ -103,3 +103,27 @@ def test_what_is_not_there_is_refused() -> None:
             found.of(one + unit, one + row, one + column)
     with pytest.raises(InputError, match="4 dimensions"):
         Fields(nn.Sequential(nn.Unflatten(1, (1, 1))), "0", (1, 8, 8))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_fields_of_dilated_layers_are_those_of_the_taps_that_fall_inside(seed: int) -> None:
+    """Every weight positive and averages in place of maxima: a pixel is in the field where its gradient is not 0."""
+    rng = np.random.default_rng(seed)
+    parts: list[nn.Module] = []
+    for _ in range(3):
+        dilation, stride, side = (int(rng.integers(1, 4)) for _ in range(3))
+        padding = int(rng.integers(0, dilation * (side - 1) // 2 + 1))
+        parts.append(nn.Conv2d(1, 1, side, stride, padding, dilation, bias=False))
+    network = nn.Sequential(*parts).double()
+    for weight in network.parameters():
+        weight.data.fill_(1.0)
+    pixels = torch.ones(1, 1, 24, 24, dtype=torch.float64, requires_grad=True)
+    made = network(pixels)
+    height, width = made.shape[2:]
+    rows, columns = (places.ravel() for places in np.mgrid[:height, :width])
+    found = Fields(network, "2", (1, 24, 24)).of(np.zeros(len(rows), int), rows, columns)
+    for row, column, box in zip(rows, columns, found.tolist(), strict=True):
+        (signal,) = torch.autograd.grad(made[0, 0, row, column], pixels, retain_graph=True)
+        down, across = signal[0, 0].nonzero(as_tuple=True)
+        if len(down):
+            assert box == [across.min(), down.min(), across.max() + 1, down.max() + 1]

@@ -1,11 +1,13 @@
 """The vocabulary of the Facial Action Coding System: action units, intensities, expressions, prototypes.
 
-Data and look-ups only. Numbers, names and muscles follow the FACS manual (Ekman, Friesen & Hager 2002); the
-face-model shapes are those that the packaged head knows, named as in ARKit.
+Data and look-ups only. Numbers, names and muscles follow the FACS manual (Ekman, Friesen & Hager 2002); 41, 42 and 44 are
+codes of its first edition (1978), which the second grades as 43 (to droop, slit) and 7. The face-model shapes are those
+that the packaged head knows, named as in ARKit, and two that ``faces.avatars.basis`` makes of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -114,17 +116,10 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             _both("eyeWide", weight=1.25),
             excludes=(43,),
         ),
-        ActionUnit(6, "Cheek Raiser", ("orbicularis oculi, pars orbitalis",), "cheek", _both("cheekSquint", weight=1.8)),
-        ActionUnit(
-            7,
-            "Lid Tightener",
-            ("orbicularis oculi, pars palpebralis",),
-            "eye",
-            _both("eyeSquint", weight=1.3),
-            excludes=(43,),
-        ),
+        ActionUnit(6, "Cheek Raiser", ("orbicularis oculi, pars orbitalis",), "cheek", _both("cheekSquint", weight=0.9)),
+        ActionUnit(7, "Lid Tightener", ("orbicularis oculi, pars palpebralis",), "eye", _both("eyeSquint", weight=1.3)),
         ActionUnit(8, "Lips Toward Each Other", (_ORBICULARIS_ORIS,), "mouth"),
-        ActionUnit(9, "Nose Wrinkler", ("levator labii superioris alaeque nasi",), "nose", _both("noseSneer", weight=1.4)),
+        ActionUnit(9, "Nose Wrinkler", ("levator labii superioris alaeque nasi",), "nose", _both("noseWrinkle", weight=1.8)),
         ActionUnit(
             10,
             "Upper Lip Raiser",
@@ -133,7 +128,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             _both("mouthUpperUp"),
         ),
         ActionUnit(11, "Nasolabial Deepener", ("zygomaticus minor",), "cheek"),
-        ActionUnit(12, "Lip Corner Puller", ("zygomaticus major",), "mouth", _both("mouthSmile")),
+        ActionUnit(12, "Lip Corner Puller", ("zygomaticus major",), "mouth", _both("mouthSmile", weight=0.7)),
         ActionUnit(13, "Sharp Lip Puller", ("levator anguli oris",), "mouth"),
         ActionUnit(14, "Dimpler", ("buccinator",), "mouth", _both("mouthDimple", weight=1.4)),
         ActionUnit(15, "Lip Corner Depressor", ("depressor anguli oris",), "mouth", _both("mouthFrown")),
@@ -146,7 +141,12 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             excludes=(24, 28),
         ),
         ActionUnit(
-            17, "Chin Raiser", ("mentalis",), "chin", {"mouthShrugLower": 1.0, "mouthShrugUpper": 1.0}, excludes=(27,)
+            17,
+            "Chin Raiser",
+            ("mentalis",),
+            "chin",
+            {"mouthShrugLower": 1.0, "mouthShrugUpper": 1.0, "chinRaise": 1.0},
+            excludes=(27,),
         ),
         ActionUnit(
             18,
@@ -200,6 +200,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(37, "Lip Wipe", ("genioglossus",), "mouth"),
         ActionUnit(38, "Nostril Dilator", ("nasalis, pars alaris",), "nose"),
         ActionUnit(39, "Nostril Compressor", ("nasalis, pars transversa", "depressor septi nasi"), "nose"),
+        ActionUnit(40, "Sniff", (), "nose"),
         ActionUnit(41, "Lid Droop", ("relaxation of levator palpebrae superioris",), "eye"),
         ActionUnit(42, "Slit", ("orbicularis oculi",), "eye"),
         ActionUnit(
@@ -239,7 +240,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(64, "Eyes Down", ("inferior rectus",), "gaze", _both("eyeLookDown", weight=1.2)),
     )
 }
-"""Every code from 1 to 46 and the head and eye codes 51 to 64, by number."""
+"""Every code from 1 to 46 and the head and eye codes 51 to 64, by number; 3 is none."""
 
 
 def rendered() -> tuple[int, ...]:
@@ -265,7 +266,8 @@ class Prototype:
     """The action units that one source gives for one expression.
 
     ``required`` must all be shown, ``optional`` may be. ``grades`` bounds intensities (lowest, highest; 1 to 5 = A to E)
-    where the source does. ``one_sided`` marks an expression of one half of the face.
+    where the source does, of action units that are shown. ``sides``: whether the expression is one of both halves of the
+    face, of one, or of either kind.
     """
 
     expression: str
@@ -273,21 +275,34 @@ class Prototype:
     required: frozenset[int]
     optional: frozenset[int] = frozenset()
     grades: dict[int, tuple[int, int]] = field(default_factory=dict, hash=False)
-    one_sided: bool = False
+    sides: Literal["both", "one", "either"] = "both"
 
-    def matches(self, action_units: frozenset[int] | set[int]) -> bool:
-        """Say whether a set of action units holds all that the prototype asks for.
+    def matches(self, action_units: Iterable[int], intensities: Mapping[int, int] | None = None) -> bool:
+        """Say whether a face shows all that the prototype asks for, and nothing stronger or weaker than it allows.
+
+        Args:
+            action_units: The action units that are shown.
+            intensities: Of these, 1 to 5 = A to E; bounds of those that are not named here are not checked.
 
         >>> prototypes("happiness", "ckplus")[0].matches({6, 12})
         True
+        >>> [prototypes("surprise", "ckplus")[0].matches({1, 2, 5}, {5: grade}) for grade in (2, 4)]
+        [True, False]
         """
-        return self.required <= set(action_units)
+        if not self.required <= set(action_units):
+            return False
+        known = intensities or {}
+        bounds = [(known[number], *bound) for number, bound in self.grades.items() if number in known]
+        return all(lowest <= grade <= highest for grade, lowest, highest in bounds)
 
 
 SOURCES = {
     "ckplus": "Lucey, Cohn, Kanade, Saragih, Ambadar & Matthews (2010), The Extended Cohn-Kanade Dataset (CK+): "
     "A complete dataset for action unit and emotion-specified expression, CVPR Workshops, Table 1",
-    "investigator": "Ekman, Friesen & Hager (2002), FACS Investigator's Guide, prototypes in their intense form",
+    "facs1978": "Ekman & Friesen (1978), Facial Action Coding System, Table 11-1, of which these are 'the most intense "
+    "combinations' as a paper in Methods of Psychological Research Online, issue 4, chose them; surprise with 27 besides",
+    "emfacs": "Ekman's EMFACS combinations as tabulated by Snoek et al. (2023), Testing, explaining, and exploring models "
+    "of facial expressions of emotions, Science Advances 9, eabq8421",
 }
 """Where each list of prototypes was published."""
 
@@ -307,22 +322,30 @@ PROTOTYPES: tuple[Prototype, ...] = (
         ("sadness", {1, 4, 15}, set()),
         ("sadness", {11}, set()),
         ("sadness", {6, 15}, set()),
-        ("surprise", {1, 2}, set()),
     ),
-    Prototype("contempt", "ckplus", frozenset({14}), one_sided=True),
+    Prototype("contempt", "ckplus", frozenset({14}), sides="either"),
     Prototype("fear", "ckplus", frozenset({1, 2, 5}), grades={5: (5, 5)}),
+    Prototype("surprise", "ckplus", frozenset({1, 2}), grades={5: (1, 2)}),
     Prototype("surprise", "ckplus", frozenset({5}), grades={5: (1, 2)}),
     *_listed(
-        "investigator",
-        ("anger", {4, 5, 7, 24}, {17, 23}),
-        ("disgust", {4, 10, 17}, {9}),
-        ("disgust", {9}, {17, 25, 26}),
-        ("fear", {1, 2, 4, 5, 20, 25}, {26}),
+        "facs1978",
+        ("anger", {4, 5, 7, 24}, set()),
+        ("disgust", {4, 10, 17}, set()),
+        ("fear", {1, 2, 4, 5, 20, 25}, set()),
         ("happiness", {6, 12, 25}, set()),
-        ("sadness", {1, 4, 15}, {17}),
-        ("surprise", {1, 2, 5, 26}, set()),
+        ("sadness", {1, 4, 15}, set()),
     ),
-    Prototype("contempt", "investigator", frozenset({12, 14}), one_sided=True),
+    Prototype("surprise", "facs1978", frozenset({1, 2, 5, 26}), grades={5: (1, 2)}),
+    Prototype("surprise", "facs1978", frozenset({1, 2, 5, 27}), grades={5: (2, 2)}),
+    *_listed(
+        "emfacs",
+        ("anger", {4, 5, 7, 23}, {17}),
+        ("disgust", {9}, {17}),
+        ("disgust", {10}, {17}),
+        ("fear", {1, 2, 4, 5}, {26}),
+        ("happiness", {6, 12}, set()),
+        ("sadness", {1, 4, 15}, {17}),
+    ),
 )
 """Published prototypes, several for an expression where the source lists several."""
 
@@ -333,8 +356,8 @@ def prototypes(expression: str, source: str | None = None) -> tuple[Prototype, .
     Raises ``KeyError`` for an expression or a source that is not known.
 
     >>> [sorted(p.required) for p in prototypes("surprise")]
-    [[1, 2], [5], [1, 2, 5, 26]]
-    >>> sorted(prototypes("fear", "investigator")[0].optional)
+    [[1, 2], [5], [1, 2, 5, 26], [1, 2, 5, 27]]
+    >>> sorted(prototypes("fear", "emfacs")[0].optional)
     [26]
     """
     if expression not in EXPRESSIONS:

@@ -53,9 +53,21 @@ def mousavi2016_7(table: FaceTable) -> FaceTable:
 
 
 def mousavi2016_3(table: FaceTable) -> FaceTable:
-    """Fold mousavi2016's seven classes into its three supersets: positive, neutral, negative."""
-    found = mousavi2016_7(table)
-    return replace(found, frame=found.frame.assign(expression=found.frame["expression"].map(facs.SUPERSET_OF)))
+    """Fold mousavi2016's seven classes into its three supersets: positive, neutral, negative.
+
+    Contempt is left out, but the neutral first frames of its sequences stay: they show no contempt (a reading).
+    """
+    return _in_supersets(mousavi2016_7(table))
+
+
+def mousavi2016_3_without_contempt(table: FaceTable) -> FaceTable:
+    """The same, but sequences of contempt are left out with their neutral frames (the other reading)."""
+    contemptuous = table.frame.loc[table.frame["expression"].eq("contempt"), "sequence"].dropna()
+    return _in_supersets(mousavi2016_7(table.where(~table.frame["sequence"].isin(contemptuous))))
+
+
+def _in_supersets(table: FaceTable) -> FaceTable:
+    return replace(table, frame=table.frame.assign(expression=table.frame["expression"].map(facs.SUPERSET_OF)))
 
 
 def labelled(table: FaceTable) -> FaceTable:
@@ -71,6 +83,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "zhu2018": zhu2018,
     "mousavi2016-7": mousavi2016_7,
     "mousavi2016-3": mousavi2016_3,
+    "mousavi2016-3-without-contempt": mousavi2016_3_without_contempt,
 }
 """Every protocol by its name in recipes."""
 

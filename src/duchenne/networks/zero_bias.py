@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 Initialisation = Literal["root", "as_printed"]
+DropoutOn = Literal["input", "output"]
 
 
 class ZeroBias(nn.Module):
@@ -18,7 +19,8 @@ class ZeroBias(nn.Module):
     Takes (n, channels, H, W), best 96×96, and gives logits (n, classes). Layers worth looking at: ``conv1``,
     ``conv2``, ``conv3``, ``hidden``. Weights are drawn from N(0, σ), σ = k/√fan_in, k ~ U(0.2, 1.2) once a network
     (khorrami2015 §3.2; the paper prints k/fan_in, its released code takes the root: ``initialisation="as_printed"`` is
-    the former). ``dropout`` acts on the input of the hidden layer and the hidden bias starts at 1, as in the released
+    the former). ``dropout`` acts on the input of the hidden layer, as in the released code, or on its output, as §3.2 of
+    the paper says ("each neuron's output is set to zero"): ``dropout_on``. The hidden bias starts at 1, as in the released
     code.
 
     >>> network = ZeroBias(classes=8)
@@ -39,8 +41,12 @@ class ZeroBias(nn.Module):
         initialisation: Initialisation = "root",
         gain: float | None = None,
         generator: Generator | None = None,
+        dropout_on: DropoutOn = "input",
     ) -> None:
         super().__init__()
+        if dropout_on not in ("input", "output"):
+            raise ValueError(f"dropout_on {dropout_on!r}: not one of input, output")
+        self.dropout_on = dropout_on
         self.conv1 = nn.Conv2d(channels, 64, 5, padding=2, bias=False)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(2)
@@ -61,7 +67,11 @@ class ZeroBias(nn.Module):
         maps = self.pool1(self.relu1(self.conv1(pictures)))
         maps = self.pool2(self.relu2(self.conv2(maps)))
         maps = self.quadrants(self.relu3(self.conv3(maps)))
-        hidden = self.relu4(self.hidden(self.dropout(maps.flatten(1))))
+        pooled = maps.flatten(1)
+        if self.dropout_on == "input":
+            hidden = self.relu4(self.hidden(self.dropout(pooled)))
+        else:
+            hidden = self.dropout(self.relu4(self.hidden(pooled)))
         logits: Tensor = self.output(hidden)
         return logits
 

@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 from duchenne.units import layers
 
 Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Pair = tuple[int, int]
 _Sides = Sequence[int]
 _FEW = 8  # channels
@@ -46,17 +47,13 @@ class Span:
         """The span that holds both."""
         return Span(np.minimum(self.low, other.low), np.maximum(self.high, other.high)) if other else self
 
-    def within(self, size: int) -> Span:
-        """What of it lies on a map; of one beyond the border, the nearest position."""
-        return Span(self.low.clip(0, size - 1), self.high.clip(0, size - 1))
-
 
 @dataclass(frozen=True)
 class Gather:
     """How an operator's positions gather those of its input, along rows and columns.
 
-    A position reaches over so many, in steps of a stride, from ``padding`` before it; ``beyond`` is what lies past the
-    border of the input. ``compute`` does it with nothing padded.
+    A position reaches over so many, in steps of a stride, from ``padding`` before it, and takes every one that lies
+    ``dilation`` further; ``beyond`` is what lies past the border of the input. ``compute`` does it with nothing padded.
     """
 
     reach: Pair
@@ -64,6 +61,7 @@ class Gather:
     padding: Pair
     compute: Callable[[Tensor], Tensor]
     beyond: float = 0.0
+    dilation: Pair = (1, 1)
 
     def leaves(self, entered: Pair, left: Pair) -> bool:
         """Whether positions of a result of some size reach beyond the border of an input of some size."""
@@ -76,6 +74,16 @@ class Gather:
         """What a span of the result sees of the input."""
         reach, stride, padding = self.reach[axis], self.stride[axis], self.padding[axis]
         return Span(span.low * stride - padding, span.high * stride - padding + reach - 1)
+
+    def taken(self, positions: Mask, axis: int, side: int) -> Mask:
+        """Which positions (n, side) of the input positions (n, m) of the result take, those past the border left out."""
+        reach, stride, padding = self.reach[axis], self.stride[axis], self.padding[axis]
+        found = np.zeros((len(positions), side), bool)
+        first = np.arange(positions.shape[1]) * stride - padding
+        for tap in range(0, reach, self.dilation[axis]):
+            inside = (first + tap >= 0) & (first + tap < side)
+            found[:, (first + tap)[inside]] |= positions[:, inside]
+        return found
 
 
 class Way:
@@ -111,24 +119,41 @@ class Way:
         """The node that stands for the layer."""
         return next(reversed(self.maps))
 
-    def spans(self, places: Places, axis: int, clamped: bool = True) -> dict[fx.Node, Span]:
-        """What positions of the layer (n,) see of every map, along rows (axis 0) or columns (1).
-
-        ``clamped`` leaves out what lies beyond a map's border, which holds nothing to be seen.
+    def spans(self, places: Places, axis: int) -> dict[fx.Node, Span]:
+        """From where to where positions of the layer (n,) see every map, along rows (axis 0) or columns (1), also beyond its
+        border.
         """
         seen = {self.layer: Span(places, places)}
         for node in reversed(self.maps):
             through = self.gathers[node].seen(seen[node], axis) if node in self.gathers else seen[node]
             for source in node.all_input_nodes:
                 if source in self.maps:
-                    span = through.within(size(source)[axis]) if clamped else through
-                    seen[source] = span.joined(seen.get(source))
+                    seen[source] = through.joined(seen.get(source))
         return seen
 
+    def taken(self, axis: int) -> Mask:
+        """Which rows (axis 0) or columns (1) of the picture each of the layer's takes, through taps that lie on every map:
+        (rows of the layer, rows of the picture).
+        """
+        seen = {self.layer: np.eye(size(self.layer)[axis], dtype=bool)}
+        for node in reversed(self.maps):
+            for source in node.all_input_nodes:
+                if source in self.maps:
+                    side = size(source)[axis]
+                    through = self.gathers[node].taken(seen[node], axis, side) if node in self.gathers else seen[node]
+                    seen[source] = seen[source] | through if source in seen else through
+        return seen[self.picture]
+
     def fields(self, rows: Places, columns: Places) -> Places:
-        """Receptive field of each position: (n, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
-        down, across = (self.spans(np.asarray(places), axis)[self.picture] for axis, places in enumerate((rows, columns)))
-        return np.stack([across.low, down.low, across.high + 1, down.high + 1], 1)
+        """Receptive field of each position: (n, 4) as x0, y0, x1, y1 in pixels, x1 and y1 exclusive.
+
+        Of a position that takes nothing but what lies beyond the border, the nearest pixel.
+        """
+        down, across = (
+            _bounds(self.taken(axis), self.spans(np.arange(size(self.layer)[axis]), axis)[self.picture])[:, places]
+            for axis, places in enumerate((rows, columns))
+        )
+        return np.stack([across[0], down[0], across[1] + 1, down[1] + 1], 1)
 
     def _read(self, node: fx.Node) -> None:
         """Note a map and how it gathers; refuse what is not understood."""
@@ -163,6 +188,14 @@ class Way:
         if argument.op != "get_attr":
             raise UnknownWayError(f"{argument} is computed")
         return getattr(self.recorded, str(argument.target))
+
+
+def _bounds(taken: Mask, span: Span) -> Places:
+    """First and last position that each row of a table takes: (2, n)."""
+    side = taken.shape[1]
+    first = np.where(taken.any(1), taken.argmax(1), span.low.clip(0, side - 1))
+    last = np.where(taken.any(1), side - 1 - taken[:, ::-1].argmax(1), span.high.clip(0, side - 1))
+    return np.stack([first, last])
 
 
 def size(node: fx.Node) -> Pair:
@@ -229,6 +262,7 @@ def _convolution(
         _pair(stride),
         _pair(padding),
         lambda maps: convolve(maps, weight, bias, _pair(stride), 0, _pair(dilation), groups),
+        dilation=_pair(dilation),
     )
 
 
@@ -258,6 +292,7 @@ def _max_pool(
         _pair(padding),
         lambda maps: F.max_pool2d(maps, _pair(kernel), by, 0, _pair(dilation)),
         -math.inf,
+        _pair(dilation),
     )
 
 

@@ -30,7 +30,7 @@ def numbers(way: Way) -> int | None:
 
     None where windows are of several sizes, or where branches do not meet at the same places in all of them.
     """
-    spans = [way.spans(np.arange(side), axis, clamped=False) for axis, side in enumerate(size(way.layer))]
+    spans = [way.spans(np.arange(side), axis) for axis, side in enumerate(size(way.layer))]
     if any(np.ptp(span.high - span.low) for along in spans for span in along.values()):
         return None
     for axis, along in enumerate(spans):
@@ -50,7 +50,7 @@ class Windowed(fx.Interpreter):
     def __init__(self, way: Way, rows: Places, columns: Places, relu: Relu = torch.relu) -> None:
         super().__init__(way.recorded)
         self._way, self._relu = way, relu
-        self._spans = [way.spans(places, axis, clamped=False) for axis, places in enumerate((rows, columns))]
+        self._spans = [way.spans(places, axis) for axis, places in enumerate((rows, columns))]
 
     def cut(self, pictures: Tensor, of: Places) -> Tensor:
         """Cut the windows out of pictures (m, C, H, W), each out of the one of that number."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from duchenne import cache
 from duchenne.progress import Progress, quiet
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever what is stored in the cached basis changes."""
 
 PARTS = ("skin", "eye", "teeth", "tongue", "lash")
@@ -115,6 +115,7 @@ def _build(progress: Progress) -> HeadBasis:
         signs = [np.stack([sum(read(f) for f in pair[sign]) for pair in pairs.values()]) for sign in (0, 1)]
         motions = np.stack([read(f) for f in actions])
     rest = mesh.positions + population.mean(0) + peoples.mean(0)
+    names = [f.stem for f in actions]
     return HeadBasis(
         rest=rest,
         triangles=mesh.triangles,
@@ -124,10 +125,33 @@ def _build(progress: Progress) -> HeadBasis:
         macros=population,
         ancestries=peoples,
         locals=np.concatenate(signs),
-        actions=motions,
+        actions=np.concatenate(
+            [motions, *(made[None] for made in _made(rest, dict(zip(names, motions, strict=True))).values())]
+        ),
         local_names=tuple(pairs),
-        action_names=tuple(f.stem for f in actions),
+        action_names=(*names, *_MADE),
     )
+
+
+_MADE = ("noseWrinkleLeft", "noseWrinkleRight", "chinRaise")
+_BROW_LEFT = 0.3  # of the brow's share in the packaged sneer, which moves the brow more than the nose
+
+
+def _made(rest: Floats, packaged: dict[str, Floats]) -> dict[str, Floats]:
+    """Actions that the packaged ones do not hold as FACS coders know them.
+
+    AU9 wrinkles the nose and draws the brow down a little: the packaged sneer, faded towards the brow. AU17 pushes the chin
+    boss up, which the packaged shrug of the lower lip leaves still.
+    """
+    faded = np.clip((7.34 - rest[:, 1]) / 0.12, _BROW_LEFT, 1)[:, None].astype(np.float32)
+    away = (rest[:, 0] / 0.18) ** 2 + ((rest[:, 1] - 6.29) / 0.10) ** 2
+    boss = np.exp(-away) * np.clip((rest[:, 2] - 1.0) / 0.25, 0, 1)
+    raised = boss[:, None] * np.array([0.0, 0.055, 0.02])
+    return {
+        "noseWrinkleLeft": packaged["noseSneerLeft"] * faded,
+        "noseWrinkleRight": packaged["noseSneerRight"] * faded,
+        "chinRaise": raised.astype(np.float32),
+    }
 
 
 def _package_data() -> Path:

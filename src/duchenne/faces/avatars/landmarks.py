@@ -1,8 +1,9 @@
 """The 68 landmarks of the iBUG annotation, as fixed vertices of the rest head.
 
 Each is the vertex of the visible skin nearest to a place given in decimetres on the rest head's left half; the right half
-mirrors it. Order: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, outer lips 48–59, inner lips 60–67; 0 is at the
-picture's left, the subject's right.
+mirrors it. Lips are closed at rest, so that nearness alone does not tell them apart: a vertex of the lower lip falls with
+the jaw, one of the upper lip does not. Order: jaw 0–16, brows 17–26, nose 27–35, eyes 36–47, outer lips 48–59, inner lips
+60–67; 0 is at the picture's left, the subject's right.
 """
 
 from __future__ import annotations
@@ -59,20 +60,37 @@ def vertices(basis: HeadBasis) -> NDArray[np.int64]:
     >>> len(set(vertices(head_basis())))
     68
     """
-    return _vertices(basis.rest.tobytes(), basis.part.tobytes(), basis.paint.tobytes())
+    jaw = basis.actions[basis.action_names.index("jawOpen")]
+    return _vertices(basis.rest.tobytes(), basis.part.tobytes(), basis.paint.tobytes(), jaw.tobytes())
 
 
 @lru_cache(maxsize=2)
-def _vertices(rest: bytes, part: bytes, paint: bytes) -> NDArray[np.int64]:
+def _vertices(rest: bytes, part: bytes, paint: bytes, jaw: bytes) -> NDArray[np.int64]:
     positions = np.frombuffer(rest, np.float32).reshape(-1, 3)
     outside = np.frombuffer(paint, np.float32).reshape(-1, 3)[:, 1] < 0.9
-    skin = np.flatnonzero((np.frombuffer(part, np.int32) == 0) & outside & (positions[:, 2] > 0.3))
+    falls = -np.frombuffer(jaw, np.float32).reshape(-1, 3)[:, 1]
+    visible = (np.frombuffer(part, np.int32) == 0) & outside & (positions[:, 2] > 0.3)
     taken: list[int] = []
-    for place in _places():
+    for number, place in enumerate(_places()):
+        skin = np.flatnonzero(visible & _of_its_lip(number, falls))
         distance = np.linalg.norm(positions[skin, :2] - place, axis=1) - 0.03 * positions[skin, 2]
         distance[np.isin(skin, taken)] = np.inf
         taken.append(int(skin[distance.argmin()]))
     return np.array(taken)
+
+
+_UPPER_LIP = (*range(49, 54), 61, 62, 63)
+_LOWER_LIP = (*range(55, 60), 65, 66, 67)
+_STAYS, _FALLS = 0.04, 0.2  # dm, with the jaw dropped as far as it goes
+
+
+def _of_its_lip(number: int, falls: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which vertices may stand for a landmark, by how far each falls with the jaw (v,)."""
+    if number in _UPPER_LIP:
+        return falls < _STAYS
+    if number in _LOWER_LIP:
+        return falls > _FALLS
+    return np.ones(len(falls), bool)
 
 
 def eyes_and_mouth(shapes: NDArray[np.float32], basis: HeadBasis) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

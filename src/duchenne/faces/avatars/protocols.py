@@ -23,7 +23,8 @@ FRAMES = 4
 
 DOSES = (0, 1, 2, 3, 4, 5)
 _FREE_PICTURES = 28  # a person: as many as in the posed protocol, seven sequences of four
-_EXTRA_CHANCE, _ONE_SIDED_CHANCE, _UNEVEN_CHANCE = 0.25, 0.05, 0.15
+_EXTRA_CHANCE, _UNEVEN_CHANCE = 0.25, 0.15
+_ONE_SIDED = {"both": 0.05, "either": 0.5, "one": 1.0}  # chance that lip corners move on one side only
 _EXTRAS = (1, 2, 4, 5, 7, 12, 14, 17, 18, 24, 25, 28, 34, 43)
 _GAZE = (61, 62, 63, 64)
 
@@ -71,7 +72,9 @@ def free(people: int, seed: int) -> Iterator[Script]:
 
 
 def dose(people: int, seed: int) -> Iterator[Script]:
-    """One action unit at 0, A … E on one face, with those that it implies, all else held still; a sequence for each."""
+    """One action unit at 0, A … E on one face, all else held still but for those that it brings with it at the same
+    intensity: 25 comes with 26, 27 and 19, and 26 with 19; a sequence for each.
+    """
     for subject in range(people):
         for sequence, number in enumerate(facs.rendered()):
             for frame, grade in enumerate(DOSES):
@@ -97,16 +100,15 @@ PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {"posed": posed, 
 def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
     """Draw the apex of one expression."""
     shown = [p for p in facs.prototypes(expression) if any(facs.ACTION_UNITS[n].rendered for n in p.required)]
-    weights = np.array([3.0 if p.source == "investigator" else 1.0 for p in shown])
+    weights = np.array([3.0 if p.source == "facs1978" else 1.0 for p in shown])
     prototype = shown[rng.choice(len(shown), p=weights / weights.sum())]
     optional = [n for n in sorted(prototype.optional) if rng.uniform() < 0.5]
     numbers = [n for n in (*sorted(prototype.required), *optional) if facs.ACTION_UNITS[n].rendered]
-    one_sided = prototype.one_sided or rng.uniform() < _ONE_SIDED_CHANCE
+    one_sided = rng.uniform() < _ONE_SIDED[prototype.sides]
     left = rng.uniform() < 0.5
     grades: dict[int, Grades] = {}
     for number in numbers:
-        lowest, highest = prototype.grades.get(number, (3, 5))
-        grade = int(np.clip(rng.choice((3, 4, 5), p=(0.3, 0.4, 0.3)), lowest, highest))
+        grade = _grade(prototype.grades.get(number), rng)
         if one_sided and number in (12, 14):
             grades[number] = (grade, 0) if left else (0, grade)
         else:
@@ -114,8 +116,16 @@ def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
     if rng.uniform() < _EXTRA_CHANCE:
         extra = int(rng.choice(_EXTRAS))
         if _fits(extra, grades):
-            grades[extra] = _sides(int(rng.integers(1, 4)), rng)
+            _, highest = prototype.grades.get(extra, (1, 3))
+            grades[extra] = _sides(int(rng.integers(1, min(3, highest) + 1)), rng)
     return with_implied(grades)
+
+
+def _grade(bounds: tuple[int, int] | None, rng: Generator) -> int:
+    """Draw an intensity: C to E, D most often, or any within the prototype's bounds."""
+    if bounds is None:
+        return int(rng.choice((3, 4, 5), p=(0.3, 0.4, 0.3)))
+    return int(rng.integers(bounds[0], bounds[1] + 1))
 
 
 def _fits(number: int, grades: Mapping[int, Grades]) -> bool:

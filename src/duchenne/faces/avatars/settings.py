@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.protocols import PROTOCOLS
 
-VERSION = 7
+VERSION = 8
 """Raised whenever the same settings would give other pictures."""
 
 
