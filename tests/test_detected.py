@@ -101,9 +101,9 @@ def test_no_bytes_lead_to_more_than_a_line(table: FaceTable, tmp_path: Path, noi
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,AU01_r\n2.png,7\n", "'AU01_r': a value is not between 0 and 5"),
-        ("image,AU01_c\n2.png,2\n", "'AU01_c': a value is not between 0 and 1"),
-        ("image,AU01_c\n2.png,0.5\n", "'AU01_c': a value is neither 0 nor 1"),
+        ("image,AU01_r\n2.png,7\n", "line 2: column 'AU01_r': 7 is not between 0 and 5"),
+        ("image,AU01_c\n2.png,2\n", "'AU01_c': 2 is neither 0 nor 1"),
+        ("image,AU01_c\n2.png,0.5\n", "'AU01_c': 0.5 is neither 0 nor 1"),
         ("image,mood\n2.png,2\n", "holds no action units"),
         ("au_1\n1\n", "no column names a picture"),
         ("", "cannot be read as a table"),

@@ -101,7 +101,7 @@ def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
         ("path,expression\na.png,fear\na.png,anger\n", "'a.png' stands there more than once"),
         ("path,expression\na.png,gleeful\n", "expression 'gleeful' is not one of"),
         ("path,expression\n../a.png,fear\n", "leaves the folder"),
-        ("path,expression\n/etc/passwd,fear\n", "leaves the folder"),
+        ("path,expression\n/etc/passwd,fear\n", "is a full path"),
         ("path,expression\nb.png,fear\n", "b.png: no such picture"),
         ("path,expression\n,fear\n", "line 2: path is empty"),
         ("path,expression,frame\na.png,fear,one\n", "frame 'one' is not a whole number"),

@@ -15,6 +15,8 @@ from typing import Any
 
 import platformdirs
 
+from duchenne.errors import InputError
+
 ABANDONED = 24 * 3600.0
 """Seconds after which what is not whole in the cache has no builder any more."""
 
@@ -22,10 +24,16 @@ _PARTIAL = ".partial"
 
 
 def folder(name: str) -> Path:
-    """Make and return a folder of the user's cache; ``DUCHENNE_CACHE`` moves the whole cache."""
+    """Make and return a folder of the user's cache; ``DUCHENNE_CACHE`` moves the whole cache.
+
+    Raises ``InputError`` where it cannot be made.
+    """
     root = Path(os.environ.get("DUCHENNE_CACHE") or platformdirs.user_cache_dir("duchenne"))
     path = root / name
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made ({error.strerror}); name another cache in DUCHENNE_CACHE") from None
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from duchenne.errors import InputError
@@ -11,17 +12,23 @@ from duchenne.progress import Progress, quiet
 from duchenne.recipes import Faces
 
 
-def table(faces: Faces, given: FaceTable | None = None, progress: Progress = quiet) -> FaceTable:
+def table(
+    faces: Faces,
+    given: FaceTable | None = None,
+    progress: Progress = quiet,
+    announce: Callable[[str], None] = lambda line: None,
+) -> FaceTable:
     """Gather the table that a recipe's ``faces`` describe, or take a given one for its source.
 
-    Raises ``InputError`` for whatever cannot be read, and where the protocol leaves no picture.
+    ``announce`` is told of what is passed over. Raises ``InputError`` for whatever cannot be read, and where the protocol
+    leaves no picture.
     """
     found = given if given is not None else sources.load(faces.source, faces.avatars, progress)
     if faces.other:
         _refuse_as_other(faces)
         found = joining.join(found, sources.load(faces.other, faces.other_avatars, progress))
     if faces.action_units:
-        found = detected.join(found, Path(faces.action_units).expanduser())
+        found = detected.join(found, Path(faces.action_units).expanduser(), announce)
     if faces.probable is not None:
         found = detected.thresholded(found, faces.probable)
     chosen = protocols.protocol(found, faces.protocol)

@@ -77,7 +77,7 @@ def run(
         raise InputError(f"--out {folder}: holds another study, of the faces {stored['faces']['source']}")
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
-    table = gathering.table(chosen.faces, data if isinstance(data, FaceTable) else None, progress)
+    table = gathering.table(chosen.faces, data if isinstance(data, FaceTable) else None, progress, announce)
     if chosen.faces.action_units:
         told = table.frame.filter(like="AU").notna().any(axis=1).sum()
         announce(

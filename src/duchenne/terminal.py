@@ -45,13 +45,18 @@ def explained(hint: str = "") -> Iterator[None]:
 
 def fail(line: str) -> None:
     """Say what was wrong, and exit with 2."""
-    typer.echo(f"duchenne: {line}", err=True)
+    typer.echo(f"duchenne: {_printable(line)}", err=True)
     raise typer.Exit(2)
 
 
 def say(line: str) -> None:
     """Tell what happens, beside the result."""
-    typer.echo(line, err=True)
+    typer.echo(_printable(line), err=True)
+
+
+def _printable(line: str) -> str:
+    """A line that any terminal takes: bytes of a file's name that are no text as in Python."""
+    return line.encode(errors="backslashreplace").decode()
 
 
 def show(table: pd.DataFrame) -> None:

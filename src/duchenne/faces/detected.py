@@ -7,6 +7,7 @@ Presence, intensity and probability stay apart: OpenFace's ``AU01_c`` is presenc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -15,35 +16,53 @@ import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import action_unit, text_table
+from duchenne.faces.formats.reading import action_unit, hidden, text_table, with_sides_joined
 from duchenne.faces.table import FaceTable
 
 _NAMES = ("path", "input", "image", "file", "filename", "file_name", "image_path", "name")
+_FRAMES = ("frame", "frame_idx", "frame_index", "frame_number")
 _CERTAINTY = ("facescore", "confidence", "success")  # 0: no face was found, and nothing is known
 _RANGES = {"presence": (0, 1), "intensity": (0, 5), "probability": (0, 1)}
 
 
-def join(table: FaceTable, path: Path) -> FaceTable:
+def join(table: FaceTable, path: Path, announce: Callable[[str], None] = lambda line: None) -> FaceTable:
     """Join the action units of a detector's csv, or of every csv in a folder, to a table of pictures.
 
     Rows are matched by the picture's path or, where that is unique, its file name; those of a film by the sequence that the
-    film, or the csv, is named after, and the frame; a csv that names neither belongs to the picture that it is named after.
-    Of several faces in one picture the most certain counts, where a detector found none it says nothing. Raises
-    ``InputError`` where a file is not such a table, a value is out of range, or no row belongs to any picture.
+    film, or the csv, is named after, and the frame, whether the detector counts from 0 or 1 or numbers the pictures that
+    are there; a csv that names neither belongs to the picture that it is named after. Of several faces in one picture the
+    most certain counts, where a detector found none it says nothing. A folder's csv that is no such table, or belongs to no
+    picture or to several, is passed over and ``announce`` is told. Raises ``InputError`` where a file is not such a table, a
+    value is out of range, or no row belongs to any picture.
     """
-    files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path}: holds no csv file")
     places = _Places(table)
-    found = pd.concat([_read(places, file) for file in files])
+    found = pd.concat(_read_folder(places, path, announce) if path.is_dir() else [_read(places, path)])
     if found.empty:
         raise InputError(f"{path}: no row belongs to a picture of {table.root}")
-    found = found[~found.index.duplicated()]
+    found = with_sides_joined(found[~found.index.duplicated()])
     frame = table.frame.copy()
     for name in found:
         values = found[name].reindex(frame.index)
         frame[name] = frame[name].fillna(values) if name in frame else values
     return replace(table, frame=frame)
+
+
+def _read_folder(places: _Places, folder: Path, announce: Callable[[str], None]) -> list[pd.DataFrame]:
+    """The values of every csv of a folder that belongs to pictures."""
+    files = [path for path in sorted(folder.glob("*.csv")) if not hidden(path.name)]
+    if not files:
+        raise InputError(f"{folder}: holds no csv file")
+    found = []
+    for file in files:
+        try:
+            found.append(_read(places, file))
+        except _NotATableError as error:
+            announce(f"{error}; it is passed over")
+    return found or [pd.DataFrame()]
+
+
+class _NotATableError(InputError):
+    """A csv that is not a detector's table, or belongs to no picture: one of many may be."""
 
 
 def thresholded(table: FaceTable, at: float) -> FaceTable:
@@ -67,7 +86,9 @@ class _Places:
         self._whole = {path.as_posix(): place for place, path in enumerate(paths)}
         self._names, self._stems = (_unique([getattr(path, part) for path in paths]) for part in ("name", "stem"))
         films = rows[["sequence", "frame"]].dropna()
-        self._frames = dict(zip(zip(films["sequence"], films["frame"].astype(int), strict=True), films.index, strict=True))
+        self._films = {
+            str(film): pd.Series(own.index, own["frame"].astype(int)).sort_index() for film, own in films.groupby("sequence")
+        }
 
     def of_picture(self, name: str) -> int:
         regular = name.strip().replace("\\", "/").removeprefix(self._root)
@@ -76,8 +97,22 @@ class _Places:
     def of_stem(self, stem: str) -> int:
         return self._stems.get(stem, -1)
 
-    def of_frame(self, film: str, frame: float) -> int:
-        return self._frames.get((film, int(frame)), -1) if np.isfinite(frame) else -1
+    def of_film(self, film: str, frames: pd.Series) -> pd.Series:
+        """The row of each frame of a film, by the numbers that a detector gives them.
+
+        As many numbers as there are pictures stand for them in their order, whatever they are called; else a detector that
+        counts from 0 where the pictures do not, or the other way round, is one off.
+        """
+        known = self._films.get(film)
+        if known is None:
+            return pd.Series(-1, frames.index)
+        told = np.sort(frames.dropna().unique())
+        if len(told) == len(known):
+            number = pd.Series(known.to_numpy(), told)
+        else:
+            first = 0 if len(told) and told[0] == 0 else 1
+            number = known.set_axis(known.index + first - (0 if known.index[0] == 0 else 1))
+        return frames.map(number[~number.index.duplicated()]).fillna(-1).astype(int)
 
 
 def _unique(names: list[str]) -> dict[str, int]:
@@ -88,14 +123,18 @@ def _unique(names: list[str]) -> dict[str, int]:
 
 def _read(places: _Places, file: Path) -> pd.DataFrame:
     """The values of one csv, by the rows of the table that they belong to, the most certain first."""
-    rows = text_table(file)
+    try:
+        rows = text_table(file)
+    except InputError as error:
+        raise _NotATableError(str(error)) from None
     rows.columns = [str(name).strip() for name in rows.columns]
     lower = {name.lower(): name for name in reversed(rows.columns)}
-    values = _values(rows, file, "facescore" in lower)
-    place = _placed(places, rows, lower, file)
     certain = rows[[lower[name] for name in _CERTAINTY if name in lower]].apply(pd.to_numeric, errors="coerce")
+    counted = certain.ne(0).all(axis=1)
+    values = _values(rows[counted], file, "facescore" in lower)
+    place = _placed(places, rows[counted], lower, file)
     sure = certain.iloc[:, 0] if len(certain.columns) else pd.Series(1.0, rows.index)
-    order = sure.fillna(0)[certain.ne(0).all(axis=1)].sort_values(ascending=False, kind="stable").index
+    order = sure[counted].fillna(0).sort_values(ascending=False, kind="stable").index
     found = values.loc[order].set_index(place.loc[order])
     return found[found.index >= 0]
 
@@ -103,42 +142,54 @@ def _read(places: _Places, file: Path) -> pd.DataFrame:
 def _placed(places: _Places, rows: pd.DataFrame, lower: dict[str, str], file: Path) -> pd.Series:
     """The table's row for each of a csv's rows: by picture, by film and frame, or by the csv's own name."""
     named = next((lower[name] for name in _NAMES if name in lower), None)
+    framed = next((lower[name] for name in _FRAMES if name in lower), None)
     found = rows[named].map(places.of_picture) if named else pd.Series(-1, rows.index)
-    if "frame" in lower and (found < 0).all():
-        films = (
-            rows[named].map(lambda name: PurePosixPath(name.replace("\\", "/")).stem) if named else [file.stem] * len(rows)
-        )
-        frames = pd.to_numeric(rows[lower["frame"]], errors="coerce")
-        found = pd.Series([places.of_frame(*each) for each in zip(films, frames, strict=True)], rows.index)
+    if framed and (found < 0).all():
+        films = rows[named].map(_stem) if named else pd.Series(file.stem, rows.index)
+        frames = pd.to_numeric(rows[framed], errors="coerce")
+        parts = [places.of_film(str(film), frames[own]) for film, own in films.groupby(films).groups.items()]
+        found = pd.concat(parts).reindex(rows.index) if parts else found
     elif not named and places.of_stem(file.stem) >= 0:
         found = pd.Series(places.of_stem(file.stem), rows.index)
     elif not named:
-        raise InputError(f"{file}: no column names a picture ({', '.join(_NAMES)}) or a frame, nor does its own name")
+        names = ", ".join(_NAMES)
+        raise _NotATableError(f"{file}: no column names a picture ({names}) or a frame, nor does its own name name one")
     return found.astype(int)
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem
 
 
 def _values(rows: pd.DataFrame, file: Path, of_pyfeat: bool) -> pd.DataFrame:
     """Columns as the table names them; raises ``InputError`` for a value out of range, or where there is no such column."""
-    meant: dict[str, pd.Series] = {}
-    columns = {name: column for name in rows if (column := action_unit(name)) and not column.side}
-    numbers = {name: pd.to_numeric(rows[name].replace("", None), errors="coerce") for name in columns}
+    columns = {name: column for name in rows if (column := action_unit(name))}
+    if not columns:
+        raise _NotATableError(f"{file}: holds no action units")
+    texts = {name: rows[name].mask(rows[name].str.strip().str.fullmatch(_MISSING), "") for name in columns}
+    numbers = {name: pd.to_numeric(text.replace("", None), errors="coerce") for name, text in texts.items()}
     plain = [name for name in columns if name.lower().removeprefix("au").isdigit()]  # AU12, not au_12 or AU12_c
     probable = of_pyfeat or not all(_binary(numbers[name]) for name in plain)
+    meant: dict[str, pd.Series] = {}
     for name, column in columns.items():
-        kind = "probability" if probable and name in plain else column.kind
-        low, high = _RANGES[kind]
-        if (rows[name].ne("") & rows[name].str.lower().ne("nan") & ~numbers[name].between(low, high)).any():
-            raise InputError(f"{file}: column {name!r}: a value is not between {low} and {high}")
-        if kind == "presence" and not _binary(numbers[name]):
-            raise InputError(f"{file}: column {name!r}: a value is neither 0 nor 1")
-        code = facs.code(column.number)
-        if kind == "presence":
-            meant[code] = numbers[name].astype("boolean")
-        else:
-            meant[f"{code}_{kind}"] = numbers[name]
-    if not meant:
-        raise InputError(f"{file}: holds no action units")
+        told = replace(column, kind="probability") if probable and name in plain else column
+        _refuse_odd(file, name, texts[name], numbers[name], told.kind)
+        meant[told.name] = numbers[name].astype("boolean") if told.kind == "presence" else numbers[name]
     return pd.DataFrame(meant, index=rows.index)
+
+
+_MISSING = r"(?i)[+-]?nan(\(.*\))?|[+-]?1\.#(ind|qnan)\w*|none|null|na|"
+"""What programs write where a number is none; C's printf writes nan, -nan and -nan(ind)."""
+
+
+def _refuse_odd(file: Path, name: str, texts: pd.Series, numbers: pd.Series, kind: str) -> None:
+    """Refuse a value that a column of a kind cannot hold, by its line."""
+    low, high = _RANGES[kind]
+    fits = numbers.between(low, high) if kind != "presence" else numbers.isin([0, 1])
+    odd = texts.index[texts.ne("") & ~fits]
+    if len(odd):
+        meaning = "neither 0 nor 1" if kind == "presence" else f"not between {low} and {high}"
+        raise InputError(f"{file}: line {odd[0] + 2}: column {name!r}: {texts[odd[0]].strip()} is {meaning}")
 
 
 def _binary(numbers: pd.Series) -> bool:

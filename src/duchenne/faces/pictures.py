@@ -1,4 +1,4 @@
-"""Reading pictures: any format that Pillow reads, grey or colour, 8 or 16 bit, upright, and never too large.
+"""Reading pictures: the formats of ``FORMATS``, grey or colour, 8 or 16 bit, upright, and never too large.
 
 Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) with C = 1 or 3.
 """
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,16 @@ from numpy.typing import NDArray
 from duchenne.errors import InputError
 from duchenne.faces import containers
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Floats = NDArray[np.float32]
 
 MOST_PIXELS = 100_000_000
 """A picture that says it is larger is not decoded: it may be a decompression bomb."""
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM", "TGA", "AVIF")
+"""What is decoded, by Pillow's names, whatever a file's name ends with: none has another program run, as EPS does."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
 
@@ -89,17 +96,16 @@ def decoded(path: Path) -> NDArray[np.generic]:
 
 
 def _decode(
-    source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
+    source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] = FORMATS
 ) -> NDArray[np.generic]:
-    from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
-        with _unwarned(), Image.open(source, formats=formats) as picture:
+        with _unwarned(), Image.open(source, formats=_known(formats)) as picture:
             width, height = picture.size
             if width * height > most_pixels:
                 raise InputError(f"{name}: {width}×{height} pixels are more than {most_pixels:,} allowed")
-            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            upright = ImageOps.exif_transpose(picture) if turned else picture  # it copies what stands upright, too
+            upright = _upright(picture)
             if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
                 upright = upright.convert("RGB")
             return np.asarray(upright)
@@ -114,9 +120,37 @@ def _decode(
         raise InputError(f"{name}: {'the file is empty' if empty else 'not a picture'}") from None
     except PermissionError:
         raise InputError(f"{name}: no permission to read it") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # decoders fail in many ways on what is damaged: one picture must not stop the others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{name}: cannot be read: {reason}") from None
+
+
+def _known(formats: tuple[str, ...]) -> list[str]:
+    """Those of some formats that the installed Pillow knows."""
+    from PIL import Image
+
+    Image.init()
+    return [name for name in formats if name in Image.OPEN]
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF block says; one whose block is damaged stays as it is, its pixels are whole."""
+    from PIL import ExifTags, Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged blocks fail in many ways
+        turn = None
+    return picture if turn is None else picture.transpose(turn)
 
 
 @contextmanager

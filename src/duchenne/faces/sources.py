@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from duchenne.errors import InputError
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.formats import FORMATS
-from duchenne.faces.formats.reading import Format, Reading, usable
+from duchenne.faces.formats.reading import Format, Reading, folders, usable
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 
@@ -25,9 +26,32 @@ def load(spec: str, avatars: AvatarSettings | None = None, progress: Progress = 
 
 
 def read(format_: Format, path: Path, progress: Progress = quiet) -> Reading:
-    """Read what a data set's files say of its pictures, while a progress shows that something happens."""
+    """Read what a data set's files say of its pictures, while a progress shows that something happens.
+
+    An archive that was unpacked into folders of their own is found where these hold nothing else. Raises ``InputError``
+    where nothing can be read.
+    """
     with progress(f"Reading {format_.title}", None):
+        return _unwrapped(format_, path)
+
+
+def _unwrapped(format_: Format, path: Path) -> Reading:
+    """Read a folder, or the only one that it holds, down to three deeper; what is wrong is said of the first."""
+    try:
         return format_.read(path)
+    except InputError as error:
+        inside = path
+        for _ in range(_DEEPEST):
+            below = folders(inside) if inside.is_dir() else []
+            if len(below) != 1:
+                break
+            inside = below[0]
+            with suppress(InputError):
+                return format_.read(inside)
+        raise error from None
+
+
+_DEEPEST = 3
 
 
 def named(spec: str) -> tuple[Format, Path]:
@@ -45,4 +69,7 @@ def named(spec: str) -> tuple[Format, Path]:
         raise InputError(f"faces {spec!r}: not one of avatars, {', '.join(f'{n}:PATH' for n in FORMATS)}")
     if not colon or not path:
         raise InputError(f"faces {spec!r}: the path is missing, as in {name}:/data/faces")
-    return FORMATS[name], Path(path).expanduser()
+    try:
+        return FORMATS[name], Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"faces {spec!r}: no home folder is known that ~ could stand for") from None

@@ -1,11 +1,12 @@
 """FaceTable: labelled pictures as a frame, one row a picture.
 
 Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable boolean: True, False,
-NA = not coded) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not scored). An action unit that a set never
-codes has no column. Between them stand, where a set has them, ``split`` (or ``split_1 …``: train, validation, test),
-the face's box ``left top right bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``,
-``valence arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability …``, what a
-detector thinks.
+NA = not coded), ``AU12_left``, ``AU12_right`` (of one side, where a set codes sides; ``AU12`` is present where either
+is) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not scored). An action unit that a set never codes has no
+column. Between them stand, where a set has them, ``split`` (or ``split_1 …``: train, validation, test), the face's box
+``left top right bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``, ``valence
+arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability …``, what a detector
+thinks.
 """
 
 from __future__ import annotations
@@ -156,6 +157,8 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
             _within(rows[name], 1, "shares of votes")
     codes = [facs.code(number) for number in facs.ACTION_UNITS]
     rows |= {code: _typed(frame, code, "boolean") for code in codes if code in frame}
+    sides = [f"{code}_{side}" for code in codes for side in ("left", "right")]
+    rows |= {name: _typed(frame, name, "boolean") for name in sides if name in frame}
     for ending, most, what in (("_intensity", 5, "intensities"), ("_probability", 1, "probabilities")):
         for name in [code + ending for code in codes if code + ending in frame]:
             rows[name] = _typed(frame, name, "float64")

@@ -36,7 +36,8 @@ class Fields:
     [[0, 0, 3, 3], [46, 46, 51, 51]]
     """
 
-    def __init__(self, network: nn.Module, layer: str, shape: tuple[int, int, int]) -> None:
+    def __init__(self, network: nn.Module, layer: str | nn.Module, shape: tuple[int, int, int]) -> None:
+        layer = layers.name_of(network, layer)
         self._network, self._layer, self._picture = network, layer, shape
         self.flattens = isinstance(layers.find(network, layer), nn.Flatten)
         first = next(network.parameters(), torch.zeros(()))

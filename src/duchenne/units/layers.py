@@ -1,8 +1,13 @@
-"""Reading one layer of a network that is not ours: by its name, leaving nothing behind."""
+"""Reading one layer of a network that is not ours: by its name, leaving nothing behind.
+
+What a layer gives is told with its units behind the pictures, (n, units, h, w), also where the network keeps channels last,
+as ConvNeXt and Swin do inside; tokens stay (n, tokens, units). A network is asked by one thread at a time.
+"""
 
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakIdKeyDictionary
 
 from duchenne.errors import InputError
 
@@ -31,20 +37,52 @@ def find(network: nn.Module, name: str) -> nn.Module:
     return layers[name]
 
 
+def name_of(network: nn.Module, layer: str | nn.Module) -> str:
+    """Name a layer that is given by its dotted name, or as the module itself.
+
+    Raises ``InputError`` where the network has no such layer.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    >>> name_of(network, network[1]), name_of(network, "0")
+    ('1', '0')
+    """
+    if isinstance(layer, nn.Module):
+        named = next((name for name, module in network.named_modules() if module is layer and name), None)
+        if named is None:
+            raise InputError(f"layer {type(layer).__name__}: not one of the network's own modules")
+        return str(named)
+    find(network, layer)
+    return layer
+
+
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Switch a network to evaluation and, at the end, every module back to how it was found."""
-    found = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield network
-    finally:
-        for module, training in found:
-            module.training = training
+    """Switch a network to evaluation and, at the end, every module back to how it was found.
+
+    Another thread that asks the same network meanwhile waits: hooks see whatever thread runs it.
+    """
+    with _lock(network):
+        found = [(module, module.training) for module in network.modules()]
+        network.eval()
+        try:
+            yield network
+        finally:
+            for module, training in found:
+                module.training = training
+
+
+def _lock(network: nn.Module) -> threading.RLock:
+    with _LOCKING:
+        lock: threading.RLock = _LOCKS.setdefault(network, threading.RLock())
+    return lock
+
+
+_LOCKING = threading.Lock()
+_LOCKS: Any = WeakIdKeyDictionary()
 
 
 def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """Run a network up to a layer and return what the layer gives; the rest of the network is not run.
+    """Run a network up to a layer and return what the layer gives, as it gives it; the rest of the network is not run.
 
     Raises ``InputError`` where the layer is never reached or does not give one tensor.
     """
@@ -69,7 +107,7 @@ def take(network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Call
         def hook(module: nn.Module, inputs: Any, result: Any) -> None:
             if name in waiting:
                 waiting.remove(name)
-                taken(name, _tensor(name, result))
+                taken(name, units_first(network, name, _tensor(name, result)))
             if not waiting:
                 raise _Reached(result)
 
@@ -92,7 +130,7 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     Raises ``InputError`` as ``output`` does.
     """
     if not isinstance(find(network, layer), nn.Flatten):
-        return output(network, layer, pictures)
+        return units_first(network, layer, output(network, layer, pictures))
 
     def stop(module: nn.Module, inputs: Any) -> None:
         raise _Reached(inputs[0])
@@ -169,3 +207,63 @@ def _tensor(layer: str, given: Any) -> Tensor:
     if not isinstance(given, Tensor):
         raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
     return given
+
+
+def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
+    """Turn what a layer gives, where channels come last, into (n, units, h, w); everything else is left as it is."""
+    if given.ndim == 4 and unit_axis(network, layer, given) == 3:
+        return given.movedim(3, 1)
+    return given
+
+
+def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
+    """Tell along which axis of what a layer gives its units are counted.
+
+    Of tokens (n, tokens, units) the last. Of four dimensions as the layer itself declares: a convolution behind pictures,
+    a linear layer or layer norm last; a module that declares nothing is like the last one inside it that does, or else the
+    nearest one before it, as an activation is; behind the pictures where none fits the sizes.
+
+    >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(6, 5), nn.GELU())
+    >>> unit_axis(network, "0", torch.zeros(1, 8, 4, 6)), unit_axis(network, "2", torch.zeros(1, 8, 4, 5))
+    (1, 3)
+    """
+    if given.ndim != 4:
+        return 2 if given.ndim == 3 else 1
+    for module in _by_nearness(network, layer):
+        declared = _declared(module)
+        if declared is not None:
+            axis = _fitting(given, *declared)
+            if axis is not None:
+                return axis
+    return 1
+
+
+def _by_nearness(network: nn.Module, layer: str) -> Iterator[nn.Module]:
+    """The layer, what is inside it from the last to the first, and what stands before it from the nearest on."""
+    every = dict(network.named_modules())
+    names = list(every)
+    inside = [name for name in names if name == layer or name.startswith(f"{layer}.")]
+    yield every[layer]
+    yield from (every[name] for name in reversed(inside[1:]))
+    yield from (every[name] for name in reversed(names[: names.index(layer)]))
+
+
+def _declared(module: nn.Module) -> tuple[int, int] | None:
+    """How many units a module says that it gives, and along which axis of four dimensions."""
+    shape = getattr(module, "normalized_shape", None)
+    if isinstance(shape, tuple | list) and shape:
+        plain = type(module) is nn.LayerNorm and len(shape) == 1
+        return int(shape[-1] if len(shape) == 1 else shape[0]), 3 if plain else 1
+    for name, axis in (("out_features", 3), ("out_channels", 1), ("num_features", 1), ("num_channels", 1)):
+        size = getattr(module, name, None)
+        if isinstance(size, int):
+            return size, axis
+    return None
+
+
+def _fitting(given: Tensor, size: int, axis: int) -> int | None:
+    """The declared axis where it has the declared size, else the other one where that has."""
+    if given.shape[axis] == size:
+        return axis
+    other = 4 - axis
+    return other if given.shape[other] == size else None

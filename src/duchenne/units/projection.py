@@ -75,7 +75,7 @@ class _Neurons:
 
 def project(
     network: nn.Module,
-    layer: str,
+    layer: str | nn.Module,
     images: Tensor,
     units: Places,
     positions: Places | Literal["peak", "mean"] = "peak",
@@ -118,6 +118,7 @@ def project(
         raise InputError(f"an image lies outside the {len(images)} that are given")
     with torch.inference_mode(False):
         images = images.detach().clone() if images.is_inference() else images.detach()
+        layer = layers.name_of(network, layer)
         _warn_without_relu(network, layer, images[:1], METHODS[method])
         known = fields or Fields(network, layer, _shape(images))
         asked = _Asked(network, layer, images, METHODS[method], known)

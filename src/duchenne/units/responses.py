@@ -28,7 +28,7 @@ class Takes(Protocol):
 
 def read(
     network: nn.Module,
-    asked: Mapping[str, Sequence[Takes]],
+    asked: Mapping[str | nn.Module, Sequence[Takes]],
     batches: Iterable[Tensor],
     first: int = 0,
     activation: str = "positive",
@@ -50,17 +50,19 @@ def read(
     """
     seen = first
     reading = _Reading(network, activation)
+    takers = {layers.name_of(network, layer): accumulators for layer, accumulators in asked.items()}
 
     def taken(layer: str, given: Tensor) -> None:
-        peaks = _peaks(layer, given, len(batch), seen, reading.of(layer, batch))
-        for accumulator in asked[layer]:
+        peaks = _peaks(layer, given, len(batch), seen, how[layer])
+        for accumulator in takers[layer]:
             accumulator.update(peaks)
 
     for batch in batches:
         if not isinstance(batch, Tensor) or batch.ndim != 4:
             raise InputError("batches: tensors (n, C, H, W) are wanted, as in pictures.split(64)")
         with layers.evaluating(network), torch.no_grad():  # for each batch alone: between two of them the caller is at work
-            layers.take(network, list(asked), batch, taken)
+            how = {layer: reading.of(layer, batch) for layer in takers}
+            layers.take(network, list(takers), batch, taken)
         seen += len(batch)
         yield seen - first
 
@@ -94,7 +96,7 @@ def _peaks(layer: str, given: object, pictures: int, first: int, activation: str
 
 
 def answers(
-    network: nn.Module, layer: str, batches: Iterable[Tensor], activation: str = "positive"
+    network: nn.Module, layer: str | nn.Module, batches: Iterable[Tensor], activation: str = "positive"
 ) -> Iterator[tuple[Peaks, Tensor]]:
     """Peaks of a layer on batch after batch, read as ``activation`` says, and what the network gives in the end.
 
@@ -108,31 +110,33 @@ def answers(
 
     def keep(module: nn.Module, inputs: object, given: object) -> None:
         if not kept:  # of a layer that is run several times the first counts
-            kept.append(_peaks(layer, given, len(batch), seen, how))
+            of_units = layers.units_first(network, name, given) if isinstance(given, Tensor) else given
+            kept.append(_peaks(name, of_units, len(batch), seen, how))
 
     seen = 0
     reading = _Reading(network, activation)
+    name = layers.name_of(network, layer)
     for batch in batches:
         kept.clear()
-        how = reading.of(layer, batch)
-        handle = layers.find(network, layer).register_forward_hook(keep)
-        try:
-            with layers.evaluating(network), torch.no_grad():
+        with layers.evaluating(network), torch.no_grad():
+            how = reading.of(name, batch)
+            handle = layers.find(network, name).register_forward_hook(keep)
+            try:
                 given = network(batch.clone())
-        finally:
-            handle.remove()
+            finally:
+                handle.remove()
         if not kept:
-            raise InputError(f"layer {layer!r}: the network never runs it")
+            raise InputError(f"layer {name!r}: the network never runs it")
         seen += len(batch)
         yield kept[0], given
 
 
-def responses(network: nn.Module, layer: str, batches: Iterable[Tensor], activation: str = "positive") -> Peaks:
+def responses(network: nn.Module, layer: str | nn.Module, batches: Iterable[Tensor], activation: str = "positive") -> Peaks:
     """Peaks of all units of a layer on all pictures, which are numbered from 0.
 
     Args:
         network: Any network.
-        layer: The name of one of its layers.
+        layer: The name of one of its layers, or that module itself.
         batches: Prepared pictures (n, C, H, W), batch after batch.
         activation: ``positive`` (what is below 0 counts as 0), ``signed`` or ``magnitude``, of what the layer passes on:
             after the ReLU that takes it, if one does.

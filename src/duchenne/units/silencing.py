@@ -45,11 +45,12 @@ class Silencer:
         self.network, self.layer = network, layer
         with layers.evaluating(network), torch.no_grad():
             given = layers.output(network, layer, pictures[:1])
-            self.units = given.shape[_axis(given)]
+            axis = layers.unit_axis(network, layer, given)
+            self.units = given.shape[axis]
             filled = torch.zeros(self.units) if fill is None else torch.as_tensor(fill)
             if filled.shape != (self.units,):
                 raise InputError(f"layer {layer!r}: has {self.units} units, and there are {len(filled)} numbers to fill in")
-            at_layer = _Place(layer, _shaped(filled.to(given), given).expand(given.shape[1:]))
+            at_layer = _Place(layer, _shaped(filled.to(given)[None], given.ndim, axis).expand(1, *given.shape[1:])[0])
             self._largest = _largest(network, pictures[:1])
             self._place, self._behind = self._latest(pictures[:_PROVED], at_layer)
 
@@ -102,8 +103,8 @@ class Silencer:
         behind = [
             _Place(name, given[0].clone())
             for name, given in seen
-            if isinstance(given, Tensor) and given.ndim > 1 and given.shape[_axis(given)] == self.units
-            and names.count(name) == 1
+            if isinstance(given, Tensor) and given.ndim > 1
+            and given.shape[layers.unit_axis(self.network, name, given)] == self.units and names.count(name) == 1
         ]  # fmt: skip
         return [at_layer, *behind]
 
@@ -148,14 +149,11 @@ def _largest(network: nn.Module, picture: Tensor) -> int:
     return max(sizes)
 
 
-def _axis(given: Tensor) -> int:
-    """Where units are counted: behind the pictures, and last where there are tokens."""
-    return 2 if given.ndim == 3 else 1
-
-
-def _shaped(of_units: Tensor, given: Tensor) -> Tensor:
-    """Numbers (…, u) shaped to be used with what a module gives of one picture."""
-    return of_units if given.ndim < 4 else of_units.reshape(*of_units.shape, *[1] * (given.ndim - 2))
+def _shaped(of_units: Tensor, dimensions: int, axis: int) -> Tensor:
+    """Numbers (n, u) shaped to be used with what a module gives, in so many dimensions, units along an axis."""
+    shape = [1] * dimensions
+    shape[0], shape[axis] = of_units.shape
+    return of_units.reshape(shape)
 
 
 @contextmanager
@@ -169,9 +167,8 @@ def _silenced(network: nn.Module, place: _Place, silent: Tensor, seen: list[Any]
         ran.append(True)
         if seen is not None:
             seen.clear()
-        mask = _shaped(silent.to(given.device), given)
-        if given.ndim == 3:
-            mask = mask[:, None]
+        axis = layers.unit_axis(network, place.module, given)
+        mask = _shaped(silent.to(given.device), given.ndim, axis)
         return torch.where(mask, place.fill.to(given), given)
 
     handle = layers.find(network, place.module).register_forward_hook(hook)

@@ -14,7 +14,17 @@ import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import Format, Reading, Remark, existing_root, files, folders, leaves, text_table
+from duchenne.faces.formats.reading import (
+    Format,
+    Reading,
+    Remark,
+    existing_root,
+    files,
+    folders,
+    leaves,
+    named_in_utf8,
+    text_table,
+)
 from duchenne.faces.table import FaceTable
 
 _EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -118,7 +128,7 @@ def _annotated(root: Path, folder: Path, remarks: list[Remark]) -> pd.DataFrame:
             else:
                 expression = _EXPRESSIONS[code] if code < len(_EXPRESSIONS) else None
                 rows.append({"path": path, "split": _split(folder.name), "expression": expression})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(named_in_utf8(rows, remarks))
 
 
 def _code(path: Path) -> int | str:

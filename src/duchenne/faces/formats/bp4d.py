@@ -29,9 +29,9 @@ from duchenne.faces.formats.reading import (
     whole,
 )  # fmt: skip
 
-_TASK = re.compile(r"([FM]\d{3})[_/](T\d)", re.IGNORECASE)
-_OCCURRENCE = re.compile(r"([FM]\d{3})_(T\d)\.csv", re.IGNORECASE)
-_INTENSITY = re.compile(r"([FM]\d{3})_(T\d)_AU(\d{1,2})\.csv", re.IGNORECASE)
+_TASK = re.compile(r"(?<![A-Z0-9])([FM]\d{3})[_/](T\d+)(?![A-Z0-9])", re.IGNORECASE)
+_OCCURRENCE = re.compile(r"([FM]\d{3})_(T\d+)\.csv", re.IGNORECASE)
+_INTENSITY = re.compile(r"([FM]\d{3})_(T\d+)_AU(\d{1,2})\.csv", re.IGNORECASE)
 _MEANS = {0: False, 1: True, 9: None}
 
 Codes = dict[int, dict[str, object]]
@@ -45,7 +45,7 @@ def read(root: Path) -> Reading:
         raise InputError(f"{root}: the folder AUCoding/AU_OCC is missing")
     remarks: list[Remark] = []
     graded, rows = _intensities(root, remarks), []
-    pictures = frames_by_sequence(_pictures(root), remarks)
+    pictures = frames_by_sequence(_pictures(root, remarks), remarks)
     for name in files(occurrences):
         match, file = _OCCURRENCE.fullmatch(name), (occurrences / name).relative_to(root).as_posix()
         if not match:
@@ -65,8 +65,8 @@ def read(root: Path) -> Reading:
     return reading(rows, root, remarks, "holds no coded frames; pictures belong into folders named F001/T1")
 
 
-def _pictures(root: Path) -> Iterator[tuple[str, int, str]]:
-    for path in tree(root):
+def _pictures(root: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
+    for path in tree(root, remarks):
         match, number = _TASK.search(path), re.search(r"(\d+)\.\w+$", path)
         if match and number and is_picture(path):
             yield f"{match[1]}_{match[2]}".upper(), int(number[1]), path

@@ -77,7 +77,12 @@ def _subject(found: _Set, subject: Path) -> Iterator[dict[str, object]]:
 
 
 def _sequence(found: _Set, subject: str, folder: Path) -> list[dict[str, object]]:
-    frames = dict(_frames(found, subject, folder))
+    frames: dict[int, str] = {}
+    for number, name in _frames(found, subject, folder):
+        if number in frames:
+            found.remark(folder / name, f"a second picture of frame {number}, beside {frames[number]}; it is left out")
+        else:
+            frames[number] = name
     if not frames:
         found.remark(folder, "holds no frames")
         return []

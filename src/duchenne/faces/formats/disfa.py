@@ -62,7 +62,7 @@ def read_disfa_plus(root: Path) -> Reading:
 
 def _read(root: Path, labels: Path, sequences: list[tuple[Path, str, str]], dataset: str) -> Reading:
     remarks: list[Remark] = []
-    pictures = frames_by_sequence(_pictures(root, labels), remarks)
+    pictures = frames_by_sequence(_pictures(root, labels, remarks), remarks)
     rows = []
     for folder, subject, name in sequences:
         if not _SUBJECT.fullmatch(subject):
@@ -81,10 +81,10 @@ def _read(root: Path, labels: Path, sequences: list[tuple[Path, str, str]], data
     return reading(rows, root, remarks, "holds no labelled frames; extract the videos into SN001/00001.png and so on")
 
 
-def _pictures(root: Path, labels: Path) -> Iterator[tuple[str, int, str]]:
+def _pictures(root: Path, labels: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
     """Find the frames of each sequence, outside of the labels' folder: sequence, frame and path."""
     below = labels.relative_to(root).as_posix() + "/"
-    for path in tree(root):
+    for path in tree(root, remarks):
         parts, number = path.split("/"), _NUMBER.search(Path(path).stem)
         subject = next((i for i, part in enumerate(parts[:-1]) if _SUBJECT.fullmatch(part)), None)
         if is_picture(path) and number and subject is not None and not path.startswith(below):

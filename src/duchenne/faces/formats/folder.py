@@ -2,15 +2,15 @@
 
 A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a file itself) has the columns
 ``path,expression`` and, where they are known, ``subject,sequence,frame,dataset``, action units (``AU01``: 1 or 0, empty
-where it was not coded; ``AU01_intensity``: 0 to 5; ``AU01_probability``), ``split``, the face's box
-``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one, sub-folders name the expressions and
-every picture counts as a subject of its own.
+where it was not coded; ``AU12L`` and ``AU12R`` of one side; ``AU01_intensity``: 0 to 5; ``AU01_probability``),
+``split``, the face's box ``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one,
+sub-folders name the expressions and every picture counts as a subject of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
@@ -24,12 +24,15 @@ from duchenne.faces.formats.reading import (
     Remark,
     action_unit,
     existing_root,
+    files,
     folders,
     is_picture,
     leaves,
+    named_in_utf8,
     text_table,
     tree,
     usable,
+    with_sides_joined,
 )  # fmt: skip
 from duchenne.faces.table import COLUMNS, NUMBERS, FaceTable
 
@@ -80,19 +83,25 @@ def _read_manifest(path: Path) -> pd.DataFrame:
     """Read a manifest as text, with the table's spelling of its columns."""
     rows = text_table(path)
     rows.columns = [_column(str(name)) for name in rows.columns]
-    return rows.apply(lambda column: column.str.strip()) if len(rows) else rows
+    if not len(rows):
+        return rows
+    rows = rows.apply(lambda column: column.str.strip())
+    if "path" in rows:
+        inside = path.parent.resolve()
+        rows["path"] = [_below(each, inside) for each in rows["path"]]
+    return rows
 
 
 def _column(name: str) -> str:
     """Spell a manifest's column as the table does.
 
-    >>> _column("au_1"), _column("AU4_intensity"), _column("Subject")
-    ('AU01', 'AU04_intensity', 'subject')
+    >>> _column("au_1"), _column("AU4_intensity"), _column("AU12L"), _column("Subject")
+    ('AU01', 'AU04_intensity', 'AU12_left', 'subject')
     """
     found = action_unit(name)
-    if found is None or found.side:
+    if found is None:
         return name.strip().lower() if name.strip().lower() in COLUMNS else name.strip()
-    return facs.code(found.number) + ("" if found.kind == "presence" else f"_{found.kind}")
+    return found.name
 
 
 def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
@@ -157,11 +166,31 @@ def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
             graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
             odd = rows[code].str.lower().map(_TRUTHS).eq(False) & (graded > 0)
             yield from ((row, f"{code}_intensity", f"{code} is absent and has an intensity") for row in rows.index[odd])
+        for side in (f"{code}_left", f"{code}_right"):
+            if {code, side} <= set(rows):
+                absent, shown = (rows[name].str.lower().map(_TRUTHS) for name in (code, side))
+                odd = absent.eq(False) & shown.eq(True)
+                yield from ((row, side, f"{code} is absent and {side} is present") for row in rows.index[odd])
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a path begins at the top of a disk, here or on Windows."""
+    return PurePosixPath(path).is_absolute() or bool(PureWindowsPath(path).drive)
+
+
+def _below(path: str, inside: Path) -> str:
+    """A path as it is below a folder: with slashes, and without the folder where it names that."""
+    if "\\" in path and not (inside / path).exists():
+        path = path.replace("\\", "/")
+    whole = PurePosixPath(path)
+    return whole.relative_to(inside.as_posix()).as_posix() if whole.is_relative_to(inside.as_posix()) else path
 
 
 def _path_fault(root: Path, inside: Path, path: str) -> str:
     if not path:
         return "path is empty"
+    if _is_whole(path):
+        return f"path {path!r} is a full path: write it as it is below the manifest's folder, as in happy/1.png"
     if leaves(path):
         return f"path {path!r} leaves the folder"
     try:
@@ -188,6 +217,7 @@ def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
             rows[name] = rows[name].str.lower().map(_TRUTHS).astype("boolean")
         elif name.startswith("split") or name in ("landmarks", "view"):
             rows[name] = rows[name].replace("", pd.NA)
+    rows = with_sides_joined(rows)
     for code in map(facs.code, facs.ACTION_UNITS):
         if f"{code}_intensity" in rows:  # a graded action unit is there, or is not there where its grade is 0
             grade = rows[f"{code}_intensity"]
@@ -199,18 +229,31 @@ def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
 
 
 def _read_tree(root: Path) -> Reading:
-    rows, remarks = [], []
+    rows: list[Mapping[str, object]] = []
+    remarks = _beside_folders(root)
     for folder in folders(root):
         expression = SPELLINGS.get(folder.name.strip().lower())
         if expression is None:
             says = f"expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
             remarks.append(Remark(folder.name, says, fatal=True))
             continue
-        paths = [f"{folder.name}/{path}" for path in tree(folder) if is_picture(path)]
+        found = [f"{folder.name}/{path}" for path in tree(folder, remarks, root)]
+        remarks += [Remark(path, _STRAY) for path in found if not is_picture(path)]
+        paths = [path for path in found if is_picture(path)]
         rows += [{"path": path, "subject": path, "expression": expression} for path in paths]
+    rows = named_in_utf8(rows, remarks)
     if not rows:
-        raise InputError(f"{root / remarks[0].file}: {remarks[0].says}" if remarks else _nothing(root))
+        fatal = next((remark for remark in remarks if remark.fatal), None)
+        raise InputError(f"{root / fatal.file}: {fatal.says}" if fatal else _nothing(root))
     return Reading(FaceTable(pd.DataFrame(rows).assign(dataset=root.resolve().name), root), tuple(remarks))
+
+
+_STRAY = "a stray file: its name does not end as that of a picture which is read"
+
+
+def _beside_folders(root: Path) -> list[Remark]:
+    """What lies beside the expressions' folders and belongs to none."""
+    return [Remark(name, "a picture outside of the expressions' folders") for name in files(root) if is_picture(name)]
 
 
 def _nothing(root: Path) -> str:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 
-SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp", ".gif"])
+SUFFIXES = frozenset([
+    ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tga", ".tif", ".tiff", ".webp",
+])  # fmt: skip
 """Endings of files that are taken for pictures, lower case."""
 
 SPELLINGS = {
@@ -41,7 +46,7 @@ class Remark:
     fatal: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.says}"
+        return printable(f"{self.file}: {self.says}")
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,22 @@ def files(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_file() and not hidden(entry.name))
 
 
-def tree(root: Path) -> Iterator[str]:
-    """Walk all files below a folder that are not hidden: paths relative to it, sorted, with slashes."""
-    for folder, below, names in os.walk(root):
+def tree(root: Path, remarks: list[Remark] | None = None, top: Path | None = None) -> Iterator[str]:
+    """Walk all files below a folder that are not hidden: paths relative to it, sorted, with slashes.
+
+    Folders that are links are not entered, and some may not be read: ``remarks`` are told, by paths relative to ``top``.
+    """
+    told = [] if remarks is None else remarks
+    above = root if top is None else top
+
+    def unread(error: OSError) -> None:
+        place = Path(error.filename).relative_to(above).as_posix()
+        told.append(Remark(place, f"cannot be read: {error.strerror}"))
+
+    for folder, below, names in os.walk(root, onerror=unread):
         below[:] = sorted(name for name in below if not hidden(name))
+        linked = [Path(folder, name) for name in below if Path(folder, name).is_symlink()]
+        told += [Remark(path.relative_to(above).as_posix(), "a linked folder, which is not entered") for path in linked]
         for name in sorted(names):
             if not hidden(name):
                 yield Path(folder, name).relative_to(root).as_posix()
@@ -121,6 +138,15 @@ def hidden(name: str) -> bool:
     (True, True, False)
     """
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
+
+
+def printable(text: str) -> str:
+    r"""Write a text on one line that can be printed: line breaks, and bytes that are not UTF-8, as in Python.
+
+    >>> print(printable("caf\udce9\n.png"))
+    caf\udce9\n.png
+    """
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def is_picture(name: str) -> bool:
@@ -146,24 +172,47 @@ def text_of(path: Path) -> str:
 def frames_by_sequence(found: Iterable[tuple[str, int, str]], remarks: list[Remark]) -> dict[str, dict[int, str]]:
     """Sort pictures, each as (sequence, frame, path), by sequence and frame; the first folder of a sequence counts.
 
-    What lies in a second one, as another camera's pictures do, is left out with a remark for that folder.
+    What lies in a second one, as another camera's pictures do, is left out with a remark for that folder; what is named
+    otherwise than most of its sequence, as a second face cut out of a frame is, or has the number of a frame that is there
+    already, with a remark for the picture.
     """
-    frames: dict[str, dict[int, str]] = {}
     home, others = dict[str, str](), dict[tuple[str, str], int]()
+    listed: dict[str, list[tuple[int, str]]] = {}
     for sequence, frame, path in found:
         folder = path.rpartition("/")[0]
         if home.setdefault(sequence, folder) == folder:
-            frames.setdefault(sequence, {})[frame] = path
+            listed.setdefault(sequence, []).append((frame, path))
         else:
             others[sequence, folder] = others.get((sequence, folder), 0) + 1
+    frames = {sequence: _numbered(pictures, remarks) for sequence, pictures in listed.items()}
     for (sequence, folder), count in others.items():
         remarks.append(Remark(folder, f"{count} more frames of {sequence}, whose frames in {home[sequence]} are taken"))
     return frames
 
 
+def _numbered(pictures: list[tuple[int, str]], remarks: list[Remark]) -> dict[int, str]:
+    """One picture a frame, of those that are named as most are."""
+    kinds = [_LAST_NUMBER.sub("#", Path(path).stem) for _, path in pictures]
+    usual = Counter(kinds).most_common(1)[0][0]
+    frames: dict[int, str] = {}
+    for (frame, path), kind in zip(pictures, kinds, strict=True):
+        if kind != usual:
+            remarks.append(Remark(path, f"is not named as the other frames are ({usual}); it is left out"))
+        elif frame in frames:
+            remarks.append(Remark(path, f"a second picture of frame {frame}, beside {frames[frame]}; it is left out"))
+        else:
+            frames[frame] = path
+    return frames
+
+
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+
+
 def text_table(path: Path) -> pd.DataFrame:
     """Read a csv or parquet file with every value as text, empty where there is none.
 
+    A csv may be separated by commas, semicolons (numbers then with a decimal comma, as spreadsheets write them in half of
+    Europe) or tabs, be in UTF-8, UTF-16 or Windows' Latin alphabet, and begin with the unnamed index that pandas writes.
     Raises ``InputError`` where it cannot be read as a table.
     """
     try:
@@ -171,7 +220,7 @@ def text_table(path: Path) -> pd.DataFrame:
             rows = pd.read_parquet(path).astype(object)
             rows = rows.map(str).where(rows.notna(), "")
         else:
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+            rows = _csv(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except PermissionError:
@@ -182,6 +231,32 @@ def text_table(path: Path) -> pd.DataFrame:
     if not isinstance(rows.index, pd.RangeIndex):
         raise InputError(f"{path}: its rows have more fields than its first line names")
     return rows
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    start = path.read_bytes()[:_FIRST_LINE]
+    encoding = _encoding(path, start)
+    first = start.decode(encoding, errors="replace").partition("\n")[0]
+    separator = max((",", ";", "\t"), key=first.count)
+    rows = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True, encoding=encoding)
+    if separator == ";":
+        rows = rows.apply(lambda column: column.str.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True))
+    index = [name for name in rows.columns[:1] if str(name).startswith("Unnamed: 0") or name == ""]
+    return rows.drop(columns=index)
+
+
+def _encoding(path: Path, start: bytes) -> str:
+    """UTF-8 unless the file's first bytes say otherwise, or its bytes are none."""
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    try:
+        path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
+
+
+_FIRST_LINE = 1 << 16  # bytes
 
 
 def whole(text: str) -> int:
@@ -216,10 +291,28 @@ def existing_root(root: Path) -> Path:
 
 
 def reading(rows: Sequence[Mapping[str, object]], root: Path, remarks: Iterable[Remark], nothing: str) -> Reading:
-    """Build the reading of rows; raises ``InputError`` with ``nothing`` where there are none."""
+    """Build the reading of rows; raises ``InputError`` with ``nothing``, and the first remark, where there are none."""
+    remarks = list(remarks)
+    rows = named_in_utf8(rows, remarks)
+    told = tuple(remarks)
     if not rows:
-        raise InputError(f"{root}: {nothing}")
-    return Reading(FaceTable(pd.DataFrame(list(rows)), root), tuple(remarks))
+        first = f" ({told[0]})" if told else ""  # a remark is one line, whatever a file is called
+        raise InputError(f"{root}: {nothing}{first}")
+    return Reading(FaceTable(pd.DataFrame(list(rows)), root), told)
+
+
+def named_in_utf8(rows: Sequence[Mapping[str, object]], remarks: list[Remark]) -> list[Mapping[str, object]]:
+    """Leave out rows of pictures whose names are not UTF-8, which no result could tell, with a remark for each."""
+    kept = []
+    for row in rows:
+        name = str(row["path"])
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            remarks.append(Remark(name, "its name is not UTF-8; it is left out"))
+        else:
+            kept.append(row)
+    return kept
 
 
 def usable(found: Reading) -> FaceTable:
@@ -230,7 +323,8 @@ def usable(found: Reading) -> FaceTable:
     return found.table
 
 
-_ACTION_UNIT = re.compile(r"au_?0*(\d{1,2})(?:([lr])|_(r|c|intensity|probability))?", re.IGNORECASE)
+_ACTION_UNIT = re.compile(r"au_?0*(\d{1,2})(?:([lr])|_(left|right))?(?:_(r|c|intensity|probability))?", re.IGNORECASE)
+_SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 
 
 @dataclass(frozen=True)
@@ -241,12 +335,23 @@ class Column:
     kind: str
     side: str = ""
 
+    @property
+    def name(self) -> str:
+        """The column as a face table spells it.
+
+        >>> Column(12, "presence", "left").name, Column(1, "intensity").name
+        ('AU12_left', 'AU01_intensity')
+        """
+        side = f"_{self.side}" if self.side else ""
+        kind = "" if self.kind == "presence" else f"_{self.kind}"
+        return facs.code(self.number) + side + kind
+
 
 def action_unit(name: str) -> Column | None:
     """Understand the name of an action unit's column in any of its usual spellings.
 
-    ``AU12_r`` and ``au_12_intensity`` grade it, ``AU12_c`` and plain ``AU12`` say whether it is there; ``AU12L`` is its
-    left side.
+    ``AU12_r`` and ``au_12_intensity`` grade it, ``AU12_c`` and plain ``AU12`` say whether it is there; ``AU12L`` and
+    ``AU12_left`` are its left side.
 
     >>> action_unit(" AU01_r"), action_unit("au_12"), action_unit("confidence")
     (Column(number=1, kind='intensity', side=''), Column(number=12, kind='presence', side=''), None)
@@ -255,4 +360,34 @@ def action_unit(name: str) -> Column | None:
     if not match or int(match[1]) not in facs.ACTION_UNITS:
         return None
     kinds = {"r": "intensity", "c": "presence", "intensity": "intensity", "probability": "probability"}
-    return Column(int(match[1]), kinds[(match[3] or "c").lower()], (match[2] or "").upper())
+    side = _SIDES.get((match[2] or match[3] or "").lower(), "")
+    return Column(int(match[1]), kinds[(match[4] or "c").lower()], side)
+
+
+def with_sides_joined(values: pd.DataFrame) -> pd.DataFrame:
+    """Say that an action unit is present where a side of it is, absent where both are; graded as the stronger side is.
+
+    Sides stand in columns ``AU12_left``, ``AU12_right`` and, graded, ``AU12_left_intensity``, which are not kept: a
+    grade says of a side whether it is present. What stands in ``AU12`` or ``AU12_intensity`` itself is not overwritten.
+    """
+    joined = values.copy()
+    for code in map(facs.code, facs.ACTION_UNITS):
+        sides = [f"{code}_{side}" for side in ("left", "right")]
+        for side in sides:
+            graded = joined.pop(f"{side}_intensity") if f"{side}_intensity" in joined else None
+            if graded is not None:
+                joined = _filled(joined, f"{code}_intensity", graded, stronger=True)
+                joined = _filled(joined, side, (graded > 0).astype("boolean").mask(graded.isna()))
+        known = [joined[side] for side in sides if side in joined]
+        if known:
+            unknown = pd.Series(pd.NA, joined.index, dtype="boolean")
+            joined = _filled(joined, code, known[0] | (known[1] if len(known) > 1 else unknown))
+    return joined
+
+
+def _filled(values: pd.DataFrame, name: str, more: pd.Series, stronger: bool = False) -> pd.DataFrame:
+    """A column with what is not known yet filled in; with the larger of both where the ``stronger`` one counts."""
+    if name not in values:
+        return values.assign(**{name: more})
+    own = values[name]
+    return values.assign(**{name: own.combine(more, np.fmax) if stronger else own.fillna(more)})
