@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test slow check site benchmark clean
+.PHONY: run test slow fuzz check site benchmark clean
 
 DEVELOPING := $(VENV)/developing
 
@@ -16,6 +16,9 @@ test: $(DEVELOPING)
 slow: $(DEVELOPING)
 	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m pytest -k more_than_a_line --hypothesis-profile thorough
+
+fuzz: $(DEVELOPING)
+	$(BIN)/python -m benchmarks.fuzz 20000
 
 check: $(DEVELOPING)
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 import duchenne
-from duchenne import recipes
+from duchenne import cache, recipes, stages
 from duchenne.errors import DivergedError, InputError
 from duchenne.faces.table import FaceTable
 from duchenne.training import computing, jobs, workers
@@ -156,10 +157,11 @@ def test_a_job_that_another_process_does_is_awaited_and_not_done_again(tmp_path:
         time.sleep(0.5)
         assert not ended
         (job.folder / "predictions.parquet").touch()
+        cache.seal(job.folder, ("predictions.parquet",))
         released = time.monotonic()
     waiting.join(timeout=20)
     assert ended[0] > released
-    assert [path.name for path in job.folder.iterdir()] == ["predictions.parquet"]
+    assert sorted(path.name for path in job.folder.iterdir()) == ["checksums.json", "predictions.parquet"]
 
 
 def test_a_study_that_another_process_is_at_work_on_is_refused(drawings: FaceTable, tmp_path: Path) -> None:
@@ -167,7 +169,55 @@ def test_a_study_that_another_process_is_at_work_on_is_refused(drawings: FaceTab
     with FileLock(tmp_path / "a" / ".lock"), pytest.raises(InputError, match="another process is at work on this study"):
         duchenne.run("quick", drawings, tmp_path / "a", changes=CHANGES, until="faces")
     duchenne.run("quick", drawings, tmp_path / "a", changes=CHANGES, until="faces")
-    assert not (tmp_path / "a" / ".lock").exists()
+
+
+def test_a_study_that_another_process_made_meanwhile_is_not_taken_for_ones_own(
+    drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one begins and ends while this one still gathers its faces."""
+    out = tmp_path / "a"
+    rehearse = stages.rehearse
+
+    def meanwhile(work: stages.StudyInProgress) -> None:
+        monkeypatch.setattr(stages, "rehearse", rehearse)
+        duchenne.run("quick", drawings, out, changes=(*CHANGES, "seed=5"), until="faces")
+        rehearse(work)
+
+    monkeypatch.setattr(stages, "rehearse", meanwhile)
+    with pytest.raises(InputError, match="another process has made or changed a study there meanwhile"):
+        duchenne.run("quick", drawings, out, changes=CHANGES, until="faces")
+    assert duchenne.open(out, until="faces").recipe.seed == 5
+
+
+def test_networks_of_another_study_are_trained_anew(drawings: FaceTable, tmp_path: Path) -> None:
+    """Left in the folder of a job: what a study of another seed made, all of it or its checkpoints."""
+    changes = (*CHANGES, "folds.run=[0]", "training.attempts=1")
+    one, other = (tmp_path / name for name in ("one", "other"))
+    faces = f"folder:{drawings.root}"
+    duchenne.run("quick", faces, one, changes=changes, until="training", workers=1)
+    duchenne.run("quick", faces, other, changes=changes, until="faces", workers=1)
+    shutil.copytree(one / "training", other / "training")
+    assert (other / "training" / "fold-00-attempt-00" / "identity").read_text()
+    (other / "training" / "fold-00-attempt-00" / "identity").write_text("another")
+    duchenne.run(out=other, resume=True, until="training", workers=1)
+    made = other / "training" / "fold-00-attempt-00"
+    assert (made / "identity").read_text() == duchenne.open(other, until="training").state["identity"]["training"]
+    assert (made / "network.safetensors").stat().st_mtime > (one / "training").stat().st_mtime
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "network.safetensors", "history.json"])
+def test_a_damaged_network_is_trained_anew_to_the_same_end(name: str, drawings: FaceTable, tmp_path: Path) -> None:
+    changes = (*CHANGES, "folds.run=[0]", "training.attempts=1")
+    duchenne.run("quick", f"folder:{drawings.root}", tmp_path, changes=changes, until="training", workers=1)
+    file = tmp_path / "training" / "fold-00-attempt-00" / name
+    before = file.read_bytes()
+    file.write_bytes(before[: len(before) // 2])
+    with pytest.raises(InputError, match=f"{name}: is missing or damaged since it was written"):
+        duchenne.open(tmp_path, until="training")
+    lines: list[str] = []
+    duchenne.run(out=tmp_path, resume=True, until="training", workers=1, announce=lines.append)
+    assert file.read_bytes() == before
+    assert any("is missing or damaged; it is done again" in line for line in lines)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

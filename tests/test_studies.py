@@ -56,7 +56,7 @@ def test_a_study_fills_the_run_folder(study: Study) -> None:
     assert predictions[shown].sum(axis=1).to_numpy() == pytest.approx(1)
     assert {"unit", "au", "kl", "kl_null", "kl_z", "r", "ap", "ap_lift", "auroc", "p", "q"} <= set(study.evidence)
     assert study.summary["action_units"] == ["AU04", "AU12", "AU26"]
-    assert not list(study.folder.rglob(".*"))
+    assert {path.name for path in study.folder.rglob(".*")} <= {".lock", ".written.json"}
     assert not list(study.folder.rglob("checkpoints"))
 
 
@@ -255,7 +255,7 @@ def test_a_full_disk_leaves_no_half_written_file(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
     with pytest.raises(OSError, match="No space"):
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {"study.json", "recipe.toml"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"study.json", "recipe.toml", ".lock"}
 
 
 def test_the_package_names_its_parts() -> None:
@@ -289,13 +289,15 @@ def test_a_training_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("scores.json", b'{"accuracy"', "cannot be read"),
+        ("scores.json", b'{"accuracy"', "is missing or damaged since it was written"),
         ("interventions.parquet", None, "is missing"),
-        ("interventions.parquet", b"PAR1", "cannot be read"),
+        ("interventions.parquet", b"PAR1", "is missing or damaged since it was written"),
         ("units/conv3/evidence.parquet", None, "is missing"),
         ("study.json", b"[]", "not the description of a study"),
         ("study.json", {"stages": []}, "not the description of a study"),
         ("study.json", {"faces": {}}, "not the description of a study"),
+        ("study.json", {"seed": 7}, "is damaged: its checksum is another"),
+        ("study.json", b"[" * 100_000, "cannot be read"),
     ],
 )
 def test_a_damaged_study_names_the_file(

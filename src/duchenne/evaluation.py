@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -112,8 +113,26 @@ def _read(folder: Path, faces: Stack, fold: int, attempt: int) -> pd.DataFrame:
     return jobs.predictions(faces.table, classes, found, fold, attempt).assign(expression=shown.to_numpy())
 
 
+def _called(name: str) -> str:
+    """A folder's name for a data set and changes; where letters had to be left out, a digest tells it from others.
+
+    >>> _called("jaffe:/data/jaffe")
+    'jaffe-data-jaffe'
+    >>> _called("folder:/データ") == _called("folder:/写真")
+    False
+    """
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    if name.isascii() and len(plain) <= _LONGEST:
+        return plain
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{plain[-_LONGEST:]}-{digest}".lstrip("-")
+
+
+_LONGEST = 80
+
+
 def _keep(study: Study, name: str, told: dict[str, Any], found: pd.DataFrame) -> Path:
-    folder = study.folder / "evaluations" / re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-80:]
+    folder = study.folder / "evaluations" / _called(name)
     with cache.replacing(folder / "predictions.parquet") as partial:
         found.to_parquet(partial, index=False)
     cache.write_json(folder / "scores.json", told)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from duchenne import cache, gathering
+from duchenne import cache, gathering, record
 from duchenne.errors import InputError
 from duchenne.evidence import comparison, detections
 from duchenne.evidence.detection import detectors
@@ -84,7 +84,9 @@ class StudyInProgress:
     @property
     def networks(self) -> list[jobs.Job]:
         """The networks to train."""
-        return jobs.listed(self.recipe, self.trained_folds, self.study.folder / "training")
+        return jobs.listed(
+            self.recipe, self.trained_folds, self.study.folder / "training", self.study.state["identity"]["training"]
+        )
 
     @property
     def pair(self) -> jobs.Pair:
@@ -266,7 +268,7 @@ def locate_units(work: StudyInProgress) -> None:
     layer, acting = work.study.units_folder, work.acting
     for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
         found = acting and localisation.locate(
-            network, work.pair.prepare, work.recipe.units.layer, work.stack, pd.read_parquet(folder / "top.parquet"), acting,
+            network, work.pair.prepare, work.recipe.units.layer, work.stack, record.frame(folder / "top.parquet"), acting,
             work.recipe.units.method, work.progress,
         )  # fmt: skip
         _write_or_remove(folder / "localisation.parquet", found)
@@ -330,7 +332,7 @@ def judge_scores(work: StudyInProgress) -> None:
     pictures = stimulation.loaded(by_coin, recipe.faces.size, recipe.faces.channels, work.progress)
     found = [stimulation.repeated(*work.study.doses()).assign(network="trained", faces="dose")]
     for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
-        moved = work.study.interventions if folder == layer else pd.read_parquet(folder / "interventions.parquet")
+        moved = work.study.interventions if folder == layer else record.frame(folder / "interventions.parquet")
         free = surveys.survey(
             network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare, work.progress,
             recipe.units.activation,
@@ -393,4 +395,4 @@ def _write_or_remove(path: Path, frame: pd.DataFrame | None) -> None:
 
 def _peaks(folder: Path) -> NDArray[np.float32]:
     """What every unit answered to each picture that it was shown: (n, u)."""
-    return Peaks.from_frame(pd.read_parquet(folder / "responses.parquet")).value
+    return Peaks.from_frame(record.frame(folder / "responses.parquet")).value

@@ -10,19 +10,19 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from duchenne import cache, gathering, recipes
+from duchenne import cache, gathering, recipes, record
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 from duchenne.recipes import Recipe
-from duchenne.study import NEEDS, STAGES, Study, read_state
+from duchenne.study import NEEDS, STAGES, Study, read_state, state_checksum
 from duchenne.training import precision
 from duchenne.training.workers import Workers
 
@@ -127,7 +127,17 @@ def open(folder: str | Path, until: str = STAGES[-1]) -> Study:
     if state is None:
         raise _no_study(path)
     refuse_undone(path, state, until)
+    refuse_damaged(path, state)
     return Study(path, recipes.validated(state["recipe"]), state)
+
+
+def refuse_damaged(folder: Path, state: dict[str, Any]) -> None:
+    """Raise ``InputError`` for a study of which a file is missing, or not as its stage wrote it."""
+    for stage in state["stages"].values():
+        odd = record.damaged(folder, stage)
+        if odd:
+            again = f"'duchenne run --resume --out {folder}' makes it again"
+            raise InputError(f"{folder / odd[0]}: is missing or damaged since it was written; {again}")
 
 
 def refuse_undone(folder: Path, state: dict[str, Any], until: str) -> None:
@@ -195,7 +205,10 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
     done = stored["stages"] if stored else {}
     kept: dict[str, Any] = {}
     for stage, before in NEEDS.items():
-        if done.get(stage, {}).get("key") == keys[stage] and all(earlier in kept for earlier in before):
+        unchanged = done.get(stage, {}).get("key") == keys[stage] and all(earlier in kept for earlier in before)
+        if unchanged and (odd := record.damaged(folder, done[stage])):
+            doing.announce(f"{stage}: {odd[0]} is missing or damaged; it is done again")
+        elif unchanged:
             kept[stage] = done[stage]
     study = Study(folder, recipe, _state(recipe, table, fingerprint, keys))
     if stored and "training" in kept:
@@ -207,6 +220,8 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
         if stored and stored["identity"][part] != keys[part]:
             raise InputError(f"--out {folder}: holds another study, with {other}; name another folder or remove this one")
     with _alone(folder):
+        if read_state(folder) != stored:
+            raise InputError(f"--out {folder}: another process has made or changed a study there meanwhile")
         _do(study, work, doing, keys, kept)
     return study
 
@@ -215,23 +230,26 @@ def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str],
     """Do the stages that are wanted, but for those of before that are ``kept``."""
     from duchenne import stages
 
+    folder = study.folder
     for stage in doing.stages:
         if stage in kept:
             doing.announce(f"{stage}: nothing has changed, kept")
             continue
         begun = time.monotonic()
         _write_state(study)
+        before = record.listed(folder)
         stages.STAGE_FUNCTIONS[stage](work)
         study.seconds[stage] = time.monotonic() - begun
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
+        record.note(folder, before, study.state["stages"], stage)
         doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")
     _write_state(study)
-    cache.sweep(study.folder)
+    cache.sweep(study.folder, every=True)
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a folder that another process is at work in."""
+    """Refuse a folder that another process is at work in. The lock's file stays: who waits for it must not hold another."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -241,8 +259,6 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes no open file
-            Path(lock.lock_file).unlink()
         lock.release()
 
 
@@ -274,4 +290,5 @@ def _versions() -> dict[str, str]:
 def _write_state(study: Study) -> None:
     with cache.replacing(study.folder / "recipe.toml") as partial:
         partial.write_text("".join(f"{line}\n" for line in recipes.described(study.recipe, named=True)), encoding="utf-8")
+    study.state["checksum"] = state_checksum(study.state)
     cache.write_json(study.folder / "study.json", study.state)

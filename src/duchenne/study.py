@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from duchenne import record
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.recipes import Recipe
@@ -65,12 +67,12 @@ class Study:
     @cached_property
     def table(self) -> FaceTable:
         """The faces of the study."""
-        return FaceTable(pd.read_parquet(self.folder / "faces.parquet"), Path(self.state["faces"]["root"]))
+        return FaceTable(record.frame(self.folder / "faces.parquet"), Path(self.state["faces"]["root"]))
 
     @cached_property
     def scores(self) -> dict[str, Any]:
         """Accuracy, confusion matrix and the rest of ``scores.json``."""
-        return _json(self.folder / "scores.json")
+        return record.mapping(self.folder / "scores.json")
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
@@ -80,7 +82,7 @@ class Study:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """How many units detect an action unit, beside the same under permuted labels and random weights."""
-        return _json(self.units_folder / "summary.json")
+        return record.mapping(self.units_folder / "summary.json")
 
     @cached_property
     def localisation(self) -> pd.DataFrame:
@@ -96,8 +98,12 @@ class Study:
         """What every unit answered to every dose of every action unit, (people, action units, doses, units), and the
         standard deviation of each unit (units,) on the study's pictures.
         """
-        answers = load_file(self.units_folder / "doses.safetensors")["answers"]
-        peaks = pd.read_parquet(self.units_folder / "responses.parquet", columns=["unit", "peak"])
+        file = self.units_folder / "doses.safetensors"
+        try:
+            answers = load_file(file)["answers"]
+        except Exception as error:  # safetensors fails in many ways on what is not its own
+            raise record.unreadable(file, error) from None
+        peaks = record.frame(self.units_folder / "responses.parquet")
         return answers, peaks["peak"].to_numpy(np.float64).reshape(-1, peaks["unit"].nunique()).std(0)
 
     @cached_property
@@ -127,14 +133,9 @@ class Study:
 
     def _frame(self, path: Path, stage: str, needed: bool = True) -> pd.DataFrame:
         """What a stage left; empty where it is still to do, or had nothing to tell and is not ``needed``."""
-        try:
-            return pd.read_parquet(path)
-        except FileNotFoundError:
-            if needed and stage in self.state.get("stages", {}):
-                raise _lost(path) from None
+        if not path.exists() and not (needed and stage in self.state.get("stages", {})):
             return pd.DataFrame()
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+        return record.frame(path)
 
     @property
     def units_folder(self) -> Path:
@@ -283,11 +284,19 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         told = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise record.unreadable(file, error) from None
     if not _is_state(told):
         raise InputError(f"{file}: not the description of a study")
+    if told.get("checksum", state_checksum(told)) != state_checksum(told):
+        raise InputError(f"{file}: is damaged: its checksum is another; copy it back, or run the study anew elsewhere")
     return told  # type: ignore[no-any-return]  # as was seen
+
+
+def state_checksum(state: dict[str, Any]) -> str:
+    """CRC-32 of all that ``study.json`` holds but the checksum itself."""
+    held = {name: value for name, value in state.items() if name != "checksum"}
+    return f"{zlib.crc32(json.dumps(held, sort_keys=True).encode()):08x}"
 
 
 def _is_state(told: object) -> bool:
@@ -299,21 +308,6 @@ def _is_state(told: object) -> bool:
         and all(isinstance(told["faces"].get(name), str) for name in _OF_FACES)
         and all(isinstance(stage, dict) for stage in told["stages"].values())
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A file that a stage always leaves; raises ``InputError`` where it is not there or damaged."""
-    try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _lost(path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    return told
-
-
-def _lost(path: Path) -> InputError:
-    return InputError(f"{path}: is missing; copy it back, or run the study anew in another folder")
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duchenne.errors import InputError
+from duchenne.errors import InputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,10 @@ def explained(hint: str = "") -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
         raise
     except OSError as error:
+        if error.errno == errno.EFBIG or "File too large" in str(error):
+            fail(
+                f"{error.filename or 'a result'}: larger than the limit on files (ulimit -f) allows; nothing is half-written"
+            )
         if error.errno == errno.ENOSPC or "No space left" in str(error):  # some writers name a temporary file, or none
             fail("no space left on the disk that the results are written to; nothing is half-written")
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
@@ -45,18 +49,13 @@ def explained(hint: str = "") -> Iterator[None]:
 
 def fail(line: str) -> None:
     """Say what was wrong, and exit with 2."""
-    typer.echo(f"duchenne: {_printable(line)}", err=True)
+    typer.echo(f"duchenne: {printable(line)}", err=True)
     raise typer.Exit(2)
 
 
 def say(line: str) -> None:
     """Tell what happens, beside the result."""
-    typer.echo(_printable(line), err=True)
-
-
-def _printable(line: str) -> str:
-    """A line that any terminal takes: bytes of a file's name that are no text as in Python."""
-    return line.encode(errors="backslashreplace").decode()
+    typer.echo(line.encode(errors="backslashreplace").decode(), err=True)
 
 
 def show(table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from duchenne.errors import InputError
 from duchenne.study import Study
 
 _NEEDED = ("starlette", "uvicorn")
-_CONNECTIONS = 64  # each may hold a picture on its way
+_CONNECTIONS = 512  # of all addresses
 
 
 def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -> None:
@@ -27,6 +27,7 @@ def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -
         raise InputError("the live page needs more packages: pip install 'duchenne[app]'")
     import uvicorn
 
+    from duchenne.app.connections import Bounded
     from duchenne.app.server import application
 
     everywhere = not _is_here(host)
@@ -37,7 +38,7 @@ def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -
     announce(f"http://{_named(host)}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
     settings = uvicorn.Config(
         app, log_level="warning", timeout_keep_alive=5, timeout_graceful_shutdown=2,
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=_CONNECTIONS, http=Bounded,
     )  # fmt: skip
     uvicorn.Server(settings).run(sockets=[listening])
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from duchenne import facs
+from duchenne import facs, record
 from duchenne.evidence import detections, strongest
 from duchenne.faces import crop, pictures
 from duchenne.faces.avatars import people
@@ -75,7 +74,7 @@ class Reader:
         self._method = study.recipe.units.method
         name = study.recipe.faces.crop
         self._crop = crop.named(name if name in _FINDERS or name.startswith("yunet:") else "haar")
-        peaks = Peaks.from_frame(pd.read_parquet(study.units_folder / "responses.parquet")).value.astype(np.float64)
+        peaks = Peaks.from_frame(record.frame(study.units_folder / "responses.parquet")).value.astype(np.float64)
         spread = peaks.std(0)
         self._mean, self._spread = peaks.mean(0), np.where(spread > 0, spread, np.inf)  # what never varied tells nothing
         self._fields = Fields(self._pair.trained, self._layer, (self._channels, self._size, self._size))
@@ -83,7 +82,7 @@ class Reader:
 
     def photograph(self, content: bytes) -> Reading:
         """Read the largest face of a photograph; raises ``InputError`` for what is none, or too large."""
-        picture = _smaller(pictures.from_bytes(content, "the picture", self._channels, MOST_PIXELS))
+        picture = _smaller(pictures.from_bytes(content, "the picture", self._channels, MOST_PIXELS, _LOOKED_AT))
         found = self._crop(picture, crop.Hints())
         note = found.note if found.region else "no face found: its middle was taken"
         return self.face(crop.cut(picture, found.region or crop.centred_square(picture), self._size), note)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -35,6 +36,7 @@ MOST_BYTES = 16 * 2**20
 _LONGEST_ORDER = 10_000  # bytes of what sliders say
 _WAITING = 24  # requests that may wait for their turn
 _PATIENCE = 30  # seconds for a photograph to arrive
+_START, _SLOWEST = 3.0, 32_768  # seconds before what arrives is timed, and bytes a second that it must have
 _PEOPLE = 10_000
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 _GUARDED = {
@@ -70,11 +72,17 @@ class _Desk:
 
     def __init__(self, reader: Reader, sitter: Sitter) -> None:
         self._reader, self._sitter = reader, sitter
-        self._turn, self._waiting = anyio.CapacityLimiter(1), 0
+        self._turn, self._waiting, self._arriving = anyio.CapacityLimiter(1), 0, 0
 
     async def photograph(self, request: Request) -> dict[str, Any]:
         """Read the picture that a request brings."""
-        content = await _body(request, MOST_BYTES)
+        if self._arriving >= _WAITING:
+            raise HTTPException(503, "too many pictures at once: try again in a moment")
+        self._arriving += 1
+        try:
+            content = await _body(request, MOST_BYTES)
+        finally:
+            self._arriving -= 1
         return await self._in_turn(lambda: _answer(self._reader.photograph(content)))
 
     async def sitter(self, request: Request) -> dict[str, Any]:
@@ -105,13 +113,15 @@ async def _body(request: Request, most: int) -> bytes:
     if not told.isdigit() or int(told) > most:
         raise HTTPException(413, f"more than {most:,} bytes are not taken")
     taken = bytearray()
-    with anyio.move_on_after(_PATIENCE) as late:
+    began = anyio.current_time()
+    with anyio.move_on_after(_START) as late:
         async for part in request.stream():
             taken += part
+            late.deadline = began + min(_PATIENCE, _START + len(taken) / _SLOWEST)
             if len(taken) > most:
                 raise HTTPException(413, f"more than {most:,} bytes are not taken")
     if late.cancelled_caught:
-        raise HTTPException(408, f"the picture did not arrive within {_PATIENCE} seconds")
+        raise HTTPException(408, "the picture took too long to arrive")
     return bytes(taken)
 
 
@@ -160,7 +170,7 @@ def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
     """Answer with what a function tells, or with the line that says what was wrong."""
 
     async def answered(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        if not _of_this_page(request):
             raise HTTPException(403, "this page answers to itself, not to other sites")
         try:
             return JSONResponse(await work(request), headers=_GUARDED)
@@ -170,6 +180,14 @@ def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
             return Response(status_code=400)
 
     return answered
+
+
+def _of_this_page(request: Request) -> bool:
+    """Whether a browser says that the page itself asks; who says nothing is no browser."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -82,10 +82,15 @@ def stacked(path: Path) -> Pixels:
     """
     state = _state(path.resolve()).encode(errors="surrogateescape")
     unpacked = cache.folder("containers") / hashlib.sha256(state).hexdigest()[:32]
-    if not unpacked.exists():
-        cache.sweep(unpacked.parent, older=cache.ABANDONED)
-        _unpack(path, unpacked)
+    with _lock:
+        if unpacked not in _SOUND:
+            if not cache.sound(unpacked):
+                _unpack(path, unpacked)
+            _SOUND.add(unpacked)
     return _mapped(unpacked)
+
+
+_SOUND: set[Path] = set()
 
 
 def _unpack(path: Path, unpacked: Path) -> None:
@@ -94,7 +99,7 @@ def _unpack(path: Path, unpacked: Path) -> None:
     if images.ndim != 3 or images.dtype.kind not in "uif" or count not in (images.shape[0], images.shape[2]):
         raise InputError(f"{path}: 'images' are not {count} pictures, as many as 'labs_ex' has labels")
     inorder = images if images.shape[0] == count else images.transpose(2, 0, 1)
-    with cache.replacing(unpacked) as partial, partial.open("wb") as file:
+    with cache.replacing(unpacked, checked=True) as partial, partial.open("wb") as file:
         np.save(file, np.ascontiguousarray(inorder), allow_pickle=False)
 
 

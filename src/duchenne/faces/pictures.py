@@ -43,8 +43,12 @@ def read(path: Path, channels: int = 1) -> Floats:
 _UPLOADED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 
-def from_bytes(content: bytes, name: str, channels: int = 1, most_pixels: int = MOST_PIXELS) -> Floats:
+def from_bytes(
+    content: bytes, name: str, channels: int = 1, most_pixels: int = MOST_PIXELS, longest: int | None = None
+) -> Floats:
     """Read a picture from memory as ``read`` does from a file; ``name`` is what messages call it.
+
+    One whose longer side has more than twice ``longest`` pixels is decoded at a smaller scale, still at least as long.
 
     Of the formats that cameras and browsers write, and no other: some have programs of their own run to be drawn (EPS).
 
@@ -54,7 +58,7 @@ def from_bytes(content: bytes, name: str, channels: int = 1, most_pixels: int = 
     """
     if not content:
         raise InputError(f"{name}: empty")
-    return _channels_first(_scaled(_decode(io.BytesIO(content), name, most_pixels, _UPLOADED), name), channels)
+    return _channels_first(_scaled(_decode(io.BytesIO(content), name, most_pixels, _UPLOADED, longest), name), channels)
 
 
 def _channels_first(pixels: Floats, channels: int) -> Floats:
@@ -96,7 +100,11 @@ def decoded(path: Path) -> NDArray[np.generic]:
 
 
 def _decode(
-    source: Path | io.BytesIO, name: str | Path, most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] = FORMATS
+    source: Path | io.BytesIO,
+    name: str | Path,
+    most_pixels: int = MOST_PIXELS,
+    formats: tuple[str, ...] = FORMATS,
+    longest: int | None = None,
 ) -> NDArray[np.generic]:
     from PIL import Image, UnidentifiedImageError
 
@@ -105,7 +113,7 @@ def _decode(
             width, height = picture.size
             if width * height > most_pixels:
                 raise InputError(f"{name}: {width}×{height} pixels are more than {most_pixels:,} allowed")
-            upright = _upright(picture)
+            upright = _upright(_reduced(picture, longest) if longest else picture)
             if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
                 upright = upright.convert("RGB")
             return np.asarray(upright)
@@ -131,6 +139,20 @@ def _known(formats: tuple[str, ...]) -> list[str]:
 
     Image.init()
     return [name for name in formats if name in Image.OPEN]
+
+
+def _reduced(picture: Image.Image, longest: int) -> Image.Image:
+    """A picture by the largest whole factor that leaves its longer side as long; a JPEG is decoded at that scale."""
+    if max(picture.size) < 2 * longest:
+        return picture
+    width, height = picture.size
+    share = longest / max(picture.size)
+    picture.draft(None, (round(width * share), round(height * share)))
+    factor = max(picture.size) // longest
+    if factor < 2 or picture.mode.startswith("I;16"):
+        return picture
+    whole = picture.convert("RGB") if picture.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV") else picture
+    return whole.reduce(factor)
 
 
 def _upright(picture: Image.Image) -> Image.Image:

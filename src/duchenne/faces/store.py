@@ -27,7 +27,7 @@ from duchenne.progress import Progress, quiet
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
-VERSION = 3
+VERSION = 4
 """Raised when the same pictures would be decoded or cut otherwise, or more is kept of them."""
 
 Task = TypeVar("Task")
@@ -73,7 +73,7 @@ def content(paths: Sequence[Path], progress: Progress = quiet) -> str:
     files = list(dict.fromkeys(file for file, _ in held))  # a container once, however many pictures of it are asked for
     stamp = _stamp(held)
     memory = cache.folder("contents") / stamp
-    if memory.exists():
+    if memory.exists() and cache.sound(memory):
         return memory.read_text(encoding="ascii")
     digests = {}
     with progress("Fingerprinting pictures", len(files)) as advance:
@@ -85,7 +85,7 @@ def content(paths: Sequence[Path], progress: Progress = quiet) -> str:
         whole.update(digests[file] + number)
     told = whole.hexdigest()[:32]
     if _stamp(held) == stamp:  # else a file changed while it was read: nothing is remembered
-        with cache.replacing(memory) as partial:
+        with cache.replacing(memory, checked=True) as partial:
             partial.write_text(told, encoding="ascii")
     return told
 
@@ -105,10 +105,11 @@ def build(
     """
     key = _key(paths, recipe, shape, progress)
     folder = cache.folder("pictures") / key
-    if not (folder / _CONTENTS).exists():
-        cache.sweep(folder.parent, older=cache.ABANDONED)
+    if not cache.sealed(folder):
+        cache.remove(folder)
         with cache.keeping_folder(folder) as partial:
             _write(partial, tasks, decode, progress)
+            cache.seal(partial)
             if _key(paths, recipe, shape) != key:
                 raise InputError(f"{paths[0].parent}: pictures have changed while they were read; run it again")
     return _open(folder, shape)

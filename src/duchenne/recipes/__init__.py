@@ -8,17 +8,19 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import math
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from duchenne.errors import InputError
+from duchenne.errors import InputError, printable
 from duchenne.recipes.keys import (
     Ablation,
     Detectors,
@@ -76,10 +78,14 @@ def _told(name: str, beside: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     A published figure is another recipe's where this one has its own or is the user's, and options are another network's
     where this one names its own: neither is taken over.
     """
-    file = (beside / name).resolve()
+    try:
+        file = (beside / name).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise InputError(f"recipe {printable(name)[:_MOST_SHOWN]!r}: no file can be called so") from None
     if file in above:
         raise InputError(f"recipe {name!r}: extends itself")
     told = _from_file(file) if _is_file(name) else _packaged(name)
+    _refuse_other_kinds(told, Recipe, "")
     if "extends" not in told:
         return told
     extended = told.pop("extends")
@@ -111,8 +117,36 @@ def _from_file(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"recipe {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"recipe {file}: is not in UTF-8") from None
     except ValueError as error:
-        raise InputError(f"recipe {file}: {error}") from None
+        raise InputError(f"recipe {file}: {printable(str(error))[:_MOST_SHOWN]}") from None
+    except RecursionError:
+        raise InputError(f"recipe {file}: is nested too deeply") from None
+
+
+def _refuse_other_kinds(told: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None:
+    """Refuse a value, or a list, where a recipe has a group of keys."""
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if name in told and isinstance(inner, type) and issubclass(inner, BaseModel):
+            if not isinstance(told[name], Mapping):
+                raise InputError(
+                    f"recipe key '{prefix}{name}': {_shortened(told[name])}: it is a group of keys, not a value"
+                )
+            _refuse_other_kinds(told[name], inner, f"{prefix}{name}.")
+
+
+def _shortened(value: object) -> str:
+    """A value as it is told of, on one line."""
+    try:
+        shown = printable(repr(value))
+    except RecursionError:
+        shown = "…"
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+
+
+_MOST_SHOWN = 120  # characters
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,20 +231,42 @@ def _leaves(told: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def validated(told: Mapping[str, Any]) -> Recipe:
     """Check a recipe's keys and values."""
     try:
+        _refuse_unwritable(told, "")
         return Recipe.model_validate(told)
     except ValidationError as error:
         raise InputError(_explained(error)) from None
+    except RecursionError:
+        raise InputError("recipe: is nested too deeply") from None
+
+
+def _refuse_unwritable(value: object, key: str) -> None:
+    """Refuse what a recipe's file could not hold: texts that are none, numbers that are not finite, dates."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _refuse_unwritable(str(name), key or "recipe")
+            _refuse_unwritable(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_unwritable(inner, key)
+    elif isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise InputError(f"recipe key {_shortened(key)}: {_shortened(value)} holds what is no text")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputError(f"recipe key {_shortened(key)}: {value} is not a finite number")
+    elif not isinstance(value, bool | int | NoneType | Path):
+        raise InputError(f"recipe key {_shortened(key)}: {_shortened(value)}: a {type(value).__name__} is not understood")
 
 
 def _set(told: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     *path, last = key.strip().split(".")
     if not equals or not last:
-        raise InputError(f"--set {change!r}: expected key=value, such as training.epochs=4")
+        raise InputError(f"--set {_shortened(change)}: expected key=value, such as training.epochs=4")
     for part in path:
         told = told.setdefault(part, {})
         if not isinstance(told, dict):
-            raise InputError(f"--set {change!r}: {part!r} is a value, not a group of keys")
+            raise InputError(f"--set {_shortened(change)}: {_shortened(part)} is a value, not a group of keys")
     told[last] = _parsed(value.strip())
 
 
@@ -220,6 +276,8 @@ def _parsed(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
+    except RecursionError:
+        raise InputError(f"--set: {_shortened(value)}: is nested too deeply") from None
 
 
 def _explained(error: ValidationError) -> str:
@@ -227,10 +285,10 @@ def _explained(error: ValidationError) -> str:
     key = ".".join(part for part in first["loc"] if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
-        return f"recipe key {key!r} is not known; the nearest is {near[0]!r}"
+        return f"recipe key {_shortened(key)} is not known; the nearest is {near[0]!r}"
     message = first["msg"].removeprefix("Value error, ")
-    told = "" if first["type"] == "value_error" else f"{first['input']!r}: "
-    return f"recipe key {key!r}: {told}{message}"
+    told = "" if first["type"] == "value_error" else f"{_shortened(first['input'])}: "
+    return f"recipe key {_shortened(key)}: {told}{printable(message)}"
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -62,8 +62,8 @@ def _true(study: Study) -> list[Answer]:
         return []
     holds, most = told.loc["holds"], told.loc["most"]
     says = (
-        f"of the {holds['units']} units that detect one which can be rendered also answer more when that action unit alone "
-        f"is stimulated on rendered faces; by chance, were the same names dealt to other detecting units, "
+        f"of the {int(holds['units'])} units that detect one which can be rendered also answer more when that action unit "
+        f"alone is stimulated on rendered faces; by chance, were the same names dealt to other detecting units, "
         f"{percent(holds['dealt'], 0)} ({_points(holds)}). For {percent(most['share'], 0)} no other tested one moves them "
         f"more; by chance {percent(most['dealt'], 0)} ({_points(most)})."
     )

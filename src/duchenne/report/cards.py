@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from duchenne import facs
+from duchenne import facs, record
 from duchenne.evidence import detections, movers, ranked
 from duchenne.intervals import of_mean
 from duchenne.networks import TWIN
@@ -120,7 +120,7 @@ class _Found:
         evidence = study.evidence
         self.count = study.summary["units"]
         self._evidence = _by_unit(evidence)
-        self._expressions = _by_unit(pd.read_parquet(layer / "expressions.parquet"))
+        self._expressions = _by_unit(record.frame(layer / "expressions.parquet"))
         sure = detections(evidence, self._level) if len(evidence) else pd.DataFrame({"unit": [], "au": []})
         self._detects = {unit: tuple(own["au"]) for unit, own in sure.groupby("unit")}
         first = ranked(sure).drop_duplicates("au") if len(sure) else sure
@@ -132,7 +132,7 @@ class _Found:
         alone = study.ablations[study.ablations["what"] == "unit"]
         self._needed = _worst(alone)
         self._places = _by_unit(study.localisation)
-        alike = pd.read_parquet(self._folder / "alike.parquet")
+        alike = record.frame(self._folder / "alike.parquet")
         self._alike, self._methods = alike.groupby("unit"), list(dict.fromkeys(alike["method"]))
         self._faces = _faces(study)
 
@@ -184,8 +184,8 @@ def _worst(alone: pd.DataFrame) -> dict[int, Row]:
 def _faces(study: Study) -> dict[int, tuple[Face, ...]]:
     """The top pictures of every unit whose faces are on the sheet."""
     layer, size = study.units_folder, study.recipe.faces.size
-    places = pd.read_parquet(layer / "projections" / "faces.parquet")
-    top = pd.read_parquet(layer / "top.parquet").merge(places, on="image", suffixes=("_in_map", ""))
+    places = record.frame(layer / "projections" / "faces.parquet")
+    top = record.frame(layer / "top.parquet").merge(places, on="image", suffixes=("_in_map", ""))
     shown = study.table.labelled().frame["expression"].to_numpy(str)
     found: dict[int, list[Face]] = {}
     for row in top.sort_values(["unit", "rank"]).to_dict("records"):
@@ -198,7 +198,7 @@ def _faces(study: Study) -> dict[int, tuple[Face, ...]]:
 def sheet(study: Study) -> Sheet:
     """The sheet of all faces that some unit's card shows."""
     folder = study.units_folder / "projections"
-    places = pd.read_parquet(folder / "faces.parquet")
+    places = record.frame(folder / "faces.parquet")
     return Sheet(_embedded(folder / "faces.png"), int(places["column"].max()) + 1, int(places["row"].max()) + 1)
 
 
@@ -225,7 +225,7 @@ def action_units(study: Study) -> list[ActionUnitCard]:
     best = ranked(evidence).drop_duplicates("au").set_index("au").to_dict("index") if coded else {}
     sure = detections(evidence, study.recipe.evidence.level) if coded else pd.DataFrame({"unit": [], "au": []})
     units = {au: tuple(own["unit"].astype(int)) for au, own in sure.groupby("au")}
-    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max() if coded else {}
+    twin = record.frame(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max() if coded else {}
     read = {name: own.set_index("au").to_dict("index") for name, own in _grouped(study.detectors, "detector")}
     places = {(row["unit"], row["au"]): row for row in study.localisation.to_dict("records")}
     needs = {au: tuple(own.to_dict("records")) for au, own in used(study.ablations).groupby("au")}

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from duchenne import cache
+from duchenne import cache, record
 from duchenne.evidence import ranked
 from duchenne.faces import pictures as files
 from duchenne.faces.stack import Stack
@@ -41,7 +41,7 @@ def chosen(layer: Path, count: int) -> list[int]:
     Where no action unit is coded, the same for expressions.
     """
     path = layer / "evidence.parquet"
-    evidence = pd.read_parquet(path if path.exists() else layer / "expressions.parquet")
+    evidence = record.frame(path if path.exists() else layer / "expressions.parquet")
     best_first = ranked(evidence)
     turns = best_first.assign(turn=best_first.groupby("au" if path.exists() else "expression").cumcount())
     inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
@@ -61,7 +61,7 @@ def draw(
     layer: Path, pair: Pair, stack: Stack, units: Sequence[int], asked: Units, progress: Progress = quiet
 ) -> None:  # fmt: skip
     """Draw what units see into ``<layer>/projections``, whole or not at all."""
-    top = pd.read_parquet(layer / "top.parquet").set_index("unit")
+    top = record.frame(layer / "top.parquet").set_index("unit")
     blocks = [list(units[first : first + _TOGETHER]) for first in range(0, len(units), _TOGETHER)]
     every = np.unique(top.loc[list(units), "image"])
     first = pair.prepare(torch.from_numpy(stack.floats(every[:1])))

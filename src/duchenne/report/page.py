@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from duchenne import cache, facs, recipes
+from duchenne import cache, facs, recipes, record
 from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
 from duchenne.progress import Progress, quiet
@@ -41,7 +41,7 @@ def write(study: Study, progress: Progress = quiet) -> None:
             f"{study.folder}: an earlier version made it; 'duchenne run --resume --out {study.folder}' brings it up to date"
         )
     drawn = _figures(study)
-    with progress("Drawing figures", len(drawn)) as advance, cache.replacing_folder(study.folder / "figures") as partial:
+    with progress("Drawing figures", len(drawn)) as advance, cache.replacing_files(study.folder / "figures") as partial:
         for name, figure in drawn.items():
             printing.save_all(figure, partial, name)
             advance(1)
@@ -83,7 +83,7 @@ def _content(study: Study, progress: Progress = quiet) -> dict[str, Any]:
         "figures": {path.stem: _svg(path) for path in sorted((study.folder / "figures").glob("*.svg"))},
         "sheet": cards.sheet(study), "units": units, "action_units": cards.action_units(study),
         "first": [units[unit] for unit in first], "others": [card for card in units if card.unit not in set(first)],
-        "left_out": (study.folder / "remarks.txt").read_text(encoding="utf-8").splitlines(),
+        "left_out": _remarks(study.folder / "remarks.txt"),
     }  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def _map(study: Study) -> dict[str, Any] | None:
     codes = list(dict.fromkeys(study.evidence["au"]))
     sure = detections(study.evidence, study.recipe.evidence.level).groupby("unit")["au"].agg(list)
     best = strongest(study.evidence).set_index("unit")["au"]
-    expressions = pd.read_parquet(study.units_folder / "expressions.parquet")
+    expressions = record.frame(study.units_folder / "expressions.parquet")
     expression = expressions.loc[expressions.groupby("unit")["r"].idxmax()].set_index("unit")["expression"]
     known = cards.scores(study)
     return {
@@ -240,3 +240,8 @@ def points(share: float, named: bool = True) -> str:
     """
     told = "–" if not np.isfinite(share) else f"{100 * share:+.1f}".replace("-", "−")
     return told + "\u202fpoints" * named
+
+
+def _remarks(file: Path) -> list[str]:
+    """What was left out of the faces; nothing where the file was taken away."""
+    return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from duchenne import cache, facs
+from duchenne import cache, facs, record
 from duchenne.errors import InputError
 from duchenne.evidence import detections, ranked
 from duchenne.evidence.intervention import movers
@@ -25,7 +25,7 @@ def matched(study: Study) -> pd.DataFrame:
     """
     evidence, key = study.evidence, "au"
     if evidence.empty:
-        evidence, key = pd.read_parquet(study.units_folder / "expressions.parquet"), "expression"
+        evidence, key = record.frame(study.units_folder / "expressions.parquet"), "expression"
     sure = detections(evidence, study.recipe.evidence.level)[key].value_counts()
     best = ranked(evidence).drop_duplicates(key).set_index(key).sort_index()
     by_kl, by_distance = (evidence.loc[evidence.groupby(key)[name].idxmax()].set_index(key) for name in ("kl", "distance"))
@@ -36,7 +36,7 @@ def matched(study: Study) -> pd.DataFrame:
     }  # fmt: skip
     if key == "expression":
         return pd.DataFrame(told).rename_axis(key).reset_index()
-    twin = pd.read_parquet(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
+    twin = record.frame(study.units_folder / TWIN / "evidence.parquet").groupby("au")["r"].max()
     told |= {"name": _names(best.index), "r random weights": twin, "r within": best["r_within"]}
     return pd.DataFrame(told).rename_axis("action unit").reset_index()
 
@@ -92,7 +92,7 @@ def detected(study: Study) -> pd.DataFrame:
         raise InputError(f"{study.folder}: the faces carry no action unit often enough to be read from units")
     by_au = {name: frame.set_index("au") for name, frame in study.detectors.groupby("detector")}
     one, few, every = (by_au[name] for name in ("one unit", "few units", "all units"))
-    twin = pd.read_parquet(study.units_folder / TWIN / "detectors.parquet")
+    twin = record.frame(study.units_folder / TWIN / "detectors.parquet")
     told = {
         "name": _names(one.index), "prevalence": one["prevalence"], "unit": one["unit"], "F1": one["f1"], "AP": one["ap"],
         "AP low": one["ap_low"], "AP high": one["ap_high"], "intensity r": one["intensity_r"],
@@ -134,7 +134,7 @@ def located(study: Study) -> pd.DataFrame:
     found = study.localisation
     if found.empty or study.evidence.empty:
         raise InputError(f"{study.folder}: the faces carry no landmarks, or no action unit, to place units by")
-    twin = pd.read_parquet(study.units_folder / TWIN / "localisation.parquet")
+    twin = record.frame(study.units_folder / TWIN / "localisation.parquet")
     there, there_by_chance = (frame["p"].le(0.05).groupby(frame["au"]).sum() for frame in (found, twin))
     best = ranked(study.evidence).drop_duplicates("au")[["au", "unit"]]
     own = best.merge(found, on=["au", "unit"]).set_index("au").sort_index()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import pandas as pd
-
+from duchenne import record
 from duchenne.errors import InputError
 from duchenne.progress import Progress, quiet
 from duchenne.report import figures, gallery
@@ -85,6 +84,6 @@ def _chosen(work: StudyInProgress, units: Sequence[int], top: int) -> list[int]:
     if top < 1:
         raise InputError(f"top {top}: expected 1 or more")
     chosen = looking.numbers(units) or gallery.chosen(work.study.units_folder, top)
-    count = int(pd.read_parquet(work.study.units_folder / "top.parquet")["unit"].max()) + 1
+    count = int(record.frame(work.study.units_folder / "top.parquet")["unit"].max()) + 1
     refuse_absent(chosen, count, work.recipe.units.layer)
     return chosen

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from duchenne import record
 from duchenne.errors import InputError
 from duchenne.experiments import traits as experiment
 from duchenne.progress import Progress, quiet
@@ -141,7 +142,7 @@ def random_weights(run: Run, *, method: str = "", top: int = 0, progress: Progre
     work = looking.opened(run, "training", progress)
     layer = work.recipe.units.layer
     if not (method or top) and "projections" in work.study.state["stages"]:
-        kept = pd.read_parquet(work.study.units_folder / "projections" / "alike.parquet")
+        kept = record.frame(work.study.units_folder / "projections" / "alike.parquet")
         return _like_random_start(work, kept)
     best = looking.best(work, layer, top or 4)
     images, of = np.unique(best["image"], return_inverse=True)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from duchenne import cache, evidence, studies
+from duchenne import cache, evidence, record, studies
 from duchenne.errors import InputError
 from duchenne.experiments import traits
 from duchenne.progress import Progress
@@ -90,7 +90,7 @@ def best(work: StudyInProgress, layer: str, top: int) -> pd.DataFrame:
         raise InputError(f"top {top}: expected 1 to {MOST}")
     kept = work.study.units_folder / "top.parquet"
     if layer == work.recipe.units.layer and top <= work.recipe.units.top and "units" in work.study.state["stages"]:
-        found = pd.read_parquet(kept)
+        found = record.frame(kept)
     else:
         found = _survey(work, layer, top).top
     return found[found["rank"] < top]
@@ -100,7 +100,7 @@ def peaks(work: StudyInProgress, layer: str) -> Peaks:
     """Every unit's peak on every picture that units are shown: those that the study kept, or found now."""
     kept = work.study.units_folder / "responses.parquet"
     if layer == work.recipe.units.layer and "units" in work.study.state["stages"]:
-        return Peaks.from_frame(pd.read_parquet(kept))
+        return Peaks.from_frame(record.frame(kept))
     return _survey(work, layer, 1).peaks
 
 

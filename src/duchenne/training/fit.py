@@ -77,6 +77,7 @@ def fit(
     """
     on = on or computing.here(settings.precision)
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    _forget_damaged(folder / CHECKPOINTS)
     judge, prepare_judge = _once(judge, prepare)
     train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
     fewest = min(settings.batch or len(train.classes), len(train.classes), len(judge.classes))
@@ -84,6 +85,8 @@ def fit(
         raise InputError(f"--devices {on.devices}: a batch, or the pictures to judge by, are only {fewest}")
     work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on, turn)
     history = devices.together(work, on.devices, on.threads, progress)
+    if not (folder / CHECKPOINTS / _BEST).exists():
+        raise DivergedError(f"training diverged: no epoch could be judged; lower training.rate {settings.rate}")
     _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / CHECKPOINTS / _BEST))
     cache.write_json(folder / "history.json", history)
     return history
@@ -140,6 +143,13 @@ class _Fit:
             )
         task.cpu()
         return task.history
+
+
+def _forget_damaged(checkpoints: Path) -> None:
+    """Begin anew where a checkpoint is not as it was written: the end is the same."""
+    if not all(cache.sound(checkpoints / name) for name in (_LAST, _BEST)):
+        for name in (_LAST, _BEST):
+            (checkpoints / name).unlink(missing_ok=True)
 
 
 def forget(folder: Path) -> None:
@@ -295,10 +305,10 @@ class _Keeping(Callback):
             self.best, self.waited = mark, 0
         if better and trainer.is_global_zero:
             weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-            with cache.replacing(self.folder / _BEST) as partial:
+            with cache.replacing(self.folder / _BEST, checked=True) as partial:
                 save_file(weights, partial)
         if trainer.is_global_zero:
-            with cache.replacing(self.folder / _LAST) as partial:
+            with cache.replacing(self.folder / _LAST, checked=True) as partial:
                 trainer.save_checkpoint(partial)
         else:
             trainer.save_checkpoint(self.folder / _LAST)  # writes nothing: the first process waits for all to come so far

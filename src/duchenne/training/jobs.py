@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from duchenne import cache, networks
+from duchenne import cache, networks, record
 from duchenne.errors import InputError
 from duchenne.faces.folds import Fold
 from duchenne.faces.prepare import Preparation
@@ -31,14 +31,14 @@ from duchenne.training.computing import Computing
 from duchenne.training.fit import CHECKPOINTS, fit, forget, probabilities
 from duchenne.training.workers import HERE, Workers
 
-_DONE = "predictions.parquet"
+_DONE, _IDENTITY, _LOCK = "predictions.parquet", "identity", "lock"
 _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 
 @dataclass(frozen=True)
 class Job:
     """A network to train: on which fold, in which attempt, drawn from which seed, kept in which folder; where there are
-    several GPUs, networks take them in their ``turn``.
+    several GPUs, networks take them in their ``turn``. ``identity`` digests all that its study's networks are made of.
     """
 
     fold: int
@@ -46,11 +46,23 @@ class Job:
     seed: int
     folder: Path
     turn: int = 0
+    identity: str = ""
 
     @property
     def done(self) -> bool:
-        """Whether it has been trained and has read its test pictures, which is written last."""
-        return (self.folder / _DONE).exists()
+        """Whether it has been trained, as part of this study, and has read its test pictures, which is written last."""
+        return (self.folder / _DONE).exists() and self.begun
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is done, and what it left is as it was written."""
+        return self.done and cache.sealed(self.folder)
+
+    @property
+    def begun(self) -> bool:
+        """Whether what lies in its folder was made of the same recipe and faces."""
+        file = self.folder / _IDENTITY
+        return (file.read_text(encoding="ascii", errors="replace") if file.exists() else "") == self.identity
 
     @property
     def progress(self) -> float:
@@ -75,10 +87,10 @@ class Materials:
     folds: Sequence[Fold]
 
 
-def listed(recipe: Recipe, folds: Sequence[int], root: Path) -> list[Job]:
+def listed(recipe: Recipe, folds: Sequence[int], root: Path, identity: str = "") -> list[Job]:
     """List the jobs of a recipe: every attempt on every wanted fold."""
     return [
-        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}")
+        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}", identity=identity)
         for fold in folds
         for attempt in range(recipe.training.attempts)
     ]
@@ -119,7 +131,7 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
     Returns one row a picture, fold and attempt: fold, attempt, path, subject, expression, predicted, and a probability for
     each class. Raises ``InputError`` as ``fit`` does, naming the job, and as ``workers.do`` does.
     """
-    waiting = [replace(job, turn=turn) for turn, job in enumerate(job for job in listed if not job.done)]
+    waiting = [replace(job, turn=turn) for turn, job in enumerate(job for job in listed if not job.sound)]
     on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed), by.devices)
     by.check(on.devices)
     count = by.side_by_side(len(waiting), on)
@@ -131,7 +143,7 @@ def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: W
             workers.do(waiting, partial(_noting, given=given, on=on), by, count, advance)
     for job in listed:
         forget(job.folder)  # what a kill after a job's end left
-    return pd.concat([pd.read_parquet(job.folder / _DONE) for job in listed], ignore_index=True)
+    return pd.concat([record.frame(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
 def _noting(job: Job, given: Materials, on: Computing) -> None:
@@ -145,9 +157,23 @@ def train(job: Job, given: Materials, on: Computing, progress: Progress = quiet)
     in the folder, its end is awaited. Raises ``InputError`` as ``fit`` does, naming the job.
     """
     with _alone(job):
-        if not job.done:
+        if not job.sound:
+            if job.done or not (job.folder / _IDENTITY).exists() or not job.begun:
+                _begin(job)
             _train(job, given, on, progress)
     forget(job.folder)
+
+
+def _begin(job: Job) -> None:
+    """Clear the folder of what another study left in it, and note whose it is now."""
+    for path in job.folder.iterdir():
+        if path.is_file():
+            path.unlink()
+    for path in (job.folder / CHECKPOINTS).iterdir():
+        if path.is_file() and path.name != _LOCK:
+            path.unlink()
+    with cache.replacing(job.folder / _IDENTITY) as partial:
+        partial.write_text(job.identity, encoding="ascii")
 
 
 def _train(job: Job, given: Materials, on: Computing, progress: Progress) -> None:
@@ -166,12 +192,13 @@ def _train(job: Job, given: Materials, on: Computing, progress: Progress) -> Non
     with cache.replacing(job.folder / _DONE) as half_written:
         told = predictions(stack.table.where(fold.test), classes, found, job.fold, job.attempt)
         told.to_parquet(half_written, index=False)
+    cache.seal(job.folder, (_IDENTITY, "history.json", "network.json", "network.safetensors", _DONE))
 
 
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
     """Wait until no other process trains in the job's folder: a killed study's worker, or one that seemed lost."""
-    held = job.folder / CHECKPOINTS / "lock"
+    held = job.folder / CHECKPOINTS / _LOCK
     held.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(held):
         yield
@@ -184,8 +211,12 @@ def best_of(jobs: Sequence[Job]) -> Job:
 
 def chosen_epoch(job: Job) -> dict[str, float]:
     """The entry of a job's history that its network was kept from."""
-    history: list[dict[str, float]] = json.loads((job.folder / "history.json").read_text())
-    return max(history, key=lambda entry: entry["accuracy"])
+    file = job.folder / "history.json"
+    try:
+        history: list[dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))
+        return max(history, key=lambda entry: entry["accuracy"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise record.unreadable(file, error) from None
 
 
 def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:

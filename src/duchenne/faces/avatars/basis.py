@@ -86,9 +86,9 @@ def head_basis(progress: Progress = quiet) -> HeadBasis:
 def _loaded(progress: Progress) -> HeadBasis:
     version = importlib.metadata.version("anny")
     path = cache.folder("head") / f"anny-{version}-{FORMAT}.npz"
-    if not path.exists():
+    if not cache.sound(path):
         basis = _build(progress)
-        with cache.replacing(path) as partial, partial.open("wb") as file:
+        with cache.replacing(path, checked=True) as partial, partial.open("wb") as file:
             arrays: dict[str, Any] = {f.name: np.asarray(getattr(basis, f.name)) for f in fields(HeadBasis)}
             np.savez(file, **arrays)
     with np.load(path, allow_pickle=False) as stored:

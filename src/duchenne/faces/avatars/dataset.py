@@ -32,13 +32,16 @@ def load(settings: AvatarSettings | None = None, progress: Progress = quiet) -> 
     """Render the avatars that ``settings`` ask for into the user's cache, or find them there."""
     settings = settings or AvatarSettings()
     out = cache.folder("avatars") / settings.fingerprint()
-    if not (out / folder.MANIFEST).exists():
-        render(out, settings, progress)
+    if not cache.sealed(out):
+        cache.remove(out)
+        render(out, settings, progress, kept=True)
     return folder.load(out)
 
 
-def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> FaceTable:
+def render(out: Path, settings: AvatarSettings, progress: Progress = quiet, kept: bool = False) -> FaceTable:
     """Render avatars into a new folder: pictures, ``manifest.csv`` and ``landmarks.parquet``, whole or not at all.
+
+    One that is ``kept`` in the cache is sealed with its checksums.
 
     Raises ``InputError`` where ``out`` exists and is not empty.
     """
@@ -60,6 +63,8 @@ def render(out: Path, settings: AvatarSettings, progress: Progress = quiet) -> F
             landmarks = list(threads.map(draw, _directed(scripts, studio.basis, settings)))
         _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
         _landmark_frame(scripts, np.concatenate(landmarks)).to_parquet(partial / "landmarks.parquet")
+        if kept:
+            cache.seal(partial)
     return folder.load(out)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from duchenne import facs
-from duchenne.errors import InputError
+from duchenne.errors import InputError, printable
 from duchenne.faces.table import FaceTable
 
 SUFFIXES = frozenset([
@@ -138,15 +138,6 @@ def hidden(name: str) -> bool:
     (True, True, False)
     """
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
-
-
-def printable(text: str) -> str:
-    r"""Write a text on one line that can be printed: line breaks, and bytes that are not UTF-8, as in Python.
-
-    >>> print(printable("caf\udce9\n.png"))
-    caf\udce9\n.png
-    """
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def is_picture(name: str) -> bool:
