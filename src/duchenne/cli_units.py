@@ -61,10 +61,14 @@ def _stage(run: Path, stage: str, changes: list[str] | None, au: str | None = No
 
         study = studies.go_on(run, stage, changes=tuple(changes or ()), progress=bars, announce=say)
         if au:
-            show(tables.written(tables.detectors_of(study, au)))
-            typer.echo(tables.LEGEND_OF_DETECTORS)
+            found = tables.written(tables.detectors_of(study, au))
+            show(found)
+            typer.echo(tables.legend("detectors of one", found))
             typer.echo((study.units_folder / "evidence.parquet").resolve())
         else:
-            show(tables.condensed(study, stage))
-            typer.echo(tables.LEGENDS[stage])
+            table = tables.condensed(study, stage)
+            show(table)
+            typer.echo(tables.legend(stage, table))
+            if stage == "evidence" and len(study.evidence):
+                typer.echo("'duchenne match RUN --au AU12' lists all detectors of one.")
             typer.echo(tables.write(study, stage).resolve())

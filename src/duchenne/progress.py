@@ -28,6 +28,15 @@ def quiet(what: str, total: int | None) -> Iterator[Advance]:
     yield lambda count: None
 
 
+def about(progress: Progress, what: str) -> Progress:
+    """The same progress, which says what it is about: "Permuting labels (untrained)".
+
+    >>> about(lambda told, total: print(told), "untrained")("Permuting labels", 3)
+    Permuting labels (untrained)
+    """
+    return lambda told, total: progress(f"{told} ({what})", total)
+
+
 def noted(file: Path) -> Progress:
     """Keep in a file which share is done, for another process to read with ``read_note``.
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from torch import nn
 
 from duchenne import cache, gathering, record
 from duchenne.errors import InputError
@@ -32,7 +33,7 @@ from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.prepare import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import TWIN
-from duchenne.progress import Progress
+from duchenne.progress import Progress, about
 from duchenne.recipes import Recipe
 from duchenne.report import gallery, page, tables
 from duchenne.study import NEEDS, STAGES, Study
@@ -230,9 +231,9 @@ def train(work: StudyInProgress) -> None:
 def survey_units(work: StudyInProgress) -> None:
     """Note what every unit of the network and of its twin answers: ``responses.parquet`` and ``top.parquet``."""
     rows, units, pair = work.shown_rows, work.recipe.units, work.pair
-    layer = work.study.units_folder
-    for folder, network in ((layer, pair.trained), (layer / TWIN, pair.twin)):
-        survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, work.progress,
+    for name, folder, network in _networks(work):
+        progress = about(work.progress, name)
+        survey = surveys.survey(network, units.layer, work.stack.floats(rows), rows, units.top, pair.prepare, progress,
                                 units.activation)  # fmt: skip
         _write_frame(folder / "responses.parquet", survey.peaks.frame())
         _write_frame(folder / "top.parquet", survey.top)
@@ -265,11 +266,11 @@ def locate_units(work: StudyInProgress) -> None:
 
     Where the faces are neither avatars nor have landmarks, nobody knows where action units act, and none is written.
     """
-    layer, acting = work.study.units_folder, work.acting
-    for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
+    acting = work.acting
+    for name, folder, network in _networks(work):
         found = acting and localisation.locate(
             network, work.pair.prepare, work.recipe.units.layer, work.stack, record.frame(folder / "top.parquet"), acting,
-            work.recipe.units.method, work.progress,
+            work.recipe.units.method, about(work.progress, name),
         )  # fmt: skip
         _write_or_remove(folder / "localisation.parquet", found)
 
@@ -280,10 +281,17 @@ def stimulate_action_units(work: StudyInProgress) -> None:
     """
     layer, recipe, classes = work.study.units_folder, work.recipe, work.study.table.expressions
     faces = stimulation.render(work.stimulating, recipe.faces.size, recipe.faces.channels, work.progress)
-    for folder, network in ((layer, work.pair.trained), (layer / TWIN, work.pair.twin)):
+    for name, folder, network in _networks(work):
         scale = _peaks(folder).std(0, dtype=np.float64)
         found = stimulation.stimulate(
-            network, work.pair.prepare, recipe.units.layer, classes, scale, faces, recipe.units.activation, work.progress
+            network,
+            work.pair.prepare,
+            recipe.units.layer,
+            classes,
+            scale,
+            faces,
+            recipe.units.activation,
+            about(work.progress, name),
         )
         if folder == layer:
             _write_frame(work.study.folder / "interventions.parquet", found.units)
@@ -310,16 +318,16 @@ def ablate_units(work: StudyInProgress) -> None:
 
 def try_detectors(work: StudyInProgress) -> None:
     """Judge units as detectors of action units on people left out: ``detectors.parquet``, of the network and of its twin."""
-    layer, recipe = work.study.units_folder, work.recipe
+    recipe = work.recipe
     table = work.study.table.where(np.isin(np.arange(len(work.study.table)), work.shown_rows))
     presence, people = table.presence(), comparison.who(table.frame)[0]
     intensities = table.frame.reindex(columns=[f"{au}_intensity" for au in presence]).set_axis(list(presence), axis=1)
-    for folder in (layer, layer / TWIN):
+    for name, folder, _ in _networks(work):
         found = None
         if presence.notna().to_numpy().any() and len(set(people)) > 1:
             found = detectors(
                 _peaks(folder), presence, intensities, people, min(recipe.detectors.folds, len(set(people))),
-                recipe.evidence.least, recipe.seed, work.progress,
+                recipe.evidence.least, recipe.seed, about(work.progress, name),
             )  # fmt: skip
         _write_or_remove(folder / "detectors.parquet", found)
 
@@ -331,15 +339,16 @@ def judge_scores(work: StudyInProgress) -> None:
     by_coin = work.stimulating.model_copy(update={"protocol": "free"})
     pictures = stimulation.loaded(by_coin, recipe.faces.size, recipe.faces.channels, work.progress)
     found = [stimulation.repeated(*work.study.doses()).assign(network="trained", faces="dose")]
-    for name, folder, network in (("trained", layer, work.pair.trained), ("random weights", layer / TWIN, work.pair.twin)):
+    for name, folder, network in _networks(work):
         moved = work.study.interventions if folder == layer else record.frame(folder / "interventions.parquet")
         free = surveys.survey(
-            network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare, work.progress,
+            network, recipe.units.layer, pictures.pictures, np.arange(len(pictures)), 1, work.pair.prepare,
+            about(work.progress, f"{name}, free faces"),
             recipe.units.activation,
         )  # fmt: skip
         shares = (0.25, 0.5, 1.0) if folder == layer else (1.0,)
         for where, peaks, faces in (("study", _peaks(folder), shown), ("free", free.peaks.value, pictures.table.frame)):
-            told = agreements(peaks, faces, moved, recipe.evidence, seed, shares, work.progress)
+            told = agreements(peaks, faces, moved, recipe.evidence, seed, shares, about(work.progress, name))
             found.append(told.assign(network=name, faces=where))
     _write_frame(work.study.folder / "agreement.parquet", pd.concat(found, ignore_index=True))
 
@@ -379,6 +388,13 @@ STAGE_FUNCTIONS: dict[str, Callable[[StudyInProgress], None]] = {
     "report": write_report,
 }
 """What does each stage, in the order of the line."""
+
+
+def _networks(work: StudyInProgress) -> Iterator[tuple[str, Path, nn.Module]]:
+    """The trained network and its twin: what each is called, the folder of its units, and itself."""
+    layer, pair = work.study.units_folder, work.pair
+    yield "trained", layer, pair.trained
+    yield "random weights", layer / TWIN, pair.twin
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:

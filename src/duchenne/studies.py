@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from duchenne import cache, gathering, recipes, record
+from duchenne import cache, facs, gathering, recipes, record
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
@@ -77,13 +77,49 @@ def run(
         raise InputError(f"--out {folder}: holds another study, of the faces {stored['faces']['source']}")
     if chosen.faces.source == "table" and data is None:
         raise InputError(f"--out {folder}: its faces were given as a table; give it again")
+    begun = time.monotonic()
+    for line in costs(chosen):
+        announce(line)
     table = gathering.table(chosen.faces, data if isinstance(data, FaceTable) else None, progress, announce)
+    gathered = time.monotonic() - begun
     if chosen.faces.action_units:
         told = table.frame.filter(like="AU").notna().any(axis=1).sum()
         announce(
             f"action units: {told} of {len(table)} pictures have some, from {chosen.faces.action_units} or the data set"
         )
-    return _walk(folder, chosen, table, stored, doing)
+    return _walk(folder, chosen, table, stored, doing, gathered)
+
+
+def costs(recipe: Recipe) -> list[str]:
+    """What a recipe will take where that is much: a line for each large number, told before anything begins.
+
+    >>> costs(recipes.read("quick")), len(costs(recipes.read("quick", ["faces.avatars.people=100000"])))
+    ([], 1)
+    """
+    lines = []
+    avatars = recipe.faces.avatars
+    pictures = avatars.people * _PICTURES_A_PERSON
+    if recipe.faces.source == "avatars" and pictures > _MANY_PICTURES:
+        bands = 3 if avatars.colour else 1
+        gigabytes = pictures * avatars.size**2 * bands / 1e9
+        hours = pictures * avatars.size**2 / _PIXELS_A_SECOND / 3600
+        lines.append(
+            f"{pictures:,} faces are to be rendered: about {hours:.1f} hours on two cores, and {gigabytes:.0f} GB of disk"
+        )
+    networks = (len(recipe.folds.run) or recipe.folds.count) * recipe.training.attempts
+    if networks > _MANY_NETWORKS:
+        lines.append(f"{networks} networks are to be trained, each for up to {recipe.training.epochs} epochs")
+    if recipe.evidence.permutations > _MANY_PERMUTATIONS:
+        lines.append(f"{recipe.evidence.permutations:,} permutations: about a second for each thousand and network")
+    if recipe.stimulation.people > _MANY_STIMULATED:
+        faces = recipe.stimulation.people * 6 * len(facs.rendered())
+        lines.append(f"{faces:,} faces are to be rendered and read for the stimulation of action units")
+    return lines
+
+
+_PICTURES_A_PERSON = 28
+_MANY_PICTURES, _MANY_NETWORKS, _MANY_PERMUTATIONS, _MANY_STIMULATED = 50_000, 100, 100_000, 500
+_PIXELS_A_SECOND = 700_000  # rendered on two cores
 
 
 def _chosen(recipe: str | Path | Recipe, data: str | FaceTable | None, changes: tuple[str, ...]) -> Recipe:
@@ -192,7 +228,9 @@ def _stages_until(last: str) -> tuple[str, ...]:
     return tuple(stage for stage in STAGES if stage in wanted)
 
 
-def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any] | None, doing: Doing) -> Study:
+def _walk(
+    folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any] | None, doing: Doing, gathered: float
+) -> Study:
     """Do every stage that is wanted and whose key has changed.
 
     ``study.json`` is written before a stage begins, without it and those that follow from it: what a kill leaves half done
@@ -222,12 +260,14 @@ def _walk(folder: Path, recipe: Recipe, table: FaceTable, stored: dict[str, Any]
     with _alone(folder):
         if read_state(folder) != stored:
             raise InputError(f"--out {folder}: another process has made or changed a study there meanwhile")
-        _do(study, work, doing, keys, kept)
+        _do(study, work, doing, keys, kept, gathered)
     return study
 
 
-def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str], kept: dict[str, Any]) -> None:
-    """Do the stages that are wanted, but for those of before that are ``kept``."""
+def _do(
+    study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str], kept: dict[str, Any], gathered: float
+) -> None:
+    """Do the stages that are wanted, but for those of before that are ``kept``; faces took so many seconds to gather."""
     from duchenne import stages
 
     folder = study.folder
@@ -239,7 +279,7 @@ def _do(study: Study, work: StudyInProgress, doing: Doing, keys: dict[str, str],
         _write_state(study)
         before = record.listed(folder)
         stages.STAGE_FUNCTIONS[stage](work)
-        study.seconds[stage] = time.monotonic() - begun
+        study.seconds[stage] = time.monotonic() - begun + (gathered if stage == "faces" else 0.0)
         study.state["stages"][stage] = {"key": keys[stage], "versions": _versions()}
         record.note(folder, before, study.state["stages"], stage)
         doing.announce(f"{stage}: {study.seconds[stage]:.1f} s")

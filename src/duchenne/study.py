@@ -52,7 +52,7 @@ SHOWN = {
 """What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Study:
     """A run folder and what it holds.
 
@@ -152,7 +152,7 @@ class Study:
         """The study's answer in two sentences."""
         summary, recipe, first = self.summary, self.recipe, self.reading
         if "trained" not in summary:
-            return f"{first} The faces carry no action unit often enough, so units are matched with expressions only."
+            return f"{first} {self.untested}"
         trained = summary["trained"]
         nulls = (
             f"under permuted labels {summary['permuted_labels']['units']:.2g} on average, "
@@ -163,6 +163,23 @@ class Study:
             f"units of {recipe.units.layer} detect at least one of {len(summary['action_units'])} action units; {nulls}."
         )
         return f"{first} {second}"
+
+    @property
+    def rendered_only(self) -> str:
+        """What is to be said of photographs where the network was trained on rendered faces alone; else nothing."""
+        if set(self.recipe.sources) != {"avatars"}:
+            return ""
+        return "This network was trained on rendered faces only: what it makes of photographs is untested, and often wrong."
+
+    @property
+    def untested(self) -> str:
+        """Why no action unit was tested: none is coded, or none often enough."""
+        if self.summary["rare"]:
+            return "The faces carry no action unit often enough, so units are matched with expressions only."
+        return (
+            "No action unit is coded on these faces, so units are matched with expressions only; a detector's table can be "
+            "joined by faces.action_units, as the recipe 'photographs' does."
+        )
 
     @property
     def truth(self) -> str:
@@ -259,6 +276,10 @@ class Study:
         if not 0 <= number < count:
             raise InputError(f"unit {number}: layer {self.recipe.units.layer!r} has units 0 to {count - 1}")
         return Unit(self, number)
+
+    def __repr__(self) -> str:
+        done = ", ".join(self.state.get("stages", {})) or "nothing yet"
+        return f"Study({str(self.folder)!r}, recipe {self.recipe.name!r}; done: {done})"
 
     def _repr_html_(self) -> str:
         """What was found so far: the answer in words, or which stages are done."""

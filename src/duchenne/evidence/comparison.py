@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from duchenne import facs
 from duchenne.evidence.exchangeability import Exchangeability, named
 from duchenne.evidence.matching import Matched, compare, detections, ranked
-from duchenne.progress import Progress, quiet
+from duchenne.progress import Progress, about, quiet
 from duchenne.recipes import Evidence
 
 
@@ -44,13 +44,15 @@ def beside_nulls(
     options: dict[str, Any] = {
         "bins": settings.bins, "epsilon": settings.epsilon, "permutations": settings.permutations,
         "score_permutations": settings.score_permutations, "level": settings.level, "least": settings.least, "seed": seed,
-        "progress": progress,
     }  # fmt: skip
 
-    def matched(values: NDArray[np.floating], labels: pd.DataFrame, **more: Any) -> Matched:
+    def matched(values: NDArray[np.floating], labels: pd.DataFrame, what: str, **more: Any) -> Matched:
+        more["progress"] = about(progress, what)
         return compare(values, labels, people, takes, **{"exchangeability": tree} | options | more)
 
-    shown = matched(peaks, _one_hot(faces["expression"]), least=2, exchangeability=exchangeable(faces, stills=True))
+    shown = matched(
+        peaks, _one_hot(faces["expression"]), "expressions", least=2, exchangeability=exchangeable(faces, stills=True)
+    )
     expressions = shown.frame.rename(columns={"au": "expression"})
     labels, rare = often_enough(faces, settings.least)
     summary: dict[str, Any] = {
@@ -62,7 +64,8 @@ def beside_nulls(
     }  # fmt: skip
     if labels.empty or not len(labels.columns):
         return Found(None, None, expressions, summary)
-    trained, random = (matched(values, labels, strata=faces["expression"]) for values in (peaks, twin))
+    networks = {"trained": peaks, "random weights": twin}
+    trained, random = (matched(values, labels, name, strata=faces["expression"]) for name, values in networks.items())
     summary["trained"] = _counted(trained.frame, settings.level)
     summary["random_weights"] = _counted(random.frame, settings.level)
     summary["permuted_labels"] = {

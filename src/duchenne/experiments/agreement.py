@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from duchenne.evidence import comparison
 from duchenne.evidence.agreement import agreement
 from duchenne.evidence.matching import scored
-from duchenne.progress import Progress, quiet
+from duchenne.progress import Progress, about, quiet
 from duchenne.recipes import Evidence
 
 Floats = NDArray[np.floating]
@@ -46,7 +46,9 @@ def agreements(
         labels, _ = comparison.often_enough(faces[mask], settings.least)
         if not len(labels.columns):
             continue
-        found = agreement(_scores(peaks[mask], faces[mask], labels, settings, seed, progress), responses)
+        found = agreement(
+            _scores(peaks[mask], faces[mask], labels, settings, seed, about(progress, f"{people} people")), responses
+        )
         found.insert(0, "pictures", int(mask.sum()))
         found.insert(0, "people", people)
         rows.append(found)

@@ -115,7 +115,7 @@ def save(
     cache.write_json(folder / "network.json", asdict(description))
 
 
-def load(folder: Path) -> Saved:
+def load(folder: str | Path) -> Saved:
     """Read a network back, in evaluation mode.
 
     Raises ``InputError`` where a file is missing or does not fit the network that it describes.
@@ -123,6 +123,7 @@ def load(folder: Path) -> Saved:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    folder = Path(folder)
     try:
         told = json.loads((folder / "network.json").read_text())
         description = Description(**(told | {key: tuple(told[key]) for key in ("classes", "prepare")}))
@@ -132,6 +133,6 @@ def load(folder: Path) -> Saved:
         network.load_state_dict(kept)
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or folder / 'network.safetensors'}: no such file") from None
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, RecursionError, SafetensorError) as error:
         raise InputError(f"{folder}: not a saved network: {str(error).splitlines()[0]}") from None
     return Saved(network.eval(), description, learned)

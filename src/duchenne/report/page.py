@@ -64,7 +64,7 @@ def environment() -> Environment:
         "latex": tables.escaped,
     }
     found.globals |= {"css": text("page.css"), "words": WORDS, "explained": explained, "coded": facs.coded}
-    found.globals |= {"legends": tables.LEGENDS}
+    found.globals |= {"legends": {stage: tables.legend(stage) for stage in tables.LEGENDS}}
     return found
 
 

@@ -89,7 +89,7 @@ def detected(study: Study) -> pd.DataFrame:
     Raises ``InputError`` where the faces have no action unit often enough.
     """
     if study.detectors.empty:
-        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be read from units")
+        raise InputError(f"{study.folder}: {study.untested}")
     by_au = {name: frame.set_index("au") for name, frame in study.detectors.groupby("detector")}
     one, few, every = (by_au[name] for name in ("one unit", "few units", "all units"))
     twin = record.frame(study.units_folder / TWIN / "detectors.parquet")
@@ -143,6 +143,7 @@ def located(study: Study) -> pd.DataFrame:
         "area": own["area"], "enrichment": own["enrichment"], "pointing": own["pointing"],
         "pointing displaced": own["pointing_null"], "p": own["p"], "units there": there.reindex(own.index),
         "random weights": there_by_chance.reindex(own.index),
+        "p random weights": twin.groupby("au")["p"].median().reindex(own.index),
     }  # fmt: skip
     return pd.DataFrame(told).rename_axis("action unit").reset_index()
 
@@ -177,7 +178,7 @@ def correspondences(study: Study, count: int = 10) -> pd.DataFrame:
     Raises ``InputError`` where the faces have no action unit often enough.
     """
     if study.evidence.empty:
-        raise InputError(f"{study.folder}: the faces carry no action unit often enough to be matched")
+        raise InputError(f"{study.folder}: {study.untested}")
     units = gallery.chosen(study.units_folder, count)
     own = study.evidence[study.evidence["unit"].isin(units)]
     by_kl, by_r = (own.loc[own.groupby("unit")[name].idxmax()].set_index("unit").loc[units] for name in ("kl", "r"))
@@ -205,7 +206,8 @@ CONDENSED = {
         "action unit", "expression", "pictures", "detectors", "unit", "r", "r random weights", "KL z", "AP lift", "p",
     ),
     "localisation": (
-        "action unit", "unit", "energy", "energy displaced", "enrichment", "pointing", "p", "units there", "random weights",
+        "action unit", "unit", "energy", "energy displaced", "enrichment", "pointing", "p", "p random weights",
+        "units there", "random weights",
     ),
     "stimulation": ("action unit", "units moved most", "unit", "slope", "selectivity", "expression", "change"),
     "ablation": (
@@ -220,29 +222,60 @@ _BOUNDS = {"in one unit": "share"}
 """What the interval of a column is called, where not as the column."""
 
 
-LEGENDS = {
-    "evidence": "unit: the surest one, in brackets where it detects nothing; r with its interval over people; r random "
-    "weights: the largest of all units behind them; KL z: standard deviations above permuted labels; p: family-wise over "
-    "all pairs, at least 1 / (permutations + 1). 'duchenne match RUN --au AU12' lists all detectors of one.",
-    "localisation": "energy: share of the projection where the action unit acts, beside that place displaced over the face.",
-    "stimulation": "unit: the one moved farthest; slope: its standard deviations from absent to full; selectivity: 1 where "
-    "nothing else moves it, below 0 where something else moves it farther; change: of the expression that gains most.",
-    "ablation": "beyond random: compared with random sets of as many units; p: rank among these, of one row alone.",
-    "detectors": "on people left out; unit: chosen most often, whichever its sign; AP: average precision, prevalence by "
-    "chance; in one unit: what of all units' precision above prevalence it reaches.",
-    "agreement": "share of units for which a score's largest value names the tested action unit that moves them most.",
+LEGENDS: dict[str, dict[str, str]] = {
+    "evidence": {
+        "unit": "the surest one, in brackets where it detects nothing",
+        "r": "with its interval over people, where six or more show it",
+        "r random weights": "the largest of all units behind them",
+        "KL z": "standard deviations above permuted labels",
+        "p": "family-wise over all pairs, far into the tail by a fitted distribution",
+    },
+    "localisation": {
+        "energy": "share of the projection where the action unit acts, beside that place displaced over the face",
+        "p": "of that place among displaced ones, beside the same for units behind random weights, the median",
+    },
+    "stimulation": {
+        "unit": "the one moved farthest, up or down as the slope says",
+        "slope": "its standard deviations from absent to full",
+        "selectivity": "1 where nothing else moves it, below 0 where something else moves it farther",
+        "change": "of the expression that gains most",
+    },
+    "ablation": {
+        "recall beyond random": "compared with random sets of as many units that vary as much",
+        "p": "rank among these, of one row alone, ≤ where none of them lies as far",
+    },
+    "detectors": {
+        "prevalence": "of the action unit on people left out, which is AP by chance",
+        "unit": "chosen most often, whichever its sign",
+        "AP": "average precision, with its interval over people, where twelve or more show it",
+        "in one unit": "what of all units' precision above prevalence it reaches",
+    },
+    "agreement": {
+        "study": "share of units for which a score's largest value names the tested action unit that moves them most"
+    },
 }
-"""What stands below the table of a stage."""
+"""What stands below the table of a stage, of each column."""
+
+_OF_DETECTORS = {
+    "r within": "among pictures of one expression only, and p of that, of one row alone",
+    "p": "family-wise over all pairs",
+    "moved by it": "what the action unit alone does to the unit on rendered faces, from absent to full, in its standard "
+    "deviations",
+    "holds": "whether the slope's 95 % interval over people lies above 0 (action units that the face model cannot show are "
+    "not stimulated)",
+    "moved most by": "of all action units that can be rendered, tested or not",
+}
 
 
-LEGEND_OF_DETECTORS = (
-    "r within: among pictures of one expression only, and p of that, of one row alone; p: family-wise over all pairs, at "
-    "least 1 / (permutations + 1); moved by it: what the action unit alone does to the unit on rendered faces, from absent "
-    "to full, in its standard deviations; holds: whether the slope's 95 % interval over people lies above 0 (action units "
-    "that the face model cannot show are not stimulated); moved most by: of all action units that can be rendered, tested "
-    "or not."
-)
-"""What stands below the list of an action unit's detectors."""
+def legend(stage: str, table: pd.DataFrame | None = None) -> str:
+    """Say what the columns of a stage's table mean, those that it has; of an action unit's detectors where it has no stage.
+
+    >>> legend("evidence", pd.DataFrame(columns=["unit", "KL z"])).count(";")
+    1
+    """
+    every = LEGENDS.get(stage) or _OF_DETECTORS
+    told = [f"{column}: {says}" for column, says in every.items() if table is None or column in table]
+    return "; ".join(told) + "."
 
 
 def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
@@ -289,7 +322,18 @@ def condensed(study: Study, stage: str) -> pd.DataFrame:
         told["action unit"] += " " + table["name"]
     if "detectors" in table:
         told["unit"] = told["unit"].where(table["detectors"] > 0, "(" + told["unit"] + ")")
+    if stage == "ablation":
+        told["p"] = _floored(table["p"], told["p"], study.recipe.ablation.random_sets)
     return told[[name for name in CONDENSED[stage] if name in told]]
+
+
+def _floored(p: pd.Series, texts: pd.Series, sets: int) -> pd.Series:
+    """Say of the smallest p that so many random sets can give that it is no more than that.
+
+    >>> _floored(pd.Series([1 / 21, 0.5]), pd.Series(["0.048", "0.50"]), 20).tolist()
+    ['≤ 0.048 (20 sets)', '0.50']
+    """
+    return texts.where(p > 1 / (sets + 1) + 1e-9, "≤ " + texts + f" ({sets} sets)").where(p.notna(), texts)
 
 
 def written(table: pd.DataFrame) -> pd.DataFrame:

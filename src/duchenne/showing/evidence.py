@@ -75,7 +75,7 @@ def agreement(run: Run, *, progress: Progress = quiet) -> Shown:
 def _with_evidence(run: Run, progress: Progress) -> StudyInProgress:
     work = looking.opened(run, "evidence", progress)
     if work.study.evidence.empty:
-        raise InputError(f"{work.study.folder}: the faces carry no action unit often enough to be matched")
+        raise InputError(f"{work.study.folder}: {work.study.untested}")
     return work
 
 

@@ -40,7 +40,9 @@ def layers(
     for layer in named:
         lines += _whole_layer(work, layer, rows, method)
         lines += _strongest_unit(work, layer, rows, method)
-    return Shown(partial(sheet, lines, f"{work.recipe.network.name}, {method}"), table)
+    return Shown(
+        partial(sheet, lines, f"{work.recipe.network.name}, {looking.said(work, work.recipe.units.layer, method)}"), table
+    )
 
 
 def sequence(
@@ -66,7 +68,7 @@ def sequence(
     lines = [Line("shown", list(work.stack.floats(rows)), titles)]
     layer = layer or work.recipe.units.layer
     lines += _whole_layer(work, layer, rows, method)
-    return Shown(partial(sheet, lines, f"{sequence}: {layer}, {method}"), table)
+    return Shown(partial(sheet, lines, f"{sequence}: {layer}, {looking.said(work, layer, method)}"), table)
 
 
 def _read_most_surely(work: StudyInProgress, sequences: pd.Series) -> str:

@@ -63,7 +63,8 @@ def invariance(
         shown = Line(_with(f"unit {unit}", alike), list(work.stack.floats(images)), named)
         lines += [shown, Line("its map", maps.pixels, signed=True)]
         rows.append(looking.told(work, images).assign(unit=unit, peak=answers[first].to_numpy(), alike=alike))
-    return Shown(partial(sheet, lines, f"{layer}, {method}, whole maps"), pd.concat(rows, ignore_index=True))
+    title = f"{layer}, {looking.said(work, layer, method)}, whole maps"
+    return Shown(partial(sheet, lines, title), pd.concat(rows, ignore_index=True))
 
 
 def _with(name: str, alike: float) -> str:
@@ -94,7 +95,9 @@ def redundancy(run: Run, *, layer: str = "", method: str = "deconvnet", top: int
     cosine, effective = measured.redundancy(seen.full((prepared.shape[2], prepared.shape[3])).reshape(len(units), -1))
     face = Line("", list(work.stack.floats(image)), list(looking.expressions(work, image)))
     filters = Line("", seen.pixels, [f"unit {unit}" for unit in units], signed=True)
-    title = f"{named}, {method}: cosine {cosine:.2f}, {len(units)} filters are worth {effective:.1f}"
+    title = (
+        f"{named}, {looking.said(work, named, method)}: cosine {cosine:.2f}, {len(units)} filters are worth {effective:.1f}"
+    )
     return Shown(
         partial(_beside_face, face, filters, title),
         pd.DataFrame({"path": path, "unit": units, "peak": peaks[units], "cosine": cosine, "worth": effective}),
@@ -126,7 +129,9 @@ def traits(run: Run, *, layers: Sequence[str] = (), method: str = "", top: int =
     named, method = looking.with_maps(work, layers), method or "deconvnet"
     rows = work.not_trained_on
     table = experiment.measure(work.pair.named, work.pair.prepare, named, work.stack, rows, method, progress, top=top or 10)
-    return Shown(partial(figures.traits, table, f"{work.recipe.network.name}, {method}"), table)
+    return Shown(
+        partial(figures.traits, table, f"{work.recipe.network.name}, {looking.said(work, named[-1], method)}"), table
+    )
 
 
 def random_weights(run: Run, *, method: str = "", top: int = 0, progress: Progress = quiet) -> Shown:

@@ -25,6 +25,7 @@ from duchenne.study import Study
 from duchenne.training.fit import probabilities
 from duchenne.units import surveys
 from duchenne.units.peaks import Peaks
+from duchenne.units.projection import has_other_activations_only
 
 Run = str | Path | Study
 MOST = 50
@@ -79,6 +80,14 @@ def opened(run: Run, until: str, progress: Progress) -> StudyInProgress:
     study = run if isinstance(run, Study) else studies.open(run, until=until)
     studies.refuse_undone(study.folder, study.state, until)
     return StudyInProgress(study, study.table, progress, lambda line: None)
+
+
+def said(work: StudyInProgress, layer: str, method: str) -> str:
+    """What a method is on a layer: the rules for ReLUs give the gradient where none is on the way."""
+    if method not in ("guided", "deconvnet"):
+        return method
+    picture = prepared(work, work.shown_rows[:1])
+    return "gradient" if has_other_activations_only(work.pair.trained, layer, picture) else method
 
 
 def best(work: StudyInProgress, layer: str, top: int) -> pd.DataFrame:

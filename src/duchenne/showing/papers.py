@@ -171,9 +171,7 @@ def _in_full(make: Callable[[Study], pd.DataFrame], like: str, caption: str) -> 
 
 
 def _of_stage(stage: str) -> Told:
-    return Told(
-        tables.TABLES[stage], partial(tables.condensed, stage=stage), "", tables.LEGENDS[stage].split(" 'duchenne")[0]
-    )
+    return Told(tables.TABLES[stage], partial(tables.condensed, stage=stage), "", tables.legend(stage))
 
 
 TABLES: dict[str, Told] = {

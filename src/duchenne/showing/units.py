@@ -191,7 +191,7 @@ def _drawn(
         parts = [part.assign(**row) for part, row in zip(parts, beside.to_dict("records"), strict=True)]
     rows = pd.concat(parts, ignore_index=True)
     table = pd.concat([rows.drop(columns="image"), looking.told(work, rows["image"].to_numpy())], axis=1)
-    return Shown(partial(sheet, lines, f"{layer}, {method}"), table)
+    return Shown(partial(sheet, lines, f"{layer}, {looking.said(work, layer, method)}"), table)
 
 
 def _lines(work: StudyInProgress, layer: str, best: pd.DataFrame, name: str, method: str, twin: bool) -> list[Line]:

@@ -54,6 +54,8 @@
     get("face").hidden = false;
     const first = Math.max(...Object.values(told.shares));
     get("heard").textContent = `It reads ${Object.keys(told.shares).find((name) => told.shares[name] === first)}.`;
+    const most = Object.entries(told.shares).sort((one, other) => other[1] - one[1]).slice(0, 3);
+    get("gist").textContent = most.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`).join("\n");
     get("shares").replaceChildren(...Object.entries(told.shares).flatMap(([name, share]) => {
       const bar = element("i");
       bar.style.width = `${100 * share}%`;
@@ -132,6 +134,7 @@
       each.tabIndex = each === tab ? 0 : -1;
       get(each.getAttribute("aria-controls")).hidden = each !== tab;
     });
+    get("place").classList.toggle("sliding", tab.id === "tab-sliders");
     if (tab.id !== "tab-webcam") end();
     if (tab.id === "tab-sliders") draw();
   };
