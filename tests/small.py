@@ -9,6 +9,6 @@ SMALL = (
 
 RENDERED = (
     *SMALL, "faces.avatars.people=8", "training.epochs=1", "training.augment=off", "evidence.level=0.5",
-    "stimulation.people=3",
+    "stimulation.people=6",
 )  # fmt: skip
 """The same on rendered faces, so that something is detected."""

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from starlette.testclient import TestClient
 
 import duchenne.app
 from duchenne import facs
+from duchenne.app import connections
 from duchenne.app.reading import FIRING, Reader, Sitter
 from duchenne.app.server import application
 from duchenne.errors import InputError
@@ -249,6 +252,60 @@ def address(avatar_study: Study) -> Iterator[str]:
         finally:
             late.cancel()
             serving.kill()
+
+
+def test_clients_that_send_nothing_shut_nobody_out(address: str) -> None:
+    port = int(address.rstrip("/").rpartition(":")[2])
+    begun = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "
+    body = b"POST /read HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\nab"
+    for sent, count in ((b"", 63), (b"", 90), (begun, 70), (body, 40)):
+        held = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(count)]
+        for each in held:
+            with suppress(OSError):
+                each.sendall(sent)
+        assert asked(port).startswith(b"HTTP/1.1 200")
+        for each in held:
+            each.close()
+
+
+def test_a_request_that_does_not_come_is_let_go(address: str) -> None:
+    port = int(address.rstrip("/").rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=connections.PATIENCE + 5) as idle:
+        assert idle.recv(1) == b""
+    slow = b"POST /read HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nab"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as dripping:
+        dripping.sendall(slow)
+        assert dripping.recv(20).startswith(b"HTTP/1.1 408")
+
+
+def asked(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return one.recv(100)
+
+
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [("http://localhost", 200), (None, 200), ("http://evil.example", 403), ("null", 403), ("http://localhost:99", 403)],
+)
+def test_requests_of_other_pages_are_refused_by_their_origin(client: TestClient, origin: str | None, code: int) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    told = client.post("/draw", json={"person": 0, "action_units": {}}, headers=headers)
+    assert told.status_code == code
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_a_picture_of_many_pixels_is_decoded_at_a_smaller_scale(kind: str) -> None:
+    packed = io.BytesIO()
+    gradient = Image.linear_gradient("L").resize((6000, 5000)).convert("RGB")
+    gradient.save(packed, kind)
+    found = pictures.from_bytes(packed.getvalue(), "the picture", 1, 40_000_000, longest=1024)
+    assert 1024 <= max(found.shape) < 2100
+    assert np.abs(found[0].mean(1) - np.linspace(0, 1, found.shape[1])).max() < 0.03
+
+
+def test_what_a_network_of_rendered_faces_says_of_photographs_is_qualified(client: TestClient) -> None:
+    assert "trained on rendered faces only" in client.get("/").text
 
 
 def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(address: str, tmp_path: Path) -> None:

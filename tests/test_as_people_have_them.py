@@ -67,8 +67,9 @@ def test_pictures_stand_upright_however_they_were_held(turn: int, tmp_path: Path
     stored = upright if held is None else upright.transpose(Image.Transpose(held))
     exif = Image.Exif()
     exif[0x112] = turn
-    stored.save(tmp_path / "held.png", exif=exif)
-    np.testing.assert_array_equal(pictures.decoded(tmp_path / "held.png"), np.asarray(upright))
+    for name, how in (("held.png", {}), ("held.tif", {"compression": "tiff_lzw"})):
+        stored.save(tmp_path / name, exif=exif, **how)
+        np.testing.assert_array_equal(pictures.decoded(tmp_path / name), np.asarray(upright))
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.jpg", "figure.eps"])
@@ -113,11 +114,19 @@ def test_what_is_not_read_is_remarked_on(tmp_path: Path) -> None:
     assert found.verdict == checking.REMARKS
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_remarked_on(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_read_is_remarked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "happy" / "1.jpg")
-    (tmp_path / "happy" / "locked").mkdir(mode=0)
-    assert any("locked" in remark.file for remark in checking.check(f"folder:{tmp_path}").remarks)
+    (tmp_path / "happy" / "locked").mkdir()
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    told = {remark.file: remark.says for remark in sources.read(*sources.named(f"folder:{tmp_path}")).remarks}
+    assert told == {"happy/locked": "cannot be read: Permission denied"}
 
 
 def test_names_that_are_not_utf8_are_left_out_with_a_line(tmp_path: Path) -> None:
@@ -220,6 +229,19 @@ def test_archives_unpacked_deeper_are_found(name: str, make: object, wrapped: st
     assert len(load(f"{name}:{tmp_path}")) >= 1
 
 
+def test_a_manifest_that_is_refused_is_not_passed_over(tmp_path: Path) -> None:
+    own(tmp_path / "pics")
+    (tmp_path / "manifest.csv").write_text("path,expression,AU99\npics/happy/1.png,happy,1\n")
+    with pytest.raises(InputError, match="column 'AU99' is not known"):
+        load(f"folder:{tmp_path}")
+
+
+def test_frames_whose_names_hold_several_running_numbers_are_all_kept(tmp_path: Path) -> None:
+    names = tuple(f"img_{number:03d}_{33 * number}ms.png" for number in range(5))
+    found = sources.read(*sources.named(f"disfa:{disfa(tmp_path, names)}"))
+    assert len(found.table) == 5
+
+
 def test_one_of_several_folders_is_not_taken_for_all(tmp_path: Path) -> None:
     own(tmp_path / "batch 1")
     own(tmp_path / "batch 2")
@@ -318,7 +340,7 @@ def film(root: Path, frames: tuple[int, ...]) -> Path:
         ((1, 2), (0, 1, 2, 3), [0.0, 0.1]),  # counts from 0, and the film is longer
         ((2, 4), (1, 2, 3, 4), [0.2, 0.4]),
         ((5, 6), (5, 6, 7), [0.5, 0.6]),
-        ((1, 2, 3), (0, 2), [0.0, np.nan, 0.2]),  # no face in the second
+        ((1, 2, 3), (0, 2), [0.0, np.nan, 0.2]),  # a row is missing
     ],
 )
 def test_frames_are_those_that_the_detector_meant(
@@ -328,6 +350,25 @@ def test_frames_are_those_that_the_detector_meant(
     rows = "".join(f"0.99,{frame / 10},film.mp4,{frame}\n" for frame in told)
     (tmp_path / "fex.csv").write_text("FaceScore,AU12,input,frame\n" + rows)
     found = detected.join(table, tmp_path / "fex.csv").frame["AU12_probability"]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("frames", "first", "without", "expected"),
+    [
+        ((1, 2, 3, 4, 5), 0, {0}, [np.nan, 0.1, 0.2, 0.3, 0.4]),
+        ((1, 3, 5, 7, 9), 1, {1, 3, 7, 8, 10}, [np.nan, np.nan, 0.5, np.nan, 0.9]),
+        ((1, 3, 4), 1, {1}, [np.nan, 0.2, 0.3]),
+    ],
+)
+def test_frames_without_a_face_count_where_they_are_numbered(
+    frames: tuple[int, ...], first: int, without: set[int], expected: list[float], tmp_path: Path
+) -> None:
+    table = load(f"folder:{film(tmp_path, frames)}")
+    count = 10 if len(frames) == 5 and first else len(frames)
+    rows = "".join(f"{n},{int(n not in without)},{n / 10}\n" for n in range(first, first + count))
+    (tmp_path / "film.csv").write_text("frame,success,AU12_r\n" + rows)
+    found = detected.join(table, tmp_path / "film.csv").frame["AU12_intensity"]
     np.testing.assert_array_equal(found, expected)
 
 
@@ -453,6 +494,25 @@ def test_units_of_layers_that_keep_channels_last_are_their_channels(layer: str) 
     np.testing.assert_allclose(
         Silencer(network, layer, given)(given, silent), Silencer(same, "maps", given)(given, silent), atol=1e-5
     )
+
+
+class Squeezed(nn.Module):
+    """Channels weighted by a linear layer's say, as in squeeze-and-excitation: as many as its maps have columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.say = nn.Linear(16, 16)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps * self.say(maps.mean((2, 3))).sigmoid()[:, :, None, None]
+
+
+def test_channels_stay_channels_where_there_are_as_many_columns() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), Squeezed(), nn.ReLU())
+    given = torch.rand(2, 1, 16, 16)
+    for layer in ("1", "2"):
+        expected = network[:2](given).clamp_min(0).amax((2, 3)).detach()
+        np.testing.assert_allclose(units.responses(network, layer, [given]).value, expected, rtol=1e-5)
 
 
 def test_a_layer_may_be_given_as_the_module_itself() -> None:

@@ -158,3 +158,56 @@ def test_person_effects_make_no_detectors_within_an_expression() -> None:
         sure = significance.against(units[:, None], labels[:, None], coded, arrangements, strata=shown)
         found += bool(sure.alone[0, 0] <= 0.05)
     assert found <= stats.binom.ppf(0.999, runs, 0.05)
+
+
+def test_where_labels_cannot_move_nothing_is_found() -> None:
+    """Films of different lengths, a person each: one arrangement only, and rounding is no evidence."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        people = np.repeat(np.arange(12), np.arange(20, 32))
+        labels = (rng.random(len(people)) < 0.5)[:, None]
+        tree = Exchangeability.of(people, people)
+        assert tree.distinct == 1
+        sure = significance.against(
+            rng.normal(size=(len(people), 64)), labels, np.ones_like(labels), Arrangements(tree, 999, seed)
+        )
+        assert (sure.family == 1).all()
+        assert (sure.alone == 1).all()
+        assert not sure.null_units.any()
+
+
+def test_p_is_never_less_than_the_rearrangements_allow() -> None:
+    people = np.repeat(np.arange(4), 10)
+    labels = (np.arange(40) < 10)[:, None]
+    tree = Exchangeability.of(people, people)
+    units = labels + np.random.default_rng(0).normal(0, 0.01, (40, 5))
+    sure = significance.against(units, labels, np.ones_like(labels), Arrangements(tree, 999))
+    assert tree.distinct == 24
+    assert sure.family.min() >= 1 / 24
+    assert sure.alone.min() >= 1 / 24
+
+
+def test_few_counterparts_are_said_in_one_line() -> None:
+    lengths = [3, 3, 3, 3, 3, *range(10, 30)]
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    tree = Exchangeability.of(["one"] * len(sequence), sequence)
+    assert tree.too_few(0.05).startswith("only 4% of the pictures have counterparts")
+
+
+def test_arrangements_are_the_same_however_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = ["a"] * 6 + list("bbccdd") + ["e"] * 4
+    takes = list("uuvvww") + list("xxyyzz") + list("stst")
+    tree = Exchangeability.of(people, takes).within(["joy"] * 16)
+    assert len(tree.levels) == 2
+    every = np.concatenate(list(Arrangements(tree, 50, 3).blocks()))
+    monkeypatch.setattr("duchenne.evidence.exchangeability._AT_ONCE", 16 * 7)
+    np.testing.assert_array_equal(np.concatenate(list(Arrangements(tree, 50, 3).blocks())), every)
+
+
+def test_a_tree_of_other_pictures_is_refused() -> None:
+    labels = pd.DataFrame({"AU12": np.arange(40) % 2 == 0}).astype("boolean")
+    other = Exchangeability.of(["a"] * 20, range(20))
+    with pytest.raises(InputError, match="exchangeability: of 20 pictures, and there are 40"):
+        match(np.ones((40, 1)), labels, ["a"] * 40, range(40), exchangeability=other)
+    with pytest.raises(InputError, match="permutations 0"):
+        match(np.ones((40, 1)), labels, ["a"] * 40, range(40), permutations=0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from duchenne.errors import InputError
-from duchenne.evidence.intervention import dose_response, movers
+from duchenne.evidence.intervention import beside_dealt, dose_response, movers
 
 DOSES = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.0])
 NAMES = ["AU01", "AU12", "AU26"]
@@ -68,3 +69,27 @@ def test_units_without_scale_and_doses_that_do_not_rise() -> None:
     for doses in ([0.2, 0.4, 0.6, 0.8, 0.9, 1.0], [0, 0.4, 0.2, 0.6, 0.8, 1.0]):
         with pytest.raises(InputError, match="expected to rise from 0"):
             dose_response(answers(), NAMES, doses, np.ones(5))
+
+
+def test_where_too_few_were_stimulated_nothing_is_said_of_what_holds() -> None:
+    found = pd.DataFrame({"unit": [0, 1], "au": ["AU01", "AU12"], "r": 0.5})
+    responses = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": 3.0, "low": np.nan})
+    told = beside_dealt(found, responses, ["AU01", "AU12"]).set_index("claim")
+    assert np.isnan(told.loc["holds", ["share", "dealt", "low", "high"]].to_numpy(float)).all()
+    assert told.loc["most", "share"] == told.loc["most", "share"]
+
+
+def test_names_dealt_anew_are_the_null_of_what_holds() -> None:
+    """Units that answer to every action unit hold whatever name they are given; those that answer to one hold by theirs."""
+    names = [f"AU{number:02d}" for number in (1, 2, 4, 5)]
+    found = pd.DataFrame({"unit": range(40), "au": np.array(names)[np.arange(40) % 4], "r": 0.5})
+    pairs = pd.MultiIndex.from_product([range(40), names], names=["unit", "au"]).to_frame(index=False)
+    own = pairs["au"].to_numpy() == np.array(names)[pairs["unit"] % 4]
+    every, one = (
+        beside_dealt(found, pairs.assign(effect=np.where(own, 2.0, 1.0), low=low), names).iloc[0]
+        for low in (1.0, np.where(own, 1.0, -1.0))
+    )
+    assert (every["share"], every["dealt"]) == (1, 1)
+    assert one["share"] == 1
+    assert one["dealt"] == pytest.approx(0.25, abs=0.01)
+    assert 0.6 < one["low"] < one["difference"] < one["high"] < 0.9

@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,8 @@ _SOUND: set[str] = set()
 
 def remove(folder: Path) -> None:
     """Take a folder away at once, whatever is still open in it, then delete it."""
-    if folder.exists():
-        gone = folder.with_name(f"{_beside(folder)}old{_PARTIAL}")
+    gone = folder.with_name(f"{_beside(folder)}old{_PARTIAL}")
+    with suppress(FileNotFoundError):  # another process may have been first
         folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
@@ -229,7 +229,7 @@ def sweep(folder: Path, every: bool = False) -> None:
 def _abandoned(path: Path) -> bool:
     """Whether whoever wrote it is gone: a process of this machine that is no more, or anybody a day ago."""
     named = _WRITER.search(path.name)
-    if named and named[2] == _HOST:
+    if named and named[2] == _HOST and os.name == "posix":  # elsewhere asking for a process may end it
         return not _runs(int(named[1]))
     try:
         return time.time() - path.stat().st_mtime > ABANDONED

@@ -129,13 +129,13 @@ def of_statistic(
     >>> [round(bound, 2) for bound in of_statistic(np.mean, [values], np.arange(6))]
     [1.06, 2.94]
     """
-    names, member = np.unique(groups, return_inverse=True)
-    if len(names) < LEAST:
+    member, count = numbered(groups)
+    if count < LEAST:
         return np.nan, np.nan
-    rows = [np.ones(len(member), bool), *(member != number for number in range(len(names)))]
-    found = np.array([statistic(*(column[chosen] for column in columns)) for chosen in rows])
+    without = (statistic(*(column[member != number] for column in columns)) for number in range(count))
+    found = np.array([statistic(*columns), *without])
     scaled = np.arctanh(found.clip(-1 + _ROUNDING, 1 - _ROUNDING)) if correlation else found
-    half = _quantile(len(names)) * jackknife_error(scaled[1:])
+    half = _quantile(count) * jackknife_error(scaled[1:])
     bounds = scaled[0] + np.array([-half, half])
     low, high = np.tanh(bounds) if correlation else bounds
     return float(low), float(high)
@@ -154,7 +154,7 @@ def jackknife_error(without: Floats) -> Floats:
     return told
 
 
-def numbered(groups: NDArray[np.str_]) -> tuple[Indices, int]:
+def numbered(groups: NDArray[np.generic]) -> tuple[Indices, int]:
     """Number people (n,), and tell how many there are: above 500 they are dealt to 500 groups, whose sums are kept.
 
     >>> numbered(np.array(list("bab")))
@@ -204,6 +204,6 @@ class _Sums:
         total, squares, joint = chosen(self.total), chosen(self.squares), chosen(self.joint)
         products = joint - total * shown / count
         spread = (squares - total**2 / count) * shown * (1 - shown / count)
-        constant = spread <= _ROUNDING**2
+        constant = spread <= _ROUNDING * squares * shown  # relative, as units are of any scale
         told: Floats = np.where(constant, np.nan, products / np.sqrt(np.where(constant, 1, spread)))
         return told.clip(-1 + _ROUNDING, 1 - _ROUNDING)

@@ -29,17 +29,17 @@ def listed(folder: Path) -> Stamps:
 
 
 def note(folder: Path, before: Stamps, stages: dict[str, Any], stage: str) -> None:
-    """Note the checksums of the files that a stage has written since they were listed ``before``, or a killed run of it had:
-    all that are of no other stage.
+    """Note the checksums of the files that a stage has written since they were listed ``before``; networks that a killed run
+    of it had finished are the training's. What it rewrote or took away is no other stage's any more.
     """
     now = listed(folder)
     changed = {name for name, state in now.items() if before.get(name) != state}
-    others = [each["files"] for name, each in stages.items() if name != stage and isinstance(each.get("files"), dict)]
-    for files in others:
-        for name in changed & files.keys():
-            del files[name]
-    known = {name for files in others for name in files}
-    stages[stage]["files"] = {name: cache.checksum(folder / name) for name in now if name not in known}
+    gone = before.keys() - now.keys()
+    for name, each in stages.items():
+        if name != stage and isinstance(each.get("files"), dict):
+            each["files"] = {file: told for file, told in each["files"].items() if file not in changed | gone}
+    own = changed | {name for name in now if stage == "training" and name.startswith("training/")}
+    stages[stage]["files"] = {name: cache.checksum(folder / name) for name in sorted(own)}
 
 
 def damaged(folder: Path, stage: Mapping[str, Any]) -> list[str]:

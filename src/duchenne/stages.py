@@ -245,6 +245,8 @@ def match_units(work: StudyInProgress) -> None:
     table = work.study.table.where(np.isin(np.arange(len(work.study.table)), work.shown_rows))
     peaks, twin = (_peaks(folder) for folder in (layer, layer / TWIN))
     found = comparison.beside_nulls(peaks, twin, table.frame, work.recipe.evidence, work.recipe.seed, work.progress)
+    if found.summary["too_few"]:
+        work.announce(f"evidence: {found.summary['too_few']}")
     for path, frame in {
         layer / "evidence.parquet": found.evidence,
         layer / TWIN / "evidence.parquet": found.twin,

@@ -174,7 +174,7 @@ class Study:
     @property
     def untested(self) -> str:
         """Why no action unit was tested: none is coded, or none often enough."""
-        if self.summary["rare"]:
+        if self.summary.get("rare"):
             return "The faces carry no action unit often enough, so units are matched with expressions only."
         return (
             "No action unit is coded on these faces, so units are matched with expressions only; a detector's table can be "

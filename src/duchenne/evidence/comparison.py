@@ -66,6 +66,7 @@ def beside_nulls(
         return Found(None, None, expressions, summary)
     networks = {"trained": peaks, "random weights": twin}
     trained, random = (matched(values, labels, name, strata=faces["expression"]) for name, values in networks.items())
+    summary["too_few"] = trained.too_few
     summary["trained"] = _counted(trained.frame, settings.level)
     summary["random_weights"] = _counted(random.frame, settings.level)
     summary["permuted_labels"] = {
@@ -103,6 +104,7 @@ def _one_hot(expression: pd.Series) -> pd.DataFrame:
 def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
     """Labels with at least ``least`` pictures on both sides, and the names of those that were coded but are rarer."""
     coded = faces[[facs.code(n) for n in facs.ACTION_UNITS if facs.code(n) in faces]].reset_index(drop=True)
+    coded = coded.dropna(axis=1, how="all")
     present, absent = coded.eq(True).sum(), coded.eq(False).sum()
     enough = (present >= least) & (absent >= least)
     return coded.loc[:, enough], list(coded.columns[~enough])

@@ -23,6 +23,8 @@ Indices = NDArray[np.int64]
 
 _AT_ONCE = 2**22  # numbers of rearranged labels that are held at once
 _MANY = 10**12
+_HALF = 0.5
+_FEW_AT_ONCE = 64  # labels that as many numbers stand for where arrangements are taken one by one
 
 
 @dataclass(frozen=True)
@@ -183,16 +185,27 @@ class Exchangeability:
         """Tell the smallest p that so many permutations can reach by being counted, 0 … 1."""
         return max(1 / (permutations + 1), 1 / self.distinct)
 
+    @property
+    def exchanged(self) -> float:
+        """The share of the pictures whose labels are exchanged with others'."""
+        rows = [level.rows for level in self.levels]
+        return len(np.unique(np.concatenate(rows))) / self.pictures if rows else 0.0
+
     def too_few(self, level: float) -> str:
-        """Say in one line that there are too few distinct rearrangements for a level of significance, or nothing.
+        """Say in one line that too little can be exchanged for a level of significance, or for much power; or nothing.
 
         >>> Exchangeability.of(list("aaaa"), list("xxyy")).too_few(0.05)
         'only 2 distinct rearrangements of the labels: p cannot fall to 0.05'
         """
-        if 1 / self.distinct <= level:
-            return ""
-        number = "1 rearrangement" if self.distinct == 1 else f"{self.distinct} distinct rearrangements"
-        return f"only {number} of the labels: p cannot fall to {level:g}"
+        if 1 / self.distinct > level:
+            number = "1 rearrangement" if self.distinct == 1 else f"{self.distinct} distinct rearrangements"
+            return f"only {number} of the labels: p cannot fall to {level:g}"
+        if self.exchanged < _HALF:
+            return (
+                f"only {self.exchanged:.0%} of the pictures have counterparts (sequences of as many frames, neutral at the "
+                "same places) to exchange labels with: much that is there will not be found"
+            )
+        return ""
 
 
 class Arrangements:
@@ -218,20 +231,20 @@ class Arrangements:
 
     def __iter__(self) -> Iterator[Indices]:
         """For each picture the picture whose labels it is given, (n,), arrangement after arrangement."""
-        for block in self.blocks():
+        for block in self.blocks(_FEW_AT_ONCE):
             yield from block
 
     def blocks(self, labels: int = 1) -> Iterator[Indices]:
         """Give as many arrangements at once as of so many ``labels`` can be held: (b, n)."""
         size = max(1, _AT_ONCE // (labels * self.tree.pictures))
-        rng = np.random.default_rng(self._seed)
+        chances = [np.random.default_rng((self._seed, depth)) for depth in range(len(self.tree.levels))]
         for first in range(0, self.count, size):
-            yield self._drawn(rng, min(size, self.count - first))
+            yield self._drawn(chances, min(size, self.count - first))
 
-    def _drawn(self, rng: np.random.Generator, count: int) -> Indices:
-        """Compose the permutations of all levels, whole people first: (b, n)."""
+    def _drawn(self, chances: Sequence[np.random.Generator], count: int) -> Indices:
+        """Compose the permutations of all levels, each by a chance of its own, whole people first: (b, n)."""
         moved = np.tile(np.arange(self.tree.pictures), (count, 1))
-        for level in self.tree.levels:
+        for level, rng in zip(self.tree.levels, chances, strict=True):
             inner = moved.copy()
             inner[:, level.rows] = np.take_along_axis(moved, level.draw(rng, count), 1)
             moved = inner

@@ -161,7 +161,8 @@ def beside_dealt(
 
     Returns:
         A row for each claim of ``confirmed`` (``holds``, ``most``): ``claim, units, share, dealt``, the mean over deals,
-        ``difference`` of the two, and ``low, high``, its 95 % interval by the spread of deals.
+        ``difference`` of the two, and ``low, high``, within which it lies for 95 % of deals. NaN of ``holds`` where too few
+        people were stimulated for intervals.
 
     >>> found = pd.DataFrame({"unit": [0, 1], "au": ["AU01", "AU12"], "r": [0.4, 0.6]})
     >>> responses = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": [2.0, 0.0, 0.0, 1.0],
@@ -179,6 +180,8 @@ def beside_dealt(
         units = np.arange(len(names))
         share = of_pairs[units, names].mean() if len(names) else np.nan
         shares = of_pairs[units, dealt].mean(1) if len(names) else np.full(deals, np.nan)
+        if claim == "holds" and responses["low"].isna().all():
+            share, shares = np.nan, np.full(deals, np.nan)
         low, high = share - np.quantile(shares, [0.975, 0.025])
         rows.append((claim, len(names), share, shares.mean(), share - shares.mean(), low, high))
     return pd.DataFrame(rows, columns=["claim", "units", "share", "dealt", "difference", "low", "high"])

@@ -130,7 +130,12 @@ def compare(
         InputError: Where the arguments do not fit each other, or no action unit is coded often enough.
     """
     known = _Labelled.regular(peaks, labels, groups, sequences, least)
-    tree = exchangeability or known.tree(frames, neutral)
+    tree = known.tree(frames, neutral, exchangeability)
+    if permutations < 1 or score_permutations < 2:
+        raise InputError(
+            f"permutations {permutations}, score_permutations {score_permutations}: at least 1 and 2 are needed"
+        )
+    cautions = [tree.too_few(level)]
     values, present, coded = known.peaks, known.present, known.coded
     arrangements = Arrangements(tree, permutations, seed)
     sure = significance.against(values, present, coded, arrangements, level, progress)
@@ -140,10 +145,12 @@ def compare(
     scores |= {"p_alone": sure.alone, "p": sure.family, "q": significance.benjamini_hochberg(sure.alone)}
     if strata is not None:
         inside = Arrangements(tree.within(strata), permutations, seed)
+        caution = inside.tree.too_few(level)
+        cautions += [f"within strata: {caution}"] if caution else []
         shown = np.asarray(strata, str)
         p_within = significance.against(values, present, coded, inside, level, progress, shown).alone
         scores |= {"p_within": p_within, "q_within": significance.benjamini_hochberg(p_within)}
-    return Matched(known.framed(scores), sure.null_units, tree.too_few(level))
+    return Matched(known.framed(scores), sure.null_units, "; ".join(filter(None, cautions)))
 
 
 def scored(
@@ -152,8 +159,7 @@ def scored(
     groups: ArrayLike,
     sequences: ArrayLike,
     *,
-    frames: ArrayLike | None = None,
-    neutral: ArrayLike | None = None,
+    exchangeability: Exchangeability | None = None,
     bins: int = 64,
     epsilon: float = 1e-6,
     score_permutations: int = 20,
@@ -172,7 +178,7 @@ def scored(
     ([1.0], True)
     """
     known = _Labelled.regular(peaks, labels, groups, sequences, least)
-    sources = list(Arrangements(known.tree(frames, neutral), score_permutations, seed))
+    sources = list(Arrangements(known.tree(None, None, exchangeability), score_permutations, seed))
     scores = known.correlations(strata) | known.calibrated(sources, bins, epsilon, progress)
     return known.framed(scores)
 
@@ -218,8 +224,12 @@ class _Labelled:
         people = named(groups, sequences)
         return cls(values[:, finite], finite, names, present[:, enough], coded[:, enough], *people)
 
-    def tree(self, frames: ArrayLike | None, neutral: ArrayLike | None) -> Exchangeability:
-        """Who may be exchanged with whom."""
+    def tree(self, frames: ArrayLike | None, neutral: ArrayLike | None, given: Exchangeability | None) -> Exchangeability:
+        """Who may be exchanged with whom, where it is not given."""
+        if given is not None:
+            if given.pictures != len(self.peaks):
+                raise InputError(f"exchangeability: of {given.pictures} pictures, and there are {len(self.peaks)}")
+            return given
         resting = neutral
         if resting is None:
             resting = apparent_neutral(self.present, self.people, self.takes, frames)

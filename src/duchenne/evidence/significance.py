@@ -79,7 +79,7 @@ def against(
     permuted = _Permuted(peaks, present, coded, arrangements, strata)
     with progress("Permuting labels", 2 * len(arrangements)) as advance:
         spread = _Spread.over(permuted, advance)
-        extremes = _Extremes(permuted.observed, spread, len(arrangements))
+        extremes = _Extremes(permuted.observed, spread, arrangements)
         for block in permuted:
             extremes.update(block)
             advance(block.shape[1])
@@ -130,17 +130,18 @@ class _Spread:
 
     @classmethod
     def over(cls, permuted: _Permuted, advance: Advance) -> _Spread:
-        total = permuted.observed.clone()
-        squares = permuted.observed**2
+        total = torch.zeros_like(permuted.observed)  # of differences from the observed: a null that is constant has none
+        squares = torch.zeros_like(total)
         every = 1
         for block in permuted:
-            total += block.sum(1)
-            squares += (block**2).sum(1)
+            apart = block - permuted.observed[:, None]
+            total += apart.sum(1)
+            squares += (apart**2).sum(1)
             every += block.shape[1]
             advance(block.shape[1])
-        centre = total / every
-        spread = (squares / every - centre**2).clamp_min(0).sqrt()
-        return cls(centre, torch.where(spread > _ROUNDING, 1 / spread, 0.0))
+        mean = total / every
+        spread = (squares / every - mean**2).clamp_min(0).sqrt()
+        return cls(permuted.observed + mean, torch.where(spread > _ROUNDING, 1 / spread, 0.0))
 
     def away(self, correlations: Tensor) -> Tensor:
         """By how many standard deviations correlations (u, b, a) lie above their mean."""
@@ -150,9 +151,10 @@ class _Spread:
 class _Extremes:
     """What the arrangements reach: how many reach each pair, the largest of each unit, and the tails of open pairs."""
 
-    def __init__(self, observed: Tensor, spread: _Spread, permutations: int) -> None:
+    def __init__(self, observed: Tensor, spread: _Spread, arrangements: Arrangements) -> None:
         self._spread = spread
-        self._permutations = permutations
+        self._permutations = permutations = len(arrangements)
+        self._least = 1 / arrangements.tree.distinct
         self._observed = spread.away(observed[:, None])[:, 0].abs()
         self._reached = torch.ones_like(observed)
         self._of_unit: list[Tensor] = []
@@ -188,7 +190,7 @@ class _Extremes:
         """How many units each arrangement (p,) would have declared detectors at a level: those that answer more."""
         of_all = np.append(self._largest(), self._observed.max().item())
         number = max(int(level * len(of_all)), 1)
-        threshold = np.sort(of_all)[-number]
+        threshold = max(np.sort(of_all)[-number], _ROUNDING)
         declared: Indices = (torch.cat(self._above, 1).cpu().numpy() >= threshold).sum(0)
         return declared
 
@@ -204,7 +206,7 @@ class _Extremes:
         observed = self._observed.cpu().numpy()[few]
         fitted = tail.tail_p(observed, largest, self._permutations, self._tails.shape)
         p = counted.copy()
-        p[few] = np.fmin(fitted, counted[few])
+        p[few] = np.fmin(np.maximum(fitted, self._least), counted[few])
         return p
 
 

@@ -70,8 +70,7 @@ def _scores(
     people, takes = comparison.who(faces)
     known = faces["expression"].notna().all()
     return scored(
-        peaks, labels, people, takes, frames=faces["frame"], neutral=faces["expression"].eq("neutral").fillna(False),
-        bins=settings.bins, epsilon=settings.epsilon,
-        score_permutations=settings.score_permutations, least=settings.least, seed=seed,
+        peaks, labels, people, takes, exchangeability=comparison.exchangeable(faces), bins=settings.bins,
+        epsilon=settings.epsilon, score_permutations=settings.score_permutations, least=settings.least, seed=seed,
         strata=faces["expression"] if known else None, progress=progress,
     )  # fmt: skip

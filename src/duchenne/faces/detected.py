@@ -100,18 +100,17 @@ class _Places:
     def of_film(self, film: str, frames: pd.Series) -> pd.Series:
         """The row of each frame of a film, by the numbers that a detector gives them.
 
-        As many numbers as there are pictures stand for them in their order, whatever they are called; else a detector that
-        counts from 0 where the pictures do not, or the other way round, is one off.
+        A detector that counts from 0 where the pictures do not, or the other way round, is one off. Where some pictures'
+        numbers are then still not told, and there are as many numbers as pictures, they stand for these in their order.
         """
         known = self._films.get(film)
         if known is None:
             return pd.Series(-1, frames.index)
         told = np.sort(frames.dropna().unique())
-        if len(told) == len(known):
+        ahead = int(known.index[0] == 0) - int(len(told) > 0 and told[0] == 0)
+        number = known.set_axis(known.index + ahead)
+        if not np.isin(number.index, told).all() and len(told) == len(known):
             number = pd.Series(known.to_numpy(), told)
-        else:
-            first = 0 if len(told) and told[0] == 0 else 1
-            number = known.set_axis(known.index + first - (0 if known.index[0] == 0 else 1))
         return frames.map(number[~number.index.duplicated()]).fillna(-1).astype(int)
 
 
@@ -132,7 +131,7 @@ def _read(places: _Places, file: Path) -> pd.DataFrame:
     certain = rows[[lower[name] for name in _CERTAINTY if name in lower]].apply(pd.to_numeric, errors="coerce")
     counted = certain.ne(0).all(axis=1)
     values = _values(rows[counted], file, "facescore" in lower)
-    place = _placed(places, rows[counted], lower, file)
+    place = _placed(places, rows, lower, file)[counted]  # frames without a face count where they are numbered
     sure = certain.iloc[:, 0] if len(certain.columns) else pd.Series(1.0, rows.index)
     order = sure[counted].fillna(0).sort_values(ascending=False, kind="stable").index
     found = values.loc[order].set_index(place.loc[order])

@@ -29,6 +29,7 @@ MOST_PIXELS = 100_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "JPEG2000", "PPM", "TGA", "AVIF")
 """What is decoded, by Pillow's names, whatever a file's name ends with: none has another program run, as EPS does."""
 
+_INDIRECT = ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV")  # modes whose numbers are no grey or RGB
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
 
 
@@ -114,7 +115,7 @@ def _decode(
             if width * height > most_pixels:
                 raise InputError(f"{name}: {width}×{height} pixels are more than {most_pixels:,} allowed")
             upright = _upright(_reduced(picture, longest) if longest else picture)
-            if upright.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV"):
+            if upright.mode in _INDIRECT:
                 upright = upright.convert("RGB")
             return np.asarray(upright)
     except InputError:
@@ -151,7 +152,7 @@ def _reduced(picture: Image.Image, longest: int) -> Image.Image:
     factor = max(picture.size) // longest
     if factor < 2 or picture.mode.startswith("I;16"):
         return picture
-    whole = picture.convert("RGB") if picture.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV") else picture
+    whole = picture.convert("RGB") if picture.mode in _INDIRECT else picture
     return whole.reduce(factor)
 
 
@@ -168,6 +169,7 @@ def _upright(picture: Image.Image) -> Image.Image:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }
+    picture.load()  # a TIFF is turned by this already, and then says so
     try:
         turn = turns.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged blocks fail in many ways

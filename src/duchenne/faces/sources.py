@@ -8,7 +8,7 @@ from pathlib import Path
 from duchenne.errors import InputError
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.formats import FORMATS
-from duchenne.faces.formats.reading import Format, Reading, folders, usable
+from duchenne.faces.formats.reading import Format, Reading, files, folders, is_picture, usable
 from duchenne.faces.table import FaceTable
 from duchenne.progress import Progress, quiet
 
@@ -43,7 +43,7 @@ def _unwrapped(format_: Format, path: Path) -> Reading:
         inside = path
         for _ in range(_DEEPEST):
             below = folders(inside) if inside.is_dir() else []
-            if len(below) != 1:
+            if len(below) != 1 or any(_is_data(name) for name in files(inside)):
                 break
             inside = below[0]
             with suppress(InputError):
@@ -52,6 +52,11 @@ def _unwrapped(format_: Format, path: Path) -> Reading:
 
 
 _DEEPEST = 3
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file may be what a data set is read from, rather than what comes with an archive."""
+    return is_picture(name) or name.lower().endswith((".csv", ".parquet", ".mat"))
 
 
 def named(spec: str) -> tuple[Format, Path]:

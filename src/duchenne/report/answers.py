@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from duchenne.evidence import beside_dealt, detections
@@ -58,7 +59,7 @@ def _detecting(study: Study) -> Answer:
 
 def _true(study: Study) -> list[Answer]:
     told = truth(study)
-    if not told["units"].iloc[0]:
+    if not told["units"].iloc[0] or np.isnan(told.loc["holds", "share"]):
         return []
     holds, most = told.loc["holds"], told.loc["most"]
     says = (

@@ -299,19 +299,20 @@ def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
         responses = study.interventions
         alone = responses[responses["au"] == action_unit].set_index("unit").reindex(own.index)
         told |= {
-            "moved by it": alone["effect"], "holds": _holds(alone["low"]),
+            "moved by it": alone["effect"], "holds": _holds(alone["low"], alone["effect"]),
             "moved most by": movers(responses, 0.0).set_index("unit")["au"],
         }  # fmt: skip
     return pd.DataFrame(told).reindex(own.index).rename_axis("unit").reset_index()
 
 
-def _holds(low: pd.Series) -> pd.Series:
+def _holds(low: pd.Series, effect: pd.Series) -> pd.Series:
     """Whether slopes whose intervals begin there are above 0, in words.
 
-    >>> _holds(pd.Series([0.1, -0.1, float("nan")])).tolist()
-    ['yes', 'no', 'not stimulated']
+    >>> _holds(pd.Series([0.1, -0.1, float("nan"), float("nan")]), pd.Series([1.0, 0.2, 0.3, float("nan")])).tolist()
+    ['yes', 'no', 'too few people', 'not stimulated']
     """
-    return low.gt(0).map({True: "yes", False: "no"}).where(low.notna(), "not stimulated")
+    said = low.gt(0).map({True: "yes", False: "no"}).where(low.notna(), "too few people")
+    return said.where(effect.notna(), "not stimulated")
 
 
 def condensed(study: Study, stage: str) -> pd.DataFrame:

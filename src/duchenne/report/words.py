@@ -28,8 +28,8 @@ WORDS: dict[str, Word] = {
     "majority": Word("guessing", "Accuracy of always naming the expression that is most frequent in the test pictures."),
     "interval": Word(
         "95 % interval",
-        "Middle 95 % of what is found when people, not pictures, are drawn anew with replacement: pictures of one person "
-        "are not independent.",
+        "Holds the true value in 95 of 100 studies of as many people: a standard error that leaves out one person at a time "
+        "(pictures of one person are alike) and Student's t. Not given where fewer than six people tell anything.",
     ),
     "precision": Word("precision", "Of the pictures read as this expression, the share that show it."),
     "recall": Word("recall", "Of the pictures that show this expression, the share that are read as it."),
@@ -141,9 +141,7 @@ WORDS: dict[str, Word] = {
     "invariance": Word("invariance", "How alike a filter's projections are from picture to picture (mean correlation)."),
     "redundancy": Word("redundancy", "How alike the projections of different filters are on one face (mean cosine)."),
     "filtering": Word("filtering", "Share of a picture's energy that is left in what a layer sees of it."),
-    "redrawn": Word(
-        "interval of a trait", "Middle 95 % of what is found when filters and pictures are drawn anew with replacement."
-    ),
+    "redrawn": Word("interval of a trait", "The same over filters or people, whichever a trait is the mean of."),
 }
 """By the name that the page's code uses."""
 
@@ -154,7 +152,7 @@ _COLUMNS = {
     "change": "change", "in its prototype": "prototype", "recall": "recall", "recall beyond random": "beyond",
     "log-odds beyond random": "log_odds", "prevalence": "prevalence", "F1": "f1", "AP": "ap", "AP of few": "few",
     "AP of all": "every", "in one unit": "in_one", "study": "agreement", "free": "agreement", "study chance": "chance",
-    "free chance": "chance", "random weights, free": "twin",
+    "free chance": "chance", "random weights, free": "twin", "p random weights": "p_displaced",
 }  # fmt: skip
 _OWN = {("localisation", "p"): "p_displaced", ("ablation", "p"): "p_random"}
 

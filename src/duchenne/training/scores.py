@@ -97,7 +97,8 @@ def _within(mean: float, paper: Paper) -> bool | None:
 
 def _interval(right: pd.Series, subjects: pd.Series) -> list[float] | None:
     """95 % interval of accuracy over people, as pictures of one person are alike; None for fewer than six of them."""
-    people = right.groupby(subjects).agg(["sum", "count"]).to_numpy(float)
+    person, _ = intervals.numbered(subjects.to_numpy(str))
+    people = right.groupby(person).agg(["sum", "count"]).to_numpy(float)
 
     def accuracy(counted: NDArray[np.float64]) -> NDArray[np.float64]:
         sums = counted @ people

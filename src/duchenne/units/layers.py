@@ -221,7 +221,7 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
 
     Of tokens (n, tokens, units) the last. Of four dimensions as the layer itself declares: a convolution behind pictures,
     a linear layer or layer norm last; a module that declares nothing is like the last one inside it that does, or else the
-    nearest one before it, as an activation is; behind the pictures where none fits the sizes.
+    nearest one before it, as an activation is; behind the pictures where none fits the sizes, or both axes do.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(6, 5), nn.GELU())
     >>> unit_axis(network, "0", torch.zeros(1, 8, 4, 6)), unit_axis(network, "2", torch.zeros(1, 8, 4, 5))
@@ -229,12 +229,13 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     """
     if given.ndim != 4:
         return 2 if given.ndim == 3 else 1
-    for module in _by_nearness(network, layer):
+    for place, module in enumerate(_by_nearness(network, layer)):
         declared = _declared(module)
         if declared is not None:
             axis = _fitting(given, *declared)
             if axis is not None:
-                return axis
+                unsure = place > 0 and given.shape[1] == given.shape[3]
+                return 1 if unsure else axis
     return 1
 
 

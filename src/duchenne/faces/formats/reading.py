@@ -184,10 +184,11 @@ def frames_by_sequence(found: Iterable[tuple[str, int, str]], remarks: list[Rema
 def _numbered(pictures: list[tuple[int, str]], remarks: list[Remark]) -> dict[int, str]:
     """One picture a frame, of those that are named as most are."""
     kinds = [_LAST_NUMBER.sub("#", Path(path).stem) for _, path in pictures]
-    usual = Counter(kinds).most_common(1)[0][0]
+    usual, times = Counter(kinds).most_common(1)[0]
+    by_name = 2 * times > len(kinds)  # else every name has several running numbers
     frames: dict[int, str] = {}
     for (frame, path), kind in zip(pictures, kinds, strict=True):
-        if kind != usual:
+        if by_name and kind != usual:
             remarks.append(Remark(path, f"is not named as the other frames are ({usual}); it is left out"))
         elif frame in frames:
             remarks.append(Remark(path, f"a second picture of frame {frame}, beside {frames[frame]}; it is left out"))
