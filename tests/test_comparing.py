@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from duchenne import cache
 from duchenne.comparing import Comparison, compare
 from duchenne.errors import InputError
 from duchenne.evidence import detections
-from duchenne.study import Study
+from duchenne.study import Study, read_state, state_checksum
 from duchenne.units.counterparts import counterparts
 
 from .browser import opened
@@ -51,6 +53,11 @@ def compared(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> C
     path = copy / "units/conv3/evidence.parquet"
     evidence = pd.read_parquet(path)
     evidence.assign(unit=np.argsort(ORDER)[evidence["unit"]]).to_parquet(path)
+    state = read_state(copy)
+    assert state
+    for stage in state["stages"].values():
+        stage["files"] = {name: cache.checksum(copy / name) for name in stage["files"]}
+    (copy / "study.json").write_text(json.dumps(state | {"checksum": state_checksum(state)}))
     return compare([avatar_study, copy], root / "out")
 
 

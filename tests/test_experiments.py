@@ -24,7 +24,7 @@ from .test_cli import command
 def test_every_unit_is_stimulated_by_every_action_unit(avatar_study: Study) -> None:
     rendered = [facs.code(number) for number in facs.rendered()]
     found, answers = avatar_study.interventions, load_file(avatar_study.units_folder / "doses.safetensors")["answers"]
-    assert answers.shape == (3, len(rendered), 6, 256)
+    assert answers.shape == (6, len(rendered), 6, 256)
     assert found.groupby("unit")["au"].apply(list).map(lambda own: own == rendered).all()
     sided = {facs.code(number) for number in facs.rendered() if facs.ACTION_UNITS[number].sided}
     assert set(found.loc[found["laterality"].notna(), "au"]) == sided
@@ -43,14 +43,14 @@ def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(ava
     together = found[found["what"] == "detectors"]
     assert dict(together.groupby("au")["units"].first()) == dict(sure)
     assert len(together) == len(sure) * expressions
-    assert (together["logit_beyond_low"] <= together["logit_beyond"]).all()
+    assert together["logit_beyond_low"].isna().all()  # of two test people nothing can be told
     held = ablation.held(avatar_study.table.expressions)
     assert found["prototype"].tolist() == [pair in held for pair in zip(found["au"], found["expression"], strict=True)]
 
 
 def test_prototypes_hold_action_units_of_classes_that_join_expressions_too() -> None:
     held = ablation.held(("contempt", "happiness", "sadness", "surprise", "positive", "negative"))
-    assert {name for au, name in held if au == "AU12"} == {"contempt", "happiness", "positive"}
+    assert {name for au, name in held if au == "AU12"} == {"happiness", "positive"}
     assert {name for au, name in held if au == "AU15"} == {"sadness", "negative"}
     assert {name for au, name in held if au == "AU26"} == {
         "surprise",
@@ -73,9 +73,10 @@ def test_agreement_is_of_both_networks_on_both_kinds_of_faces(avatar_study: Stud
     found = avatar_study.agreement
     both = {(network, faces) for network in ("trained", "random weights") for faces in ("study", "free")}
     assert set(found.groupby(["network", "faces"]).size().index) == both | {("trained", "dose")}
-    whole = found[(found["network"] == "trained") & (found["faces"] == "study") & (found["people"] == found["people"].max())]
+    own = found[(found["network"] == "trained") & (found["faces"] == "study")]
+    whole = own[own["people"] == own["people"].max()]
     assert whole["units"].max() <= len(movers(avatar_study.interventions))
-    assert "Single action units on 3 rendered people move" in avatar_study.truth
+    assert "Single action units on 6 rendered people move" in avatar_study.truth
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,12 @@ def test_commands_on_units_say_what_is_wrong(name: str, avatar_study: Study, tmp
     assert "the network would have seen these people" in error
 
 
-def test_tables_say_where_there_is_nothing_to_tell(avatar_study: Study, tmp_path: Path) -> None:
-    empty = Study(tmp_path, avatar_study.recipe, avatar_study.state)
-    for stage in ("localisation", "detectors"):
-        with pytest.raises(InputError, match="the faces carry no"):
-            tables.TABLES[stage](empty)
+@pytest.mark.parametrize(
+    ("stage", "said"), [("localisation", "the faces carry no landmarks"), ("detectors", "No action unit is coded")]
+)
+def test_tables_say_where_there_is_nothing_to_tell(stage: str, said: str, bare_study: Study) -> None:
+    with pytest.raises(InputError, match=said):
+        tables.TABLES[stage](bare_study)
 
 
 @pytest.mark.parametrize(

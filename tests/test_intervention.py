@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.stats import binom
 
 from duchenne.errors import InputError
 from duchenne.evidence.intervention import beside_dealt, dose_response, movers
@@ -92,4 +93,6 @@ def test_names_dealt_anew_are_the_null_of_what_holds() -> None:
     assert (every["share"], every["dealt"]) == (1, 1)
     assert one["share"] == 1
     assert one["dealt"] == pytest.approx(0.25, abs=0.01)
-    assert 0.6 < one["low"] < one["difference"] < one["high"] < 0.9
+    few, many = binom.ppf([0.025, 0.975], 40, 0.25) / 40
+    assert one["low"] == pytest.approx(1 - many, abs=0.026)
+    assert one["high"] == pytest.approx(1 - few, abs=0.026)

@@ -51,6 +51,7 @@ def test_zeros_and_too_few_pictures_are_defined_for_the_distance() -> None:
     found = distance(peaks[:4], present[:4], np.ones_like(present[:4]), n=9)
     assert found.item() == pytest.approx((2 - 2e-6) * np.log(1e6), rel=1e-9)
     assert distance(0 * peaks, present, np.ones_like(present)).item() == 0
+    assert distance(-peaks - 1, present, np.ones_like(present)).item() == 0  # of a signed unit, below zero throughout
     assert distance(3 * peaks, present, np.ones_like(present)).item() == pytest.approx(3 * np.log(2), rel=1e-9)
 
 

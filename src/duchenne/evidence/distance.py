@@ -19,7 +19,7 @@ from duchenne.errors import InputError
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_LEAST = 1e-6  # of a unit's largest peak: what a peak of 0 counts as, whose logarithm the paper leaves open
+_LEAST = 1e-6  # of a unit's largest peak: what one of 0 or below counts as, whose logarithm the paper leaves open
 
 
 class Distance:
@@ -61,7 +61,8 @@ class Distance:
     def compute(self, symmetric: bool = True) -> Floats:
         """Eq. 13, or eq. 10 where not ``symmetric``: (u, a); of fewer pictures than n where there are no more."""
         with_au, without_au = self._paired()
-        least = _LEAST * np.maximum(with_au, without_au).max(0)
+        highest = np.maximum(with_au, without_au).max(0)
+        least = _LEAST * np.where(highest > 0, highest, 1.0)  # a unit below zero throughout has no distance
         r, q = np.maximum(with_au, least), np.maximum(without_au, least)
         one_sided = rel_entr(r, q)
         summed: Floats = (one_sided + rel_entr(q, r) if symmetric else one_sided).sum(0)

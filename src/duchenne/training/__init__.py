@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Callable
 
 from lightning_utilities.core import imports
@@ -27,6 +28,7 @@ def _pass_over_a_broken_torchvision() -> None:
             return known(name)
 
         vars(imports)["_version"] = version
+        sys.modules["torchvision"] = None  # type: ignore[assignment]  # so that it counts as not installed
 
 
 _pass_over_a_broken_torchvision()
