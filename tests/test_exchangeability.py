@@ -211,3 +211,21 @@ def test_a_tree_of_other_pictures_is_refused() -> None:
         match(np.ones((40, 1)), labels, ["a"] * 40, range(40), exchangeability=other)
     with pytest.raises(InputError, match="permutations 0"):
         match(np.ones((40, 1)), labels, ["a"] * 40, range(40), permutations=0)
+
+
+def test_an_action_unit_that_no_exchange_changes_is_said_to_be_untestable() -> None:
+    """Two frames a person, neutral and apex, and a smile at every apex: whoever is exchanged, all smile."""
+    apex, people = np.arange(40) % 2 == 1, np.arange(40) // 2
+    labels = pd.DataFrame({"AU12": apex, "AU04": np.isin(people, range(10)) & apex}).astype("boolean")
+    peaks = np.random.default_rng(0).normal(size=(40, 3)) + apex[:, None]
+    with pytest.warns(UserWarning, match="^AU12: exchanging labels changes none of them, so that nothing can be tested"):
+        found = match(peaks, labels, people, people, permutations=99)
+    assert (found.loc[found["au"] == "AU12", "p"] == 1).all()
+
+
+@pytest.mark.parametrize("value", [9, -1, 0.5, "yes"])
+def test_labels_are_present_absent_or_not_coded(value: object) -> None:
+    labels = pd.DataFrame({"AU12": pd.Series([1, 0] * 20, dtype=object)})
+    labels.loc[3, "AU12"] = value
+    with pytest.raises(InputError, match=f"labels: column 'AU12': {value!r}; expected true or false, or NA"):
+        match(np.ones((40, 1)) * np.arange(40)[:, None], labels, np.arange(40), np.arange(40))

@@ -178,5 +178,9 @@ def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_
         assert (row["moved by it"], row["moved most by"]) == (own[au], own.abs().idxmax())
     for written in (au.lower(), au[2:].lstrip("0")):
         pd.testing.assert_frame_equal(tables.detectors_of(avatar_study, written), found)
+    silent = sorted(set(avatar_study.evidence["au"]) - set(sure["au"]))
+    assert silent
+    code, out, _ = command("match", avatar_study.folder, "--au", silent[0])
+    assert (code, out.splitlines()[0]) == (0, f"No unit detects {silent[0]}: at family-wise p ≤ 0.5 none is sure.")
     code, _, error = command("match", avatar_study.folder, "--au", "AU99")
-    assert (code, "--au AU99: not tested; there are AU" in error) == (2, True)
+    assert (code, "--au AU99: not tested, which takes" in error) == (2, True)

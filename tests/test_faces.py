@@ -110,6 +110,7 @@ def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
         ("path,expression\n.,fear\n", "leaves the folder"),
         ("path,expression,frame\na.png,fear,99999999999999999999\n", "not a whole number below"),
         ("path,expression,AU12,AU12_intensity\na.png,fear,0,4\n", "line 2: AU12 is absent and has an intensity"),
+        ("path,expression,AU12,AU12_intensity\na.png,fear,1,0\n", "line 2: AU12 is present at intensity 0"),
         ("path,expression\n", "lists no pictures"),
         ("", "cannot be read as a table"),
     ],

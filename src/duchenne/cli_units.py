@@ -62,8 +62,11 @@ def _stage(run: Path, stage: str, changes: list[str] | None, au: str | None = No
         study = studies.go_on(run, stage, changes=tuple(changes or ()), progress=bars, announce=say)
         if au:
             found = tables.written(tables.detectors_of(study, au))
-            show(found)
-            typer.echo(tables.legend("detectors of one", found))
+            if len(found):
+                show(found)
+                typer.echo(tables.legend("detectors of one", found))
+            else:
+                typer.echo(f"No unit detects {au}: at family-wise p ≤ {study.recipe.evidence.level:g} none is sure.")
             typer.echo((study.units_folder / "evidence.parquet").resolve())
         else:
             table = tables.condensed(study, stage)

@@ -81,4 +81,4 @@ def lost(path: Path) -> InputError:
 def unreadable(path: Path, error: Exception) -> InputError:
     """What is said of a file that cannot be read."""
     reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return InputError(f"{path}: cannot be read: {reason}")
+    return InputError(f"{path}: cannot be read: {reason}; copy it back, or run the study anew in another folder")

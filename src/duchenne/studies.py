@@ -295,7 +295,7 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(f"--out {folder}: another process is at work on this study") from None
+        raise InputError(f"{folder}: another process is at work on this study") from None
     try:
         yield
     finally:

@@ -33,7 +33,8 @@ class Matched:
     Attributes:
         frame: A row a pair, as of ``match``.
         null_units: (p,) for each permutation, how many units it would have called detectors.
-        too_few: One line where there are too few distinct rearrangements for the level, else nothing.
+        too_few: One line where there are too few distinct rearrangements for the level, or action units that these do not
+            change; else nothing.
     """
 
     frame: pd.DataFrame
@@ -135,13 +136,14 @@ def compare(
         raise InputError(
             f"permutations {permutations}, score_permutations {score_permutations}: at least 1 and 2 are needed"
         )
-    cautions = [tree.too_few(level)]
     values, present, coded = known.peaks, known.present, known.coded
     arrangements = Arrangements(tree, permutations, seed)
+    sources = list(itertools.islice(arrangements, score_permutations))
+    cautions = [tree.too_few(level), known.unmoved(sources)]
     sure = significance.against(values, present, coded, arrangements, level, progress)
     low, high = intervals.of_correlation(values, present, coded, known.people)
     scores = known.correlations(strata) | {"r_low": low, "r_high": high, "r_null": sure.centre}
-    scores |= known.calibrated(list(itertools.islice(arrangements, score_permutations)), bins, epsilon, progress)
+    scores |= known.calibrated(sources, bins, epsilon, progress)
     scores |= {"p_alone": sure.alone, "p": sure.family, "q": significance.benjamini_hochberg(sure.alone)}
     if strata is not None:
         inside = Arrangements(tree.within(strata), permutations, seed)
@@ -209,6 +211,7 @@ class _Labelled:
     ) -> _Labelled:
         """Make the arguments regular, without action units of fewer than ``least`` pictures with or without them."""
         _refuse_unequal(peaks, labels, groups, sequences)
+        _refuse_other_values(labels)
         coded = labels.notna().to_numpy()
         present = labels.fillna(False).to_numpy(bool) & coded
         enough = (present.sum(0) >= least) & ((~present & coded).sum(0) >= least)
@@ -234,6 +237,17 @@ class _Labelled:
         if resting is None:
             resting = apparent_neutral(self.present, self.people, self.takes, frames)
         return Exchangeability.of(self.people, self.takes, frames=frames, neutral=resting)
+
+    def unmoved(self, sources: list[Places]) -> str:
+        """Name in one line the action units that rearranged labels show on the same pictures: their p can only be 1."""
+        moved = np.zeros(len(self.names), bool)
+        for source in sources:
+            for table in (self.present, self.coded):
+                moved |= (table[source] != table).any(0)
+        if moved.all():
+            return ""
+        names = ", ".join(map(str, self.names[~moved]))
+        return f"{names}: exchanging labels changes none of them, so that nothing can be tested (p is 1)"
 
     def framed(self, scores: dict[str, Floats]) -> pd.DataFrame:
         """Scores (u, a), a row a pair; NaN for the units whose activations are not all finite."""
@@ -290,6 +304,14 @@ def _refuse_unequal(peaks: NDArray[np.floating], labels: pd.DataFrame, groups: A
     lengths = {"peaks": len(peaks), "labels": len(labels), "groups": np.size(groups), "sequences": np.size(sequences)}
     if len(set(lengths.values())) > 1:
         raise InputError("one row a picture is needed: " + ", ".join(f"{name} {n}" for name, n in lengths.items()))
+
+
+def _refuse_other_values(labels: pd.DataFrame) -> None:
+    """Refuse whatever is neither true, false nor NA, such as FACS's 9 for an action unit that cannot be seen."""
+    for name, column in labels.items():
+        odd = column[column.notna() & ~column.isin([0, 1])]
+        if len(odd):
+            raise InputError(f"labels: column {name!r}: {odd.iloc[0]!r}; expected true or false, or NA where not coded")
 
 
 def framed(

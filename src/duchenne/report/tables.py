@@ -288,7 +288,11 @@ def detectors_of(study: Study, action_unit: str) -> pd.DataFrame:
         action_unit = facs.code(int(number[1]))
     tested = sorted(study.evidence["au"].unique()) if len(study.evidence) else []
     if action_unit not in tested:
-        raise InputError(f"--au {action_unit}: not tested; there are {', '.join(tested) or 'none'}")
+        least = study.recipe.evidence.least
+        why = (
+            f"not tested, which takes {least} pictures with it and {least} without, of people whom no network was trained on"
+        )
+        raise InputError(f"--au {action_unit}: {why}; there are {', '.join(tested) or 'none'}")
     found = ranked(detections(study.evidence, study.recipe.evidence.level))
     own = found[found["au"] == action_unit].set_index("unit")
     told = {

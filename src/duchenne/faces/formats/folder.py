@@ -164,8 +164,11 @@ def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
     for code in map(facs.code, facs.ACTION_UNITS):
         if {code, f"{code}_intensity"} <= set(rows):
             graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
-            odd = rows[code].str.lower().map(_TRUTHS).eq(False) & (graded > 0)
+            told = rows[code].str.lower().map(_TRUTHS)
+            odd = told.eq(False) & (graded > 0)
             yield from ((row, f"{code}_intensity", f"{code} is absent and has an intensity") for row in rows.index[odd])
+            odd = told.eq(True) & (graded == 0)
+            yield from ((row, f"{code}_intensity", f"{code} is present at intensity 0") for row in rows.index[odd])
         for side in (f"{code}_left", f"{code}_right"):
             if {code, side} <= set(rows):
                 absent, shown = (rows[name].str.lower().map(_TRUTHS) for name in (code, side))
