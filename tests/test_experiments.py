@@ -167,7 +167,7 @@ def test_the_distances_largest_is_named(avatar_study: Study) -> None:
 
 def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_study: Study) -> None:
     sure = detections(avatar_study.evidence, avatar_study.recipe.evidence.level)
-    au = sorted(avatar_study.evidence["au"].unique())[0]
+    au = sorted(sure["au"])[0]
     code, out, _ = command("match", avatar_study.folder, "--au", au)
     assert code == 0
     found = tables.detectors_of(avatar_study, au)
