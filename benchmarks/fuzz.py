@@ -166,7 +166,7 @@ def _tried(kind: Callable[[Chance, Path], None], seed: int, place: Path) -> str:
         return "a line" if "\n" not in str(error) else "traceback"
     except UserWarning:
         return "a line"
-    except Exception:
+    except Exception:  # whatever else comes out is what this looks for: counted, and printed with its seed
         print(f"{kind.__name__}, seed {seed}:\n{traceback.format_exc(limit=-4)}", file=sys.stderr)
         return "traceback"
     return "taken"
