@@ -60,13 +60,15 @@ pictures = 2
 filters = 2
 """
 _COMPARED = (".parquet", ".json", ".safetensors", ".png", ".csv", ".html")
-_LONGEST = 14.0  # seconds that a run may take before it is killed: about as long as it takes to import and do two stages
+_SHORTEST = 2.0  # seconds before a kill: Python has hardly imported
+_LONGEST = 12.0  # seconds before a kill, times the runs since a stage was last finished, so that a long stage ends too
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every result of a study, but for what tells of times."""
-    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.suffix in _COMPARED}
-    return {str(name): path.read_bytes() for name, path in sorted(found.items()) if name.name != "study.json"}
+    """Every result of a study, but for what tells of times and of the folder's own name."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in _COMPARED and path.name != "study.json"]
+    own = str(folder).encode()
+    return {str(path.relative_to(folder)): path.read_bytes().replace(own, b"STUDY") for path in paths}
 
 
 def killed(recipe: Path, out: Path, seed: int, advance: Advance) -> Counter[str]:
@@ -75,19 +77,28 @@ def killed(recipe: Path, out: Path, seed: int, advance: Advance) -> Counter[str]
     stages: Counter[str] = Counter()
     environment = {**os.environ, "DUCHENNE_CACHE": str(out.parent / f"cache-{seed}"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "duchenne", "run", str(recipe), "--out", str(out), "--resume", "--workers", "1"]
-    while True:
-        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        try:
-            _, error = running.communicate(timeout=chance.uniform(2.0, _LONGEST))
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-            running.communicate()
-            stages[_stage(out)] += 1
-            advance(1)
-            continue
-        if running.returncode:
-            raise RuntimeError(error)
-        return stages
+    reached, tries = "", 0
+    while not _ended(command, environment, chance.uniform(_SHORTEST, _LONGEST * (tries + 1))):
+        stage = _stage(out)
+        tries = tries + 1 if stage == reached else 0
+        reached = stage
+        stages[stage] += 1
+        advance(1)
+    return stages
+
+
+def _ended(command: list[str], environment: dict[str, str], seconds: float) -> bool:
+    """Whether a run ended by itself before it was killed, so many seconds after its start."""
+    running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _, error = running.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        return False
+    if running.returncode:
+        raise RuntimeError(error)
+    return True
 
 
 def _stage(out: Path) -> str:
