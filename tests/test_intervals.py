@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from duchenne import intervals
 from duchenne.evidence import association
@@ -62,6 +63,24 @@ def test_a_share_stays_between_0_and_1() -> None:
     low, high = intervals.of_share(lambda counted: counted @ right / counted.sum(1), 8, 8)
     assert 0 < low < right.mean() < high < 1
     assert np.isnan(intervals.of_share(lambda counted: np.ones(len(counted)), 8, 8)).all()
+
+
+def test_the_interval_of_average_precision_against_a_loop() -> None:
+    rng = np.random.default_rng(3)
+    person, shown = np.repeat(np.arange(14), 6), rng.random(84) < 0.4
+    scores = shown + rng.normal(size=84)
+
+    def precision(counts: np.ndarray) -> np.ndarray:
+        return np.array([average_precision_score(shown, scores, sample_weight=count[person]) for count in counts])
+
+    low, high = intervals.of_average_precision(precision, 14, 13)
+    scaled = np.log(-np.log(average_precision_score(shown, scores)))
+    without = [np.log(-np.log(average_precision_score(shown[person != one], scores[person != one]))) for one in range(14)]
+    error = np.sqrt(13 / 14 * ((np.array(without) - np.mean(without)) ** 2).sum() * 13 / 12)
+    half = stats.t.ppf(0.975, 12) * error
+    assert (low, high) == pytest.approx((np.exp(-np.exp(scaled + half)), np.exp(-np.exp(scaled - half))))
+    assert np.isnan(intervals.of_average_precision(precision, 14, 12)).all()
+    assert np.isnan(intervals.of_average_precision(lambda counts: np.ones(len(counts)), 14, 14)).all()
 
 
 def test_above_500_people_are_dealt_to_groups() -> None:

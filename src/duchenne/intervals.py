@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import sparse, special, stats
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -19,6 +19,9 @@ Indices = NDArray[np.int64]
 
 LEAST = 6
 """People who must show an action unit, and who must have pictures without it, for an interval of its scores."""
+
+LEAST_OF_PRECISION = 13
+"""The same for an interval of average precision."""
 
 _UPPER = 0.975
 _MOST = 500
@@ -86,7 +89,7 @@ def of_mean(of_people: Floats, weights: Floats | None = None, besides: Floats | 
 
 
 def of_share(share: Callable[[Floats], Floats], people: int, telling: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share between 0 and 1, such as average precision, on the scale of its log-odds.
+    """Give the 95 % interval of a share between 0 and 1, such as accuracy, on the scale of its log-odds.
 
     Args:
         share: From (d, p) how often each person counts in each of d draws to the share in each, (d,).
@@ -98,13 +101,44 @@ def of_share(share: Callable[[Floats], Floats], people: int, telling: int) -> tu
     """
     if telling < LEAST:
         return np.nan, np.nan
-    found = share(np.concatenate([np.ones((1, people)), 1 - np.eye(people)]))
+    found = share(_all_and_without_one(people))
     if not ((found > 0) & (found < 1)).all():
         return np.nan, np.nan
-    odds = np.log(found) - np.log1p(-found)
+    odds = special.logit(found)
     half = _quantile(telling) * jackknife_error(odds[1:])
-    low, high = 1 / (1 + np.exp(-(odds[0] + np.array([-half, half]))))
+    low, high = special.expit(odds[0] + np.array([-half, half]))
     return float(low), float(high)
+
+
+def of_average_precision(precision: Callable[[Floats], Floats], people: int, showing: int) -> tuple[float, float]:
+    """Give the 95 % interval of an average precision, on the scale ln(−ln AP), where it is least skewed.
+
+    Its error is widened by √(k / (k − 1)) for k people who show the action unit: without it, and on the scale of log-odds,
+    simulated coverage is 90 to 93 % where the action unit is rare.
+
+    Args:
+        precision: From (d, p) how often each person counts in each of d draws to the average precision in each, (d,).
+        people: How many there are, p.
+        showing: How many of them show the action unit, or have pictures without it: the smaller number, k.
+
+    Returns:
+        Low and high; NaN where k is less than thirteen, or the average precision is 0 or 1.
+    """
+    if showing < LEAST_OF_PRECISION:
+        return np.nan, np.nan
+    found = precision(_all_and_without_one(people))
+    if not ((found > 0) & (found < 1)).all():
+        return np.nan, np.nan
+    scaled = np.log(-np.log(found))
+    error = jackknife_error(scaled[1:]) * np.sqrt(showing / (showing - 1))
+    half = _quantile(showing) * error
+    high, low = np.exp(-np.exp(scaled[0] + np.array([-half, half])))
+    return float(low), float(high)
+
+
+def _all_and_without_one(people: int) -> Floats:
+    """How often each person counts (p + 1, p): all once, then all but one."""
+    return np.concatenate([np.ones((1, people)), 1 - np.eye(people)])
 
 
 def of_statistic(

@@ -45,7 +45,7 @@ from duchenne.units.peaks import Peaks
 from duchenne.units.projection import has_other_activations_only
 
 _REVISIONS = dict.fromkeys(STAGES, 1) | {
-    "units": 2, "evidence": 4, "stimulation": 2, "ablation": 2, "detectors": 2, "agreement": 2, "traits": 2,
+    "units": 2, "evidence": 4, "stimulation": 2, "ablation": 2, "detectors": 3, "agreement": 2, "traits": 2,
     "projections": 2,
 }  # fmt: skip
 """Raised for a stage when what it computes changes, so that a resumed study does it again."""

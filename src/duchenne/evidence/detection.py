@@ -31,7 +31,6 @@ _PENALTIES = tuple(10.0**power for power in range(-1, 6))
 _FIRM = 1.0  # penalty of few units: enough for a solution where units are alike
 _FEW = (2, 3, 5, 10, 20)
 _FOLDS = 5
-_SHOWING = 12  # people who must show an action unit for an interval of average precision
 _LIFT = 0.02  # of average precision over prevalence, below which no share of it is told
 
 
@@ -53,7 +52,7 @@ def detectors(
     folds that leave nothing to learn from are left out. Columns: ``au``; ``detector``: "one unit", "few units" or "all
     units"; ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average; ``n_with, people,
     prevalence``; ``f1``; ``ap``, average precision, with its 95 % interval over people ``ap_low, ap_high`` (NaN where
-    fewer than twelve show the action unit);
+    fewer than thirteen show the action unit);
     ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above prevalence is reached,
     NaN where the probe finds next to nothing. Action units with fewer than ``least``
     pictures with or without them, or shown by fewer people than folds, are left out. Raises ``InputError`` for fewer
@@ -158,12 +157,14 @@ def _told(of_au: Pictures, intensity: Floats, folds: int, seed: int) -> list[dic
 
 
 def interval(scores: Floats, judged: Pictures) -> tuple[float, float]:
-    """95 % interval over people of the average precision of scores (n,); NaN where fewer than twelve show it."""
+    """95 % interval over people of the average precision of scores (n,); NaN where fewer than thirteen show it."""
     person, people = intervals.numbered(judged.people.astype(str))
-    telling = min(len(np.unique(person[judged.shown])), len(np.unique(person[~judged.shown])))
-    if telling < _SHOWING:
-        return np.nan, np.nan
-    return intervals.of_share(lambda counts: weighted_precision(scores, judged.shown, counts[:, person]), people, telling)
+    showing = min(len(np.unique(person[judged.shown])), len(np.unique(person[~judged.shown])))
+
+    def precision(counts: Floats) -> Floats:
+        return weighted_precision(scores, judged.shown, counts[:, person])
+
+    return intervals.of_average_precision(precision, people, showing)
 
 
 def _out_of_fold(of_au: Pictures, make: Callable[[Pictures], _Detector], folds: int, seed: int) -> _Readings:

@@ -247,7 +247,7 @@ LEGENDS: dict[str, dict[str, str]] = {
     "detectors": {
         "prevalence": "of the action unit on people left out, which is AP by chance",
         "unit": "chosen most often, whichever its sign",
-        "AP": "average precision, with its interval over people, where twelve or more show it",
+        "AP": "average precision, with its interval over people, where thirteen or more show it",
         "in one unit": "what of all units' precision above prevalence it reaches",
     },
     "agreement": {
