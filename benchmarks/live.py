@@ -77,7 +77,8 @@ def _ask(request: urllib.request.Request) -> tuple[float, float, Answer]:
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=120) as answer:
         told = json.load(answer)
-    return 1000 * (time.perf_counter() - began), told.pop("network_ms"), told
+    took, network = 1000 * (time.perf_counter() - began), told["network_ms"]
+    return took, network, {name: value for name, value in told.items() if not name.endswith("_ms")}
 
 
 def _tried(request: urllib.request.Request) -> tuple[float, float, Answer] | None:
