@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import duchenne
-from duchenne import recipes, studies
+from duchenne import recipes, stages, studies
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.report import page
@@ -114,6 +114,14 @@ def test_a_changed_stage_and_those_that_follow_from_it_are_done_again_as_the_rec
     assert again.recipe.evidence.bins == 16
     assert again.recipe.training == study.recipe.training
     assert {line.partition(":")[0] for line in lines if "kept" not in line} == FOLLOW_FROM_EVIDENCE
+
+
+@pytest.mark.parametrize("change", ["units.top=5", "units.layer=conv2"])
+def test_traits_are_measured_again_where_what_they_read_of_units_changes(change: str) -> None:
+    """They are measured on as many top pictures a filter, and of the layer where a network names none."""
+    before, after = (stages.keys(recipes.read("quick", changes), "faces") for changes in ((), (change,)))
+    assert before["traits"] != after["traits"]
+    assert before["training"] == after["training"]
 
 
 def test_versions_are_those_that_made_each_stage(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

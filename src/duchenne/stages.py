@@ -152,7 +152,7 @@ def keys(recipe: Recipe, fingerprint: str) -> dict[str, str]:
         "ablation": [told["ablation"]],
         "detectors": [told["detectors"], evidence["least"]],
         "agreement": [],
-        "traits": [told["traits"]],
+        "traits": [told["traits"], told["units"]["layer"], told["units"]["top"]],
         "projections": [told["units"]],
         "report": [importlib.metadata.version("duchenne"), told["name"], told["about"]],
     }
