@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test slow fuzz check site benchmark clean
+.PHONY: run test slow covered fuzz check site benchmark clean
 
 DEVELOPING := $(VENV)/developing
 
@@ -11,19 +11,24 @@ run: $(VENV)/installed
 	$(BIN)/duchenne run quick --out runs/quick --resume
 
 test: $(DEVELOPING)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 slow: $(DEVELOPING)
-	$(BIN)/python -m pytest -m slow
-	$(BIN)/python -m pytest -k more_than_a_line --hypothesis-profile thorough
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+covered: $(DEVELOPING)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow" --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 fuzz: $(DEVELOPING)
+	$(BIN)/python -m pytest -k more_than_a_line --hypothesis-profile thorough
 	$(BIN)/python -m benchmarks.fuzz 20000
 
 check: $(DEVELOPING)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m benchmarks.readability --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 site: $(DEVELOPING)

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from duchenne.faces import crop, pictures, sources
+from duchenne.faces import sources
+from duchenne.faces.geometry import crop
+from duchenne.faces.images import decoding
 
 
 def measure(spec: str, names: tuple[str, ...] = ("haar", "haar-khorrami2015")) -> pd.DataFrame:
-    """Share of the pictures with a face, with several, and milliseconds a picture for reading and for finding."""
+    """Share of the pictures with a face, with several, and milliseconds a picture for reading
+    and for finding.
+    """
     paths = sources.load(spec).paths
     return pd.DataFrame([_row(name, paths) for name in names])
 
@@ -24,7 +28,7 @@ def _row(name: str, paths: list[Path]) -> dict[str, object]:
     find, reading, finding, found = crop.named(name), 0.0, 0.0, []
     for path in paths:
         begun = time.perf_counter()
-        picture = pictures.read(path)
+        picture = decoding.read(path)
         read = time.perf_counter()
         found.append(find(picture, crop.Hints()))
         reading, finding = reading + read - begun, finding + time.perf_counter() - read

@@ -1,7 +1,8 @@
-"""Studies in which there is nothing to find: faces as data sets hold them; units and labels know nothing of each other.
+"""Studies in which there is nothing to find: faces as data sets hold them; units and labels know
+nothing of each other.
 
-Units follow people, sequences and whether the face moves; labels follow people and sequences, and never stand on a neutral
-frame. What a design loses or mixes, it loses and mixes at random.
+Units follow people, sequences and whether the face moves; labels follow people and sequences, and
+never stand on a neutral frame. What a design loses or mixes, it loses and mixes at random.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ class Design:
     """How the faces of a null study are made.
 
     Attributes:
-        faces: From a generator to a frame with ``person, sequence, frame, neutral, expression``, a row a picture.
-        movement: By how many standard deviations of its sequences a unit answers more to any frame that is not neutral.
+        faces: From a generator to a frame with ``person, sequence, frame, neutral, expression``, a
+            row a picture.
+        movement: By how many standard deviations of its sequences a unit answers more to any frame
+            that is not neutral.
         of_person: The share of a label's variance, and of a unit's, that is the person's.
         within: Whether detectors are looked for within expressions.
     """
@@ -49,11 +52,15 @@ class Null:
 
 
 def drawn(design: Design, seed: int) -> Null:
-    """Draw a null study; labels that too few pictures show or do not show are left out by ``match``."""
+    """Draw a null study; labels that too few pictures show or do not show are left out by
+    ``match``.
+    """
     rng = np.random.default_rng(seed)
     faces = design.faces(rng)
     person = faces["person"].to_numpy()
-    sequence = np.unique(faces["person"].astype(str) + " " + faces["sequence"].astype(str), return_inverse=True)[1]
+    sequence = np.unique(
+        faces["person"].astype(str) + " " + faces["sequence"].astype(str), return_inverse=True
+    )[1]
     moving = ~faces["neutral"].to_numpy()
     often = _mixed(rng, person, sequence, len(PREVALENCE), design.of_person)
     present = (often < norm.ppf(PREVALENCE)) & moving[:, None]
@@ -62,8 +69,12 @@ def drawn(design: Design, seed: int) -> Null:
     return Null(faces, units, present)
 
 
-def _mixed(rng: np.random.Generator, person: Rows, sequence: Rows, columns: int, of_person: float) -> Floats:
-    """Normal numbers (n, c) of variance 1, so much of it the person's and the rest the sequence's."""
+def _mixed(
+    rng: np.random.Generator, person: Rows, sequence: Rows, columns: int, of_person: float
+) -> Floats:
+    """Normal numbers (n, c) of variance 1, so much of it the person's and the rest the
+    sequence's.
+    """
     own = rng.normal(size=(person.max() + 1, columns))[person]
     of_sequence = rng.normal(size=(sequence.max() + 1, columns))[sequence]
     mixed: Floats = np.sqrt(of_person) * own + np.sqrt(1 - of_person) * of_sequence
@@ -100,7 +111,9 @@ def one_sequence_each(rng: np.random.Generator) -> pd.DataFrame:
 
 
 def ckplus(rng: np.random.Generator) -> pd.DataFrame:
-    """CK+ in khorrami2015's protocol: 118 people, 327 sequences, neutral and three frames of each; a tenth is lost."""
+    """CK+ in khorrami2015's protocol: 118 people, 327 sequences, neutral and three frames of
+    each; a tenth is lost.
+    """
     count = np.bincount(np.append(np.arange(118), rng.integers(0, 118, 327 - 118)), minlength=118)
     person = np.repeat(np.arange(118), count)
     number = np.arange(327) - np.repeat(np.cumsum(count) - count, count)
@@ -126,7 +139,13 @@ DESIGNS = {
     "one sequence a person, 2 to 8 frames": Design(one_sequence_each, of_person=0.0),
     "CK+, 10 % lost, weak movement": Design(ckplus, movement=0.5),
     "CK+, 10 % lost, strong movement": Design(ckplus, movement=3.0),
-    "within an expression, 0 % by person": Design(one_picture_an_expression, of_person=0.0, within=True),
-    "within an expression, 50 % by person": Design(one_picture_an_expression, of_person=0.5, within=True),
-    "within an expression, 100 % by person": Design(one_picture_an_expression, of_person=1.0, within=True),
+    "within an expression, 0 % by person": Design(
+        one_picture_an_expression, of_person=0.0, within=True
+    ),
+    "within an expression, 50 % by person": Design(
+        one_picture_an_expression, of_person=0.5, within=True
+    ),
+    "within an expression, 100 % by person": Design(
+        one_picture_an_expression, of_person=1.0, within=True
+    ),
 }

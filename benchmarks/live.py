@@ -1,10 +1,11 @@
-"""The live page under load: how long an answer takes beyond the network's own time, and whether memory grows.
+"""The live page under load: how long an answer takes beyond the network's own time, and whether
+memory grows.
 
     python -m benchmarks.live runs/quick
 
-A thousand requests by each of eight clients, half of them slider faces and half photographs of a rendered face, sent to the
-page as the command serves it: every answer must be the one that the same request gets alone. Memory is the server's own,
-read before and after each quarter.
+A thousand requests by each of eight clients, half of them slider faces and half photographs of a
+rendered face, sent to the page as the command serves it: every answer must be the one that the same
+request gets alone. Memory is the server's own, read before and after each quarter.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.tables import machine, markdown
-from duchenne.studies import open as opened
-from duchenne.study import Study
+from duchenne.pipeline.run import open as opened
+from duchenne.study.record import Study
 
 REQUESTS, CLIENTS = 8000, 8
 
@@ -35,7 +36,9 @@ REQUESTS, CLIENTS = 8000, 8
 def main(run: str) -> None:
     """Print what one client waits for, and what eight do to the server."""
     serving = subprocess.Popen(
-        [sys.executable, "-m", "duchenne", "app", run, "--port", "0"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "duchenne", "app", run, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     late = threading.Timer(3600, serving.kill)
     late.start()
@@ -54,18 +57,25 @@ def main(run: str) -> None:
 
 
 def _requests(address: str, study: Study) -> dict[str, list[urllib.request.Request]]:
-    """Slider faces, and photographs: a face of the study enlarged to 800 × 800 within a larger picture."""
+    """Slider faces, and photographs: a face of the study enlarged to 800 × 800 within a larger
+    picture.
+    """
     rng = np.random.default_rng(0)
-    orders = [{"person": int(person), "action_units": {"AU12": float(share)}} for person, share in zip(
-        rng.integers(0, 3, 50), rng.random(50), strict=True)]  # fmt: skip
+    orders = [
+        {"person": int(person), "action_units": {"AU12": float(share)}}
+        for person, share in zip(rng.integers(0, 3, 50), rng.random(50), strict=True)
+    ]
     face = Image.open(study.table.paths[0]).convert("RGB").resize((800, 800))
     photograph = Image.new("RGB", (1600, 1200), (120, 110, 100))
     photograph.paste(face, (400, 200))
     packed = io.BytesIO()
     photograph.save(packed, "JPEG", quality=90)
     return {
-        "slider face": [urllib.request.Request(address + "draw", json.dumps(order).encode()) for order in orders],
-        "photograph, 1600 × 1200": [urllib.request.Request(address + "read", packed.getvalue())] * 50,
+        "slider face": [
+            urllib.request.Request(address + "draw", json.dumps(order).encode()) for order in orders
+        ],
+        "photograph, 1600 × 1200": [urllib.request.Request(address + "read", packed.getvalue())]
+        * 50,
     }
 
 
@@ -96,10 +106,15 @@ def _alone(asked: dict[str, list[urllib.request.Request]]) -> pd.DataFrame:
             _ask(request)
         took = np.array([_ask(request)[:2] for request in requests])
         beyond = np.sort(took[:, 0] - took[:, 1])
-        rows.append({
-            "one client": name, "network, ms": f"{np.median(took[:, 1]):.0f}", "answer, ms": f"{np.median(took[:, 0]):.0f}",
-            "beyond the network, ms": f"{np.median(beyond):.0f}", "95 % within, ms": f"{np.quantile(beyond, 0.95):.0f}",
-        })  # fmt: skip
+        rows.append(
+            {
+                "one client": name,
+                "network, ms": f"{np.median(took[:, 1]):.0f}",
+                "answer, ms": f"{np.median(took[:, 0]):.0f}",
+                "beyond the network, ms": f"{np.median(beyond):.0f}",
+                "95 % within, ms": f"{np.quantile(beyond, 0.95):.0f}",
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -132,7 +147,9 @@ def _together(asked: dict[str, list[urllib.request.Request]], server: int) -> pd
         "95 % within, ms": f"{most:.0f}",
     }
     names = ["before", *(f"after {share * REQUESTS // 4:,}" for share in range(1, 5))]
-    told |= {f"memory {name}, MiB": f"{value:.0f}" for name, value in zip(names, memory, strict=True)}
+    told |= {
+        f"memory {name}, MiB": f"{value:.0f}" for name, value in zip(names, memory, strict=True)
+    }
     return pd.DataFrame([told])
 
 

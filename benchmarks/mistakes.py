@@ -1,10 +1,13 @@
-"""What the papers' own choices are worth, each measured on avatars with all else equal, over five seeds.
+"""What the papers' own choices are worth, each measured on avatars with all else equal, over five
+seeds.
 
     python -m benchmarks.mistakes
 
-- ``random-200`` (zhu2018) puts a person's pictures on both sides of the split: how much of its accuracy is that?
+- ``random-200`` (zhu2018) puts a person's pictures on both sides of the split: how much of its
+  accuracy is that?
 - the epoch chosen by the test pictures (khorrami2015's first evaluation), against by validation;
-- only the local mean taken away (khorrami2015's code), against scaling to unit variance as well (its text);
+- only the local mean taken away (khorrami2015's code), against scaling to unit variance as well
+  (its text);
 - weights drawn from N(0, 1), as zhu2018 prints.
 """
 
@@ -17,9 +20,8 @@ import pandas as pd
 
 import duchenne
 from benchmarks.tables import machine, markdown
+from duchenne.analyses.reproduction import SHORT
 from duchenne.errors import DivergedError
-from duchenne.progress import bars
-from duchenne.reproduction import SHORT
 
 SEEDS = range(5)
 _ZERO_BIAS = (*SHORT["zero_bias"], "training.epochs=12", "training.augment=shifts")
@@ -36,19 +38,37 @@ CLAIMS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("validation pictures", "khorrami2015", (*_ZERO_BIAS, *_FOLD)),
     ),
     "local normalisation": (
-        ("mean taken away", "khorrami2015", (*_ZERO_BIAS, *_FOLD, 'network.prepare=["local_mean"]')),
-        ("and scaled to unit variance", "khorrami2015", (*_ZERO_BIAS, *_FOLD, 'network.prepare=["local_contrast"]')),
+        (
+            "mean taken away",
+            "khorrami2015",
+            (*_ZERO_BIAS, *_FOLD, 'network.prepare=["local_mean"]'),
+        ),
+        (
+            "and scaled to unit variance",
+            "khorrami2015",
+            (*_ZERO_BIAS, *_FOLD, 'network.prepare=["local_contrast"]'),
+        ),
     ),
     "zhu2018's weights": (
-        ("N(0, 1)", "zhu2018-printed", (*SHORT["zhu"], "folds.rule=people-200", "faces.size=48", "training.epochs=12")),
-        ("N(0, 2/fan_in)", "zhu2018-honest", (*SHORT["zhu"], "faces.size=48", "training.epochs=12")),
+        (
+            "N(0, 1)",
+            "zhu2018-printed",
+            (*SHORT["zhu"], "folds.rule=people-200", "faces.size=48", "training.epochs=12"),
+        ),
+        (
+            "N(0, 2/fan_in)",
+            "zhu2018-honest",
+            (*SHORT["zhu"], "faces.size=48", "training.epochs=12"),
+        ),
     ),
 }
 """For each question its two answers: what it is called, the recipe, and what is changed."""
 
 
 def measure() -> pd.DataFrame:
-    """Train each answer on every seed; a row an answer, with the mean accuracy and its spread over seeds."""
+    """Train each answer on every seed; a row an answer, with the mean accuracy and its spread
+    over seeds.
+    """
     rows = []
     for claim, answers in CLAIMS.items():
         reached = {name: _over_seeds(recipe, changes) for name, recipe, changes in answers}
@@ -58,7 +78,9 @@ def measure() -> pd.DataFrame:
             difference = first - second
             rows[-1] = (*rows[-1][:3], f"{difference.mean():+.1f} ± {difference.sem():.1f}")
         print(rows[-2:], flush=True)
-    return pd.DataFrame(rows, columns=["", "choice", "accuracy ± sd, %", "first less second ± standard error"])
+    return pd.DataFrame(
+        rows, columns=["", "choice", "accuracy ± sd, %", "first less second ± standard error"]
+    )
 
 
 def _over_seeds(recipe: str, changes: tuple[str, ...]) -> pd.Series:
@@ -67,7 +89,11 @@ def _over_seeds(recipe: str, changes: tuple[str, ...]) -> pd.Series:
 
 def _told(accuracy: pd.Series) -> str:
     reached = accuracy.dropna()
-    diverged = f"{len(accuracy) - len(reached)} of {len(accuracy)} diverge" if len(reached) < len(accuracy) else ""
+    diverged = (
+        f"{len(accuracy) - len(reached)} of {len(accuracy)} diverge"
+        if len(reached) < len(accuracy)
+        else ""
+    )
     return diverged or f"{reached.mean():.1f} ± {reached.std():.1f}"
 
 
@@ -75,7 +101,9 @@ def _accuracy(recipe: str, changes: tuple[str, ...]) -> float:
     """Accuracy on test pictures in per cent; NaN where the training leaves the numbers."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            study = duchenne.run(recipe, "avatars", Path(folder) / "a", changes=changes, until="training", progress=bars)
+            study = duchenne.run(
+                recipe, "avatars", Path(folder) / "a", changes=changes, until="training"
+            )
         except DivergedError:
             return float("nan")
         return 100 * float(study.scores["accuracy"])

@@ -15,8 +15,7 @@ import pandas as pd
 
 import duchenne
 from benchmarks.tables import machine, markdown
-from duchenne.progress import bars
-from duchenne.reproduction import SHORT
+from duchenne.analyses.reproduction import SHORT
 
 SEEDS = range(5)
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -37,8 +36,13 @@ def measure(network: str) -> pd.DataFrame:
             with tempfile.TemporaryDirectory() as folder:
                 begun = time.perf_counter()
                 asked = (*changes, f"seed={seed}", f"training.precision={kind}")
-                study = duchenne.run(recipe, "avatars", Path(folder) / "a", changes=asked, until="training", progress=bars)
-                row |= {f"{kind}, %": 100 * study.scores["mean"], f"{kind}, s": time.perf_counter() - begun}
+                study = duchenne.run(
+                    recipe, "avatars", Path(folder) / "a", changes=asked, until="training"
+                )
+                row |= {
+                    f"{kind}, %": 100 * study.scores["mean"],
+                    f"{kind}, s": time.perf_counter() - begun,
+                }
         rows.append(row)
         print(row, flush=True)
     return pd.DataFrame(rows)
@@ -50,7 +54,10 @@ def main() -> None:
     print(f"{machine()}\n\n{markdown(found)}")
     for network, rows in found.groupby("network", sort=False):
         difference = rows["bfloat16, %"] - rows["float32, %"]
-        print(f"{network}: bfloat16 less float32 {difference.mean():+.2f} ± {difference.sem():.2f} points (standard error)")
+        print(
+            f"{network}: bfloat16 less float32 {difference.mean():+.2f} ± {difference.sem():.2f} "
+            "points (standard error)"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Every unit's ten top pictures projected: against Captum, neuron by neuron, and against whole pictures in batches.
+"""Every unit's ten top pictures projected: against Captum, neuron by neuron, and against whole
+pictures in batches.
 
 python -m benchmarks.projections      # with the equality of a thousand neurons a network and method
 """
@@ -15,7 +16,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
-from captum.attr import NeuronDeconvolution, NeuronGradient, NeuronGuidedBackprop, NeuronIntegratedGradients
+from captum.attr import (
+    NeuronDeconvolution,
+    NeuronGradient,
+    NeuronGuidedBackprop,
+    NeuronIntegratedGradients,
+)
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,24 +30,33 @@ from benchmarks.resnet import ResNet18
 from benchmarks.tables import machine, markdown
 from duchenne import networks, units
 from duchenne.units import layers
-from duchenne.units.methods import METHODS, Passing
+from duchenne.units.relu_rules import METHODS, Passing
 
 _CAPTUM = {
-    "guided": NeuronGuidedBackprop, "deconvnet": NeuronDeconvolution, "gradient": NeuronGradient,
-    "gradient_x_input": NeuronGradient, "integrated": NeuronIntegratedGradients,
-}  # fmt: skip
+    "guided": NeuronGuidedBackprop,
+    "deconvnet": NeuronDeconvolution,
+    "gradient": NeuronGradient,
+    "gradient_x_input": NeuronGradient,
+    "integrated": NeuronIntegratedGradients,
+}
 _TOP = 10
 _PER_PICTURE = 4  # neurons that a picture is among the top ten of, on average
 _EQUAL = 1e-5
 _BATCH = 32  # whole pictures, each with a neuron of its own
 _COUNTED = 200  # projections whose operations are counted
-_MEASURED = {"`zero_bias`, conv3, 96×96": 2560, "ResNet-18, layer2, 224×224": 1280, "ResNet-18, layer4, 224×224": 320}
+_MEASURED = {
+    "`zero_bias`, conv3, 96×96": 2560,
+    "ResNet-18, layer2, 224×224": 1280,
+    "ResNet-18, layer4, 224×224": 320,
+}
 """How many projections are timed of each; the time of all is in proportion."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer of a network, and pictures, units and positions to project: a unit's ten top pictures one after another."""
+    """A layer of a network, and pictures, units and positions to project: a unit's ten top
+    pictures one after another.
+    """
 
     network: nn.Module
     layer: str
@@ -52,13 +67,21 @@ class Case:
 
     def in_float64(self) -> Case:
         """The same in double precision."""
-        return replace(self, network=deepcopy(self.network).double(), pictures=self.pictures.double())
+        return replace(
+            self, network=deepcopy(self.network).double(), pictures=self.pictures.double()
+        )
 
     def projected(self, method: str, count: int) -> units.Windows:
         """The first so many neurons, by duchenne."""
         chosen = slice(count)
         return units.project(
-            self.network, self.layer, self.pictures, self.unit[chosen], self.place[chosen], method, of=self.of[chosen]
+            self.network,
+            self.layer,
+            self.pictures,
+            self.unit[chosen],
+            self.place[chosen],
+            method,
+            of=self.of[chosen],
         )
 
     def by_captum(self, method: str, count: int) -> Iterator[Tensor]:
@@ -66,7 +89,9 @@ class Case:
         reference = _CAPTUM[method](self.network, layers.find(self.network, self.layer))
         for of, unit, place in zip(self.of[:count], self.unit, self.place, strict=False):
             picture = self.pictures[of : of + 1].clone()
-            found = reference.attribute(picture.requires_grad_(), (int(unit), *place.tolist()))[0].detach()
+            found = reference.attribute(picture.requires_grad_(), (int(unit), *place.tolist()))[
+                0
+            ].detach()
             yield found * picture[0].detach() if method == "gradient_x_input" else found
 
     def captums(self, method: str, count: int) -> list[Tensor]:
@@ -74,7 +99,9 @@ class Case:
         return list(self.by_captum(method, count))
 
     def by_whole_pictures(self, method: str, count: int) -> None:
-        """The first so many, from whole pictures in batches, one neuron each: forward and backward through all of it."""
+        """The first so many, from whole pictures in batches, one neuron each: forward and
+        backward through all of it.
+        """
         for first in range(0, count, _BATCH):
             numbers = np.arange(first, min(first + _BATCH, count))
             pixels = self.pictures[self.of[numbers]].clone().requires_grad_()
@@ -87,9 +114,15 @@ class Case:
 def cases() -> dict[str, Callable[[], Case]]:
     """The layers that are measured, by their names."""
     return {
-        "`zero_bias`, conv3, 96×96": lambda: _case(networks.build("zero_bias", classes=8, seed=0), "conv3", (1, 96, 96)),
-        "`zhu`, conv3, 96×96": lambda: _case(networks.build("zhu", classes=8, seed=0), "conv3", (1, 96, 96)),
-        "`sparse`, conv3, 128×128": lambda: _case(networks.build("sparse", classes=3, seed=0), "conv3", (1, 128, 128)),
+        "`zero_bias`, conv3, 96×96": lambda: _case(
+            networks.build("zero_bias", classes=8, seed=0), "conv3", (1, 96, 96)
+        ),
+        "`zhu`, conv3, 96×96": lambda: _case(
+            networks.build("zhu", classes=8, seed=0), "conv3", (1, 96, 96)
+        ),
+        "`sparse`, conv3, 128×128": lambda: _case(
+            networks.build("sparse", classes=3, seed=0), "conv3", (1, 128, 128)
+        ),
         "ResNet-18, layer4, 224×224": lambda: _case(ResNet18(), "layer4", (3, 224, 224)),
         "ResNet-18, layer2, 224×224": lambda: _case(ResNet18(), "layer2", (3, 224, 224)),
         "ResNet-18, layer2, 64×64": lambda: _case(ResNet18(), "layer2", (3, 64, 64)),
@@ -109,9 +142,11 @@ def _case(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> Case:
 
 
 def measure(sample: int = 60) -> pd.DataFrame:
-    """Time projections of every unit's top pictures, of the larger network some hundreds, and both others on a sample."""
+    """Time projections of every unit's top pictures, of the larger network some hundreds, and
+    both others on a sample.
+    """
     warnings.simplefilter("ignore")
-    rows, peak = [], _peak()
+    rows, activation = [], _peak()
     for name, most in _MEASURED.items():
         case = cases()[name]()
         for method in ("guided", "deconvnet"):
@@ -121,25 +156,36 @@ def measure(sample: int = 60) -> pd.DataFrame:
             ours, captum, whole = (
                 _timed(partial(work, method, some)) / some * count
                 for work, some in (
-                    (case.projected, min(most, count)), (case.captums, sample), (case.by_whole_pictures, 2 * _BATCH),
+                    (case.projected, min(most, count)),
+                    (case.captums, sample),
+                    (case.by_whole_pictures, 2 * _BATCH),
                 )
-            )  # fmt: skip
-            share = counter.get_total_flops() / _COUNTED * count / ours / peak
-            rows.append((name, method, count, ours, captum / ours, whole / ours, f"{100 * share:.0f} %"))
+            )
+            share = counter.get_total_flops() / _COUNTED * count / ours / activation
+            rows.append(
+                (name, method, count, ours, captum / ours, whole / ours, f"{100 * share:.0f} %")
+            )
     return pd.DataFrame(
         rows,
         columns=[
-            "layer", "method", "projections", "s", "Captum, times as long", "whole pictures, times as long",
-            "of the arithmetic peak",
+            "layer",
+            "method",
+            "projections",
+            "s",
+            "Captum, times as long",
+            "whole pictures, times as long",
+            "of the arithmetic activation",
         ],
-    )  # fmt: skip
+    )
 
 
 def equality(count: int = 1000) -> pd.DataFrame:
-    """The largest relative difference to Captum on random neurons of each network, corners among them.
+    """The largest relative difference to Captum on random neurons of each network, corners among
+    them.
 
-    Where some differ by more than 1e-5 all are computed again in float64: there a ReLU is entered by what is 0 but for
-    rounding, which differs between a window and a whole picture and decides whether a signal passes.
+    Where some differ by more than 1e-5 all are computed again in float64: there a ReLU is entered
+    by what is 0 but for rounding, which differs between a window and a whole picture and decides
+    whether a signal passes.
     """
     warnings.simplefilter("ignore")
     rows = []
@@ -150,10 +196,29 @@ def equality(count: int = 1000) -> pd.DataFrame:
             differing = _differences(case, method, some)
             more = int((differing > _EQUAL).sum())
             exact = f"{_differences(case.in_float64(), method, some).max():.0e}" if more else ""
-            rows.append((name, method, some, f"{np.median(differing):.0e}", f"{differing.max():.0e}", more, exact))
+            rows.append(
+                (
+                    name,
+                    method,
+                    some,
+                    f"{np.median(differing):.0e}",
+                    f"{differing.max():.0e}",
+                    more,
+                    exact,
+                )
+            )
             print(rows[-1], flush=True)
     return pd.DataFrame(
-        rows, columns=["layer", "method", "neurons", "median", "largest", f"above {_EQUAL:.0e}", "largest in float64"]
+        rows,
+        columns=[
+            "layer",
+            "method",
+            "neurons",
+            "median",
+            "largest",
+            f"above {_EQUAL:.0e}",
+            "largest in float64",
+        ],
     )
 
 
@@ -161,14 +226,24 @@ def _differences(case: Case, method: str, count: int) -> NDArray[np.float64]:
     """Largest difference of each projection to Captum's, over the largest number in it."""
     found = case.projected(method, count).full((case.pictures.shape[2], case.pictures.shape[3]))
     pairs = zip(found, case.by_captum(method, count), strict=True)
-    return np.array([np.abs(ours - theirs.numpy()).max() / max(theirs.abs().max().item(), 1e-30) for ours, theirs in pairs])
+    return np.array(
+        [
+            np.abs(ours - theirs.numpy()).max() / max(theirs.abs().max().item(), 1e-30)
+            for ours, theirs in pairs
+        ]
+    )
 
 
 def _drawn(case: Case, count: int) -> Case:
     """Neurons drawn at random; the first four stay at the corners."""
     rng = np.random.default_rng(1)
-    place = np.concatenate([case.place[:4], case.place[rng.integers(4, len(case.place), count - 4)]])
-    of, unit = rng.integers(0, len(case.pictures), count), rng.integers(0, case.unit.max() + 1, count)
+    place = np.concatenate(
+        [case.place[:4], case.place[rng.integers(4, len(case.place), count - 4)]]
+    )
+    of, unit = (
+        rng.integers(0, len(case.pictures), count),
+        rng.integers(0, case.unit.max() + 1, count),
+    )
     return Case(case.network, case.layer, case.pictures, of, unit, place)
 
 

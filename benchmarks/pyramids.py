@@ -1,4 +1,6 @@
-"""A pyramidal layer with lateral inhibition, forward and backward: as a pooling sum, by ``unfold`` and by a plain loop."""
+"""A pyramidal layer with lateral inhibition, forward and backward: as a pooling sum, by
+``unfold`` and by a plain loop.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _LOOPED = 1  # pictures that the loop is given: it takes seconds for each
 
 
 def measure() -> pd.DataFrame:
-    """Time LIPNet's first layer on 64 pictures of 100×100, the loop on one, and hold all three against each other."""
+    """Time LIPNet's first layer on 64 pictures of 100×100, the loop on one, and hold all three
+    against each other.
+    """
     layer = Pyramidal((1, 100, 100), 15, 12, 2, 0.05, generator=torch.Generator().manual_seed(0))
     maps = torch.rand(_COUNT, 1, 100, 100, generator=torch.Generator().manual_seed(1))
     rows, expected = [], layer(maps).detach()
@@ -29,7 +33,14 @@ def measure() -> pd.DataFrame:
         seconds, found = _timed(forward, maps[:count])
         difference = (found - expected[:count]).abs().max().item()
         rows.append((name, 1000 * seconds / count, f"{difference:.0e}"))
-    table = pd.DataFrame(rows, columns=["LIPNet's first layer", "ms a picture, forward and backward", "largest difference"])
+    table = pd.DataFrame(
+        rows,
+        columns=[
+            "LIPNet's first layer",
+            "ms a picture, forward and backward",
+            "largest difference",
+        ],
+    )
     each = table["ms a picture, forward and backward"]
     return table.assign(**{"times as long": each / each.iloc[0]})
 
@@ -52,7 +63,9 @@ def _unfolded(layer: Pyramidal, maps: Tensor) -> Tensor:
     side = (layer.bias.shape[0] - 1) * layer.gap + layer.field
     padded = F.pad(maps, (0, side - maps.shape[3], 0, side - maps.shape[2]))
     weight = F.pad(layer.weight, (0, side - maps.shape[3], 0, side - maps.shape[2]))
-    fields = F.unfold(padded, layer.field, stride=layer.gap) * F.unfold(weight[None], layer.field, stride=layer.gap)
+    fields = F.unfold(padded, layer.field, stride=layer.gap) * F.unfold(
+        weight[None], layer.field, stride=layer.gap
+    )
     sums = fields.sum(1).view(-1, 1, *layer.bias.shape) + layer.bias
     ring = torch.ones(1, 1, 2 * layer.radius + 1, 2 * layer.radius + 1)
     ring[0, 0, layer.radius, layer.radius] = 0
@@ -64,7 +77,10 @@ def _looped(layer: Pyramidal, maps: Tensor) -> Tensor:
     height, width = layer.bias.shape
     weighted = (maps * layer.weight)[:, 0]
     sums = [
-        [_field(weighted, u * layer.gap, v * layer.gap, layer.field) + layer.bias[u, v] for v in range(width)]
+        [
+            _field(weighted, u * layer.gap, v * layer.gap, layer.field) + layer.bias[u, v]
+            for v in range(width)
+        ]
         for u in range(height)
     ]
     reach = layer.radius

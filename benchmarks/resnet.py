@@ -1,4 +1,4 @@
-"""A network of ResNet-18's architecture (He et al. 2016) with random weights."""
+"""A network of ResNet-18's architecture (He et al. 2016) untrained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ class Block(nn.Module):
         self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
         self.short: nn.Module = nn.Identity()
         if stride > 1 or before != after:
-            self.short = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+            self.short = nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, before, h, w) -> (n, after, h / stride, w / stride)."""
@@ -33,7 +35,10 @@ class ResNet18(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)
+            nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2, 1),
         )
         self.layer1 = nn.Sequential(Block(64, 64, 1), Block(64, 64, 1))
         self.layer2 = nn.Sequential(Block(64, 128, 2), Block(128, 128, 1))

@@ -1,9 +1,11 @@
-"""Reading the units of two layers on more and more pictures: time beside the bare forward pass, and peak memory.
+"""Reading the units of two layers on more and more pictures: time beside the bare forward pass, and
+activation memory.
 
     python -m benchmarks.responses
 
-`zero_bias` on pictures of 48×48: top ten, moments, histogram and quantiles of every unit of conv2 and conv3 in one pass.
-The C library gives freed memory back at once, so that the peak tells what is held, not how it fills gaps.
+`zero_bias` on pictures of 48×48: top ten, moments, histogram and quantiles of every unit of conv2
+and conv3 in one pass. The C library gives freed memory back at once, so that the activation tells
+what is held, not how it fills gaps.
 """
 
 from __future__ import annotations
@@ -30,22 +32,38 @@ _LAYERS = ("conv2", "conv3")
 
 
 def measure() -> pd.DataFrame:
-    """A row a number of pictures, each from a process of its own: seconds of the bare pass and of ours, and peak memory."""
+    """A row a number of pictures, each from a process of its own: seconds of the bare pass and
+    of ours, and activation memory.
+    """
     rows = []
     for count in COUNTS:
         arguments = [sys.executable, "-m", "benchmarks.responses", str(count)]
-        printed = subprocess.run(arguments, check=True, capture_output=True, text=True, env=os.environ | _GIVING_BACK).stdout
+        printed = subprocess.run(
+            arguments, check=True, capture_output=True, text=True, env=os.environ | _GIVING_BACK
+        ).stdout
         bare, ours, memory = map(float, printed.split())
         rows.append((f"{count:,}", bare, ours, ours / bare, 1000 * ours / count, memory))
-    columns = ["pictures", "forward pass, s", "with all units read, s", "times", "ms a picture", "peak memory, MiB"]
+    columns = [
+        "pictures",
+        "forward pass, s",
+        "with all units read, s",
+        "times",
+        "ms a picture",
+        "activation memory, MiB",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _child(count: int) -> None:
     network = networks.build("zero_bias", classes=8, seed=0).eval()
-    asked = {layer: [units.Top(10), units.Moments(), units.Histogram(), units.Quantiles()] for layer in _LAYERS}
+    asked = {
+        layer: [units.Top(10), units.Moments(), units.Histogram(), units.Quantiles()]
+        for layer in _LAYERS
+    }
     bare = ours = 0.0
-    for number, batch in enumerate(_batches(count)):  # one after the other, so that both meet the same machine
+    for number, batch in enumerate(
+        _batches(count)
+    ):  # one after the other, so that both meet the same machine
         begun = time.perf_counter()
         with torch.no_grad():
             layers.output(network, _LAYERS[-1], batch)

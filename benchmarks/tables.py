@@ -9,12 +9,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from duchenne import reproduction
+from duchenne.analyses import reproduction
 
 
 def machine() -> str:
     """Name processor, cores and versions."""
-    return f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch "
+        f"{torch.__version__}"
+    )
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -31,6 +34,11 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+    )
     has = torch.cpu.get_capabilities()
-    return f"{name} ({', '.join(k for k in ('avx512_bf16', 'amx_bf16') if has.get(k)) or 'no bfloat16'})"
+    return (
+        f"{name} "
+        f"({', '.join(k for k in ('avx512_bf16', 'amx_bf16') if has.get(k)) or 'no bfloat16'})"
+    )

@@ -1,4 +1,6 @@
-"""Training pictures per second as the project trains, against a plain float32 loop of the same network and settings."""
+"""Training pictures per second as the project trains, against a plain float32 loop of the same
+network and settings.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from duchenne import gathering, recipes
+from duchenne import recipes
 from duchenne.faces import folds
-from duchenne.faces.augment import AUGMENTATIONS, augment
-from duchenne.faces.normalise import in_unit_range
-from duchenne.faces.prepare import Preparation
-from duchenne.progress import bars
+from duchenne.faces.preparation.augmentation import AUGMENTATIONS, augment
+from duchenne.faces.preparation.normalisation import in_unit_range
+from duchenne.faces.preparation.steps import Preparation
 from duchenne.recipes import Recipe
-from duchenne.training import jobs, precision
+from duchenne.study.faces import decode, gather
+from duchenne.training import jobs
 from duchenne.training.batches import Examples
 from duchenne.training.fit import fit, probabilities
+from duchenne.training.machine import precision
 
 NETWORKS = {
     "zero_bias": ("quick", "training.epochs=3"),
     "zhu": ("zhu2018-honest", "training.epochs=2", "training.batch=16"),
     "sparse": ("mousavi2016-cnn", "training.epochs=4"),
-    "pyranet": ("mousavi2016-lipnet", "network.name=pyranet", "training.epochs=60", "training.patience=0"),
+    "pyranet": (
+        "mousavi2016-lipnet",
+        "network.name=pyranet",
+        "training.epochs=60",
+        "training.patience=0",
+    ),
     "lipnet": ("mousavi2016-lipnet", "training.epochs=60", "training.patience=0"),
 }
 """For each network a recipe and what is changed: as few passes as a measurement needs."""
@@ -36,20 +44,39 @@ Work = Callable[[nn.Module, Preparation, Examples, Examples, Recipe], object]
 
 
 def measure(people: int = 60) -> pd.DataFrame:
-    """Train every network both ways on the same pictures, seed and settings, one after the other on all cores."""
+    """Train every network both ways on the same pictures, seed and settings, one after the other
+    on all cores.
+    """
     rows = []
     for name, (recipe, *changes) in NETWORKS.items():
         chosen = recipes.read(recipe, [f"faces.avatars.people={people}", *changes])
         (plain, before), (ours, after) = (_timed(chosen, work) for work in (_plain, _ours))
         kind = precision.choose(chosen.training.precision)
-        rows.append((f"`{name}`, batch {chosen.training.batch or 'all'}, {kind}", plain, ours, ours / plain, before, after))
-    names = ["plain loop, pictures/s", "duchenne, pictures/s", "ratio", "held-out accuracy, plain loop", "duchenne"]
+        rows.append(
+            (
+                f"`{name}`, batch {chosen.training.batch or 'all'}, {kind}",
+                plain,
+                ours,
+                ours / plain,
+                before,
+                after,
+            )
+        )
+    names = [
+        "plain loop, pictures/s",
+        "duchenne, pictures/s",
+        "ratio",
+        "held-out accuracy, plain loop",
+        "duchenne",
+    ]
     return pd.DataFrame(rows, columns=["training", *names])
 
 
 def _timed(recipe: Recipe, work: Work) -> tuple[float, str]:
-    """Pictures per second, passes over validation pictures included, and the accuracy on test pictures."""
-    faces = gathering.decoded(recipe.faces, gathering.table(recipe.faces, progress=bars), bars)
+    """Pictures per second, passes over validation pictures included, and the accuracy on test
+    pictures.
+    """
+    faces = decode(recipe.faces, gather(recipe.faces))
     fold = folds.split(faces.table, recipe.folds.rule, recipe.folds.count)[0]
     classes = faces.table.expressions
     places = torch.tensor([classes.index(name) for name in faces.table.frame["expression"]])
@@ -66,14 +93,18 @@ def _timed(recipe: Recipe, work: Work) -> tuple[float, str]:
     return rate, f"{right.float().mean().item():.1%}"
 
 
-def _ours(network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe) -> None:
+def _ours(
+    network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         fit(network, prepare, train, judge, recipe.training, 0, Path(folder))
 
 
-def _plain(network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe) -> None:
-    """What one writes by hand: float32, the usual memory format, every batch prepared, validated after every pass; the last
-    pass counts and nothing is kept on disk.
+def _plain(
+    network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe
+) -> None:
+    """What one writes by hand: float32, the usual memory format, every batch prepared, validated
+    after every pass; the last pass counts and nothing is kept on disk.
     """
     settings, chance = recipe.training, torch.Generator().manual_seed(0)
     batch = settings.batch or len(train.classes)
@@ -84,7 +115,9 @@ def _plain(network: nn.Module, prepare: Preparation, train: Examples, judge: Exa
         network.train()
         order = torch.randperm(len(train.classes), generator=chance)
         for rows in order[: steps * batch].view(steps, -1):
-            given = augment(in_unit_range(train.pictures[rows]), AUGMENTATIONS[settings.augment], chance)
+            given = augment(
+                in_unit_range(train.pictures[rows]), AUGMENTATIONS[settings.augment], chance
+            )
             loss = F.cross_entropy(network(prepare(given)), train.classes[rows])
             optimiser.zero_grad()
             loss.backward()
@@ -94,11 +127,15 @@ def _plain(network: nn.Module, prepare: Preparation, train: Examples, judge: Exa
     network.eval()
 
 
-def _schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+def _schedule(
+    optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     if recipe.training.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
     rate = recipe.training.rate
-    return torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1, cycle_momentum=False)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.1, cycle_momentum=False
+    )
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -107,4 +144,6 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
     if settings.optimiser == "rprop":
         return torch.optim.Rprop(network.parameters(), settings.rate)
-    return torch.optim.SGD(network.parameters(), settings.rate, settings.momentum, weight_decay=settings.decay)
+    return torch.optim.SGD(
+        network.parameters(), settings.rate, settings.momentum, weight_decay=settings.decay
+    )

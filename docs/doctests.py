@@ -1,4 +1,6 @@
-"""Examples in docstrings are shown as code: a doctest stands there as it is run, which Markdown takes for a quotation."""
+"""Examples in docstrings are shown as code: a doctest stands there as it is run, which Markdown
+takes for a quotation.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +18,6 @@ class Doctests(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Fence those of one module, class, function or attribute."""
         if obj.docstring:
-            obj.docstring.value = _EXAMPLE.sub(lambda found: f"```pycon\n{found[0]}\n```", obj.docstring.value)
+            obj.docstring.value = _EXAMPLE.sub(
+                lambda found: f"```pycon\n{found[0]}\n```", obj.docstring.value
+            )

@@ -1,4 +1,6 @@
-"""Pages of the site that are made from the package and the benchmarks, so that they cannot differ from them."""
+"""Pages of the site that are made from the package and the benchmarks, so that they cannot
+differ from them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from duchenne.cli import app
+from duchenne.cli.main import app
 from duchenne.report.words import WORDS
 
 _BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -33,28 +35,43 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 
 def _numbers() -> str:
     told = "\n".join(f"| {word.name} | {word.says} |" for word in WORDS.values())
-    return f"# Every number\n\nAs the report and the tables use it.\n\n| number | what it says |\n|---|---|\n{told}\n"
+    return (
+        "# Every number\n\nAs the report and the tables use it.\n\n| number | what it says "
+        f"|\n|---|---|\n{told}\n"
+    )
 
 
 def _commands() -> str:
-    parts = [_command(path, command) for path, command in _every(typer.main.get_command(app), "duchenne")]
-    ends = "Each ends with 0, with 1 after a failure of its own, with 2 for something given that cannot be used."
+    parts = [
+        _command(path, command) for path, command in _every(typer.main.get_command(app), "duchenne")
+    ]
+    ends = (
+        "Each ends with 0, with 1 after a failure of its own, with 2 for something given that "
+        "cannot be used."
+    )
     return "\n\n".join(["# Every command", ends, *parts])
 
 
 def _every(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """The commands below one, with their full names."""
-    for name, each in getattr(command, "commands", {}).items():
-        if getattr(each, "commands", None):
-            yield from _every(each, f"{path} {name}")
-        else:
-            yield f"{path} {name}", each
+    if not hasattr(command, "list_commands"):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        yield from _every(command.get_command(context, name), f"{path} {name}")
 
 
 def _command(path: str, command: click.Command) -> str:
-    rows = "\n".join(f"| `{_written(option)}` | {_cell(getattr(option, 'help', None))} |" for option in command.params)
+    rows = "\n".join(
+        f"| `{_written(option)}` | {_cell(getattr(option, 'help', None))} |"
+        for option in command.params
+    )
     example = (command.epilog or "").removeprefix("Example:").strip()
-    return f"## {path}\n\n{command.help or ''}\n\n| given | what it is |\n|---|---|\n{rows}\n\n    {example}\n"
+    return (
+        f"## {path}\n\n{command.help or ''}\n\n| given | what it is |\n|---|---|\n{rows}\n\n    "
+        f"{example}\n"
+    )
 
 
 def _written(option: click.Parameter) -> str:

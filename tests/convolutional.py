@@ -31,7 +31,9 @@ class Small(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two blocks as in ResNet, the second with a shortcut of its own; batch norm, in-place ReLUs."""
+    """Two blocks as in ResNet, the second with a shortcut of its own; batch norm, in-place
+    ReLUs.
+    """
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__()

@@ -23,8 +23,10 @@ KINDS: dict[str, Callable[[], Any]] = {
 }
 
 
-def peaks(count: int = 240, seed: int = 0) -> units.Peaks:
-    """Peaks of seven units: many ties, many zeros, scales that grow from picture to picture, a unit that never answers."""
+def activations(count: int = 240, seed: int = 0) -> units.Activations:
+    """Activations of seven units: many ties, many zeros, scales that grow from picture to picture,
+    a unit that never answers.
+    """
     rng = np.random.default_rng(seed)
     value = rng.exponential(size=(count, 7)).astype(np.float32)
     value[:, 0] = rng.integers(0, 6, count)
@@ -32,21 +34,23 @@ def peaks(count: int = 240, seed: int = 0) -> units.Peaks:
     value[:, 2] *= 2.0 ** (np.arange(count) % 40 - 20)
     value[:, 3] = 0
     place = rng.integers(0, 9, (2, count, 7))
-    return units.Peaks(np.arange(count), value, *place)
+    return units.Activations(np.arange(count), value, *place)
 
 
-def part(whole: units.Peaks, chosen: slice) -> units.Peaks:
-    return units.Peaks(whole.image[chosen], whole.value[chosen], whole.row[chosen], whole.column[chosen])
+def part(whole: units.Activations, chosen: slice) -> units.Activations:
+    return units.Activations(
+        whole.image[chosen], whole.value[chosen], whole.row[chosen], whole.column[chosen]
+    )
 
 
 def told(result: Any) -> pd.DataFrame:
-    return result.frame() if isinstance(result, units.Peaks) else result
+    return result.frame() if isinstance(result, units.Activations) else result
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 3, 1, 4, 2, 0]])
 def test_shards_merged_in_any_order_give_what_one_pass_gives(kind: str, order: list[int]) -> None:
-    whole, one = peaks(), KINDS[kind]()
+    whole, one = activations(), KINDS[kind]()
     one.update(whole)
     shards = [KINDS[kind]() for _ in range(3)]
     for number in order:
@@ -64,7 +68,7 @@ def test_of_no_pictures_nothing_is_known(kind: str) -> None:
 
 
 def test_the_top_are_the_highest_and_the_first_of_equals() -> None:
-    whole, top = peaks(), units.Top(5)
+    whole, top = activations(), units.Top(5)
     top.update(whole)
     for unit in range(7):
         expected = sorted(range(240), key=lambda i: (-whole.value[i, unit], i))[:5]
@@ -72,7 +76,7 @@ def test_the_top_are_the_highest_and_the_first_of_equals() -> None:
 
 
 def test_moments_are_numpys() -> None:
-    whole, moments = peaks(), units.Moments()
+    whole, moments = activations(), units.Moments()
     moments.update(whole)
     found, value = moments.compute(), whole.value.astype(float)
     np.testing.assert_allclose(found["mean"], value.mean(0), rtol=1e-12)
@@ -82,20 +86,28 @@ def test_moments_are_numpys() -> None:
 
 
 def test_histograms_are_numpys_between_nothing_and_a_power_of_two() -> None:
-    whole, histogram = peaks(), units.Histogram(16)
+    whole, histogram = activations(), units.Histogram(16)
     for first in range(0, 240, 7):
         histogram.update(part(whole, slice(first, first + 7)))
     for unit, rows in histogram.compute().groupby("unit"):
         value, limit = whole.value[:, int(unit)], rows["high"].max()
         assert value.max() < limit <= max(2.0 * value.max(), 2.0**-64)
-        assert rows["count"].tolist() == np.histogram(value.astype(float), 16, (0, limit))[0].tolist()
+        assert (
+            rows["count"].tolist() == np.histogram(value.astype(float), 16, (0, limit))[0].tolist()
+        )
 
 
 def test_quantiles_are_within_their_error() -> None:
-    whole, quantiles, shares = peaks(2000), units.Quantiles(0.01), [0.05, 0.25, 0.5, 0.9, 0.99, 1.0]
+    whole, quantiles, shares = (
+        activations(2000),
+        units.Quantiles(0.01),
+        [0.05, 0.25, 0.5, 0.9, 0.99, 1.0],
+    )
     quantiles.update(whole)
     for unit, rows in quantiles.compute(shares).groupby("unit"):
-        expected = np.quantile(whole.value[:, int(unit)].astype(float), shares, method="inverted_cdf")
+        expected = np.quantile(
+            whole.value[:, int(unit)].astype(float), shares, method="inverted_cdf"
+        )
         np.testing.assert_allclose(rows["value"], expected, rtol=0.01 + 1e-9, atol=1e-9)
 
 
@@ -121,7 +133,9 @@ def test_many_layers_are_read_in_one_run() -> None:
     for layer, place in (("conv2", 1), ("last", 0)):
         together = asked[layer][place].compute()
         np.testing.assert_array_equal(together.image, np.arange(100, 111))
-        np.testing.assert_allclose(together.value, units.responses(network, layer, [pictures]).value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            together.value, units.responses(network, layer, [pictures]).value, rtol=1e-5, atol=1e-6
+        )
     with pytest.raises(InputError, match="the nearest are"):
         list(units.read(network, {"konv2": []}, [pictures]))
     network.idle = nn.ReLU()

@@ -1,4 +1,6 @@
-"""The live page: what it tells is what the network answers, and whatever is sent to it, it lives on."""
+"""The live page: what it tells is what the network answers, and whatever is sent to it, it lives
+on.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,15 @@ from starlette.testclient import TestClient
 import duchenne.app
 from duchenne import facs
 from duchenne.app import connections
-from duchenne.app.reading import FIRING, Reader, Sitter
+from duchenne.app.reader import FIRING, Reader, Sitter
 from duchenne.app.server import application
 from duchenne.errors import InputError
-from duchenne.faces import pictures
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.basis import head_basis
-from duchenne.progress import quiet
-from duchenne.stages import StudyInProgress
-from duchenne.study import Study
-from duchenne.units.peaks import Peaks
+from duchenne.faces.images import decoding
+from duchenne.study.record import Study
+from duchenne.study.workspace import Workspace
+from duchenne.units.activations import Activations
 
 from .browser import opened
 from .test_cli import command
@@ -54,7 +55,9 @@ def client(avatar_study: Study) -> Iterator[TestClient]:
 
 def png(size: int = 64) -> bytes:
     packed = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size, size), np.uint8)).save(packed, "PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (size, size), np.uint8)).save(
+        packed, "PNG"
+    )
     return packed.getvalue()
 
 
@@ -62,10 +65,17 @@ def bomb(side: int) -> bytes:
     """A PNG of a few bytes that says it is very large."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
 # readings
@@ -79,30 +89,45 @@ def test_a_face_is_read_as_the_study_read_it(avatar_study: Study, reader: Reader
         place = int(frame.index[frame["path"] == row["path"]][0])
         pixels = np.asarray(Image.open(avatar_study.table.paths[place]), np.float32)[None] / 255
         found = reader.face(pixels)
-        assert found.shares == pytest.approx({name: row[f"p_{name}"] for name in avatar_study.scores["classes"]}, abs=1e-3)
+        assert found.shares == pytest.approx(
+            {name: row[f"p_{name}"] for name in avatar_study.scores["classes"]}, abs=1e-3
+        )
 
 
-def test_units_fire_by_their_own_spread_strongest_first(avatar_study: Study, reader: Reader) -> None:
-    peaks = Peaks.from_frame(pd.read_parquet(avatar_study.units_folder / "responses.parquet"))
-    pixels = np.asarray(Image.open(avatar_study.table.paths[peaks.image[5]]), np.float32)[None] / 255
+def test_units_fire_by_their_own_spread_strongest_first(
+    avatar_study: Study, reader: Reader
+) -> None:
+    activations = Activations.from_frame(
+        pd.read_parquet(avatar_study.units_folder / "responses.parquet")
+    )
+    pixels = (
+        np.asarray(Image.open(avatar_study.table.paths[activations.image[5]]), np.float32)[None]
+        / 255
+    )
     found = reader.face(pixels).firing
-    spread = peaks.value.std(0)
-    above = (peaks.value[5] - peaks.value.mean(0)) / np.where(spread > 0, spread, np.inf)
+    spread = activations.value.std(0)
+    above = (activations.value[5] - activations.value.mean(0)) / np.where(
+        spread > 0, spread, np.inf
+    )
     assert [each.unit for each in found] == np.argsort(-above, kind="stable")[:FIRING].tolist()
-    assert [each.above for each in found] == pytest.approx(above[[each.unit for each in found]].tolist(), rel=1e-3)
+    assert [each.above for each in found] == pytest.approx(
+        above[[each.unit for each in found]].tolist(), rel=1e-3
+    )
     assert all(each.seen.shape == (32, 32, 4) for each in found)
     assert all(each.seen[..., 3].max() == 255 for each in found)
 
 
 def test_a_sitter_is_drawn_as_the_stimulated_people_are(avatar_study: Study) -> None:
     sitter = Sitter(avatar_study)
-    like = StudyInProgress(avatar_study, avatar_study.table, quiet, lambda line: None).stimulating
+    like = Workspace(avatar_study, avatar_study.table, lambda line: None).stimulating
     path, shot = next(
-        (path, shot) for path, shot in dataset.shown(like, head_basis()).items() if shot.action_units == {12: (1, 1)}
+        (path, shot)
+        for path, shot in dataset.shown(like, head_basis()).items()
+        if shot.action_units == {12: (1, 1)}
     )
     sitter._people = {3: shot.person}
     drawn, _ = sitter.draw(3, {12: 1.0})
-    np.testing.assert_allclose(drawn, pictures.read(dataset.load(like).root / path, 1), atol=1e-6)
+    np.testing.assert_allclose(drawn, decoding.read(dataset.load(like).root / path, 1), atol=1e-6)
     sitter = Sitter(avatar_study)
     rest, shown = sitter.draw(3, {})
     smiling, _ = sitter.draw(3, {12: 1.0})
@@ -118,7 +143,8 @@ def test_a_sitter_is_drawn_as_the_stimulated_people_are(avatar_study: Study) -> 
 
 def test_sliders_change_what_is_told(client: TestClient) -> None:
     rest, smile = (
-        client.post("/draw", content=json.dumps({"person": 0, "action_units": units})).json() for units in ({}, {"AU12": 1})
+        client.post("/draw", content=json.dumps({"person": 0, "action_units": units})).json()
+        for units in ({}, {"AU12": 1})
     )
     assert rest["shares"] != smile["shares"]
     assert sum(smile["shares"].values()) == pytest.approx(1, abs=1e-5)
@@ -127,7 +153,9 @@ def test_sliders_change_what_is_told(client: TestClient) -> None:
     assert smile["all_ms"] > smile["network_ms"] > 0
 
 
-def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(client: TestClient) -> None:
+def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(
+    client: TestClient,
+) -> None:
     found = client.post("/read", content=png())
     assert found.status_code == 200
     assert "no face found" in found.json()["note"]
@@ -144,7 +172,12 @@ def test_a_photograph_without_a_face_is_read_in_its_middle_and_that_is_told(clie
         (bomb(50_000), 400, "more than 40,000,000 pixels"),
         (bomb(10_000), 400, "10000×10000 pixels are more than 40,000,000 allowed"),
         (b"0" * (16 * 2**20 + 1), 413, "more than 16,777,216 bytes"),
-        (b'--x\r\nContent-Disposition: form-data; name="f"; filename="../../etc/passwd"\r\n\r\n--x--', 400, "not a picture"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="f"; '
+            b'filename="../../etc/passwd"\r\n\r\n--x--',
+            400,
+            "not a picture",
+        ),
     ],
 )
 def test_what_is_no_picture_gets_a_line_and_the_page_lives_on(
@@ -178,11 +211,15 @@ def test_ten_pictures_at_once_are_all_read_and_too_many_are_put_off(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadPoolExecutor(10) as threads:
-        found = list(threads.map(lambda _: client.post("/read", content=png()).status_code, range(10)))
+        found = list(
+            threads.map(lambda _: client.post("/read", content=png()).status_code, range(10))
+        )
     assert found == [200] * 10
     monkeypatch.setattr("duchenne.app.server._WAITING", 1)
     with ThreadPoolExecutor(20) as threads:
-        found = list(threads.map(lambda _: client.post("/read", content=png(600)).status_code, range(20)))
+        found = list(
+            threads.map(lambda _: client.post("/read", content=png(600)).status_code, range(20))
+        )
     assert set(found) == {200, 503}
     assert client.post("/read", content=png()).status_code == 200
 
@@ -190,8 +227,14 @@ def test_ten_pictures_at_once_are_all_read_and_too_many_are_put_off(
 def test_other_sites_names_and_other_methods_are_refused(client: TestClient) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.get("/read").status_code == 405
-    assert client.post("/read", content=png(), headers={"sec-fetch-site": "cross-site"}).status_code == 403
-    assert client.post("/read", content=png(), headers={"sec-fetch-site": "same-origin"}).status_code == 200
+    assert (
+        client.post("/read", content=png(), headers={"sec-fetch-site": "cross-site"}).status_code
+        == 403
+    )
+    assert (
+        client.post("/read", content=png(), headers={"sec-fetch-site": "same-origin"}).status_code
+        == 200
+    )
     assert client.get("/../study.json").status_code == 404
     page = client.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -200,14 +243,21 @@ def test_other_sites_names_and_other_methods_are_refused(client: TestClient) -> 
 
 def test_a_picture_that_does_not_say_how_long_it_is_ends_at_the_bound(client: TestClient) -> None:
     refused = client.post("/read", content=iter([b"0" * 2**20] * 17))
-    assert (refused.status_code, "more than 16,777,216 bytes" in refused.json()["error"]) == (413, True)
+    assert (refused.status_code, "more than 16,777,216 bytes" in refused.json()["error"]) == (
+        413,
+        True,
+    )
 
 
-def test_a_mistake_of_ours_is_told_under_the_same_guard(avatar_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_of_ours_is_told_under_the_same_guard(
+    avatar_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(reader: Reader, content: bytes) -> None:
         raise RuntimeError
 
-    with TestClient(application(avatar_study), "http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(
+        application(avatar_study), "http://localhost", raise_server_exceptions=False
+    ) as client:
         monkeypatch.setattr(Reader, "photograph", broken)
         failed = client.post("/read", content=png())
     assert (failed.status_code, "terminal" in failed.json()["error"]) == (500, True)
@@ -224,14 +274,16 @@ def test_nothing_is_written(client: TestClient, avatar_study: Study) -> None:
 # the command
 
 
-def test_without_the_extra_the_command_says_what_to_install(avatar_study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_command_says_what_to_install(
+    avatar_study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(duchenne.app, "_NEEDED", ("starlette", "no_such_package"))
     code, _, error = command("app", avatar_study.folder)
     assert (code, "pip install 'duchenne[app]'" in error) == (2, True)
 
 
 def test_an_address_that_cannot_be_had_is_named() -> None:
-    with pytest.raises(InputError, match=r"--host 203\.0\.113\.7 --port 80"):
+    with pytest.raises(InputError, match=r"host 203\.0\.113\.7, port 80"):
         duchenne.app._listening("203.0.113.7", 80)
 
 
@@ -239,7 +291,9 @@ def test_an_address_that_cannot_be_had_is_named() -> None:
 def address(avatar_study: Study) -> Iterator[str]:
     """The live page as the command serves it."""
     command = [sys.executable, "-m", "duchenne", "app", str(avatar_study.folder), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as serving:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as serving:
         late = threading.Timer(120, serving.kill)
         late.start()
         try:
@@ -268,6 +322,7 @@ def test_clients_that_send_nothing_shut_nobody_out(address: str) -> None:
             each.close()
 
 
+@pytest.mark.slow
 def test_a_request_that_does_not_come_is_let_go(address: str) -> None:
     port = int(address.rstrip("/").rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=connections.PATIENCE + 5) as idle:
@@ -286,29 +341,43 @@ def asked(port: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("origin", "code"),
-    [("http://localhost", 200), (None, 200), ("http://evil.example", 403), ("null", 403), ("http://localhost:99", 403)],
+    [
+        ("http://localhost", 200),
+        (None, 200),
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://localhost:99", 403),
+    ],
 )
-def test_requests_of_other_pages_are_refused_by_their_origin(client: TestClient, origin: str | None, code: int) -> None:
+def test_requests_of_other_pages_are_refused_by_their_origin(
+    client: TestClient, origin: str | None, code: int
+) -> None:
     headers = {} if origin is None else {"Origin": origin}
     told = client.post("/draw", json={"person": 0, "action_units": {}}, headers=headers)
     assert told.status_code == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_a_picture_of_many_pixels_is_decoded_at_a_smaller_scale(kind: str) -> None:
     packed = io.BytesIO()
     gradient = Image.linear_gradient("L").resize((6000, 5000)).convert("RGB")
     gradient.save(packed, kind)
-    found = pictures.from_bytes(packed.getvalue(), "the picture", 1, 40_000_000, longest=1024)
+    found = decoding.from_bytes(packed.getvalue(), "the picture", 1, 40_000_000, longest=1024)
     assert 1024 <= max(found.shape) < 2100
     assert np.abs(found[0].mean(1) - np.linspace(0, 1, found.shape[1])).max() < 0.03
 
 
-def test_what_a_network_of_rendered_faces_says_of_photographs_is_qualified(client: TestClient) -> None:
+def test_what_a_network_of_rendered_faces_says_of_photographs_is_qualified(
+    client: TestClient,
+) -> None:
     assert "trained on rendered faces only" in client.get("/").text
 
 
-def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(address: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(
+    address: str, tmp_path: Path
+) -> None:
     (tmp_path / "face.png").write_bytes(png())
     (tmp_path / "notes.png").write_bytes(b"notes")
     with opened(address) as browser:
@@ -316,7 +385,9 @@ def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(addre
         page.wait_for_selector("#units button")
         before = page.get_attribute("#face", "src")
         page.locator("[data-au=AU12]").fill("1")
-        page.wait_for_function("before => document.getElementById('face').src !== before", arg=before)
+        page.wait_for_function(
+            "before => document.getElementById('face').src !== before", arg=before
+        )
         page.locator("#units button").nth(1).click()
         assert page.locator("#units button").nth(1).get_attribute("aria-pressed") == "true"
         assert browser.violations() == []
@@ -336,11 +407,16 @@ def test_in_a_browser_sliders_move_pictures_are_read_and_mistakes_are_told(addre
         page.wait_for_function("() => document.getElementById('error').textContent === ''")
         assert browser.violations() == []
         assert all(url.startswith((address, "data:")) for url in browser.requests)
-        assert [error for error in browser.errors if "400" not in error] == []  # the refused picture
+        assert [
+            error for error in browser.errors if "400" not in error
+        ] == []  # the refused picture
 
 
 def test_in_a_browser_the_camera_is_read_and_let_go(address: str) -> None:
-    filming = "() => document.getElementById('video').srcObject?.getTracks().some((track) => track.readyState === 'live')"
+    filming = (
+        "() => document.getElementById('video').srcObject?.getTracks().some((track) => "
+        "track.readyState === 'live')"
+    )
     with opened(address) as browser:
         page = browser.page
         page.wait_for_selector("#units button")

@@ -1,4 +1,6 @@
-"""Data sets, tables, pictures and layers as people have them: each kind of oddity is read rightly, or told in one line."""
+"""Data sets, tables, pictures and layers as people have them: each kind of oddity is read
+rightly, or told in one line.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from duchenne import cache, units
+from duchenne import files, units
 from duchenne.errors import InputError
 from duchenne.evidence import match
-from duchenne.faces import checking, detected, load, pictures, sources
-from duchenne.faces.formats.reading import action_unit
+from duchenne.faces import checking, detector_columns, load, sources
+from duchenne.faces.formats.adapter import action_unit
+from duchenne.faces.images import decoding
+from duchenne.units.ablation import Ablation
 from duchenne.units.responses import answers
-from duchenne.units.silencing import Silencer
 
 RNG = np.random.default_rng(0)
 
@@ -48,7 +51,9 @@ DAMAGED = {
     + struct.pack("<L", 0),
     "cut off": b"",
     "entries beyond the end": struct.pack("<LH", 8, 900) + ORIENTATION_6,
-    "an orientation that is text": struct.pack("<LH", 8, 1) + entry(0x112, 2, 4, b"six\0") + struct.pack("<L", 0),
+    "an orientation that is text": struct.pack("<LH", 8, 1)
+    + entry(0x112, 2, 4, b"six\0")
+    + struct.pack("<L", 0),
 }
 
 
@@ -56,46 +61,54 @@ DAMAGED = {
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
 def test_a_damaged_exif_block_costs_no_picture(kind: str, ending: str, tmp_path: Path) -> None:
     path = picture(tmp_path / f"odd{ending}", exif=b"Exif\0\0II*\0"[:8] + DAMAGED[kind])
-    shape = pictures.read(path).shape
+    shape = decoding.read(path).shape
     assert shape in ((1, 48, 64), (1, 64, 48))
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_pictures_stand_upright_however_they_were_held(turn: int, tmp_path: Path) -> None:
     upright = Image.fromarray(RNG.integers(0, 255, (4, 6), dtype=np.uint8))
-    held = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[turn]  # Pillow's transposes that undo each
+    held = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[
+        turn
+    ]  # Pillow's transposes that undo each
     stored = upright if held is None else upright.transpose(Image.Transpose(held))
     exif = Image.Exif()
     exif[0x112] = turn
     for name, how in (("held.png", {}), ("held.tif", {"compression": "tiff_lzw"})):
         stored.save(tmp_path / name, exif=exif, **how)
-        np.testing.assert_array_equal(pictures.decoded(tmp_path / name), np.asarray(upright))
+        np.testing.assert_array_equal(decoding.decoded(tmp_path / name), np.asarray(upright))
 
 
 @pytest.mark.parametrize("name", ["figure.png", "figure.jpg", "figure.eps"])
 def test_a_file_that_would_have_a_program_run_is_no_picture(name: str, tmp_path: Path) -> None:
     """Pillow hands PostScript to Ghostscript, whatever the file is called."""
-    (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n")
+    (tmp_path / name).write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n"
+    )
     with pytest.raises(InputError, match="not a picture"):
-        pictures.read(tmp_path / name)
+        decoding.read(tmp_path / name)
 
 
-def test_whatever_a_decoder_raises_leaves_the_picture_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_a_decoder_raises_leaves_the_picture_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RecursionError("too deep")
 
     path = picture(tmp_path / "a.png")
     monkeypatch.setattr(Image, "open", broken)
     with pytest.raises(InputError, match=r"a\.png: cannot be read: too deep"):
-        pictures.read(path)
+        decoding.read(path)
 
 
-@pytest.mark.parametrize("ending", ["jfif", "jpe", "tga", "avif", "bmp", "webp", "tif", "ppm", "jp2"])
+@pytest.mark.parametrize(
+    "ending", ["jfif", "jpe", "tga", "avif", "bmp", "webp", "tif", "ppm", "jp2"]
+)
 def test_pictures_of_every_ending_are_read(ending: str, tmp_path: Path) -> None:
     picture(tmp_path / "happy" / f"1.{ending}", {"jfif": "JPEG", "jpe": "JPEG"}.get(ending))
     picture(tmp_path / "sad" / "1.png")
     assert len(load(f"folder:{tmp_path}")) == 2
-    assert pictures.read(tmp_path / "happy" / f"1.{ending}").shape == (1, 48, 64)
+    assert decoding.read(tmp_path / "happy" / f"1.{ending}").shape == (1, 48, 64)
 
 
 def test_what_is_not_read_is_remarked_on(tmp_path: Path) -> None:
@@ -114,7 +127,9 @@ def test_what_is_not_read_is_remarked_on(tmp_path: Path) -> None:
     assert found.verdict == checking.REMARKS
 
 
-def test_a_folder_that_may_not_be_read_is_remarked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_remarked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     picture(tmp_path / "happy" / "1.jpg")
     (tmp_path / "happy" / "locked").mkdir()
     scan = os.scandir
@@ -125,7 +140,10 @@ def test_a_folder_that_may_not_be_read_is_remarked_on(tmp_path: Path, monkeypatc
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    told = {remark.file: remark.says for remark in sources.read(*sources.named(f"folder:{tmp_path}")).remarks}
+    told = {
+        remark.file: remark.says
+        for remark in sources.read(*sources.named(f"folder:{tmp_path}")).remarks
+    }
     assert told == {"happy/locked": "cannot be read: Permission denied"}
 
 
@@ -135,7 +153,9 @@ def test_names_that_are_not_utf8_are_left_out_with_a_line(tmp_path: Path) -> Non
     Path(os.fsdecode(odd)).write_bytes((tmp_path / "happy" / "1.png").read_bytes())
     found = sources.read(*sources.named(f"folder:{tmp_path}"))
     assert found.table.frame["path"].tolist() == ["happy/1.png"]
-    assert [str(remark) for remark in found.remarks] == [r"happy/caf\udce9.png: its name is not UTF-8; it is left out"]
+    assert [str(remark) for remark in found.remarks] == [
+        r"happy/caf\udce9.png: its name is not UTF-8; it is left out"
+    ]
 
 
 # data sets
@@ -159,9 +179,13 @@ def disfa(root: Path, names: tuple[str, ...]) -> Path:
         (("00001.jpg", "00002.jpg", "00002.png"), "00002.png"),
     ],
 )
-def test_a_second_picture_of_a_frame_is_left_out(names: tuple[str, ...], left: str, tmp_path: Path) -> None:
+def test_a_second_picture_of_a_frame_is_left_out(
+    names: tuple[str, ...], left: str, tmp_path: Path
+) -> None:
     found = sources.read(*sources.named(f"disfa:{disfa(tmp_path, names)}"))
-    assert sorted(Path(path).name for path in found.table.frame["path"]) == sorted(set(names) - {left})
+    assert sorted(Path(path).name for path in found.table.frame["path"]) == sorted(
+        set(names) - {left}
+    )
     assert any(Path(remark.file).name == left for remark in found.remarks)
     assert (found.table.frame["AU01_intensity"] == found.table.frame["frame"] % 6).all()
 
@@ -195,7 +219,9 @@ def affectnet(root: Path) -> None:
 
 def fer2013(root: Path) -> None:
     root.mkdir(parents=True)
-    (root / "fer2013.csv").write_text("emotion,pixels,Usage\n0," + " ".join(["7"] * 2304) + ",Training\n")
+    (root / "fer2013.csv").write_text(
+        "emotion,pixels,Usage\n0," + " ".join(["7"] * 2304) + ",Training\n"
+    )
 
 
 def rafdb(root: Path) -> None:
@@ -219,10 +245,19 @@ def own(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "make"),
-    [("affectnet", affectnet), ("fer2013", fer2013), ("rafdb", rafdb), ("jaffe", jaffe), ("kdef", kdef), ("folder", own)],
+    [
+        ("affectnet", affectnet),
+        ("fer2013", fer2013),
+        ("rafdb", rafdb),
+        ("jaffe", jaffe),
+        ("kdef", kdef),
+        ("folder", own),
+    ],
 )
 @pytest.mark.parametrize("wrapped", ["{name}", "{name}/{name}", "archive/data set"])
-def test_archives_unpacked_deeper_are_found(name: str, make: object, wrapped: str, tmp_path: Path) -> None:
+def test_archives_unpacked_deeper_are_found(
+    name: str, make: object, wrapped: str, tmp_path: Path
+) -> None:
     make(tmp_path / wrapped.format(name=name))  # type: ignore[operator]
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "read me.txt").write_text("of the archive")
@@ -296,7 +331,7 @@ def test_spellings_of_columns(name: str, expected: str) -> None:
     "text",
     {
         "from Windows": b"path,expression,AU12\r\nhappy\\1.png,happy,1\r\n",
-        "from Excel in German": "path;expression;AU12;AU12_intensity\nhappy/1.png;happy;1;2,5\n".encode("cp1252"),
+        "from Excel in German": (b"path;expression;AU12;AU12_intensity\nhappy/1.png;happy;1;2,5\n"),
         "with umlauts": "path;expression;subject\nhappy/1.png;happy;Jürgen\n".encode("cp1252"),
         "from Excel, UTF-8 with a mark": "﻿path,expression\nhappy/1.png,happy\n".encode(),
         "UTF-16": "path\texpression\nhappy/1.png\thappy\n".encode("utf-16"),
@@ -306,7 +341,9 @@ def test_spellings_of_columns(name: str, expected: str) -> None:
 )
 def test_manifests_as_programs_write_them(text: bytes, tmp_path: Path) -> None:
     picture(tmp_path / "happy" / "1.png")
-    (tmp_path / "manifest.csv").write_bytes(text.replace(b"{root}", str(tmp_path.resolve()).encode()))
+    (tmp_path / "manifest.csv").write_bytes(
+        text.replace(b"{root}", str(tmp_path.resolve()).encode())
+    )
     frame = load(f"folder:{tmp_path}").frame
     assert frame["path"].tolist() == ["happy/1.png"]
     if "AU12_intensity" in frame:
@@ -316,7 +353,10 @@ def test_manifests_as_programs_write_them(text: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["C:\\photos\\1.png", "/home/somebody/faces/1.png"])
 def test_full_paths_of_another_machine_are_told_plainly(path: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text(f"path,expression\n{path},happy\n")
-    with pytest.raises(InputError, match=r"line 2: .* is a full path: write it as it is below the manifest's folder"):
+    with pytest.raises(
+        InputError,
+        match=r"line 2: .* is a full path: write it as it is below the manifest's folder",
+    ):
         load(f"folder:{tmp_path}")
 
 
@@ -349,7 +389,7 @@ def test_frames_are_those_that_the_detector_meant(
     table = load(f"folder:{film(tmp_path, frames)}")
     rows = "".join(f"0.99,{frame / 10},film.mp4,{frame}\n" for frame in told)
     (tmp_path / "fex.csv").write_text("FaceScore,AU12,input,frame\n" + rows)
-    found = detected.join(table, tmp_path / "fex.csv").frame["AU12_probability"]
+    found = detector_columns.join(table, tmp_path / "fex.csv").frame["AU12_probability"]
     np.testing.assert_array_equal(found, expected)
 
 
@@ -368,38 +408,48 @@ def test_frames_without_a_face_count_where_they_are_numbered(
     count = 10 if len(frames) == 5 and first else len(frames)
     rows = "".join(f"{n},{int(n not in without)},{n / 10}\n" for n in range(first, first + count))
     (tmp_path / "film.csv").write_text("frame,success,AU12_r\n" + rows)
-    found = detected.join(table, tmp_path / "film.csv").frame["AU12_intensity"]
+    found = detector_columns.join(table, tmp_path / "film.csv").frame["AU12_intensity"]
     np.testing.assert_array_equal(found, expected)
 
 
 def test_libreface_tables_of_a_film_are_read(tmp_path: Path) -> None:
     table = load(f"folder:{film(tmp_path, (1, 2))}")
     columns = "frame_idx,frame_time_in_ms,pitch,au_1,au_12,au_1_intensity,facial_expression\n"
-    (tmp_path / "film.csv").write_text(columns + "0,0.0,1,0,1,0.2,Happiness\n1,0.04,1,1,0,1.2,Happiness\n")
-    frame = detected.join(table, tmp_path / "film.csv").frame
+    (tmp_path / "film.csv").write_text(
+        columns + "0,0.0,1,0,1,0.2,Happiness\n1,0.04,1,1,0,1.2,Happiness\n"
+    )
+    frame = detector_columns.join(table, tmp_path / "film.csv").frame
     assert frame["AU01"].tolist() == [False, True]
     assert frame["AU12"].tolist() == [True, False]
     assert frame["AU01_intensity"].tolist() == [0.2, 1.2]
 
 
-@pytest.mark.parametrize("odd", ["-nan(ind)", "-nan", "nan", "NaN", "-1.#IND", "None", "-0.12", "99", ""])
+@pytest.mark.parametrize(
+    "odd", ["-nan(ind)", "-nan", "nan", "NaN", "-1.#IND", "None", "-0.12", "99", ""]
+)
 def test_rows_in_which_no_face_was_found_say_nothing(odd: str, tmp_path: Path) -> None:
     table = load(f"folder:{film(tmp_path, (1, 2))}")
-    (tmp_path / "film.csv").write_text(f"frame, confidence, success, AU12_r\n1, 0.98, 1, 2.5\n2, 0.02, 0, {odd}\n")
-    np.testing.assert_array_equal(detected.join(table, tmp_path / "film.csv").frame["AU12_intensity"], [2.5, np.nan])
+    (tmp_path / "film.csv").write_text(
+        f"frame, confidence, success, AU12_r\n1, 0.98, 1, 2.5\n2, 0.02, 0, {odd}\n"
+    )
+    np.testing.assert_array_equal(
+        detector_columns.join(table, tmp_path / "film.csv").frame["AU12_intensity"], [2.5, np.nan]
+    )
 
 
 def test_a_value_that_counts_and_cannot_be_meant_is_told_with_its_line(tmp_path: Path) -> None:
     table = load(f"folder:{film(tmp_path, (1, 2))}")
     (tmp_path / "film.csv").write_text("frame, success, AU12_r\n1, 1, nan\n2, 1, -0.12\n")
-    with pytest.raises(InputError, match=r"film\.csv: line 3: column 'AU12_r': -0\.12 is not between 0 and 5"):
-        detected.join(table, tmp_path / "film.csv")
+    with pytest.raises(
+        InputError, match=r"film\.csv: line 3: column 'AU12_r': -0\.12 is not between 0 and 5"
+    ):
+        detector_columns.join(table, tmp_path / "film.csv")
 
 
 def test_one_sided_columns_of_a_detector_are_joined(tmp_path: Path) -> None:
     table = load(f"folder:{film(tmp_path, (1, 2))}")
     (tmp_path / "film.csv").write_text("frame,AU12L,AU12R\n1,0,1\n2,0,0\n")
-    frame = detected.join(table, tmp_path / "film.csv").frame
+    frame = detector_columns.join(table, tmp_path / "film.csv").frame
     assert frame["AU12"].tolist() == [True, False]
     assert frame["AU12_right"].tolist() == [True, False]
 
@@ -421,7 +471,9 @@ def test_one_stray_csv_of_a_folder_is_passed_over(name: str, text: str, tmp_path
     (tmp_path / "found" / "1.csv").write_text("face, confidence, AU12_r, AU12_c\n0, 0.9, 2.0, 1\n")
     (tmp_path / "found" / name).write_text(text)
     lines: list[str] = []
-    frame = detected.join(load(f"folder:{tmp_path / 'faces'}"), tmp_path / "found", lines.append).frame
+    frame = detector_columns.join(
+        load(f"folder:{tmp_path / 'faces'}"), tmp_path / "found", lines.append
+    ).frame
     assert frame["AU12"].tolist() == [True, pd.NA, pd.NA]
     assert len(lines) == (0 if name.startswith(".") else 1)
 
@@ -430,16 +482,21 @@ def test_one_stray_csv_of_a_folder_is_passed_over(name: str, text: str, tmp_path
 
 
 def test_evidence_without_action_units_says_so() -> None:
-    for labels in (pd.DataFrame(index=range(20)), pd.DataFrame({"AU12": pd.array([pd.NA] * 20, "boolean")})):
+    for labels in (
+        pd.DataFrame(index=range(20)),
+        pd.DataFrame({"AU12": pd.array([pd.NA] * 20, "boolean")}),
+    ):
         with pytest.raises(InputError, match="labels: no action unit is coded"):
             match(np.ones((20, 2)), labels, ["a"] * 20, range(20))
 
 
 def test_a_unit_with_a_number_that_is_not_finite_has_no_scores() -> None:
-    peaks = RNG.normal(size=(40, 3))
-    peaks[3, 1], peaks[4, 2] = np.nan, np.inf
+    activations = RNG.normal(size=(40, 3))
+    activations[3, 1], activations[4, 2] = np.nan, np.inf
     labels = pd.DataFrame({"AU12": np.arange(40) % 2 == 0}).astype("boolean")
-    frame = match(peaks, labels, np.arange(40), np.arange(40), permutations=99).set_index("unit")
+    frame = match(activations, labels, np.arange(40), np.arange(40), permutations=99).set_index(
+        "unit"
+    )
     scores = frame.drop(columns=["au", "n_with", "n_without"])
     assert scores.loc[[1, 2]].isna().all(axis=None)
     assert scores.loc[0, ["r", "p", "kl", "ap"]].notna().all()
@@ -467,7 +524,9 @@ class First(nn.Module):
         self.last, self.maps = last, nn.Identity()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        made = self.maps(self.last.block(self.last.patches(pixels).permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        made = self.maps(
+            self.last.block(self.last.patches(pixels).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        )
         return self.last.output(made.mean((2, 3)))
 
 
@@ -492,12 +551,16 @@ def test_units_of_layers_that_keep_channels_last_are_their_channels(layer: str) 
     np.testing.assert_allclose(one.pixels[0], other.pixels[0], rtol=1e-4, atol=1e-7)
     silent = np.eye(10, dtype=bool)
     np.testing.assert_allclose(
-        Silencer(network, layer, given)(given, silent), Silencer(same, "maps", given)(given, silent), atol=1e-5
+        Ablation(network, layer, given)(given, silent),
+        Ablation(same, "maps", given)(given, silent),
+        atol=1e-5,
     )
 
 
 class Squeezed(nn.Module):
-    """Channels weighted by a linear layer's say, as in squeeze-and-excitation: as many as its maps have columns."""
+    """Channels weighted by a linear layer's say, as in squeeze-and-excitation: as many as its
+    maps have columns.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -512,16 +575,23 @@ def test_channels_stay_channels_where_there_are_as_many_columns() -> None:
     given = torch.rand(2, 1, 16, 16)
     for layer in ("1", "2"):
         expected = network[:2](given).clamp_min(0).amax((2, 3)).detach()
-        np.testing.assert_allclose(units.responses(network, layer, [given]).value, expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            units.responses(network, layer, [given]).value, expected, rtol=1e-5
+        )
 
 
 def test_a_layer_may_be_given_as_the_module_itself() -> None:
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
     given = torch.rand(2, 1, 8, 8)
     by_name = units.responses(network, "0", [given])
-    np.testing.assert_array_equal(units.responses(network, network[0], [given]).value, by_name.value)
+    np.testing.assert_array_equal(
+        units.responses(network, network[0], [given]).value, by_name.value
+    )
     windows = units.project(network, network[0], given[:1], np.array([1]))
-    assert windows.boxes.tolist() == units.project(network, "0", given[:1], np.array([1])).boxes.tolist()
+    assert (
+        windows.boxes.tolist()
+        == units.project(network, "0", given[:1], np.array([1])).boxes.tolist()
+    )
     with pytest.raises(InputError, match="layer ReLU: not one of the network's own modules"):
         units.responses(network, nn.ReLU(), [given])
 
@@ -529,7 +599,12 @@ def test_a_layer_may_be_given_as_the_module_itself() -> None:
 def test_two_threads_ask_one_network() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Conv2d(8, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 400, 3)
+        nn.Conv2d(3, 8, 5),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 5),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 400, 3),
     )
     given = [torch.rand(1, 3, 28, 28) * (number + 1) for number in range(3)]
     right = [units.responses(network, "2", [pixels]).value for pixels in given]
@@ -538,9 +613,15 @@ def test_two_threads_ask_one_network() -> None:
     def ask(who: int) -> None:
         for _ in range(20):
             found = units.responses(network, "2", [given[who]]).value
-            ((peaks, _),) = answers(network, "2", [given[who]])
+            ((activations, _),) = answers(network, "2", [given[who]])
             units.project(network, "2", given[who], np.array([who]))
-            wrong.extend([who] * (not np.array_equal(found, right[who]) or not np.array_equal(peaks.value, right[who])))
+            wrong.extend(
+                [who]
+                * (
+                    not np.array_equal(found, right[who])
+                    or not np.array_equal(activations.value, right[who])
+                )
+            )
 
     threads = [threading.Thread(target=ask, args=(who,)) for who in range(3)]
     for thread in threads:
@@ -551,7 +632,9 @@ def test_two_threads_ask_one_network() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-@pytest.mark.parametrize(("how", "lowest"), [("positive", 0.0), ("signed", -1.0), ("magnitude", 0.0)])
+@pytest.mark.parametrize(
+    ("how", "lowest"), [("positive", 0.0), ("signed", -1.0), ("magnitude", 0.0)]
+)
 def test_answers_below_0_are_read_as_asked(how: str, lowest: float) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Conv2d(1, 5, 8), nn.Tanh())
@@ -563,19 +646,22 @@ def test_answers_below_0_are_read_as_asked(how: str, lowest: float) -> None:
     assert found.min() >= lowest
     rectified = nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU())
     np.testing.assert_array_equal(
-        units.responses(rectified, "0", [given], how).value, units.responses(rectified, "1", [given]).value
+        units.responses(rectified, "0", [given], how).value,
+        units.responses(rectified, "1", [given]).value,
     )
 
 
-def test_without_a_home_the_cache_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_the_cache_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DUCHENNE_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="name another cache in DUCHENNE_CACHE"):
-        cache.folder("pictures")
+        files.folder("pictures")
 
 
 def test_an_upload_of_another_kind_is_refused() -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(buffer, "TGA")
     with pytest.raises(InputError, match="not a picture"):
-        pictures.from_bytes(buffer.getvalue(), "the upload")
+        decoding.from_bytes(buffer.getvalue(), "the upload")

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from duchenne import gathering
 from duchenne.errors import InputError
-from duchenne.faces import crop, stack
 from duchenne.faces.formats import folder
+from duchenne.faces.geometry import crop
+from duchenne.faces.images import stack
 from duchenne.faces.table import FaceTable
 from duchenne.recipes import Faces
+from duchenne.study.faces import decode
 
 from .trees import face
 
@@ -29,10 +30,14 @@ def test_a_smaller_picture_is_the_mean_of_what_each_pixel_covers(channels: int) 
     """Against a slow loop, also where the sides do not divide."""
     picture = np.random.default_rng(0).random((channels, 45, 45)).astype(np.float32)
     done = crop.cut(picture, crop.Box(0, 0, 45, 45), 20)
-    fine = picture.repeat(20, 1).repeat(20, 2)  # each pixel of the small picture covers 45×45 of these
+    fine = picture.repeat(20, 1).repeat(
+        20, 2
+    )  # each pixel of the small picture covers 45×45 of these
     expected = np.empty((channels, 20, 20))
     for row, column in np.ndindex(20, 20):
-        expected[:, row, column] = fine[:, 45 * row : 45 * row + 45, 45 * column : 45 * column + 45].mean((1, 2))
+        expected[:, row, column] = fine[
+            :, 45 * row : 45 * row + 45, 45 * column : 45 * column + 45
+        ].mean((1, 2))
     np.testing.assert_allclose(done, expected, atol=1e-4)
 
 
@@ -50,7 +55,9 @@ def test_eyes_come_to_lie_level_and_at_fixed_places() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         right = rng.uniform(60, 80, 2)
-        across = rng.uniform(20, 40) * np.array([np.cos(angle := rng.uniform(-0.6, 0.6)), np.sin(angle)])
+        across = rng.uniform(20, 40) * np.array(
+            [np.cos(angle := rng.uniform(-0.6, 0.6)), np.sin(angle)]
+        )
         points = np.zeros((68, 2))
         points[36:42], points[42:48] = right, right + across
         picture = np.zeros((1, 160, 160), np.float32)
@@ -76,9 +83,13 @@ def test_boxes_and_landmarks_are_cut_off_at_the_border() -> None:
     assert region == (*np.rint(points.min(0)).astype(int), *np.rint(points.max(0)).astype(int))
 
 
-def test_of_several_faces_the_largest_is_taken_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_faces_the_largest_is_taken_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Cascade:
-        def detectMultiScale(self, grey: np.ndarray, *args: object, **options: object) -> np.ndarray:  # noqa: N802
+        def detectMultiScale(  # noqa: N802
+            self, grey: np.ndarray, *args: object, **options: object
+        ) -> np.ndarray:
             return np.array([[1, 1, 5, 5], [10, 10, 20, 20], [2, 2, 9, 9]])
 
     monkeypatch.setattr(crop, "_cascade", Cascade)
@@ -86,7 +97,9 @@ def test_of_several_faces_the_largest_is_taken_and_it_is_said(monkeypatch: pytes
     assert found == ((10, 10, 30, 30), "3 faces found, the largest was taken")
 
 
-@pytest.mark.parametrize(("name", "message"), [("face", "'face': not one of"), ("yunet:/none.onnx", "no such detector")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("face", "'face': not one of"), ("yunet:/none.onnx", "no such detector")]
+)
 def test_crops_that_are_not_there_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         crop.named(name)
@@ -98,11 +111,15 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path: Path) -> None:
         crop.named(f"yunet:{tmp_path / 'a.onnx'}")
 
 
-def test_yunet_gives_the_largest_face_that_the_users_detector_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yunet_gives_the_largest_face_that_the_users_detector_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.onnx").write_bytes(b"a detector")
 
     class Detector:
-        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802
+        def setInputSize(  # noqa: N802
+            self, size: tuple[int, int]
+        ) -> None:
             self.size = size
 
         def detect(self, picture: np.ndarray) -> tuple[int, np.ndarray | None]:
@@ -114,7 +131,9 @@ def test_yunet_gives_the_largest_face_that_the_users_detector_finds(tmp_path: Pa
 
     monkeypatch.setattr(crop, "_yunet_detector", lambda model: Detector())
     yunet = crop.named(f"yunet:{tmp_path / 'a.onnx'}")
-    picture = np.full((3, 40, 50), 10 / 255, np.float32) * np.array([1, 2, 3], np.float32)[:, None, None]
+    picture = (
+        np.full((3, 40, 50), 10 / 255, np.float32) * np.array([1, 2, 3], np.float32)[:, None, None]
+    )
     assert yunet(picture, crop.Hints()) == ((10, 4, 30, 16), "2 faces found, the largest was taken")
     assert yunet(picture[:, :, :30], crop.Hints()) == (None, "no face found")
 
@@ -137,14 +156,14 @@ def test_eyes_far_apart_are_no_face() -> None:
 def test_crops_by_what_the_faces_lack_are_refused(name: str, tmp_path: Path) -> None:
     face(tmp_path / "fear/a.png")
     with pytest.raises(InputError, match=f"crop '{name}'.*no column"):
-        stack.load(folder.load(tmp_path), 16, crop_name=name)
+        stack.decode(folder.load(tmp_path), 16, crop_name=name)
 
 
 @pytest.mark.parametrize("size", [0, 7, 2049])
 def test_sizes_that_no_picture_can_have_are_refused(size: int, tmp_path: Path) -> None:
     face(tmp_path / "fear/a.png")
     with pytest.raises(InputError, match=f"size {size}"):
-        stack.load(folder.load(tmp_path), size)
+        stack.decode(folder.load(tmp_path), size)
 
 
 def test_avatars_are_taken_whole_beside_photographs_that_are_cut(tmp_path: Path) -> None:
@@ -152,9 +171,11 @@ def test_avatars_are_taken_whole_beside_photographs_that_are_cut(tmp_path: Path)
     wide[:, 12:36] = 200
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), wide)
-    frame = pd.DataFrame({"path": ["a.png", "b.png"], "dataset": ["avatars", "photos"], "expression": "fear"})
+    frame = pd.DataFrame(
+        {"path": ["a.png", "b.png"], "dataset": ["avatars", "photos"], "expression": "fear"}
+    )
     faces = Faces(source="avatars", other="folder:photos", crop="centre", size=24)
-    avatar, photograph = gathering.decoded(faces, FaceTable(frame, tmp_path)).stored
+    avatar, photograph = decode(faces, FaceTable(frame, tmp_path)).stored
     assert (photograph == 200).all()
     assert (avatar[0, :, :5] == 0).all()
 
@@ -163,13 +184,17 @@ def test_pictures_without_a_face_are_kept_or_left_out_as_asked(tmp_path: Path) -
     face(tmp_path / "fear/a.png", size=(64, 64))
     face(tmp_path / "fear/b.png", size=(64, 64), value=3)
     table = folder.load(tmp_path)
-    kept = stack.load(table, 16, crop_name="haar")
-    assert [line.rpartition(": ")[2] for line in kept.notes] == ["no face found, its middle was taken"] * 2
+    kept = stack.decode(table, 16, crop_name="haar")
+    assert [line.rpartition(": ")[2] for line in kept.notes] == [
+        "no face found, its middle was taken"
+    ] * 2
     with pytest.raises(InputError, match=r"a\.png: no face found"):
-        stack.load(table, 16, crop_name="haar", no_face="leave out")
+        stack.decode(table, 16, crop_name="haar", no_face="leave out")
 
 
-def test_the_haar_detector_finds_a_rendered_face_in_a_larger_picture(studio: object, basis: object) -> None:
+def test_the_haar_detector_finds_a_rendered_face_in_a_larger_picture(
+    studio: object, basis: object
+) -> None:
     from duchenne.faces.avatars import people
     from duchenne.faces.avatars.rendering import Shot
 
@@ -184,7 +209,9 @@ def test_the_haar_detector_finds_a_rendered_face_in_a_larger_picture(studio: obj
     assert box.top < 130 < box.bottom
 
 
-def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(studio: object, basis: object, tmp_path: Path) -> None:
+def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(
+    studio: object, basis: object, tmp_path: Path
+) -> None:
     from duchenne.faces.avatars import people
     from duchenne.faces.avatars.rendering import Shot
 
@@ -194,13 +221,20 @@ def test_faces_are_cut_out_the_same_by_many_threads_as_by_one(studio: object, ba
     for number, drawn in enumerate(studio.draw(shots, size=160)):  # type: ignore[attr-defined]
         cv2.imwrite(str(tmp_path / "neutral" / f"{number:02d}.png"), np.pad(drawn, 40, mode="edge"))
     table = folder.load(tmp_path)
-    together = stack.load(table, 48, crop_name="haar").pictures
-    alone = np.concatenate([stack.load(table.where(np.arange(24) == i), 48, crop_name="haar").pictures for i in range(24)])
+    together = stack.decode(table, 48, crop_name="haar").pictures
+    alone = np.concatenate(
+        [
+            stack.decode(table.where(np.arange(24) == i), 48, crop_name="haar").pictures
+            for i in range(24)
+        ]
+    )
     np.testing.assert_array_equal(together, alone)
 
 
 @pytest.mark.parametrize("region", [crop.Box(10, 20, 70, 50), crop.Tilted(45.0, 38.0, 40.0, 25.0)])
-def test_places_are_taken_to_where_they_lie_in_the_cut_picture(region: crop.Box | crop.Tilted) -> None:
+def test_places_are_taken_to_where_they_lie_in_the_cut_picture(
+    region: crop.Box | crop.Tilted,
+) -> None:
     """A bright spot is drawn, and found again in what was cut."""
     for x, y in ((40.0, 35.0), (48.0, 41.0), (36.5, 33.5)):
         rows, columns = np.mgrid[:80, :90] + 0.5

@@ -14,19 +14,21 @@ import duchenne
 from duchenne import networks
 from duchenne.errors import DivergedError, InputError
 from duchenne.faces.table import FaceTable
-from duchenne.progress import Progress, quiet
 from duchenne.recipes import Training
-from duchenne.training import computing, devices, fit
-from duchenne.training.computing import Computing
-from duchenne.training.devices import Share
-from duchenne.training.workers import Workers
+from duchenne.training import fit
+from duchenne.training.machine import computing, devices
+from duchenne.training.machine.computing import Computing
+from duchenne.training.machine.devices import Share
+from duchenne.training.machine.workers import Workers
 
 from .small import SMALL
 from .test_cli import command
 from .test_training import PREPARE, SETTINGS, bars
 
 ALONE = Computing("cpu", "float32", threads=1)
-PLAIN = SETTINGS.model_copy(update={"optimiser": "sgd", "rate": 1e-3, "batch": 7, "augment": "off", "epochs": 2})
+PLAIN = SETTINGS.model_copy(
+    update={"optimiser": "sgd", "rate": 1e-3, "batch": 7, "augment": "off", "epochs": 2}
+)
 
 
 CHANCE = PLAIN.model_copy(update={"augment": "shifts", "epochs": 3})
@@ -42,8 +44,11 @@ def trained(
     return network.state_dict(), history
 
 
+@pytest.mark.slow
 def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -> None:
-    """Batches of 7 and 25 pictures to judge by are not halved evenly; all chance but the order is off."""
+    """Batches of 7 and 25 pictures to judge by are not halved evenly; all chance but the order
+    is off.
+    """
     one, history = trained(tmp_path / "one", ALONE)
     two, of_two = trained(tmp_path / "two", TWO)
     for name, weights in one.items():
@@ -55,7 +60,9 @@ def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_fit_on_two_devices_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_on_two_devices_goes_on_where_it_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With dropout and augmentation, of which each process draws its own."""
 
     class Interrupted(fit._Learner):
@@ -88,7 +95,13 @@ def test_networks_side_by_side_on_two_devices_each(drawings: FaceTable, tmp_path
     changes = (*SMALL, "training.epochs=1", "training.attempts=2")
     told = {
         count: duchenne.run(
-            "quick", drawings, tmp_path / str(count), changes=changes, until="training", workers=count, devices=2
+            "quick",
+            drawings,
+            tmp_path / str(count),
+            changes=changes,
+            until="training",
+            workers=count,
+            devices=2,
         ).scores["networks"]
         for count in (1, 2)
     }
@@ -96,11 +109,13 @@ def test_networks_side_by_side_on_two_devices_each(drawings: FaceTable, tmp_path
 
 
 def test_more_devices_than_pictures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--devices 2: a batch, or the pictures to judge by, are only 1"):
+    with pytest.raises(
+        InputError, match="devices 2: a batch, or the pictures to judge by, are only 1"
+    ):
         trained(tmp_path, TWO, PLAIN.model_copy(update={"batch": 1}))
 
 
-def die_unless_first(share: Share, progress: Progress) -> str:
+def die_unless_first(share: Share) -> str:
     if share.rank:
         os._exit(3)
     for other in multiprocessing.active_children():
@@ -108,49 +123,59 @@ def die_unless_first(share: Share, progress: Progress) -> str:
     raise RuntimeError("connection closed by peer")
 
 
-def fail_everywhere(share: Share, progress: Progress) -> None:
+def fail_everywhere(share: Share) -> None:
     if share.rank:
         raise RuntimeError("no memory")
-    die_unless_first(share, progress)
+    die_unless_first(share)
 
 
-def answer(share: Share, progress: Progress) -> Share:
+def answer(share: Share) -> Share:
     return share
 
 
+@pytest.mark.slow
 def test_a_process_that_is_lost_is_told() -> None:
-    with pytest.raises(InputError, match=r"--devices 2: a process was lost \(exit code 3\)"):
-        devices.together(die_unless_first, 2, 1, quiet)
+    with pytest.raises(InputError, match=r"devices 2: a process was lost \(exit code 3\)"):
+        devices.together(die_unless_first, 2, 1)
 
 
+@pytest.mark.slow
 def test_an_error_that_all_processes_run_into_is_not_taken_for_a_loss() -> None:
     with pytest.raises(RuntimeError, match="connection closed by peer"):
-        devices.together(fail_everywhere, 2, 1, quiet)
+        devices.together(fail_everywhere, 2, 1)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from duchenne.progress import quiet\nfrom duchenne.training import devices\n"
-        "from tests.test_devices import answer\ndevices.together(answer, 2, 1, quiet)\n"
+        "from duchenne.training.machine import devices\n"
+        "from tests.test_devices import answer\ndevices.together(answer, 2, 1)\n"
     )
     ended = subprocess.run(
-        [sys.executable, script], check=False, capture_output=True, text=True, timeout=120,
+        [sys.executable, script],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-    )  # fmt: skip
+    )
     assert ended.returncode == 1
-    assert "--devices 2: a process cannot be started (exit code 1)" in ended.stderr.splitlines()[-1]
+    assert "devices 2: a process cannot be started (exit code 1)" in ended.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_first_process_answers_for_all() -> None:
-    found = devices.together(answer, 2, 1, quiet)
+    found = devices.together(answer, 2, 1)
     assert (found.rank, found.of) == (0, 2)
-    assert devices.together(answer, 1, 1, quiet) == devices.ALL
+    assert devices.together(answer, 1, 1) == devices.ALL
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 8])
 def test_shares_are_everything_once(of: int) -> None:
-    assert sorted(thing for rank in range(of) for thing in Share(rank, of).taken(range(7))) == list(range(7))
+    assert sorted(thing for rank in range(of) for thing in Share(rank, of).taken(range(7))) == list(
+        range(7)
+    )
 
 
 def test_networks_side_by_side_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,11 +194,11 @@ def test_devices_that_are_not_there_or_not_those_of_before_are_refused(
     monkeypatch.setattr(computing.joblib, "cpu_count", lambda: 8)
     monkeypatch.setattr(computing.precision, "device", lambda: "cpu")
     assert [computing.here(jobs=jobs, devices=2).threads for jobs in (1, 2, 50)] == [4, 2, 1]
-    with pytest.raises(InputError, match=r"--devices 9: this machine has 8 \(cpu\)"):
+    with pytest.raises(InputError, match=r"devices 9: this machine has 8 \(cpu\)"):
         computing.agreed(tmp_path, "auto", 1, 9)
     assert computing.agreed(tmp_path, "auto", 1, 2).devices == 2
     assert computing.agreed(tmp_path, "auto", 1).devices == 2
-    with pytest.raises(InputError, match=r"--devices 4: in .* a network is trained on 2"):
+    with pytest.raises(InputError, match=r"devices 4: in .* a network is trained on 2"):
         computing.agreed(tmp_path, "auto", 1, 4)
     with pytest.raises(InputError, match="Dask's workers start no processes"):
         Workers(backend="dask", devices=2)
@@ -181,7 +206,14 @@ def test_devices_that_are_not_there_or_not_those_of_before_are_refused(
         Workers(backend="dask").check(2)
     for count in (0, 10_000):
         code, _, error = command(
-            "train", "quick", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", "--devices", count
+            "train",
+            "quick",
+            "--data",
+            f"folder:{drawings.root}",
+            "--out",
+            tmp_path / "a",
+            "--devices",
+            count,
         )
         assert (code, f"--devices {count}" in error.splitlines()[-1]) == (2, True)
         assert not (tmp_path / "a").exists()

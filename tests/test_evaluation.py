@@ -11,11 +11,11 @@ import torch
 
 import duchenne
 from duchenne import networks
+from duchenne.analyses.transfer import evaluate, folded
 from duchenne.errors import InputError
-from duchenne.evaluation import evaluate, folded
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
-from duchenne.study import Study
+from duchenne.study.record import Study
 from duchenne.training import jobs
 
 from .small import SMALL
@@ -26,13 +26,19 @@ from .test_cli import command
 def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Study:
     changes = (*SMALL, "training.epochs=8", "folds.run=[0, 2]")
     return duchenne.run(
-        "quick", f"folder:{drawings.root}", tmp_path_factory.mktemp("runs") / "a", changes=changes, until="training"
+        "quick",
+        f"folder:{drawings.root}",
+        tmp_path_factory.mktemp("runs") / "a",
+        changes=changes,
+        until="training",
     )
 
 
 @pytest.fixture
 def others(drawings: FaceTable, tmp_path: Path) -> Path:
-    """The same drawings a little darker, as another set; the last two show disgust, which the networks do not know."""
+    """The same drawings a little darker, as another set; the last two show disgust, which the
+    networks do not know.
+    """
     root = tmp_path / "others"
     root.mkdir()
     for path in drawings.frame["path"]:
@@ -51,7 +57,9 @@ def test_every_network_of_a_study_reads_another_set(study: Study, others: Path) 
     assert len(rows) == 2 * 108
     known = rows[rows["expression"].notna()]
     right = (known["expression"] == known["predicted"]).groupby(known["fold"]).mean()
-    assert found.scores["folds"] == {str(fold): pytest.approx(value) for fold, value in right.items()}
+    assert found.scores["folds"] == {
+        str(fold): pytest.approx(value) for fold, value in right.items()
+    }
     assert found.scores["best"] == pytest.approx(right.max())
     assert found.scores["mean"] > 0.8
     assert found.scores["unread"] == 2
@@ -65,12 +73,19 @@ def test_a_network_reads_a_picture_as_it_does_in_its_study(study: Study, others:
     found = evaluate(study, f"folder:{others}").predictions
     (folder,) = (folder for fold, _, folder in jobs.trained(study.folder / "training") if fold == 2)
     saved = networks.load(folder)
-    picture = cv2.imread(str(others / found["path"].iloc[5]), cv2.IMREAD_GRAYSCALE).astype(np.float32)[None, None] / 255
-    prepare = duchenne.faces.prepare.Preparation(saved.description.prepare)
+    picture = (
+        cv2.imread(str(others / found["path"].iloc[5]), cv2.IMREAD_GRAYSCALE).astype(np.float32)[
+            None, None
+        ]
+        / 255
+    )
+    prepare = duchenne.faces.preparation.steps.Preparation(saved.description.prepare)
     with torch.no_grad():
         expected = torch.softmax(saved.network(prepare(torch.from_numpy(picture))), 1)[0]
     row = found[found["fold"] == 2].iloc[5]
-    np.testing.assert_allclose([row[f"p_{name}"] for name in saved.description.classes], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        [row[f"p_{name}"] for name in saved.description.classes], expected, atol=1e-5
+    )
 
 
 def test_expressions_are_folded_into_supersets_on_either_side() -> None:
@@ -80,12 +95,16 @@ def test_expressions_are_folded_into_supersets_on_either_side() -> None:
     assert classes == ("neutral", "positive", "negative")
     assert torch.equal(found, torch.eye(5)[:, :3])
     given = torch.tensor([[0.1, 0.2, 0.3, 0.25, 0.15]])
-    same, found, classes = folded(pd.Series(["negative"]), given, ("neutral", "anger", "contempt", "fear", "surprise"))
+    same, found, classes = folded(
+        pd.Series(["negative"]), given, ("neutral", "anger", "contempt", "fear", "surprise")
+    )
     assert (same.tolist(), classes) == (["negative"], ("positive", "neutral", "negative"))
     torch.testing.assert_close(found, torch.tensor([[0.15, 0.1, 0.45]]))  # contempt belongs to none
 
 
-def test_what_cannot_be_evaluated_is_told_in_one_line(study: Study, drawings: FaceTable, tmp_path: Path) -> None:
+def test_what_cannot_be_evaluated_is_told_in_one_line(
+    study: Study, drawings: FaceTable, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="the faces of the study itself"):
         evaluate(study, f"folder:{drawings.root}")
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 32), np.uint8))

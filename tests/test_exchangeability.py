@@ -1,4 +1,6 @@
-"""Who may be exchanged with whom: the tree, its rearrangements, and what goes wrong where it is not kept."""
+"""Who may be exchanged with whom: the tree, its rearrangements, and what goes wrong where it is
+not kept.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +40,15 @@ def test_frames_are_taken_in_the_order_of_their_numbers() -> None:
     assert every(tree) == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
-def test_people_are_exchanged_whole_where_each_of_their_sequences_is_the_only_one_of_its_kind() -> None:
+def test_people_are_exchanged_whole_where_each_of_their_sequences_is_the_only_one_of_its_kind() -> (
+    None
+):
     people, takes = list("aaabbbc"), list("stttuvv")
     takes = ["a1", "a2", "a2", "b1", "b2", "b2", "c1"]
-    assert every(Exchangeability.of(people, takes)) == {(0, 1, 2, 3, 4, 5, 6), (3, 4, 5, 0, 1, 2, 6)}
+    assert every(Exchangeability.of(people, takes)) == {
+        (0, 1, 2, 3, 4, 5, 6),
+        (3, 4, 5, 0, 1, 2, 6),
+    }
 
 
 def test_within_strata_a_persons_labels_stay_together() -> None:
@@ -57,18 +64,29 @@ def test_within_strata_a_persons_labels_stay_together() -> None:
 
 
 def test_a_tree_of_ones_own_permutes_as_its_indices_say() -> None:
-    """Winkler et al. 2015: two families of two pairs each, pairs exchanged within a family, and families as wholes."""
+    """Winkler et al. 2015: two families of two pairs each, pairs exchanged within a family, and
+    families as wholes.
+    """
     blocks = [[1, family, -pair] for family in (1, 2) for pair in (1, 2) for _ in range(2)]
     tree = Exchangeability.from_blocks(blocks)
     assert tree.distinct == 2 * 2 * 2
     expected = set()
     for families in itertools.permutations([[[0, 1], [2, 3]], [[4, 5], [6, 7]]]):
-        for first, second in itertools.product(*(itertools.permutations(pairs) for pairs in families)):
+        for first, second in itertools.product(
+            *(itertools.permutations(pairs) for pairs in families)
+        ):
             expected.add(tuple(itertools.chain(*first, *second)))
     assert every(tree) == expected
     frame = pd.DataFrame({"AU12": np.tile([True, False], 20)}).astype("boolean")
     own = Exchangeability.from_blocks(np.ones((40, 1), int))
-    told = match(np.arange(40.0)[:, None], frame, ["one"] * 40, ["one"] * 40, permutations=99, exchangeability=own)
+    told = match(
+        np.arange(40.0)[:, None],
+        frame,
+        ["one"] * 40,
+        ["one"] * 40,
+        permutations=99,
+        exchangeability=own,
+    )
     assert told["p"][0] > 0.05
 
 
@@ -91,15 +109,26 @@ def test_as_many_distinct_rearrangements_as_are_counted(seed: int) -> None:
 
 def test_rearrangements_are_equally_likely() -> None:
     tree = Exchangeability.of(list("abcd"), list("wxyz"))
-    counts = pd.Series([tuple(moved.tolist()) for moved in Arrangements(tree, 24_000)]).value_counts()
+    counts = pd.Series(
+        [tuple(moved.tolist()) for moved in Arrangements(tree, 24_000)]
+    ).value_counts()
     assert len(counts) == math.factorial(4)
     assert stats.chisquare(counts).pvalue > 0.001
 
 
 def test_too_few_rearrangements_are_said_in_one_line() -> None:
     labels = pd.DataFrame({"AU12": np.arange(40) % 20 < 10}).astype("boolean")
-    with pytest.warns(UserWarning, match="only 2 distinct rearrangements of the labels: p cannot fall to 0.05"):
-        match(np.arange(40.0)[:, None], labels, ["a"] * 40, ["s"] * 20 + ["t"] * 20, permutations=19, neutral=[False] * 40)
+    with pytest.warns(
+        UserWarning, match="only 2 distinct rearrangements of the labels: p cannot fall to 0.05"
+    ):
+        match(
+            np.arange(40.0)[:, None],
+            labels,
+            ["a"] * 40,
+            ["s"] * 20 + ["t"] * 20,
+            permutations=19,
+            neutral=[False] * 40,
+        )
 
 
 def test_who_is_not_named_stands_alone() -> None:
@@ -116,35 +145,55 @@ def test_neutral_frames_are_taken_from_the_labels_where_nobody_names_them() -> N
     assert told.tolist() == [[True, False, False]] * 2
 
 
-def null_study(seed: int, lost: float, people: int = 24, takes: int = 4) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Units that answer to any movement, and labels of sequences that they know nothing of; frames are lost at random."""
+def null_study(
+    seed: int, lost: float, people: int = 24, takes: int = 4
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Units that answer to any movement, and labels of sequences that they know nothing of;
+    frames are lost at random.
+    """
     rng = np.random.default_rng(seed)
-    rows = pd.MultiIndex.from_product([range(people), range(takes), range(4)], names=["person", "take", "frame"])
+    rows = pd.MultiIndex.from_product(
+        [range(people), range(takes), range(4)], names=["person", "take", "frame"]
+    )
     faces = rows.to_frame(index=False)
     shown = (rng.random((people * takes, 5)) < 0.3)[faces["person"] * takes + faces["take"]]
     labels = shown & (faces["frame"] > 0).to_numpy()[:, None]
     units = rng.normal(size=(people * takes, 10))[faces["person"] * takes + faces["take"]]
-    units = units + 2 * (faces["frame"] > 0).to_numpy()[:, None] + 0.3 * rng.normal(size=units.shape)
+    units = (
+        units + 2 * (faces["frame"] > 0).to_numpy()[:, None] + 0.3 * rng.normal(size=units.shape)
+    )
     kept = rng.random(len(faces)) >= lost
     return units[kept], labels[kept], faces[kept].reset_index(drop=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [True, False])
 def test_lost_frames_make_no_detectors(told: bool) -> None:
-    """A tenth of the frames is gone; labels moved "by the share of the way" declared a detector in most such studies."""
+    """A tenth of the frames is gone; labels moved "by the share of the way" declared a detector
+    in most such studies.
+    """
     runs, found = 60, 0
     for seed in range(runs):
         units, labels, faces = null_study(seed, 0.1)
         take = faces["person"].astype(str) + "-" + faces["take"].astype(str)
-        neutral = faces["frame"] == 0 if told else apparent_neutral(labels, faces["person"], take, faces["frame"])
+        neutral = (
+            faces["frame"] == 0
+            if told
+            else apparent_neutral(labels, faces["person"], take, faces["frame"])
+        )
         tree = Exchangeability.of(faces["person"], take, frames=faces["frame"], neutral=neutral)
-        sure = significance.against(units, labels, np.ones_like(labels), Arrangements(tree, 99, 1000 + seed))
+        sure = significance.against(
+            units, labels, np.ones_like(labels), Arrangements(tree, 99, 1000 + seed)
+        )
         found += bool((sure.family <= 0.05).any())
     assert found <= stats.binom.ppf(0.999, runs, 0.05)
 
 
+@pytest.mark.slow
 def test_person_effects_make_no_detectors_within_an_expression() -> None:
-    """People differ in how often they show an action unit and in the unit's level, and nothing else."""
+    """People differ in how often they show an action unit and in the unit's level, and nothing
+    else.
+    """
     runs, found = 100, 0
     people, shown = np.repeat(np.arange(16), 7), np.tile(np.arange(7), 16).astype(str)
     for seed in range(runs):
@@ -155,13 +204,17 @@ def test_person_effects_make_no_detectors_within_an_expression() -> None:
         tree = Exchangeability.of(people, np.arange(112)).within(shown)
         arrangements = Arrangements(tree, 99, 1000 + seed)
         coded = np.ones((112, 1), bool)
-        sure = significance.against(units[:, None], labels[:, None], coded, arrangements, strata=shown)
+        sure = significance.against(
+            units[:, None], labels[:, None], coded, arrangements, strata=shown
+        )
         found += bool(sure.alone[0, 0] <= 0.05)
     assert found <= stats.binom.ppf(0.999, runs, 0.05)
 
 
 def test_where_labels_cannot_move_nothing_is_found() -> None:
-    """Films of different lengths, a person each: one arrangement only, and rounding is no evidence."""
+    """Films of different lengths, a person each: one arrangement only, and rounding is no
+    evidence.
+    """
     for seed in range(4):
         rng = np.random.default_rng(seed)
         people = np.repeat(np.arange(12), np.arange(20, 32))
@@ -169,7 +222,10 @@ def test_where_labels_cannot_move_nothing_is_found() -> None:
         tree = Exchangeability.of(people, people)
         assert tree.distinct == 1
         sure = significance.against(
-            rng.normal(size=(len(people), 64)), labels, np.ones_like(labels), Arrangements(tree, 999, seed)
+            rng.normal(size=(len(people), 64)),
+            labels,
+            np.ones_like(labels),
+            Arrangements(tree, 999, seed),
         )
         assert (sure.family == 1).all()
         assert (sure.alone == 1).all()
@@ -194,7 +250,9 @@ def test_few_counterparts_are_said_in_one_line() -> None:
     assert tree.too_few(0.05).startswith("only 4% of the pictures have counterparts")
 
 
-def test_arrangements_are_the_same_however_many_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrangements_are_the_same_however_many_are_drawn_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     people = ["a"] * 6 + list("bbccdd") + ["e"] * 4
     takes = list("uuvvww") + list("xxyyzz") + list("stst")
     tree = Exchangeability.of(people, takes).within(["joy"] * 16)
@@ -214,12 +272,19 @@ def test_a_tree_of_other_pictures_is_refused() -> None:
 
 
 def test_an_action_unit_that_no_exchange_changes_is_said_to_be_untestable() -> None:
-    """Two frames a person, neutral and apex, and a smile at every apex: whoever is exchanged, all smile."""
+    """Two frames a person, neutral and apex, and a smile at every apex: whoever is exchanged,
+    all smile.
+    """
     apex, people = np.arange(40) % 2 == 1, np.arange(40) // 2
-    labels = pd.DataFrame({"AU12": apex, "AU04": np.isin(people, range(10)) & apex}).astype("boolean")
-    peaks = np.random.default_rng(0).normal(size=(40, 3)) + apex[:, None]
-    with pytest.warns(UserWarning, match="^AU12: exchanging labels changes none of them, so that nothing can be tested"):
-        found = match(peaks, labels, people, people, permutations=99)
+    labels = pd.DataFrame({"AU12": apex, "AU04": np.isin(people, range(10)) & apex}).astype(
+        "boolean"
+    )
+    activations = np.random.default_rng(0).normal(size=(40, 3)) + apex[:, None]
+    with pytest.warns(
+        UserWarning,
+        match="^AU12: exchanging labels changes none of them, so that nothing can be tested",
+    ):
+        found = match(activations, labels, people, people, permutations=99)
     assert (found.loc[found["au"] == "AU12", "p"] == 1).all()
 
 
@@ -227,5 +292,7 @@ def test_an_action_unit_that_no_exchange_changes_is_said_to_be_untestable() -> N
 def test_labels_are_present_absent_or_not_coded(value: object) -> None:
     labels = pd.DataFrame({"AU12": pd.Series([1, 0] * 20, dtype=object)})
     labels.loc[3, "AU12"] = value
-    with pytest.raises(InputError, match=f"labels: column 'AU12': {value!r}; expected true or false, or NA"):
+    with pytest.raises(
+        InputError, match=f"labels: column 'AU12': {value!r}; expected true or false, or NA"
+    ):
         match(np.ones((40, 1)) * np.arange(40)[:, None], labels, np.arange(40), np.arange(40))

@@ -1,4 +1,6 @@
-"""A study's experiments on its units: what the stages leave, what the commands say, and what figures show of it."""
+"""A study's experiments on its units: what the stages leave, what the commands say, and what
+figures show of it.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +16,33 @@ import duchenne
 from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.evidence import detections, movers
-from duchenne.experiments import ablation
+from duchenne.experiments import ablate
 from duchenne.report import tables
-from duchenne.study import Study
+from duchenne.study.record import Study
 
 from .test_cli import command
 
 
 def test_every_unit_is_stimulated_by_every_action_unit(avatar_study: Study) -> None:
     rendered = [facs.code(number) for number in facs.rendered()]
-    found, answers = avatar_study.interventions, load_file(avatar_study.units_folder / "doses.safetensors")["answers"]
+    found, answers = (
+        avatar_study.interventions,
+        load_file(avatar_study.units_folder / "doses.safetensors")["answers"],
+    )
     assert answers.shape == (6, len(rendered), 6, 256)
     assert found.groupby("unit")["au"].apply(list).map(lambda own: own == rendered).all()
     sided = {facs.code(number) for number in facs.rendered() if facs.ACTION_UNITS[number].sided}
     assert set(found.loc[found["laterality"].notna(), "au"]) == sided
-    twin = pd.read_parquet(avatar_study.units_folder / "twin/interventions.parquet")
-    assert not np.allclose(twin["effect"], found["effect"])
+    untrained = pd.read_parquet(avatar_study.units_folder / "untrained/interventions.parquet")
+    assert not np.allclose(untrained["effect"], found["effect"])
     reactions = avatar_study.reactions
     assert set(reactions["expression"]) == set(avatar_study.table.expressions)
     assert reactions.groupby("au")["change"].sum().abs().max() < 1e-5
 
 
-def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(avatar_study: Study) -> None:
+def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(
+    avatar_study: Study,
+) -> None:
     found = avatar_study.ablations
     expressions = len(avatar_study.table.expressions)
     assert len(found[found["what"] == "unit"]) == 256 * expressions
@@ -44,12 +51,14 @@ def test_ablations_are_of_each_unit_and_of_the_detectors_of_each_action_unit(ava
     assert dict(together.groupby("au")["units"].first()) == dict(sure)
     assert len(together) == len(sure) * expressions
     assert together["logit_beyond_low"].isna().all()  # of two test people nothing can be told
-    held = ablation.held(avatar_study.table.expressions)
-    assert found["prototype"].tolist() == [pair in held for pair in zip(found["au"], found["expression"], strict=True)]
+    held = ablate.held(avatar_study.table.expressions)
+    assert found["prototype"].tolist() == [
+        pair in held for pair in zip(found["au"], found["expression"], strict=True)
+    ]
 
 
 def test_prototypes_hold_action_units_of_classes_that_join_expressions_too() -> None:
-    held = ablation.held(("contempt", "happiness", "sadness", "surprise", "positive", "negative"))
+    held = ablate.held(("contempt", "happiness", "sadness", "surprise", "positive", "negative"))
     assert {name for au, name in held if au == "AU12"} == {"happiness", "positive"}
     assert {name for au, name in held if au == "AU15"} == {"sadness", "negative"}
     assert {name for au, name in held if au == "AU26"} == {
@@ -60,8 +69,8 @@ def test_prototypes_hold_action_units_of_classes_that_join_expressions_too() -> 
     assert not {name for au, name in held if au == "AU63"}
 
 
-def test_localisation_is_told_for_the_network_and_its_twin(avatar_study: Study) -> None:
-    for folder in (avatar_study.units_folder, avatar_study.units_folder / "twin"):
+def test_localisation_is_told_for_the_network_and_its_untrained(avatar_study: Study) -> None:
+    for folder in (avatar_study.units_folder, avatar_study.units_folder / "untrained"):
         found = pd.read_parquet(folder / "localisation.parquet")
         known = found[found["pictures"] > 0]
         assert len(known) > 0.9 * 256 * 29  # the tongue is seen on no face
@@ -69,9 +78,9 @@ def test_localisation_is_told_for_the_network_and_its_twin(avatar_study: Study) 
         assert known["p"].between(0, 1).all()
 
 
-def test_agreement_is_of_both_networks_on_both_kinds_of_faces(avatar_study: Study) -> None:
-    found = avatar_study.agreement
-    both = {(network, faces) for network in ("trained", "random weights") for faces in ("study", "free")}
+def test_validity_is_of_both_networks_on_both_kinds_of_faces(avatar_study: Study) -> None:
+    found = avatar_study.validity
+    both = {(network, faces) for network in ("trained", "untrained") for faces in ("study", "free")}
     assert set(found.groupby(["network", "faces"]).size().index) == both | {("trained", "dose")}
     own = found[(found["network"] == "trained") & (found["faces"] == "study")]
     whole = own[own["people"] == own["people"].max()]
@@ -86,10 +95,12 @@ def test_agreement_is_of_both_networks_on_both_kinds_of_faces(avatar_study: Stud
         ("stimulate", "AU12 Lip Corner Puller"),
         ("ablate", "happiness"),
         ("detectors", "AU12 Lip Corner Puller"),
-        ("agreement", "kl_z"),
+        ("validity", "kl_z"),
     ],
 )
-def test_a_command_prints_its_table_and_where_it_lies(avatar_study: Study, name: str, said: str) -> None:
+def test_a_command_prints_its_table_and_where_it_lies(
+    avatar_study: Study, name: str, said: str
+) -> None:
     code, out, error = command(name, avatar_study.folder)
     stage = {"match": "evidence", "stimulate": "stimulation", "ablate": "ablation"}.get(name, name)
     assert code == 0
@@ -102,23 +113,33 @@ def test_a_command_prints_its_table_and_where_it_lies(avatar_study: Study, name:
     assert list(kept) == list(tables.TABLES[stage](avatar_study))
 
 
-def test_a_command_does_what_a_change_asks_for_and_what_follows_from_it(avatar_study: Study, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_command_does_what_a_change_asks_for_and_what_follows_from_it(
+    avatar_study: Study, tmp_path: Path
+) -> None:
     folder = shutil.copytree(avatar_study.folder, tmp_path / "a")
     before = pd.read_parquet(folder / "ablations.parquet")
     code, _, error = command("ablate", folder, "--set", "ablation.fill=mean")
     assert code == 0
     assert "ablation: nothing" not in error
-    assert not pd.read_parquet(folder / "ablations.parquet")["logit_change"].equals(before["logit_change"])
+    assert not pd.read_parquet(folder / "ablations.parquet")["logit_change"].equals(
+        before["logit_change"]
+    )
     with pytest.raises(InputError, match="report is still to do"):
         duchenne.open(folder)
     assert command("ablate", folder, "--set", "ablation.fill=zero")[0] == 0
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "ablations.parquet"), before)
 
 
-@pytest.mark.parametrize("name", ["match", "stimulate", "ablate", "detectors", "agreement"])
-def test_commands_on_units_say_what_is_wrong(name: str, avatar_study: Study, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["match", "stimulate", "ablate", "detectors", "validity"])
+def test_commands_on_units_say_what_is_wrong(
+    name: str, avatar_study: Study, tmp_path: Path
+) -> None:
     assert "Example:" in command(name, "--help")[1]
-    says = f"{tmp_path}: holds no study (no study.json); 'duchenne run RECIPE --out {tmp_path}' makes one"
+    says = (
+        f"{tmp_path}: holds no study (no study.json); 'duchenne run RECIPE --out {tmp_path}' makes "
+        "one"
+    )
     assert command(name, tmp_path)[::2] == (2, f"duchenne: {says}\n")
     code, _, error = command(name, avatar_study.folder, "--set", "stimulation.seed=0")
     assert (code, len(error.splitlines())) == (2, 1)
@@ -126,16 +147,24 @@ def test_commands_on_units_say_what_is_wrong(name: str, avatar_study: Study, tmp
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"), [("localisation", "the faces carry no landmarks"), ("detectors", "No action unit is coded")]
+    ("stage", "said"),
+    [("localisation", "the faces carry no landmarks"), ("detectors", "No action unit is coded")],
 )
-def test_tables_say_where_there_is_nothing_to_tell(stage: str, said: str, bare_study: Study) -> None:
+def test_tables_say_where_there_is_nothing_to_tell(
+    stage: str, said: str, bare_study: Study
+) -> None:
     with pytest.raises(InputError, match=said):
         tables.TABLES[stage](bare_study)
 
 
 @pytest.mark.parametrize(
     ("figure", "panels", "rows"),
-    [("divergence", 10, "au"), ("distance", 0, "au"), ("doses", 10, "au"), ("agreement", 2, "score")],
+    [
+        ("divergence", 10, "au"),
+        ("distance", 0, "au"),
+        ("doses", 10, "au"),
+        ("validity", 2, "score"),
+    ],
 )
 def test_figures_of_the_evidence_show_what_their_tables_hold(
     avatar_study: Study, figure: str, panels: int, rows: str
@@ -165,7 +194,9 @@ def test_the_distances_largest_is_named(avatar_study: Study) -> None:
     assert axes.get_title().startswith(au)
 
 
-def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_study: Study) -> None:
+def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(
+    avatar_study: Study,
+) -> None:
     sure = detections(avatar_study.evidence, avatar_study.recipe.evidence.level)
     au = sorted(sure["au"])[0]
     code, out, _ = command("match", avatar_study.folder, "--au", au)
@@ -174,13 +205,18 @@ def test_all_detectors_of_an_action_unit_are_listed_with_what_moves_them(avatar_
     assert set(found["unit"]) == set(sure.loc[sure["au"] == au, "unit"])
     assert out.splitlines()[0].split()[:2] == ["unit", "r"]
     for row in found.to_dict("records"):
-        own = avatar_study.interventions[avatar_study.interventions["unit"] == row["unit"]].set_index("au")["effect"]
+        own = avatar_study.interventions[
+            avatar_study.interventions["unit"] == row["unit"]
+        ].set_index("au")["effect"]
         assert (row["moved by it"], row["moved most by"]) == (own[au], own.abs().idxmax())
     for written in (au.lower(), au[2:].lstrip("0")):
         pd.testing.assert_frame_equal(tables.detectors_of(avatar_study, written), found)
     silent = sorted(set(avatar_study.evidence["au"]) - set(sure["au"]))
     assert silent
     code, out, _ = command("match", avatar_study.folder, "--au", silent[0])
-    assert (code, out.splitlines()[0]) == (0, f"No unit detects {silent[0]}: at family-wise p ≤ 0.5 none is sure.")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"No unit detects {silent[0]}: at family-wise p ≤ 0.5 none is sure.",
+    )
     code, _, error = command("match", avatar_study.folder, "--au", "AU99")
     assert (code, "--au AU99: not tested, which takes" in error) == (2, True)

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from duchenne.errors import InputError
-from duchenne.faces import checking, pictures, sources, stack
+from duchenne.faces import checking, sources
 from duchenne.faces.formats import folder
+from duchenne.faces.images import decoding, stack
+from duchenne.faces.images.fingerprint import fingerprint
 from duchenne.faces.table import FaceTable
 
 from . import trees
@@ -29,17 +31,37 @@ def manifest(root: Path, text: str) -> Path:
 
 
 def test_shares_of_votes_leave_out_those_for_other_things_and_fall_back_on_the_label() -> None:
-    votes = {"votes_fear": [0.5, 0.0, np.nan], "votes_anger": [0.25, 0.0, np.nan], "votes_unknown": [0.25, 1.0, np.nan]}
-    table = FaceTable(pd.DataFrame({"path": list("abc"), "expression": ["fear", "anger", "fear"]} | votes), Path())
+    votes = {
+        "votes_fear": [0.5, 0.0, np.nan],
+        "votes_anger": [0.25, 0.0, np.nan],
+        "votes_unknown": [0.25, 1.0, np.nan],
+    }
+    table = FaceTable(
+        pd.DataFrame({"path": list("abc"), "expression": ["fear", "anger", "fear"]} | votes), Path()
+    )
     np.testing.assert_allclose(table.shares(["anger", "fear"]), [[1 / 3, 2 / 3], [1, 0], [0, 1]])
     with pytest.raises(InputError, match="no votes"):
         FaceTable(pd.DataFrame({"path": ["a"], "expression": ["fear"]}), Path()).shares(["fear"])
 
 
 def test_a_table_gives_every_column_its_type_and_place() -> None:
-    frame = pd.DataFrame({"AU12_intensity": [3, 0], "AU12": [1, None], "path": ["a", "b"], "expression": ["fear", None]})
+    frame = pd.DataFrame(
+        {
+            "AU12_intensity": [3, 0],
+            "AU12": [1, None],
+            "path": ["a", "b"],
+            "expression": ["fear", None],
+        }
+    )
     table = FaceTable(frame, Path())
-    assert list(table.frame)[:6] == ["path", "dataset", "subject", "sequence", "frame", "expression"]
+    assert list(table.frame)[:6] == [
+        "path",
+        "dataset",
+        "subject",
+        "sequence",
+        "frame",
+        "expression",
+    ]
     assert list(table.frame)[6:] == ["AU12", "AU12_intensity"]
     assert table.frame["AU12"].tolist() == [True, pd.NA]
     assert len(table.labelled()) == 1
@@ -60,11 +82,11 @@ def test_a_table_refuses_what_it_cannot_mean(frame: dict[str, list[object]], mes
 
 def test_the_fingerprint_changes_with_labels_and_with_pictures(tmp_path: Path) -> None:
     face(tmp_path / "fear/a.png")
-    first = folder.load(tmp_path).fingerprint()
+    first = fingerprint(folder.load(tmp_path))
     face(tmp_path / "fear/a.png", 129)
-    second = folder.load(tmp_path).fingerprint()
+    second = fingerprint(folder.load(tmp_path))
     (tmp_path / "fear").rename(tmp_path / "anger")
-    assert len({first, second, folder.load(tmp_path).fingerprint()}) == 3
+    assert len({first, second, fingerprint(folder.load(tmp_path))}) == 3
 
 
 # folders and manifests
@@ -84,7 +106,12 @@ def test_sub_folders_name_expressions_in_any_usual_spelling(tmp_path: Path) -> N
 def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         face(tmp_path / name)
-    text = "path,subject,expression,AU1,au_12,AU12_intensity\na.png,x,happy,0,1,3\nb.png,x,neutral,0,,\nc.png,y,fear,1,0,0\n"
+    text = (
+        "path,subject,expression,AU1,au_12,AU12_intensity\n"
+        "a.png,x,happy,0,1,3\n"
+        "b.png,x,neutral,0,,\n"
+        "c.png,y,fear,1,0,0\n"
+    )
     table = folder.load(manifest(tmp_path, text))
     assert table.frame["AU12"].tolist() == [True, pd.NA, False]
     assert table.frame["AU12_intensity"].isna().tolist() == [False, True, False]
@@ -109,13 +136,21 @@ def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
         ("path,expression,AU12_intensity\na.png,fear,9\n", "AU12_intensity '9' is not 0 to 5"),
         ("path,expression\n.,fear\n", "leaves the folder"),
         ("path,expression,frame\na.png,fear,99999999999999999999\n", "not a whole number below"),
-        ("path,expression,AU12,AU12_intensity\na.png,fear,0,4\n", "line 2: AU12 is absent and has an intensity"),
-        ("path,expression,AU12,AU12_intensity\na.png,fear,1,0\n", "line 2: AU12 is present at intensity 0"),
+        (
+            "path,expression,AU12,AU12_intensity\na.png,fear,0,4\n",
+            "line 2: AU12 is absent and has an intensity",
+        ),
+        (
+            "path,expression,AU12,AU12_intensity\na.png,fear,1,0\n",
+            "line 2: AU12 is present at intensity 0",
+        ),
         ("path,expression\n", "lists no pictures"),
         ("", "cannot be read as a table"),
     ],
 )
-def test_each_fault_of_a_manifest_is_named_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+def test_each_fault_of_a_manifest_is_named_in_one_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
     face(tmp_path / "a.png")
     with pytest.raises(InputError, match=message) as caught:
         folder.load(manifest(tmp_path, text))
@@ -171,7 +206,7 @@ def test_checking_lists_all_faults_and_is_silent_on_a_clean_set(tmp_path: Path) 
 def test_every_usual_format_is_read(suffix: str, tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (16, 1))
     cv2.imwrite(str(tmp_path / f"a.{suffix}"), ramp)
-    picture = pictures.read(tmp_path / f"a.{suffix}")
+    picture = decoding.read(tmp_path / f"a.{suffix}")
     assert picture.shape == (1, 16, 32)
     np.testing.assert_allclose(picture[0], ramp / 255, atol=0.03)
 
@@ -183,17 +218,21 @@ def test_sixteen_bit_and_colour_and_palettes_mean_the_same_grey(tmp_path: Path) 
     Image.fromarray(grey).convert("P").save(tmp_path / "palette.png")
     Image.fromarray(grey).convert("LA").save(tmp_path / "alpha.png")
     for name in ("deep", "colour", "palette", "alpha"):
-        np.testing.assert_allclose(pictures.read(tmp_path / f"{name}.png"), 0.2, atol=1e-3)
-        assert pictures.read(tmp_path / f"{name}.png", channels=3).shape == (3, 8, 8)
+        np.testing.assert_allclose(decoding.read(tmp_path / f"{name}.png"), 0.2, atol=1e-3)
+        assert decoding.read(tmp_path / f"{name}.png", channels=3).shape == (3, 8, 8)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tiff"])
-def test_colour_turns_grey_as_opencv_turns_it_and_keeps_its_bands_in_order(suffix: str, tmp_path: Path) -> None:
+def test_colour_turns_grey_as_opencv_turns_it_and_keeps_its_bands_in_order(
+    suffix: str, tmp_path: Path
+) -> None:
     colour = np.random.default_rng(0).integers(0, 256, (16, 12, 3)).astype(np.uint8)
     Image.fromarray(colour).save(tmp_path / f"a.{suffix}")
-    grey = pictures.read(tmp_path / f"a.{suffix}")[0]
+    grey = decoding.read(tmp_path / f"a.{suffix}")[0]
     np.testing.assert_allclose(grey * 255, cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY), atol=0.51)
-    np.testing.assert_array_equal(pictures.read(tmp_path / f"a.{suffix}", 3) * 255, colour.transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        decoding.read(tmp_path / f"a.{suffix}", 3) * 255, colour.transpose(2, 0, 1)
+    )
 
 
 def test_pictures_stand_upright_as_exif_says(tmp_path: Path) -> None:
@@ -202,7 +241,7 @@ def test_pictures_stand_upright_as_exif_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the top of the picture is at its right
     Image.fromarray(lying).save(tmp_path / "a.jpg", exif=exif)
-    picture = pictures.read(tmp_path / "a.jpg")
+    picture = decoding.read(tmp_path / "a.jpg")
     assert picture.shape == (1, 16, 8)
     assert picture[0, :6].mean() > 0.7 > picture[0, 10:].mean()
 
@@ -211,11 +250,15 @@ def bomb(path: Path) -> None:
     """A PNG that says it is 60,000 × 60,000 pixels and holds a few bytes."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     body = zlib.compress(b"\0" * 1000)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
 
 
 def test_each_picture_that_cannot_be_read_gets_one_line(tmp_path: Path) -> None:
@@ -242,15 +285,19 @@ def test_each_picture_that_cannot_be_read_gets_one_line(tmp_path: Path) -> None:
     assert trees.fault(tmp_path / "whole.png") is None
 
 
-def test_a_picture_without_permission_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_without_permission_gets_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def locked(path: Path, formats: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     face(tmp_path / "whole.png")
     monkeypatch.setattr("PIL.Image.open", locked)
     monkeypatch.setattr(Path, "read_bytes", locked)
-    assert trees.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
-    assert FaceTable(pd.DataFrame({"path": ["whole.png"]}), tmp_path).fingerprint()
+    assert (
+        trees.fault(tmp_path / "whole.png") == f"{tmp_path / 'whole.png'}: no permission to read it"
+    )
+    assert fingerprint(FaceTable(pd.DataFrame({"path": ["whole.png"]}), tmp_path))
 
 
 # stacks
@@ -260,7 +307,7 @@ def test_single_unreadable_pictures_are_left_out_and_listed(tmp_path: Path) -> N
     for name in ("a", "b", "c"):
         face(tmp_path / f"fear/{name}.png", size=(20, 30))
     (tmp_path / "fear/b.png").write_bytes(b"nothing")
-    loaded = stack.load(folder.load(tmp_path), size=16)
+    loaded = stack.decode(folder.load(tmp_path), size=16)
     assert loaded.pictures.shape == (2, 1, 16, 16)
     assert [Path(p).name for p in loaded.table.frame["path"]] == ["a.png", "c.png"]
     assert len(loaded.table.left_out) == 1
@@ -271,21 +318,25 @@ def test_a_set_without_a_single_readable_picture_is_refused(tmp_path: Path) -> N
     face(tmp_path / "fear/a.png")
     (tmp_path / "fear/a.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"a\.png"):
-        stack.load(folder.load(tmp_path), size=16)
+        stack.decode(folder.load(tmp_path), size=16)
 
 
 def test_without_subjects_the_frames_of_one_film_show_one_person(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c.png"):
         face(tmp_path / name)
-    table = folder.load(manifest(tmp_path, "path,expression,sequence\na.png,fear,q\nb.png,fear,q\nc.png,anger,\n"))
+    table = folder.load(
+        manifest(tmp_path, "path,expression,sequence\na.png,fear,q\nb.png,fear,q\nc.png,anger,\n")
+    )
     assert table.frame["subject"].tolist() == ["q", "q", "c.png"]
     assert table.frame["sequence"].isna().tolist() == [False, False, True]
     assert table.people_known
-    assert not folder.load(manifest(tmp_path, "path,expression\na.png,fear\nb.png,anger\n")).people_known
+    assert not folder.load(
+        manifest(tmp_path, "path,expression\na.png,fear\nb.png,anger\n")
+    ).people_known
 
 
 def test_floating_point_pixels_lie_between_0_and_1(tmp_path: Path) -> None:
     for name, value in (("fine", 0.5), ("white", 200.0)):
         Image.fromarray(np.full((4, 4), value, np.float32)).save(tmp_path / f"{name}.tiff")
-    np.testing.assert_allclose(pictures.read(tmp_path / "fine.tiff"), 0.5)
+    np.testing.assert_allclose(decoding.read(tmp_path / "fine.tiff"), 0.5)
     assert "between 0 and 1" in str(trees.fault(tmp_path / "white.tiff"))

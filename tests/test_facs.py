@@ -31,20 +31,37 @@ def test_prototypes_say_what_is_required_and_what_is_optional() -> None:
 @pytest.mark.parametrize(
     ("expression", "shown", "fits"),
     [
-        ("anger", {23: 3, 24: 3}, True), ("anger", {23: 3}, False),
-        ("disgust", {9: 1}, True), ("disgust", {10: 5}, True), ("disgust", {4: 5}, False),
-        ("fear", {1: 3, 2: 3, 4: 2}, True), ("fear", {1: 3, 2: 3, 5: 5}, True), ("fear", {1: 3, 2: 3, 5: 4}, False),
-        ("happiness", {12: 1}, True), ("happiness", {6: 5}, False),
-        ("sadness", {1: 2, 4: 2, 15: 2}, True), ("sadness", {11: 1}, True), ("sadness", {6: 2, 15: 2}, True),
+        ("anger", {23: 3, 24: 3}, True),
+        ("anger", {23: 3}, False),
+        ("disgust", {9: 1}, True),
+        ("disgust", {10: 5}, True),
+        ("disgust", {4: 5}, False),
+        ("fear", {1: 3, 2: 3, 4: 2}, True),
+        ("fear", {1: 3, 2: 3, 5: 5}, True),
+        ("fear", {1: 3, 2: 3, 5: 4}, False),
+        ("happiness", {12: 1}, True),
+        ("happiness", {6: 5}, False),
+        ("sadness", {1: 2, 4: 2, 15: 2}, True),
+        ("sadness", {11: 1}, True),
+        ("sadness", {6: 2, 15: 2}, True),
         ("sadness", {1: 5, 4: 5}, False),
-        ("surprise", {1: 3, 2: 3}, True), ("surprise", {5: 2}, True), ("surprise", {1: 3, 2: 3, 5: 2}, True),
-        ("surprise", {1: 3, 2: 3, 5: 3}, False), ("surprise", {5: 4}, False),
-        ("contempt", {14: 2}, True), ("contempt", {12: 2}, False),
+        ("surprise", {1: 3, 2: 3}, True),
+        ("surprise", {5: 2}, True),
+        ("surprise", {1: 3, 2: 3, 5: 2}, True),
+        ("surprise", {1: 3, 2: 3, 5: 3}, False),
+        ("surprise", {5: 4}, False),
+        ("contempt", {14: 2}, True),
+        ("contempt", {12: 2}, False),
     ],
-)  # fmt: skip
-def test_the_criteria_of_ckplus_are_those_of_its_table(expression: str, shown: dict[int, int], fits: bool) -> None:
+)
+def test_the_criteria_of_ckplus_are_those_of_its_table(
+    expression: str, shown: dict[int, int], fits: bool
+) -> None:
     """Lucey et al. 2010, Table 1."""
-    assert any(prototype.matches(shown, shown) for prototype in facs.prototypes(expression, "ckplus")) == fits
+    assert (
+        any(prototype.matches(shown, shown) for prototype in facs.prototypes(expression, "ckplus"))
+        == fits
+    )
 
 
 def test_every_prototype_can_be_shown_at_once() -> None:

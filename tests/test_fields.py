@@ -13,8 +13,12 @@ from duchenne.units import Fields
 from .convolutional import Residual, Small
 
 
-@pytest.mark.parametrize(("layer", "side", "reach"), [("conv1", 96, 5), ("conv2", 48, 14), ("conv3", 24, 32)])
-def test_the_fields_of_zero_bias_are_those_of_its_kernels(layer: str, side: int, reach: int) -> None:
+@pytest.mark.parametrize(
+    ("layer", "side", "reach"), [("conv1", 96, 5), ("conv2", 48, 14), ("conv3", 24, 32)]
+)
+def test_the_fields_of_zero_bias_are_those_of_its_kernels(
+    layer: str, side: int, reach: int
+) -> None:
     found = Fields(networks.build("zero_bias", classes=8, seed=0), layer, (1, 96, 96))
     x0, y0, x1, y1 = found.of(*(np.array([place]) for place in (0, side // 2, side // 2)))[0]
     assert (x1 - x0, y1 - y0) == (reach, reach)
@@ -28,17 +32,24 @@ class Flipped(Small):
         return super().forward(x.flip(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [(0, 0), (7, 7), (3, 4), (0, 7)])
 @pytest.mark.parametrize("kind", [Small, Flipped, Residual])
 def test_a_field_holds_exactly_the_pixels_that_can_change_the_position(
     kind: type[nn.Module], place: tuple[int, int]
 ) -> None:
-    """Independent reference: change one pixel at a time and see whether the position's value changes."""
+    """Independent reference: change one pixel at a time and see whether the position's value
+    changes.
+    """
     network = kind().double().eval()
     for p in network.parameters():
         p.data.abs_().add_(0.01)
-    network.pool = nn.AvgPool2d(3, 2, padding=1)  # an average feels every pixel; a maximum only the largest
-    given = torch.rand(1, 1, 32, 32, dtype=torch.float64, generator=Generator().manual_seed(0)) + 0.5
+    network.pool = nn.AvgPool2d(
+        3, 2, padding=1
+    )  # an average feels every pixel; a maximum only the largest
+    given = (
+        torch.rand(1, 1, 32, 32, dtype=torch.float64, generator=Generator().manual_seed(0)) + 0.5
+    )
     found = Fields(network, "last", (1, 32, 32))
     x0, y0, x1, y1 = found.of(*(np.array([number]) for number in (0, *place)))[0]
     changed = given.repeat(32 * 32, 1, 1, 1)
@@ -70,10 +81,14 @@ class Deciding(nn.Module):
         nn.Sequential(nn.ConvTranspose2d(1, 1, 3), nn.Conv2d(1, 1, 3)),
         nn.Sequential(nn.AvgPool2d(3, 2, padding=1, count_include_pad=False), nn.Conv2d(1, 1, 3)),
         nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4)),
-        nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Conv2d(4, 1, 3)),
+        nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Conv2d(4, 1, 3)
+        ),
     ],
 )
-def test_of_a_way_that_is_not_understood_the_field_holds_all_that_can_change_the_position(network: nn.Module) -> None:
+def test_of_a_way_that_is_not_understood_the_field_holds_all_that_can_change_the_position(
+    network: nn.Module,
+) -> None:
     network = network.double().eval()
     last = [name for name, _ in network.named_modules()][-1]
     found = Fields(network, last, (1, 16, 16))
@@ -92,8 +107,14 @@ def test_of_a_way_that_is_not_understood_the_field_holds_all_that_can_change_the
 def test_neurons_see_the_whole_picture_and_flattened_ones_their_maps_field() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 36, 5))
     nowhere = np.zeros(2, int)
-    assert Fields(network, "2", (1, 8, 8)).of(np.array([0, 4]), nowhere, nowhere).tolist() == [[0, 0, 8, 8]] * 2
-    assert Fields(network, "1", (1, 8, 8)).of(np.array([0, 71]), nowhere, nowhere).tolist() == [[0, 0, 3, 3], [5, 5, 8, 8]]
+    assert (
+        Fields(network, "2", (1, 8, 8)).of(np.array([0, 4]), nowhere, nowhere).tolist()
+        == [[0, 0, 8, 8]] * 2
+    )
+    assert Fields(network, "1", (1, 8, 8)).of(np.array([0, 71]), nowhere, nowhere).tolist() == [
+        [0, 0, 3, 3],
+        [5, 5, 8, 8],
+    ]
 
 
 def test_what_is_not_there_is_refused() -> None:
@@ -107,7 +128,9 @@ def test_what_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_fields_of_dilated_layers_are_those_of_the_taps_that_fall_inside(seed: int) -> None:
-    """Every weight positive and averages in place of maxima: a pixel is in the field where its gradient is not 0."""
+    """Every weight positive and averages in place of maxima: a pixel is in the field where its
+    gradient is not 0.
+    """
     rng = np.random.default_rng(seed)
     parts: list[nn.Module] = []
     for _ in range(3):

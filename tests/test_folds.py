@@ -14,7 +14,11 @@ from duchenne.faces.table import FaceTable
 
 def people_table(pictures_each: list[int]) -> FaceTable:
     rows = [
-        {"path": f"{person}-{i}", "subject": f"s{person:02d}", "expression": ("fear", "anger")[(person + i) % 2]}
+        {
+            "path": f"{person}-{i}",
+            "subject": f"s{person:02d}",
+            "expression": ("fear", "anger")[(person + i) % 2],
+        }
         for person, count in enumerate(pictures_each)
         for i in range(count)
     ]
@@ -37,7 +41,9 @@ def test_no_person_stands_on_two_sides_and_every_picture_is_tested_once(rule: st
     folds = split(table, rule, 5)
     assert (sum(fold.test.astype(int) for fold in folds) == 1).all()
     for fold in folds:
-        sides = [set(table.frame["subject"][side]) for side in (fold.train, fold.validation, fold.test)]
+        sides = [
+            set(table.frame["subject"][side]) for side in (fold.train, fold.validation, fold.test)
+        ]
         assert not sides[0] & sides[1]
         assert not sides[0] & sides[2]
         assert not sides[1] & sides[2]
@@ -53,7 +59,9 @@ def test_no_person_stands_on_two_sides_and_every_picture_is_tested_once(rule: st
         (people_table([2] * 5), "by_mood", 3, "'by_mood'"),
     ],
 )
-def test_tables_that_cannot_be_split_are_refused(table: FaceTable, rule: str, count: int, message: str) -> None:
+def test_tables_that_cannot_be_split_are_refused(
+    table: FaceTable, rule: str, count: int, message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         split(table, rule, count)
 
@@ -67,7 +75,16 @@ def test_an_expression_that_no_training_picture_shows_is_named() -> None:
 
 def test_stratified_folds_with_too_few_pictures_are_refused() -> None:
     frame = pd.DataFrame({"path": list("abcdefgh"), "subject": list("abcdefgh")})
-    frame["expression"] = ["fear", "fear", "anger", "anger", "sadness", "sadness", "neutral", "neutral"]
+    frame["expression"] = [
+        "fear",
+        "fear",
+        "anger",
+        "anger",
+        "sadness",
+        "sadness",
+        "neutral",
+        "neutral",
+    ]
     with pytest.raises(InputError, match="fewer pictures"):
         split(FaceTable(frame, Path()), "stratified", 5)
 
@@ -75,7 +92,9 @@ def test_stratified_folds_with_too_few_pictures_are_refused() -> None:
 def test_leave_one_subject_out_tests_each_person_once() -> None:
     table = people_table([3, 4, 5, 6])
     folds = split(table, "leave-one-subject-out", 0)
-    assert [set(table.frame["subject"][fold.test]) for fold in folds] == [{name} for name in table.subjects]
+    assert [set(table.frame["subject"][fold.test]) for fold in folds] == [
+        {name} for name in table.subjects
+    ]
     assert [int(fold.test.sum()) for fold in folds] == [3, 4, 5, 6]
 
 
@@ -86,13 +105,15 @@ def test_the_sets_own_sides_are_taken_as_they_are() -> None:
     assert [mask.tolist() for mask in (fold.train, fold.validation, fold.test)] == [
         (sides == name).tolist() for name in ("train", "validation", "test")
     ]
-    five = replace(table, frame=table.frame.assign(**{f"split_{i}": np.roll(sides, i) for i in range(1, 6)}))
+    five = replace(
+        table, frame=table.frame.assign(**{f"split_{i}": np.roll(sides, i) for i in range(1, 6)})
+    )
     assert [fold.test.tolist() for fold in split(five, "official", 0)] == [
         (np.roll(sides, i) == "test").tolist() for i in range(1, 6)
     ]
 
 
-def test_a_set_without_test_pictures_is_tested_on_its_validation_and_validates_on_people_of_its_own() -> None:
+def test_a_set_without_test_pictures_is_tested_on_its_validation_part() -> None:
     table = people_table([4] * 20)
     sides = np.where(np.arange(80) < 60, "train", "validation")
     (fold,) = split(replace(table, frame=table.frame.assign(split=sides)), "official", 0)

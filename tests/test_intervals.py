@@ -1,4 +1,6 @@
-"""Intervals over people: against closed forms, SciPy and slow loops, and how often they hold what they should."""
+"""Intervals over people: against closed forms, SciPy and slow loops, and how often they hold
+what they should.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from duchenne import intervals
-from duchenne.evidence import association
+from duchenne.evidence import association, intervals
 
 
 def test_of_plain_numbers_the_interval_is_students() -> None:
@@ -32,12 +33,14 @@ def test_people_weigh_by_their_pictures_against_a_loop() -> None:
 def test_the_interval_of_a_correlation_against_a_loop() -> None:
     rng = np.random.default_rng(2)
     people = np.repeat(np.arange(9), 12)
-    peaks = rng.normal(size=(108, 2)) + rng.normal(size=9)[people][:, None]
+    activations = rng.normal(size=(108, 2)) + rng.normal(size=9)[people][:, None]
     present, coded = rng.random((108, 3)) < 0.3, rng.random((108, 3)) < 0.9
-    low, high = intervals.of_correlation(peaks, present, coded, people.astype(str))
+    low, high = intervals.of_correlation(activations, present, coded, people.astype(str))
     for unit, label in np.ndindex(2, 3):
         z = [
-            np.arctanh(association.correlation(peaks[rows], present[rows], coded[rows])[unit, label])
+            np.arctanh(
+                association.correlation(activations[rows], present[rows], coded[rows])[unit, label]
+            )
             for rows in (people >= 0, *(people != person for person in range(9)))
         ]
         error = np.sqrt(8 / 9 * ((np.array(z[1:]) - np.mean(z[1:])) ** 2).sum())
@@ -49,9 +52,9 @@ def test_the_interval_of_a_correlation_against_a_loop() -> None:
 def test_too_few_people_have_no_interval() -> None:
     people = np.repeat(np.arange(8), 4).astype(str)
     rng = np.random.default_rng(0)
-    peaks, present = rng.normal(size=(32, 1)), np.zeros((32, 1), bool)
+    activations, present = rng.normal(size=(32, 1)), np.zeros((32, 1), bool)
     present[:20:4] = True  # by five of eight
-    low, high = intervals.of_correlation(peaks, present, np.ones_like(present), people)
+    low, high = intervals.of_correlation(activations, present, np.ones_like(present), people)
     assert np.isnan([low, high]).all()
     assert np.isnan(intervals.of_mean(np.ones(5))).all()
     assert np.isnan(intervals.of_share(lambda counted: counted.mean(1), 5, 5)).all()
@@ -71,16 +74,28 @@ def test_the_interval_of_average_precision_against_a_loop() -> None:
     scores = shown + rng.normal(size=84)
 
     def precision(counts: np.ndarray) -> np.ndarray:
-        return np.array([average_precision_score(shown, scores, sample_weight=count[person]) for count in counts])
+        return np.array(
+            [
+                average_precision_score(shown, scores, sample_weight=count[person])
+                for count in counts
+            ]
+        )
 
     low, high = intervals.of_average_precision(precision, 14, 13)
     scaled = np.log(-np.log(average_precision_score(shown, scores)))
-    without = [np.log(-np.log(average_precision_score(shown[person != one], scores[person != one]))) for one in range(14)]
+    without = [
+        np.log(-np.log(average_precision_score(shown[person != one], scores[person != one])))
+        for one in range(14)
+    ]
     error = np.sqrt(13 / 14 * ((np.array(without) - np.mean(without)) ** 2).sum() * 13 / 12)
     half = stats.t.ppf(0.975, 12) * error
-    assert (low, high) == pytest.approx((np.exp(-np.exp(scaled + half)), np.exp(-np.exp(scaled - half))))
+    assert (low, high) == pytest.approx(
+        (np.exp(-np.exp(scaled + half)), np.exp(-np.exp(scaled - half)))
+    )
     assert np.isnan(intervals.of_average_precision(precision, 14, 12)).all()
-    assert np.isnan(intervals.of_average_precision(lambda counts: np.ones(len(counts)), 14, 14)).all()
+    assert np.isnan(
+        intervals.of_average_precision(lambda counts: np.ones(len(counts)), 14, 14)
+    ).all()
 
 
 def test_above_500_people_are_dealt_to_groups() -> None:
@@ -89,25 +104,37 @@ def test_above_500_people_are_dealt_to_groups() -> None:
     assert np.bincount(number).max() == 3
 
 
-def faces(rng: np.random.Generator, people: int, prevalence: float, of_person: float) -> tuple[np.ndarray, np.ndarray]:
+def faces(
+    rng: np.random.Generator, people: int, base_rate: float, of_person: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Activations and presence (people, 28) in seven sequences of neutral and three frames."""
-    often = np.sqrt(of_person) * rng.normal(size=(people, 1)) + np.sqrt(1 - of_person) * rng.normal(size=(people, 7))
-    shown = np.repeat((often < stats.norm.ppf(prevalence))[..., None], 4, 2) & (np.arange(4) > 0)
-    units = rng.normal(size=(people, 1, 1)) + rng.normal(size=(people, 7, 1)) + 0.5 * rng.normal(size=(people, 7, 4))
+    often = np.sqrt(of_person) * rng.normal(size=(people, 1)) + np.sqrt(1 - of_person) * rng.normal(
+        size=(people, 7)
+    )
+    shown = np.repeat((often < stats.norm.ppf(base_rate))[..., None], 4, 2) & (np.arange(4) > 0)
+    units = (
+        rng.normal(size=(people, 1, 1))
+        + rng.normal(size=(people, 7, 1))
+        + 0.5 * rng.normal(size=(people, 7, 4))
+    )
     return (units + shown).reshape(people, 28), shown.reshape(people, 28)
 
 
-@pytest.mark.parametrize(("people", "prevalence"), [(12, 0.3), (24, 0.1), (60, 0.03)])
-def test_intervals_hold_the_true_correlation_as_often_as_they_say(people: int, prevalence: float) -> None:
+@pytest.mark.parametrize(("people", "base_rate"), [(12, 0.3), (24, 0.1), (60, 0.03)])
+def test_intervals_hold_the_true_correlation_as_often_as_they_say(
+    people: int, base_rate: float
+) -> None:
     """benchmarks/evidence.md has the table; here that no cell is far off."""
-    units, shown = faces(np.random.default_rng(99), 40_000, prevalence, 0.5)
+    units, shown = faces(np.random.default_rng(99), 40_000, base_rate, 0.5)
     true = np.corrcoef(units.ravel(), shown.ravel())[0, 1]
     held = []
     for seed in range(300):
-        units, shown = faces(np.random.default_rng(seed), people, prevalence, 0.5)
+        units, shown = faces(np.random.default_rng(seed), people, base_rate, 0.5)
         person = np.repeat(np.arange(people), 28).astype(str)
         label = shown.reshape(-1, 1)
-        low, high = intervals.of_correlation(units.reshape(-1, 1), label, np.ones_like(label), person)
+        low, high = intervals.of_correlation(
+            units.reshape(-1, 1), label, np.ones_like(label), person
+        )
         if np.isfinite(low).all():
             held.append(bool(low[0, 0] <= true <= high[0, 0]))
     assert stats.binomtest(sum(held), len(held), 0.95).pvalue > 0.001

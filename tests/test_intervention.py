@@ -9,14 +9,16 @@ from scipy import stats
 from scipy.stats import binom
 
 from duchenne.errors import InputError
-from duchenne.evidence.intervention import beside_dealt, dose_response, movers
+from duchenne.evidence.doses import beside_dealt, dose_response, movers
 
 DOSES = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.0])
 NAMES = ["AU01", "AU12", "AU26"]
 
 
 def answers(seed: int = 0, people: int = 15, units: int = 5) -> np.ndarray:
-    """Unit 0 is moved by nothing; unit 1 by AU12, unit 2 by AU12 and, less, by AU26, downwards; the others by noise."""
+    """Unit 0 is moved by nothing; unit 1 by AU12, unit 2 by AU12 and, less, by AU26, downwards;
+    the others by noise.
+    """
     rng = np.random.default_rng(seed)
     found = np.repeat(rng.uniform(1, 2, (people, 1, 1, units)), 3, 1) + np.zeros((1, 1, 6, 1))
     found[..., 1:] += rng.normal(0, 0.05, (people, 3, 6, units - 1))
@@ -53,7 +55,9 @@ def test_selectivity_sets_an_action_unit_against_the_strongest_other_one() -> No
     for unit, au in frame.index:
         other = effect.loc[unit].drop(au).max()
         total = effect.loc[unit, au] + other
-        assert frame.loc[(unit, au), "selectivity"] == pytest.approx((effect.loc[unit, au] - other) / total if total else 0)
+        assert frame.loc[(unit, au), "selectivity"] == pytest.approx(
+            (effect.loc[unit, au] - other) / total if total else 0
+        )
     assert frame.loc[(1, "AU12"), "selectivity"] > 0.9
     assert frame.loc[(2, "AU12"), "selectivity"] == pytest.approx(0.5, abs=0.05)
 
@@ -74,17 +78,23 @@ def test_units_without_scale_and_doses_that_do_not_rise() -> None:
 
 def test_where_too_few_were_stimulated_nothing_is_said_of_what_holds() -> None:
     found = pd.DataFrame({"unit": [0, 1], "au": ["AU01", "AU12"], "r": 0.5})
-    responses = pd.DataFrame({"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": 3.0, "low": np.nan})
+    responses = pd.DataFrame(
+        {"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": 3.0, "low": np.nan}
+    )
     told = beside_dealt(found, responses, ["AU01", "AU12"]).set_index("claim")
     assert np.isnan(told.loc["holds", ["share", "dealt", "low", "high"]].to_numpy(float)).all()
     assert told.loc["most", "share"] == told.loc["most", "share"]
 
 
 def test_names_dealt_anew_are_the_null_of_what_holds() -> None:
-    """Units that answer to every action unit hold whatever name they are given; those that answer to one hold by theirs."""
+    """Units that answer to every action unit hold whatever name they are given; those that
+    answer to one hold by theirs.
+    """
     names = [f"AU{number:02d}" for number in (1, 2, 4, 5)]
     found = pd.DataFrame({"unit": range(40), "au": np.array(names)[np.arange(40) % 4], "r": 0.5})
-    pairs = pd.MultiIndex.from_product([range(40), names], names=["unit", "au"]).to_frame(index=False)
+    pairs = pd.MultiIndex.from_product([range(40), names], names=["unit", "au"]).to_frame(
+        index=False
+    )
     own = pairs["au"].to_numpy() == np.array(names)[pairs["unit"] % 4]
     every, one = (
         beside_dealt(found, pairs.assign(effect=np.where(own, 2.0, 1.0), low=low), names).iloc[0]

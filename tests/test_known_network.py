@@ -1,7 +1,8 @@
-"""A network whose units are known: each measures, by construction, one action unit's region. Every part must find that out.
+"""A network whose units are known: each measures, by construction, one action unit's region. Every
+part must find that out.
 
-A unit is the linear reading of an action unit's strength from the pixels of its region alone, fitted on other people; an
-expression is a sum of units.
+A unit is the linear reading of an action unit's strength from the pixels of its region alone,
+fitted on split-half; an expression is a sum of units.
 """
 
 from __future__ import annotations
@@ -15,32 +16,46 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
-from duchenne.evidence.agreement import agreement
-from duchenne.evidence.detection import detectors
-from duchenne.evidence.intervention import movers
+from duchenne.evidence.doses import movers
 from duchenne.evidence.matching import compare, detections
-from duchenne.experiments.ablation import ablate
-from duchenne.experiments.localisation import locate
-from duchenne.experiments.stimulation import Stimulated, render, stimulate
-from duchenne.faces import acting, stack
+from duchenne.evidence.probes import detectors
+from duchenne.evidence.validity import validity
+from duchenne.experiments.ablate import ablate, sets
+from duchenne.experiments.localise import locate
+from duchenne.experiments.stimulate import Stimulated, render, stimulate
+from duchenne.experiments.survey import Survey, survey
+from duchenne.faces import acting
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.prepare import Preparation
-from duchenne.units.surveys import Survey, survey
+from duchenne.faces.images import stack
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.units.layers import Layer
 
 SIZE = 32
 MEASURED = ("AU01", "AU04", "AU12", "AU09")
-READ = {"neutral": (), "anger": ("AU04",), "disgust": ("AU09",), "happiness": ("AU12",), "surprise": ("AU01",)}
+READ = {
+    "neutral": (),
+    "anger": ("AU04",),
+    "disgust": ("AU09",),
+    "happiness": ("AU12",),
+    "surprise": ("AU01",),
+}
 SURE = ["r", "ap_lift", "ap_z", "auroc"]
 PLAIN = Preparation([])
 
 
 class Known(nn.Module):
-    """A unit an action unit, which sees the whole picture and weighs its region; an expression sums its units."""
+    """A unit an action unit, which sees the whole picture and weighs its region; an expression
+    sums its units.
+    """
 
     def __init__(self, weights: np.ndarray, biases: np.ndarray) -> None:
         super().__init__()
-        self.units, self.relu, self.output = nn.Conv2d(1, len(weights), SIZE), nn.ReLU(), nn.Linear(len(weights), len(READ))
+        self.units, self.relu, self.output = (
+            nn.Conv2d(1, len(weights), SIZE),
+            nn.ReLU(),
+            nn.Linear(len(weights), len(READ)),
+        )
         with torch.no_grad():
             self.units.weight.copy_(torch.from_numpy(weights.reshape(-1, 1, SIZE, SIZE)))
             self.units.bias.copy_(torch.from_numpy(biases))
@@ -59,7 +74,7 @@ def avatars(protocol: str, people: int, seed: int) -> AvatarSettings:
 
 def loaded(settings: AvatarSettings) -> stack.Stack:
     table = dataset.load(settings)
-    return stack.load(table, SIZE, cut_already=np.ones(len(table), bool))
+    return stack.decode(table, SIZE, cut_already=np.ones(len(table), bool))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +95,7 @@ def network() -> nn.Module:
 
 @dataclass(frozen=True)
 class Studied:
-    """Faces of other people whose action units come and go by chance, and what the units answer."""
+    """Faces of split-half whose action units come and go by chance, and what the units answer."""
 
     settings: AvatarSettings
     faces: stack.Stack
@@ -90,7 +105,11 @@ class Studied:
     def evidence(self) -> pd.DataFrame:
         rows = self.faces.table.frame
         return compare(
-            self.survey.peaks.value, self.faces.table.presence(), rows["subject"], rows["sequence"], permutations=199
+            self.survey.activations.value,
+            self.faces.table.presence(),
+            rows["subject"],
+            rows["sequence"],
+            permutations=199,
         ).frame
 
 
@@ -98,26 +117,38 @@ class Studied:
 def studied(network: nn.Module) -> Studied:
     settings = avatars("free", 16, 3)
     faces = loaded(settings)
-    return Studied(settings, faces, survey(network, "units", faces.pictures, np.arange(len(faces)), 10, PLAIN))
+    return Studied(
+        settings,
+        faces,
+        survey(Layer(network, "units", PLAIN), faces.pictures, np.arange(len(faces)), 10),
+    )
 
 
 @pytest.fixture(scope="module")
 def stimulated(network: nn.Module, studied: Studied) -> Stimulated:
-    scale = studied.survey.peaks.value.std(0).astype(float)
-    return stimulate(network, PLAIN, "units", list(READ), scale, render(avatars("dose", 6, 11), SIZE, 1))
+    scale = studied.survey.activations.value.std(0).astype(float)
+    layer = Layer(network, "units", PLAIN)
+    return stimulate(layer, list(READ), scale, render(avatars("dose", 6, 11), SIZE, 1))
 
 
 def test_scores_name_each_units_action_unit_and_are_sure_of_it(studied: Studied) -> None:
     evidence = studied.evidence
-    best = {score: evidence.loc[evidence.groupby("unit")[score].idxmax(), "au"].tolist() for score in (*SURE, "kl_z")}
+    best = {
+        score: evidence.loc[evidence.groupby("unit")[score].idxmax(), "au"].tolist()
+        for score in (*SURE, "kl_z")
+    }
     assert all(found == list(MEASURED) for found in best.values())
     sure = detections(evidence, 0.05)
     assert {(row.unit, row.au) for row in sure.itertuples()} >= set(enumerate(MEASURED))
 
 
-def test_each_unit_is_placed_where_its_action_unit_acts(network: nn.Module, studied: Studied) -> None:
+def test_each_unit_is_placed_where_its_action_unit_acts(
+    network: nn.Module, studied: Studied
+) -> None:
     where = acting.from_mesh(studied.faces, studied.settings)
-    found = locate(network, PLAIN, "units", studied.faces, studied.survey.top, where, "gradient").set_index(["unit", "au"])
+    layer = Layer(network, "units", PLAIN)
+    located = locate(layer, studied.faces, studied.survey.top, where, "gradient")
+    found = located.set_index(["unit", "au"])
     for unit, au in enumerate(MEASURED):
         assert found.loc[(unit, au), "energy"] > 0.8
         assert found.loc[(unit, au), "enrichment"] > 2
@@ -139,7 +170,9 @@ def test_each_units_action_unit_moves_it_most_dose_by_dose(stimulated: Stimulate
     assert np.isnan(responses.loc[(3, "AU27"), "laterality"])  # the jaw has no sides
 
 
-def test_expressions_react_to_the_action_units_that_they_are_made_of(stimulated: Stimulated) -> None:
+def test_expressions_react_to_the_action_units_that_they_are_made_of(
+    stimulated: Stimulated,
+) -> None:
     change = stimulated.expressions.set_index(["expression", "au"])["change"]
     for expression, read in READ.items():
         for au in read:
@@ -147,13 +180,17 @@ def test_expressions_react_to_the_action_units_that_they_are_made_of(stimulated:
         assert not read or change[expression].idxmax() in read
 
 
-def test_silencing_a_unit_takes_away_the_expressions_that_are_made_of_it(network: nn.Module) -> None:
+def test_ablating_a_unit_takes_away_the_expressions_that_are_made_of_it(
+    network: nn.Module,
+) -> None:
     posed = loaded(avatars("posed", 8, 5))
     rows = np.flatnonzero(posed.table.frame["expression"].isin(list(READ)))
     faces = posed.where(np.isin(np.arange(len(posed)), rows))
     assert faces.table.expressions == tuple(READ)
     detected = pd.DataFrame({"unit": range(4), "au": MEASURED})
-    found = ablate(network, PLAIN, "units", faces, np.arange(len(faces)), detected, np.ones(4), random_sets=3)
+    chosen = sets(detected, np.ones(4), random_sets=3)
+    layer = Layer(network, "units", PLAIN)
+    found = ablate(layer, faces, np.arange(len(faces)), chosen)
     together = found[found["what"] == "detectors"].set_index(["expression", "au"])
     for expression, read in READ.items():
         for au in MEASURED:
@@ -166,22 +203,24 @@ def test_silencing_a_unit_takes_away_the_expressions_that_are_made_of_it(network
     alone = found[found["what"] == "unit"].set_index(["expression", "unit"])["logit_change"]
     for unit, au in enumerate(MEASURED):
         for expression in READ:
-            assert alone[(expression, unit)] == pytest.approx(together.loc[(expression, au), "logit_change"])
+            assert alone[(expression, unit)] == pytest.approx(
+                together.loc[(expression, au), "logit_change"]
+            )
 
 
 def test_one_unit_detects_its_action_unit_as_well_as_all(studied: Studied) -> None:
     table = studied.faces.table
     presence = table.presence()[list(MEASURED)]
     intensity = table.frame[[f"{au}_intensity" for au in MEASURED]].set_axis(list(MEASURED), axis=1)
-    found = detectors(studied.survey.peaks.value, presence, intensity, table.frame["subject"])
-    one = found[found["detector"] == "one unit"].set_index("au").loc[list(MEASURED)]
+    found = detectors(studied.survey.activations.value, presence, intensity, table.frame["subject"])
+    one = found[found["detector"] == "best unit"].set_index("au").loc[list(MEASURED)]
     assert one["unit"].tolist() == [0, 1, 2, 3]
     assert (one["share"] > 0.8).all()
-    assert (one["ap"] > 2 * one["prevalence"]).all()
+    assert (one["ap"] > 2 * one["base_rate"]).all()
     assert (one["intensity_r"] > 0.5).all()
 
 
 def test_scores_agree_with_interventions(studied: Studied, stimulated: Stimulated) -> None:
-    found = agreement(studied.evidence, stimulated.units).set_index("score")
+    found = validity(studied.evidence, stimulated.units).set_index("score")
     assert found["units"].eq(4).all()
-    assert found.loc[SURE, "agreement"].eq(1).all()
+    assert found.loc[SURE, "validity"].eq(1).all()

@@ -1,4 +1,6 @@
-"""Where projections lie, against loops over pixels; and units that look where an action unit acts by construction."""
+"""Where projections lie, against loops over pixels; and units that look where an action unit
+acts by construction.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,17 @@ from duchenne.faces import acting
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.regions import Lattice, lattice
-from duchenne.faces.stack import load
+from duchenne.faces.geometry.regions import Lattice, lattice
+from duchenne.faces.images.stack import decode
 from duchenne.units.projection import Windows
 
 
 def scattered(seed: int, count: int, size: int = 20) -> tuple[Windows, np.ndarray]:
     rng = np.random.default_rng(seed)
     boxes = np.array([[x, y, x + 6, y + 5] for x, y in rng.integers(0, size - 6, (count, 2))])
-    return Windows([rng.normal(0, 1, (2, 5, 6)).astype(np.float32) for _ in boxes], boxes), rng.random((3, size, size)) < 0.2
+    return Windows(
+        [rng.normal(0, 1, (2, 5, 6)).astype(np.float32) for _ in boxes], boxes
+    ), rng.random((3, size, size)) < 0.2
 
 
 def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
@@ -30,11 +34,17 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
     counted, own = np.zeros((2, 2, 3, 6))
     for picture in range(3):
         windows, regions = scattered(picture, 4)
-        lattice = Lattice(np.array([2, 7, 12]) + picture, np.array([3, 9, 15]), np.arange(9).reshape(3, 3) % 4 > 0)
+        lattice = Lattice(
+            np.array([2, 7, 12]) + picture, np.array([3, 9, 15]), np.arange(9).reshape(3, 3) % 4 > 0
+        )
         places = [(x, y) for y in lattice.rows for x in lattice.columns]
-        places = [place for place, inside in zip(places, lattice.inside.ravel(), strict=True) if inside]
+        places = [
+            place for place, inside in zip(places, lattice.inside.ravel(), strict=True) if inside
+        ]
         found.update(windows, units, regions, lattice)
-        for unit, pixels, (x0, y0, x1, y1) in zip(units, windows.pixels, windows.boxes, strict=True):
+        for unit, pixels, (x0, y0, x1, y1) in zip(
+            units, windows.pixels, windows.boxes, strict=True
+        ):
             energy = np.zeros((20, 20))
             energy[y0:y1, x0:x1] = (pixels.astype(float) ** 2).sum(0)
             energy /= energy.sum()
@@ -60,7 +70,10 @@ def test_energy_area_and_pointing_equal_loops_over_pixels() -> None:
     for name, values in told.items():
         np.testing.assert_allclose(frame[name], values.ravel(), atol=1e-6)
     assert (counted > 0).any()
-    null = {name: np.divide(sums, counted, out=np.full_like(sums, np.nan), where=counted > 0) for name, sums in null.items()}
+    null = {
+        name: np.divide(sums, counted, out=np.full_like(sums, np.nan), where=counted > 0)
+        for name, sums in null.items()
+    }
     for name, values in null.items():
         np.testing.assert_allclose(frame[f"{name}_null"], np.nanmean(values, 2).ravel(), atol=1e-6)
     reached = (null["energy"] * counted >= own).sum(2)
@@ -77,7 +90,12 @@ def test_pictures_that_tell_nothing_are_left_out() -> None:
     found = Localisation(3, ["AU01", "AU04", "AU12"])
     found.update(windows, np.array([0, 1]), regions, None)
     assert found.compute()["pictures"].eq(0).all()
-    found.update(Windows([np.zeros((1, 5, 6), np.float32)], windows.boxes[:1]), np.array([0]), regions, LATTICE)
+    found.update(
+        Windows([np.zeros((1, 5, 6), np.float32)], windows.boxes[:1]),
+        np.array([0]),
+        regions,
+        LATTICE,
+    )
     assert found.compute()["p"].isna().all()
     found.update(windows, np.array([0, 1]), regions, LATTICE)
     assert found.compute()["pictures"].tolist() == [1, 0, 1, 1, 0, 1, 0, 0, 0]
@@ -87,7 +105,7 @@ SETTINGS = AvatarSettings(people=2, seed=9, size=48, samples=1)
 
 
 def test_regions_of_avatars_are_where_the_action_unit_moves_the_skin(studio: Studio) -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     where = acting.from_mesh(faces, SETTINGS)
     shots = dataset.shown(SETTINGS, studio.basis)
     for row in (0, 25):
@@ -100,19 +118,21 @@ def test_regions_of_avatars_are_where_the_action_unit_moves_the_skin(studio: Stu
 
 
 def test_regions_from_landmarks_hold_those_of_the_mesh() -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     mesh, landmarks = acting.from_mesh(faces, SETTINGS), acting.from_landmarks(faces)
     assert (mesh.source, landmarks.source) == ("mesh", "landmarks")
     mine = dict(zip(mesh.action_units, mesh.of(3), strict=True))
     theirs = dict(zip(landmarks.action_units, landmarks.of(3), strict=True))
     face = np.logical_or.reduce(list(theirs.values())).sum()
     for code in ("AU01", "AU05", "AU10", "AU16"):
-        assert (mine[code] & theirs[code]).sum() / mine[code].sum() > 1.5 * theirs[code].sum() / face
+        assert (mine[code] & theirs[code]).sum() / mine[code].sum() > 1.5 * theirs[
+            code
+        ].sum() / face
     assert not (theirs["AU01"] & mine["AU12"]).sum() > 0.1 * mine["AU12"].sum()
 
 
 def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     for known in faces.landmarks([0, 30]):
         found = lattice(known)
         assert found is not None
@@ -120,23 +140,32 @@ def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
         assert len(set(np.diff(found.columns))) == len(set(np.diff(found.rows))) == 1
         eyes, mouth = known[36:48].mean(0), known[48:68].mean(0)
         for place in (eyes, mouth, known[30]):
-            near = [np.abs(axis - at).argmin() for axis, at in ((found.rows, place[1]), (found.columns, place[0]))]
+            near = [
+                np.abs(axis - at).argmin()
+                for axis, at in ((found.rows, place[1]), (found.columns, place[0]))
+            ]
             assert found.inside[near[0], near[1]]
     assert lattice(np.full((68, 2), np.nan)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks_at", ["AU01", "AU12", "AU26"])
 def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: str) -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
     number = where.action_units.index(looks_at)
     pictures = np.arange(0, 56, 3)
     drawn = [where.of(int(row))[number].astype(np.float32)[None] for row in pictures]
     whole = np.tile([0, 0, 48, 48], (len(pictures), 1))
     frame = localise(
-        Windows(drawn, whole), np.zeros(len(pictures), int), pictures, 1, where.action_units, where.of,
+        Windows(drawn, whole),
+        np.zeros(len(pictures), int),
+        pictures,
+        1,
+        where.action_units,
+        where.of,
         lambda row: lattice(known[row]),
-    )  # fmt: skip
+    )
     told = frame.set_index("au")
     assert told.loc[looks_at, "energy"] == pytest.approx(1)
     assert told.loc[looks_at, "pointing"] == 1
@@ -148,7 +177,7 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
 
 
 def test_what_sees_everything_alike_is_placed_nowhere() -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
     pictures, rng = np.arange(0, 56, 4), np.random.default_rng(0)
     whole = np.tile([0, 0, 48, 48], (2 * len(pictures), 1))
@@ -156,7 +185,13 @@ def test_what_sees_everything_alike_is_placed_nowhere() -> None:
     drawn += [rng.normal(0, 1, (1, 48, 48)).astype(np.float32) for _ in pictures]
     units = np.repeat([0, 1], len(pictures))
     frame = localise(
-        Windows(drawn, whole), units, np.tile(pictures, 2), 2, where.action_units, where.of, lambda row: lattice(known[row])
+        Windows(drawn, whole),
+        units,
+        np.tile(pictures, 2),
+        2,
+        where.action_units,
+        where.of,
+        lambda row: lattice(known[row]),
     ).dropna()
     alike, noise = (frame[frame["unit"] == unit] for unit in (0, 1))
     np.testing.assert_allclose(alike["enrichment"], 1)
@@ -166,10 +201,12 @@ def test_what_sees_everything_alike_is_placed_nowhere() -> None:
 
 @pytest.mark.parametrize("times", [3, 5, 8])
 def test_landmarks_far_beside_the_picture_tell_nothing_or_little(times: float) -> None:
-    faces = load(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
+    faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
     regions = acting.from_mesh(faces, SETTINGS).of(0)
     found = Localisation(1, [str(number) for number in range(len(regions))])
     window = Windows([np.ones((1, 48, 48), np.float32)], np.array([[0, 0, 48, 48]]))
-    found.update(window, np.array([0]), regions, lattice((faces.landmarks([0])[0] - 24) * times + 24))
+    found.update(
+        window, np.array([0]), regions, lattice((faces.landmarks([0])[0] - 24) * times + 24)
+    )
     frame = found.compute().dropna()
     assert (frame["p"] > 0.5).all()

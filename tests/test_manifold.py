@@ -10,17 +10,23 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from duchenne import manifold as manifolds
 from duchenne import networks
+from duchenne.analyses import manifold as manifolds
+from duchenne.analyses.manifold import Manifold, manifold
 from duchenne.errors import InputError
-from duchenne.faces.stack import Stack
+from duchenne.faces.images.stack import Stack
 from duchenne.faces.table import FaceTable
-from duchenne.manifold import Manifold, manifold
 
 from . import trees
 from .test_cli import command
 
-CHANGES = ("faces.crop=none", "faces.size=32", "folds.count=4", "training.epochs=30", "network.options.bottleneck=3")
+CHANGES = (
+    "faces.crop=none",
+    "faces.size=32",
+    "folds.count=4",
+    "training.epochs=30",
+    "network.options.bottleneck=3",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,13 @@ def found(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Mani
 
 def test_the_folder_holds_network_points_scores_and_both_pictures(found: Manifold) -> None:
     names = {path.name for path in found.folder.iterdir()}
-    assert {"network.safetensors", "network.json", "points.parquet", "manifold.json", "made_of.json"} <= names
+    assert {
+        "network.safetensors",
+        "network.json",
+        "points.parquet",
+        "manifold.json",
+        "made_of.json",
+    } <= names
     assert {"manifold.pdf", "manifold.png", "walk.pdf", "walk.png"} <= names
     assert "checkpoints" not in names
     pd.testing.assert_frame_equal(pd.read_parquet(found.folder / "points.parquet"), found.points)
@@ -67,18 +79,23 @@ def test_a_face_is_taken_less_the_neutral_faces_of_its_sequence_or_else_of_its_p
             "expression": ["neutral", "fear", "neutral", "fear", "anger", "fear"],
         }
     )
-    faces = manifolds._with_neutral(Stack(pictures, FaceTable(frame, Path()), np.tile(np.eye(2, 3), (len(pictures), 1, 1))))
+    faces = manifolds._with_neutral(
+        Stack(pictures, FaceTable(frame, Path()), np.tile(np.eye(2, 3), (len(pictures), 1, 1)))
+    )
     assert faces.table.frame["path"].tolist() == ["a", "b", "c", "d"]  # t shows no neutral face
     less = manifolds._less_neutral(faces)[:, 0, 0, 0] * 255
     np.testing.assert_allclose(less, [0, 1, 2 - (0 + 2) / 2, 3 - (0 + 2) / 2], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_trained_again(
     found: Manifold, drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = f"folder:{drawings.root}"
     with monkeypatch.context() as patch:
-        patch.setattr("duchenne.networks.save", lambda *args: (_ for _ in ()).throw(RuntimeError("power cut")))
+        patch.setattr(
+            "duchenne.networks.save", lambda *args: (_ for _ in ()).throw(RuntimeError("power cut"))
+        )
         with pytest.raises(RuntimeError, match="power cut"):
             manifold(data=source, out=tmp_path / "a", changes=CHANGES)
     again = manifold(data=source, out=tmp_path / "a", changes=CHANGES)
@@ -87,26 +104,39 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_not_trained_again(
     assert manifold(data=source, out=tmp_path / "a", changes=CHANGES).scores == found.scores
 
 
-def test_what_makes_no_manifold_is_refused_in_one_line(found: Manifold, drawings: FaceTable, tmp_path: Path) -> None:
+def test_what_makes_no_manifold_is_refused_in_one_line(
+    found: Manifold, drawings: FaceTable, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="'zero_bias': a manifold is made with 'autoencoder'"):
         manifold("quick", out=tmp_path / "a")
     with pytest.raises(InputError, match="holds something else"):
         manifold(data=f"folder:{drawings.root}", out=found.folder, changes=("faces.size=40",))
-    for change, key in (("folds.run=[1]", "folds.run"), ('network.prepare=["standardise"]', "network.prepare")):
+    for change, key in (
+        ("folds.run=[1]", "folds.run"),
+        ('network.prepare=["standardise"]', "network.prepare"),
+    ):
         with pytest.raises(InputError, match=key):
             manifold(out=tmp_path / "a", changes=(change,))
     loud = FaceTable(drawings.frame[drawings.frame["expression"].ne("neutral")], drawings.root)
     with pytest.raises(InputError, match="no neutral face"):
         manifolds._with_neutral(
-            Stack(np.zeros((len(loud), 1, 8, 8), np.uint8), loud, np.tile(np.eye(2, 3), (len(loud), 1, 1)))
+            Stack(
+                np.zeros((len(loud), 1, 8, 8), np.uint8),
+                loud,
+                np.tile(np.eye(2, 3), (len(loud), 1, 1)),
+            )
         )
-    code, _, error = command("manifold", "--data", f"folder:{tmp_path / 'gone'}", "--out", tmp_path / "b")
+    code, _, error = command(
+        "manifold", "--data", f"folder:{tmp_path / 'gone'}", "--out", tmp_path / "b"
+    )
     assert (code, error.count("\n")) == (2, 1)
 
 
 def test_the_command_ends_with_the_path_of_the_picture(drawings: FaceTable, tmp_path: Path) -> None:
     sets = [part for change in (*CHANGES, "training.epochs=1") for part in ("--set", change)]
-    code, told, _ = command("manifold", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *sets)
+    code, told, _ = command(
+        "manifold", "--data", f"folder:{drawings.root}", "--out", tmp_path / "a", *sets
+    )
     assert code == 0
     assert Path(told.splitlines()[-1]).is_file()
 
@@ -124,7 +154,9 @@ def test_an_autoencoder_decodes_what_it_encodes() -> None:
     assert torch.equal(network(pictures), network.decode(network.encode(pictures)))
 
 
-def test_a_manifold_of_another_sets_faces_is_not_gone_on_with(found: Manifold, drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_manifold_of_another_sets_faces_is_not_gone_on_with(
+    found: Manifold, drawings: FaceTable, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(drawings.root, copy)
     shutil.copytree(found.folder, tmp_path / "a")
@@ -132,6 +164,7 @@ def test_a_manifold_of_another_sets_faces_is_not_gone_on_with(found: Manifold, d
         manifold(data=f"folder:{copy}", out=tmp_path / "a", changes=CHANGES)
 
 
+@pytest.mark.slow
 def test_ckplus_is_mapped_as_the_recipe_says(tmp_path: Path, own_cache: Path) -> None:
     """The recipe's own protocol names neutral frames, and its crop cuts by landmarks."""
     faces = np.random.default_rng(0).integers(0, 256, (16, 24, 24)).astype(np.uint8)
@@ -142,9 +175,12 @@ def test_ckplus_is_mapped_as_the_recipe_says(tmp_path: Path, own_cache: Path) ->
     assert set(found.points["expression"]) > {"neutral", "contempt"}
 
 
+@pytest.mark.slow
 def test_avatars_are_mapped_from_the_command_line(tmp_path: Path) -> None:
     sets = [
-        part for change in ("faces.avatars.people=12", "faces.size=16", "training.epochs=1") for part in ("--set", change)
+        part
+        for change in ("faces.avatars.people=12", "faces.size=16", "training.epochs=1")
+        for part in ("--set", change)
     ]
     code, told, error = command("manifold", "--out", tmp_path / "a", *sets)
     assert (code, Path(told.splitlines()[-1]).name) == (0, "manifold.png"), error

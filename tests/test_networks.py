@@ -18,9 +18,12 @@ CLASSES = ("neutral", "anger", "fear")
 READERS = [name for name in NETWORKS if name != "autoencoder"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_network_is_saved_and_comes_back_the_same(name: str, channels: int, tmp_path: Path) -> None:
+def test_every_network_is_saved_and_comes_back_the_same(
+    name: str, channels: int, tmp_path: Path
+) -> None:
     size = NETWORKS[name].SIZE  # type: ignore[attr-defined]
     classes = CLASSES if name in READERS else ()
     description = Description(name, classes, channels=channels, size=size, prepare=("local_mean",))
@@ -56,20 +59,43 @@ def test_zero_bias_has_the_papers_parameters() -> None:
     hidden = 4 * 256 * 300 + 300
     for classes in (6, 7, 8):
         network = ZeroBias(classes)
-        assert sum(p.numel() for p in network.parameters()) == convolutions + hidden + 300 * classes + classes
+        assert (
+            sum(p.numel() for p in network.parameters())
+            == convolutions + hidden + 300 * classes + classes
+        )
         assert all(getattr(network, f"conv{i}").bias is None for i in (1, 2, 3))
 
 
 def test_zhu_and_sparse_have_the_parameters_of_their_layers() -> None:
     for classes in (3, 8):
-        zhu = 25 * (64 + 64 * 128 + 128 * 256) + 64 + 128 + 256 + 12 * 12 * 256 * 1024 + 1024 + 1024 * classes + classes
+        zhu = (
+            25 * (64 + 64 * 128 + 128 * 256)
+            + 64
+            + 128
+            + 256
+            + 12 * 12 * 256 * 1024
+            + 1024
+            + 1024 * classes
+            + classes
+        )
         assert sum(p.numel() for p in networks.build("zhu", classes).parameters()) == zhu
-        sparse = 121 * (10 + 2 * 10 * 10) + 30 + 7 * 7 * 10 * 500 + 500 + 500 * 250 + 250 + 250 * classes + classes
+        sparse = (
+            121 * (10 + 2 * 10 * 10)
+            + 30
+            + 7 * 7 * 10 * 500
+            + 500
+            + 500 * 250
+            + 250
+            + 250 * classes
+            + classes
+        )
         assert sum(p.numel() for p in networks.build("sparse", classes).parameters()) == sparse
 
 
 def test_weights_as_printed_by_zhu2018_have_deviation_1() -> None:
-    printed, scaled = (networks.build("zhu", 8, 0, initialisation=name) for name in ("as_printed", "scaled"))
+    printed, scaled = (
+        networks.build("zhu", 8, 0, initialisation=name) for name in ("as_printed", "scaled")
+    )
     assert printed.conv2.weight.std().item() == pytest.approx(1, abs=0.01)
     assert scaled.conv2.weight.std().item() == pytest.approx((2 / (64 * 25)) ** 0.5, rel=0.01)
 
@@ -95,7 +121,9 @@ def test_weights_are_drawn_with_one_gain_for_the_whole_network(initialisation: s
     gains = []
     for layer in (network.conv1, network.conv2, network.conv3, network.hidden):
         fan_in = layer.weight[0].numel()
-        gains.append(layer.weight.std().item() * (fan_in**0.5 if initialisation == "root" else fan_in))
+        gains.append(
+            layer.weight.std().item() * (fan_in**0.5 if initialisation == "root" else fan_in)
+        )
     assert max(gains) / min(gains) < 1.1
     assert min(gains) > 0.19
     assert max(gains) < 1.25
@@ -130,7 +158,9 @@ def test_what_is_not_a_saved_network_is_refused_in_one_line(tmp_path: Path) -> N
         networks.load(tmp_path)
 
 
-def test_a_half_written_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_written_save_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     description = Description("zero_bias", CLASSES)
     network = networks.from_description(description, seed=0)
     networks.save(tmp_path, network, description)
@@ -150,7 +180,9 @@ def test_a_half_written_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
 def test_the_documentation_counts_what_the_networks_have_learned() -> None:
     told = Path("docs/recipes.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| (`[^|]*) \|[^|]*\| ([\d,]+) \((?:(\d) classes)?[^|]*\| (\d+)×\d+ \| ([^|]*) \|$", told, re.MULTILINE
+        r"^\| (`[^|]*) \|[^|]*\| ([\d,]+) \((?:(\d) classes)?[^|]*\| (\d+)×\d+ \| ([^|]*) \|$",
+        told,
+        re.MULTILINE,
     )
     found = [(name, *rest) for names, *rest in rows for name in re.findall(r"`(\w+)`", names)]
     assert {name for name, *_ in found} == set(NETWORKS)

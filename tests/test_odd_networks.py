@@ -1,4 +1,6 @@
-"""Networks written in ways by which windows, fields or single passes could be misled: each against plain autograd."""
+"""Networks written in ways by which windows, fields or single passes could be misled: each
+against plain autograd.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from duchenne import units
 from duchenne.errors import InputError
-from duchenne.units import layers, projection, pyramid, windowed
+from duchenne.units import contributions, layers, projection, windows
 
 from .convolutional import Small, drawn
 
@@ -23,7 +25,9 @@ from .convolutional import Small, drawn
 class Written(nn.Module):
     """Three convolutions ``a``, ``b`` and ``last``, and a function of them and of the picture."""
 
-    def __init__(self, forward: Callable[[Any, Tensor], Tensor], kernels: tuple[int, int, int] = (3, 3, 3)) -> None:
+    def __init__(
+        self, forward: Callable[[Any, Tensor], Tensor], kernels: tuple[int, int, int] = (3, 3, 3)
+    ) -> None:
         super().__init__()
         a, b, last = kernels
         self.a = nn.Conv2d(1, 3, a, padding=a // 2)
@@ -84,7 +88,9 @@ WRITTEN: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "nn.ReLU(True)": in_place(nn.ReLU(True)),
     "a ReLU in place on what a shortcut carries": before_activation,
     "a gate with a maximum": lambda net, x: net.last(net.c(x) * F.max_pool2d(net.a(x), 3, 1, 1)),
-    "division by a local mean": lambda net, x: net.last(net.c(x) / F.avg_pool2d(net.a(x).sigmoid(), 3, 1, 1)),
+    "division by a local mean": lambda net, x: net.last(
+        net.c(x) / F.avg_pool2d(net.a(x).sigmoid(), 3, 1, 1)
+    ),
     "a part without gradient": without_gradient,
     "a detached part": lambda net, x: net.last(net.c(x) + net.a(x).detach()),
     "a frozen beginning": lambda net, x: net.last(net.b(net.a(x).detach())),
@@ -95,7 +101,9 @@ WRITTEN: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "where": lambda net, x: net.last(torch.where(net.a(x) > 0, net.a(x), torch.zeros(()))),
     "times its sign": lambda net, x: net.last(net.a(x) * (net.a(x) > 0)),
     "threshold": lambda net, x: net.last(F.threshold(net.a(x), 0.1, 0)),
-    "unfolded": lambda net, x: net.last(F.unfold(net.a(x), 3, padding=1).view(-1, 3, 9, 30, 30).amax(2)),
+    "unfolded": lambda net, x: net.last(
+        F.unfold(net.a(x), 3, padding=1).view(-1, 3, 9, 30, 30).amax(2)
+    ),
 }
 
 
@@ -106,11 +114,16 @@ def test_gradients_are_those_of_autograd_however_a_network_is_written(
 ) -> None:
     network = Written(WRITTEN[name], (3, 5, 5)).eval()
     pictures = torch.randn(4, 1, 30, 30, generator=Generator().manual_seed(0))
-    monkeypatch.setattr(windowed, "all_numbers", lambda way: 0 if whole else 10**9)
+    monkeypatch.setattr(windows, "all_numbers", lambda way: 0 if whole else 10**9)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for chosen, places in (([0, 1, 0, 1], [[0, 0], [5, 9], [7, 14], [14, 2]]), ([1, 1, 1, 0], [[3, 3]] * 4)):
-            found = units.project(network, "last", pictures, chosen, places, "gradient").full((30, 30))
+        for chosen, places in (
+            ([0, 1, 0, 1], [[0, 0], [5, 9], [7, 14], [14, 2]]),
+            ([1, 1, 1, 0], [[3, 3]] * 4),
+        ):
+            found = units.project(network, "last", pictures, chosen, places, "gradient").full(
+                (30, 30)
+            )
             for i, (unit, place) in enumerate(zip(chosen, places, strict=True)):
                 pixels = pictures[i : i + 1].clone().requires_grad_()
                 made = network(pixels.clone())
@@ -119,7 +132,9 @@ def test_gradients_are_those_of_autograd_however_a_network_is_written(
                     (expected,) = torch.autograd.grad(
                         made[0, unit, *place], pixels, allow_unused=True, materialize_grads=True
                     )
-                np.testing.assert_allclose(found[i], expected[0].numpy(), atol=1e-5 * float(expected.abs().max() + 1e-9))
+                np.testing.assert_allclose(
+                    found[i], expected[0].numpy(), atol=1e-5 * float(expected.abs().max() + 1e-9)
+                )
 
 
 @pytest.mark.parametrize("method", ["guided", "deconvnet"])
@@ -127,11 +142,18 @@ def test_gradients_are_those_of_autograd_however_a_network_is_written(
 def test_rules_for_relus_in_place_are_the_same_by_windows_and_by_whole_pictures(
     name: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, pictures = Written(WRITTEN[name]), torch.randn(3, 1, 30, 30, generator=Generator().manual_seed(0))
+    network, pictures = (
+        Written(WRITTEN[name]),
+        torch.randn(3, 1, 30, 30, generator=Generator().manual_seed(0)),
+    )
     found = []
     for numbers in (10**9, 0):
-        monkeypatch.setattr(windowed, "all_numbers", lambda way, numbers=numbers: numbers)
-        found.append(units.project(network, "last", pictures, [0, 1, 1], [[0, 0], [9, 9], [29, 4]], method).full((30, 30)))
+        monkeypatch.setattr(windows, "all_numbers", lambda way, numbers=numbers: numbers)
+        found.append(
+            units.project(
+                network, "last", pictures, [0, 1, 1], [[0, 0], [9, 9], [29, 4]], method
+            ).full((30, 30))
+        )
     np.testing.assert_allclose(found[0], found[1], atol=1e-5 * np.abs(found[1]).max())
     assert np.abs(found[1]).max() > 0
 
@@ -140,18 +162,26 @@ def test_windows_are_not_taken_where_branches_meet_at_other_places() -> None:
     class Meeting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.one, self.other, self.last = nn.Conv2d(1, 3, 1, stride=2), nn.Conv2d(1, 3, 6), nn.Identity()
+            self.one, self.other, self.last = (
+                nn.Conv2d(1, 3, 1, stride=2),
+                nn.Conv2d(1, 3, 6),
+                nn.Identity(),
+            )
 
         def forward(self, x: Tensor) -> Tensor:
             return self.last(self.one(x) + self.other(x))
 
     found = units.Fields(Meeting(), "last", (1, 11, 11))
     assert found.way is not None
-    assert windowed.numbers(found.way) is None
+    assert windows.numbers(found.way) is None
 
 
 @pytest.mark.parametrize(
-    "layer", [weight_norm(nn.Conv2d(3, 2, 3, padding=1)), nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.GroupNorm(1, 2))]
+    "layer",
+    [
+        weight_norm(nn.Conv2d(3, 2, 3, padding=1)),
+        nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), nn.GroupNorm(1, 2)),
+    ],
 )
 def test_layers_that_are_not_understood_are_projected_from_whole_pictures(layer: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), layer)
@@ -167,11 +197,17 @@ def test_layers_that_are_not_understood_are_projected_from_whole_pictures(layer:
 
 
 class Residuals(nn.Module):
-    """Writes into its picture, into what a layer gave (as torchvision's ResNet does), and uses a ReLU twice."""
+    """Writes into its picture, into what a layer gave (as torchvision's ResNet does), and uses a
+    ReLU twice.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv1, self.conv2, self.norm = (
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+        )
         self.relu, self.last = nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3)
         drawn(self)
 
@@ -184,7 +220,10 @@ class Residuals(nn.Module):
 
 
 def test_several_layers_read_in_one_pass_are_what_each_is_alone() -> None:
-    network, pictures = Residuals().eval(), torch.rand(6, 1, 16, 16, generator=Generator().manual_seed(0))
+    network, pictures = (
+        Residuals().eval(),
+        torch.rand(6, 1, 16, 16, generator=Generator().manual_seed(0)),
+    )
     names = ["conv1", "relu", "norm", "last"]
     every: dict[str, list[units.Every]] = {name: [units.Every()] for name in names}
     list(units.read(network, every, pictures.split(4)))
@@ -195,16 +234,21 @@ def test_several_layers_read_in_one_pass_are_what_each_is_alone() -> None:
 
 
 def test_pictures_are_left_as_they_were_given() -> None:
-    network, pictures = Residuals().eval(), torch.rand(3, 1, 16, 16, generator=Generator().manual_seed(0))
+    network, pictures = (
+        Residuals().eval(),
+        torch.rand(3, 1, 16, 16, generator=Generator().manual_seed(0)),
+    )
     before = pictures.clone()
-    peaks = units.responses(network, "last", [pictures])
+    activations = units.responses(network, "last", [pictures])
     chosen, image = np.array([0, 1, 2]), np.arange(3)
-    places = np.stack([peaks.row[image, chosen], peaks.column[image, chosen]], 1)
-    found = units.project(network, "last", pictures, chosen, "peak").full((16, 16))
-    layers.activations(network, "last", pictures)
-    pyramid.contributions(network, "last", pictures, pictures.numpy())
+    places = np.stack([activations.row[image, chosen], activations.column[image, chosen]], 1)
+    found = units.project(network, "last", pictures, chosen, "max").full((16, 16))
+    layers.activation_maps(network, "last", pictures)
+    contributions.contributions(network, "last", pictures, pictures.numpy())
     assert torch.equal(pictures, before)
-    np.testing.assert_array_equal(found, units.project(network, "last", pictures, chosen, places).full((16, 16)))
+    np.testing.assert_array_equal(
+        found, units.project(network, "last", pictures, chosen, places).full((16, 16))
+    )
 
 
 class Failing(nn.Module):
@@ -227,21 +271,22 @@ def test_a_network_that_fails_on_the_way_is_left_as_it_was_found(
     times: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if whole:
-        monkeypatch.setattr(windowed, "all_numbers", lambda way: 0)
+        monkeypatch.setattr(windows, "all_numbers", lambda way: 0)
     network = Failing(Small().train(), times)
     network.network.conv1.eval()
 
     def state() -> list[tuple[object, ...]]:
         return [
-            (m.training, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in network.modules()
+            (m.training, len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
+            for m in network.modules()
         ]
 
     before, pictures = state(), torch.rand(2, 1, 32, 32)
     failed = False
     for work in (
-        lambda: units.project(network, "last", pictures, [0, 1], "peak"),
+        lambda: units.project(network, "last", pictures, [0, 1], "max"),
         lambda: units.project(network, "last", pictures, [0, 1], "mean"),
-        lambda: pyramid.contributions(network, "last", pictures, pictures.numpy()),
+        lambda: contributions.contributions(network, "last", pictures, pictures.numpy()),
     ):
         try:
             work()
@@ -264,10 +309,14 @@ def test_between_two_batches_a_network_is_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("units_", "positions", "says"),
     [
-        ([0, 1, 2], [[1, 2, 3], [4, 5, 6]], r"positions: whole numbers \(3, 2\) are wanted, not int64 \(2, 3\)"),
+        (
+            [0, 1, 2],
+            [[1, 2, 3], [4, 5, 6]],
+            r"positions: whole numbers \(3, 2\) are wanted, not int64 \(2, 3\)",
+        ),
         ([0, 1, 2], "centre", "positions 'centre': neither"),
         ([1.7, 0, 1], [[0, 0]] * 3, "units: whole numbers"),
-        ([0, 1, 99], "peak", "outside of layer 'last'"),
+        ([0, 1, 99], "max", "outside of layer 'last'"),
         ([0, 1, 99], "mean", "outside of layer 'last'"),
         (1, [[0, 0]], "units: whole numbers"),
     ],
@@ -277,20 +326,26 @@ def test_what_does_not_name_neurons_is_refused(units_: Any, positions: Any, says
         units.project(Small(), "last", torch.rand(3, 1, 32, 32), units_, positions)
 
 
-def test_compiled_relus_are_met_by_windows_and_refused_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_relus_are_met_by_windows_and_refused_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         written = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
         compiled = nn.Sequential(torch.jit.script(written), nn.Conv2d(4, 3, 3))
     as_written, picture = nn.Sequential(written, compiled[1]), torch.rand(1, 1, 20, 20)
     expected = units.project(as_written, "1", picture, [0], [[9, 9]]).full((20, 20))
-    np.testing.assert_allclose(units.project(compiled, "1", picture, [0], [[9, 9]]).full((20, 20)), expected, atol=1e-6)
-    monkeypatch.setattr(windowed, "all_numbers", lambda way: 0)
+    np.testing.assert_allclose(
+        units.project(compiled, "1", picture, [0], [[9, 9]]).full((20, 20)), expected, atol=1e-6
+    )
+    monkeypatch.setattr(windows, "all_numbers", lambda way: 0)
     with pytest.raises(InputError, match="compiled"):
         units.project(compiled, "1", picture, [0], [[9, 9]])
     plain = units.project(compiled, "1", picture, [0], [[9, 9]], "gradient").full((20, 20))
     np.testing.assert_allclose(
-        plain, units.project(as_written, "1", picture, [0], [[9, 9]], "gradient").full((20, 20)), atol=1e-6
+        plain,
+        units.project(as_written, "1", picture, [0], [[9, 9]], "gradient").full((20, 20)),
+        atol=1e-6,
     )
 
 
@@ -301,22 +356,32 @@ def test_no_layer_at_all_is_refused() -> None:
 
 def test_pictures_may_want_gradients_and_come_from_inference_mode() -> None:
     network, pictures = Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0))
-    expected = units.project(network, "last", pictures, [0, 1], method="gradient_x_input").full((32, 32))
-    wanting = units.project(network, "last", pictures.clone().requires_grad_(), [0, 1], method="gradient_x_input")
+    expected = units.project(network, "last", pictures, [0, 1], method="gradient_x_input").full(
+        (32, 32)
+    )
+    wanting = units.project(
+        network, "last", pictures.clone().requires_grad_(), [0, 1], method="gradient_x_input"
+    )
     np.testing.assert_array_equal(wanting.full((32, 32)), expected)
     with torch.inference_mode():
-        found = units.project(network, "last", pictures + 0, [0, 1], method="gradient_x_input").full((32, 32))
+        found = units.project(
+            network, "last", pictures + 0, [0, 1], method="gradient_x_input"
+        ).full((32, 32))
     np.testing.assert_array_equal(found, expected)
 
 
 def test_a_network_in_bfloat16_is_projected() -> None:
     network = Small().bfloat16()
-    found = units.project(network, "last", torch.rand(1, 1, 32, 32).bfloat16(), [0], "mean", "gradient")
+    found = units.project(
+        network, "last", torch.rand(1, 1, 32, 32).bfloat16(), [0], "mean", "gradient"
+    )
     assert np.isfinite(found.full((32, 32))).all()
 
 
 def test_the_rest_of_a_network_is_not_run() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5, 2))  # the last fits no picture
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(5, 2)
+    )  # the last fits no picture
     drawn(network)
     found = units.project(network, "0", torch.rand(1, 1, 8, 8), [1], "mean", "gradient")
     assert found.pixels[0].shape == (1, 8, 8)
@@ -328,20 +393,27 @@ def test_a_silent_map_shows_nothing() -> None:
     nn.init.constant_(network[0].bias, -1)
     found = units.project(network, "0", torch.rand(1, 1, 8, 8), [1], "mean", "gradient")
     assert not found.full((8, 8)).any()
-    assert len(units.project(network, "0", torch.rand(1, 1, 8, 8), [], np.zeros((0, 2), int), of=[]).pixels) == 0
+    assert (
+        len(
+            units.project(
+                network, "0", torch.rand(1, 1, 8, 8), [], np.zeros((0, 2), int), of=[]
+            ).pixels
+        )
+        == 0
+    )
 
 
 def test_what_rectifies_without_a_relu_is_said() -> None:
     network = Written(lambda net, x: net.last(net.a(x).clamp(min=0)))
     with pytest.warns(UserWarning, match="no ReLU is on the way"):
-        units.project(network, "last", torch.rand(1, 1, 12, 12), [0], "peak", "guided")
+        units.project(network, "last", torch.rand(1, 1, 12, 12), [0], "max", "guided")
 
 
 def test_signals_are_held_in_bounded_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     network, pictures = Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0))
     of, places = np.array([0, 0, 0, 1, 0]), np.array([[0, 0], [1, 2], [3, 4], [5, 6], [7, 7]])
     expected = units.project(network, "last", pictures, [0] * 5, places, of=of).full((32, 32))
-    monkeypatch.setattr(windowed, "all_numbers", lambda way: 0)
+    monkeypatch.setattr(windows, "all_numbers", lambda way: 0)
     monkeypatch.setattr(projection, "_HELD", 1)
     found = units.project(network, "last", pictures, [0] * 5, places, of=of).full((32, 32))
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -353,9 +425,14 @@ def test_signals_are_held_in_bounded_numbers(monkeypatch: pytest.MonkeyPatch) ->
         (lambda: units.Top(0), "top 0"),
         (lambda: units.Top(3).merge(units.Top(1)), "the top 3 and the top 1"),
         (lambda: units.responses(nn.Conv2d(1, 1, 1), "", [torch.rand(1, 1, 4, 4)]), "layer ''"),
-        (lambda: units.responses(nn.Sequential(nn.Identity()), "0", [torch.full((1, 1, 4, 4), np.nan)]), "not finite"),
+        (
+            lambda: units.responses(
+                nn.Sequential(nn.Identity()), "0", [torch.full((1, 1, 4, 4), np.nan)]
+            ),
+            "not finite",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_accumulators_cannot_use_is_refused(work: Callable[[], object], says: str) -> None:
     with pytest.raises(InputError, match=says):
         work()
@@ -363,8 +440,10 @@ def test_what_accumulators_cannot_use_is_refused(work: Callable[[], object], say
 
 @pytest.mark.parametrize("kind", [units.Top, units.Moments, units.Histogram, units.Quantiles])
 def test_accumulators_of_other_layers_are_not_mixed(kind: Any) -> None:
-    def of(count: int) -> units.Peaks:
-        return units.Peaks(np.arange(2), np.ones((2, count), np.float32), *np.zeros((2, 2, count), np.int64))
+    def of(count: int) -> units.Activations:
+        return units.Activations(
+            np.arange(2), np.ones((2, count), np.float32), *np.zeros((2, 2, count), np.int64)
+        )
 
     one, other = (kind(2) if kind is units.Top else kind() for _ in range(2))
     one.update(of(3))
@@ -377,6 +456,8 @@ def test_accumulators_of_other_layers_are_not_mixed(kind: Any) -> None:
 
 def test_quantiles_are_of_shares() -> None:
     quantiles = units.Quantiles()
-    quantiles.update(units.Peaks(np.arange(2), np.ones((2, 1), np.float32), *np.zeros((2, 2, 1), np.int64)))
+    quantiles.update(
+        units.Activations(np.arange(2), np.ones((2, 1), np.float32), *np.zeros((2, 2, 1), np.int64))
+    )
     with pytest.raises(InputError, match="not from 0 to 1"):
         quantiles.compute([1.5])

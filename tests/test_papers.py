@@ -1,4 +1,6 @@
-"""The figures and tables of the papers from one study: as wide as is asked, all in one document, and true to the study."""
+"""The figures and tables of the papers from one study: as wide as is asked, all in one document,
+and true to the study.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,10 @@ import numpy as np
 import pytest
 
 import duchenne
-from duchenne import showing
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
-from duchenne.report import WIDTHS, tables
-from duchenne.showing import papers
-from duchenne.study import Study
+from duchenne.report import WIDTHS, figures, papers, tables
+from duchenne.study.record import Study
 
 from .small import RENDERED
 from .test_cli import command
@@ -32,7 +32,17 @@ def study(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Stud
 @pytest.fixture(
     scope="module",
     params=[
-        ["examples", "coding", "architecture", "confusion", "divergence", "more-units", "distance", "doses", "agreements"],
+        [
+            "examples",
+            "coding",
+            "architecture",
+            "confusion",
+            "divergence",
+            "more-units",
+            "distance",
+            "doses",
+            "validities",
+        ],
         pytest.param([*papers.PLATES], marks=pytest.mark.slow),
     ],
     ids=["some", "all"],
@@ -66,7 +76,9 @@ def inches(file: Path) -> tuple[float, float]:
     return float(box[1]) / 72, float(box[2]) / 72
 
 
-def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(sheet: Path, plates: list[str]) -> None:
+def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(
+    sheet: Path, plates: list[str]
+) -> None:
     assert not papers.PLATES.keys() & papers.TABLES.keys()
     for name in plates:
         wide, high = inches(sheet.with_name(f"{name}.pdf"))
@@ -95,7 +107,10 @@ def test_the_sheet_and_the_document_hold_all_of_them(sheet: Path, plates: list[s
 
 PRINTED: dict[str, tuple[set[int], set[str]]] = {
     "khorrami2015": ({1, 2, 3, 4, 5}, {"1", "2", "3", "4"}),
-    "mousavi2016": ({3, 4, 5, 6, 7, 8, 9, 10}, {"I", "II"}),  # 1 and 2 are drawings that hold no result
+    "mousavi2016": (
+        {3, 4, 5, 6, 7, 8, 9, 10},
+        {"I", "II"},
+    ),  # 1 and 2 are drawings that hold no result
     "zhu2018": ({1, 2, 4, 5, 6}, {"1", "2", "3", "4", "5"}),  # 3 is one
 }
 """The numbers of every figure and table of the papers that holds a result."""
@@ -103,7 +118,9 @@ PRINTED: dict[str, tuple[set[int], set[str]]] = {
 
 def numbers(told: str) -> list[str]:
     """Numbers as they are listed: "1 to 3, 5" is 1, 2, 3, 5."""
-    spans = re.sub(r"(\d+) to (\d+)", lambda m: ", ".join(map(str, range(int(m[1]), int(m[2]) + 1))), told)
+    spans = re.sub(
+        r"(\d+) to (\d+)", lambda m: ", ".join(map(str, range(int(m[1]), int(m[2]) + 1))), told
+    )
     return re.findall(r"\d+|[IVX]+", spans)
 
 
@@ -136,18 +153,20 @@ def test_what_a_study_cannot_show_is_left_out_with_the_reason(
 
 
 def test_a_study_whose_stages_are_to_be_done_again_is_refused(study: Study) -> None:
-    rest = {name: key for name, key in study.state["stages"].items() if name != "agreement"}
+    rest = {name: key for name, key in study.state["stages"].items() if name != "validity"}
     begun = replace(study, state=study.state | {"stages": rest})
-    with pytest.raises(InputError, match="agreement is still to do"):
+    with pytest.raises(InputError, match="validity is still to do"):
         papers.write(begun)
-    with pytest.raises(InputError, match="agreement is still to do"):
-        showing.agreement(begun)
-    with pytest.raises(InputError, match="evidence is still to do"):
-        replace(study, state=study.state | {"stages": {}}).unit(3)
+    with pytest.raises(InputError, match="validity is still to do"):
+        figures.validity(begun)
+    with pytest.raises(InputError, match="faces is still to do"):
+        duchenne.unit(replace(study, state=study.state | {"stages": {}}), 3)
     assert command("report", study.folder, "--columns", 1)[0] == 2
 
 
-def test_nothing_is_half_written(study: Study, sheet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_half_written(
+    study: Study, sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = sorted(path.name for path in sheet.parent.iterdir())
 
     def fails(*arguments: object) -> None:
@@ -163,19 +182,19 @@ def test_nothing_is_half_written(study: Study, sheet: Path, monkeypatch: pytest.
 
 def test_a_figure_is_drawn_as_wide_as_it_is_asked_for(study: Study, tmp_path: Path) -> None:
     for columns, wide in WIDTHS.items():
-        showing.show(study, "confusion").save(tmp_path / "a.pdf", columns)
+        figures.show(study, "confusion").save(tmp_path / "a.pdf", columns)
         assert inches(tmp_path / "a.pdf")[0] <= wide + 0.01
-        showing.divergence(study, top=3).save(tmp_path / "b.pdf", columns)
+        figures.divergence(study, top=3).save(tmp_path / "b.pdf", columns)
         assert inches(tmp_path / "b.pdf")[0] == pytest.approx(wide, abs=0.01)
     with pytest.raises(InputError, match="columns 3: not one of 1, 2"):
-        showing.show(study, "confusion").save(tmp_path / "a.pdf", 3)
+        figures.show(study, "confusion").save(tmp_path / "a.pdf", 3)
 
 
 # what they show
 
 
 def test_the_architecture_has_every_layer_that_learns(study: Study) -> None:
-    layers = showing.architecture(study).table.set_index("layer")
+    layers = figures.architecture(study).table.set_index("layer")
     assert layers.loc["conv3", ["channels", "learned"]].tolist() == [256, 5 * 5 * 128 * 256]
     assert layers["learned"].sum() == sum(len(values.ravel()) for values in _weights(study))
     assert layers.loc["output", "channels"] == 8
@@ -184,11 +203,15 @@ def test_the_architecture_has_every_layer_that_learns(study: Study) -> None:
 def _weights(study: Study) -> list[np.ndarray]:
     from safetensors.numpy import load_file
 
-    return [value for name, value in load_file(study.folder / "network.safetensors").items() if "preparation" not in name]
+    return [
+        value
+        for name, value in load_file(study.folder / "network.safetensors").items()
+        if "preparation" not in name
+    ]
 
 
 def test_coding_counts_pictures_where_the_action_unit_is_coded(study: Study) -> None:
-    found = showing.coding(study).table.set_index(["expression", "au"])
+    found = figures.coding(study).table.set_index(["expression", "au"])
     frame = study.table.labelled().frame
     happy = frame[frame["expression"] == "happiness"]
     assert found.loc[("happiness", "AU12"), "share"] == happy["AU12"].mean()
@@ -198,11 +221,13 @@ def test_coding_counts_pictures_where_the_action_unit_is_coded(study: Study) -> 
 
 
 def test_confusion_has_the_counts_of_the_scores(study: Study) -> None:
-    assert showing.confusion(study).table.iloc[:, 1:].to_numpy().tolist() == study.scores["confusion"]
+    assert (
+        figures.confusion(study).table.iloc[:, 1:].to_numpy().tolist() == study.scores["confusion"]
+    )
 
 
 def test_examples_show_every_expression_by_different_people(study: Study) -> None:
-    shown = showing.examples(study, top=2)
+    shown = figures.examples(study, top=2)
     assert set(shown.table["expression"]) == set(study.table.expressions)
     assert not shown.table.duplicated(["expression", "subject"]).any()
 
@@ -213,18 +238,20 @@ def test_examples_stand_under_their_own_expression(study: Study, tmp_path: Path)
     kept = frame["expression"].ne("anger") | frame["subject"].isin(some)
     faces = FaceTable(frame[kept].reset_index(drop=True), study.table.root)
     uneven = duchenne.run("quick", faces, tmp_path / "a", changes=RENDERED, until="faces")
-    axes = showing.examples(uneven, top=7).figure.axes
+    axes = figures.examples(uneven, top=7).figure.axes
     blank = [bool((np.asarray(each.images[0].get_array()) == 1).all()) for each in axes]
-    assert blank == [False] * 6 * len(faces.expressions) + [name == "anger" for name in faces.expressions]
+    assert blank == [False] * 6 * len(faces.expressions) + [
+        name == "anger" for name in faces.expressions
+    ]
 
 
 def test_units_are_chosen_by_distance_as_zhu2018_does(study: Study) -> None:
-    table = showing.action_units(study, by="distance", top=1).table.set_index("au")
+    table = figures.action_units(study, by="distance", top=1).table.set_index("au")
     evidence = study.evidence
     for au, own in evidence.groupby("au"):
         assert table.loc[au, "unit"] == own.loc[own["distance"].idxmax(), "unit"]
-    with pytest.raises(InputError, match="--by kl: not one of r, distance"):
-        showing.action_units(study, by="kl")
+    with pytest.raises(InputError, match="by kl: not one of r, distance"):
+        figures.action_units(study, by="kl")
 
 
 def test_the_table_of_correspondences_names_the_largest_divergence(study: Study) -> None:
@@ -235,24 +262,28 @@ def test_the_table_of_correspondences_names_the_largest_divergence(study: Study)
 
 
 def test_the_table_of_reading_holds_the_scores(study: Study) -> None:
-    row = tables.reading(study).iloc[0]
+    row = tables.accuracy(study).iloc[0]
     assert row["accuracy"] == study.scores["accuracy"]
     assert row["paper"] == pytest.approx(study.scores["paper"]["accuracy"] / 100)
-    assert tables.expressions(study)["recall"].tolist() == [one["recall"] for one in study.scores["classes"].values()]
+    assert tables.expressions(study)["recall"].tolist() == [
+        one["recall"] for one in study.scores["classes"].values()
+    ]
 
 
 # in a notebook
 
 
 def test_a_unit_shows_what_it_sees_and_what_it_answers_to(study: Study) -> None:
-    unit = study.unit(3)
+    unit = duchenne.unit(study, 3)
     shown = unit._repr_html_()
     assert "data:image/png;base64," in shown
     assert unit.evidence["au"].iloc[0] in shown
-    own = study.interventions.set_index(["unit", "au"]).loc[(3, unit.evidence["au"].iloc[0]), "slope"]
+    own = study.interventions.set_index(["unit", "au"]).loc[
+        (3, unit.evidence["au"].iloc[0]), "slope"
+    ]
     assert unit.evidence["slope"].iloc[0] == own
     with pytest.raises(InputError, match="unit 256: layer 'conv3' has units 0 to 255"):
-        study.unit(256)
+        duchenne.unit(study, 256)
 
 
 def test_a_study_shows_its_answer_or_how_far_it_has_come(study: Study) -> None:

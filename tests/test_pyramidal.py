@@ -9,13 +9,17 @@ from duchenne.networks.pyramidal import READINGS, LipNet, Pyramidal, PyraNet
 
 
 def layer(reading: str = "lateral", strength: float = 0.0, side: int = 13) -> Pyramidal:
-    made = Pyramidal((2, side, side + 2), 5, 3, 2, strength, reading, Generator().manual_seed(0)).double()
+    made = Pyramidal(
+        (2, side, side + 2), 5, 3, 2, strength, reading, Generator().manual_seed(0)
+    ).double()
     torch.nn.init.normal_(made.bias, generator=Generator().manual_seed(1))
     return made
 
 
 def fields(maps: np.ndarray, made: Pyramidal, wider: int = 0) -> np.ndarray:
-    """A slow loop over neurons and positions: the weighted input of each field, 0 outside of the map."""
+    """A slow loop over neurons and positions: the weighted input of each field, 0 outside of the
+    map.
+    """
     weight = made.weight.detach().numpy()
     height, width = made.bias.shape
     sums = np.zeros((len(maps), height, width))
@@ -40,9 +44,13 @@ def neighbours(maps: np.ndarray, radius: int) -> np.ndarray:
 @pytest.mark.parametrize("side", [12, 13, 16])
 @pytest.mark.parametrize("reading", list(READINGS))
 @pytest.mark.parametrize("strength", [0.0, 0.05])
-def test_a_layer_is_a_loop_over_neurons_and_positions(reading: str, strength: float, side: int) -> None:
+def test_a_layer_is_a_loop_over_neurons_and_positions(
+    reading: str, strength: float, side: int
+) -> None:
     made = layer(reading, strength, side)
-    maps = torch.rand(2, 2, side, side + 2, dtype=torch.float64, generator=Generator().manual_seed(2))
+    maps = torch.rand(
+        2, 2, side, side + 2, dtype=torch.float64, generator=Generator().manual_seed(2)
+    )
     own = fields(maps.numpy(), made)
     sums = own + made.bias.detach().numpy()
     inhibition = {
@@ -50,17 +58,23 @@ def test_a_layer_is_a_loop_over_neurons_and_positions(reading: str, strength: fl
         "surround": fields(maps.numpy(), made, wider=2) - own,
         "output": neighbours(np.tanh(sums), 2),
     }[reading]
-    np.testing.assert_allclose(made(maps)[:, 0].detach(), np.tanh(sums - strength * inhibition), atol=1e-12)
+    np.testing.assert_allclose(
+        made(maps)[:, 0].detach(), np.tanh(sums - strength * inhibition), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("reading", list(READINGS))
 @pytest.mark.parametrize("strength", [0.0, 0.05])
 def test_gradients_are_those_of_finite_differences(reading: str, strength: float) -> None:
     made = layer(reading, strength, 9)
-    maps = torch.rand(1, 2, 9, 11, dtype=torch.float64, generator=Generator().manual_seed(2), requires_grad=True)
+    maps = torch.rand(
+        1, 2, 9, 11, dtype=torch.float64, generator=Generator().manual_seed(2), requires_grad=True
+    )
 
     def answer(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = torch.func.functional_call(made, {"weight": weight, "bias": bias}, (given,))
+        found: torch.Tensor = torch.func.functional_call(
+            made, {"weight": weight, "bias": bias}, (given,)
+        )
         return found
 
     assert torch.autograd.gradcheck(answer, (maps, made.weight, made.bias), atol=1e-6)
@@ -79,17 +93,22 @@ def test_without_strength_lipnet_is_pyranet(reading: str) -> None:
     pictures = torch.rand(3, 1, 100, 100, generator=Generator().manual_seed(0))
     plain = PyraNet(3, generator=Generator().manual_seed(1))
     without, inhibited = (
-        LipNet(3, reading=reading, strength=strength, generator=Generator().manual_seed(1)) for strength in (0.0, 1.0)
+        LipNet(3, reading=reading, strength=strength, generator=Generator().manual_seed(1))
+        for strength in (0.0, 1.0)
     )
     assert torch.equal(plain(pictures), without(pictures))
     assert not torch.allclose(plain(pictures), inhibited(pictures))
 
 
 def test_probabilities_of_three_classes_stay_where_the_paper_reports_them() -> None:
-    """softmax(sigmoid(s)) lies in [1 / (1 + 2e), e / (e + 2)]: its Fig. 10 shows 38, 45 and 48 %."""
+    """softmax(sigmoid(s)) lies in [1 / (1 + 2e), e / (e + 2)]: its Fig. 10 shows 38, 45 and 48
+    %.
+    """
     network = LipNet(3, generator=Generator().manual_seed(1))
     torch.nn.init.normal_(network.output.weight, std=30, generator=Generator().manual_seed(2))
-    found = torch.softmax(network(torch.rand(50, 1, 100, 100, generator=Generator().manual_seed(3))), 1)
+    found = torch.softmax(
+        network(torch.rand(50, 1, 100, 100, generator=Generator().manual_seed(3))), 1
+    )
     assert found.min() >= 1 / (1 + 2 * np.e) - 1e-6
     assert found.max() <= np.e / (np.e + 2) + 1e-6
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from duchenne import facs
-from duchenne.faces import regions
+from duchenne.evidence.region_energy import energies, looked_at
 from duchenne.faces.avatars import people
 from duchenne.faces.avatars.basis import HeadBasis
 from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.geometry import regions
 from duchenne.units import Windows
-from duchenne.units.regions import energies, looked_at
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,14 @@ def face(basis: HeadBasis, studio: Studio) -> tuple[Shot, np.ndarray, np.ndarray
 
 def test_landmarks_lie_in_their_regions(face: tuple[Shot, np.ndarray, np.ndarray]) -> None:
     _, points, found = face
-    places = {"brow": (19, 24), "eye": (37, 44), "nose": (29, 33), "mouth": (49, 57, 62), "chin": (8,), "cheek": (3, 13)}
+    places = {
+        "brow": (19, 24),
+        "eye": (37, 44),
+        "nose": (29, 33),
+        "mouth": (49, 57, 62),
+        "chin": (8,),
+        "cheek": (3, 13),
+    }
     inwards = points.mean(0)
     for name, numbers in places.items():
         for number in numbers:
@@ -38,7 +45,10 @@ def test_what_an_action_unit_moves_lies_in_its_region(
     number: int, studio: Studio, face: tuple[Shot, np.ndarray, np.ndarray]
 ) -> None:
     shot, _, found = face
-    moved, own = studio.moved(shot, number), found == regions.REGIONS.index(facs.ACTION_UNITS[number].region)
+    moved, own = (
+        studio.moved(shot, number),
+        found == regions.REGIONS.index(facs.ACTION_UNITS[number].region),
+    )
     assert moved[own].mean() > moved[~own & (found >= 0)].mean()
 
 
@@ -61,7 +71,9 @@ def test_energies_are_shares_of_squared_projections_against_shares_of_the_field(
                 x0, y0, x1, y1 = boxes[n]
                 for row in range(y0, y1):
                     for column in range(x0, x1):
-                        energy = float((pixels[n][:, row - y0, column - x0].astype(float) ** 2).sum())
+                        energy = float(
+                            (pixels[n][:, row - y0, column - x0].astype(float) ** 2).sum()
+                        )
                         whole += energy
                         inside += energy * (maps[n, row, column] == region)
                         area += maps[n, row, column] == region
@@ -89,4 +101,6 @@ def test_units_that_look_at_the_background_look_at_no_region() -> None:
     background, mouth = (np.zeros((1, 10, 10), np.float32) for _ in range(2))
     background[0, :5], mouth[0, 5:] = 1, 1
     windows = Windows([background, mouth], np.tile([0, 0, 10, 10], (2, 1)))
-    assert looked_at(energies(windows, np.array([3, 8]), maps))[["unit", "region"]].values.tolist() == [[8, "mouth"]]
+    assert looked_at(energies(windows, np.array([3, 8]), maps))[
+        ["unit", "region"]
+    ].values.tolist() == [[8, "mouth"]]

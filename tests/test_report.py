@@ -1,4 +1,6 @@
-"""The page: what it says is what the study's frames hold, and every part of it can be reached and stands on its own."""
+"""The page: what it says is what the study's frames hold, and every part of it can be reached
+and stands on its own.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ from PIL import Image
 
 from duchenne import facs
 from duchenne.evidence import detections
-from duchenne.faces import stack
-from duchenne.report import answers, cards, drawings, gallery, page, tables
+from duchenne.faces.images import stack
+from duchenne.report import gallery, tables
+from duchenne.report.page import answers, cards, document, drawings
 from duchenne.report.words import WORDS, explained
-from duchenne.study import Study
+from duchenne.study.record import Study
 
 from .test_cli import command
 
@@ -57,16 +60,16 @@ def html(avatar_study: Study) -> str:
 def test_the_first_screen_answers_with_the_studys_own_numbers(avatar_study: Study) -> None:
     reading, detecting, true, used = answers.answers(avatar_study)
     scores, summary = avatar_study.scores, avatar_study.summary
-    assert reading.figure == page.percent(scores["accuracy"], 0)
+    assert reading.figure == document.percent(scores["accuracy"], 0)
     assert detecting.figure == f"{summary['trained']['units']} of {summary['units']} units"
-    assert f"{summary['random_weights']['units']} with random weights" in detecting.says
+    assert f"{summary['untrained']['units']} in the untrained network" in detecting.says
     strongest = {}
     for row in detections(avatar_study.evidence, avatar_study.recipe.evidence.level).itertuples():
         strongest.setdefault(row.unit, (-1.0, ""))
         strongest[row.unit] = max(strongest[row.unit], (row.r, row.au))
     low = avatar_study.interventions.set_index(["unit", "au"])["low"]
     holds = [low[unit, au] > 0 for unit, (_, au) in strongest.items()]
-    assert true.figure == page.percent(float(np.mean(holds)), 0)
+    assert true.figure == document.percent(float(np.mean(holds)), 0)
     own = answers.used(avatar_study.ablations)
     assert used.figure == f"{100 * own['recall_beyond'].mean():+.0f} points".replace("-", "−")
 
@@ -76,11 +79,21 @@ def test_the_first_screen_answers_with_the_studys_own_numbers(avatar_study: Stud
 
 def test_every_column_of_the_tables_is_explained() -> None:
     plain = {
-        "action unit", "expression", "pictures", "unit", "units", "score", "silenced", "units there", "name",
-    }  # fmt: skip
+        "action unit",
+        "expression",
+        "pictures",
+        "unit",
+        "units",
+        "score",
+        "ablated",
+        "units there",
+        "name",
+    }
     for stage, columns in tables.CONDENSED.items():
         assert {explained(column, stage) for column in set(columns) - plain} <= set(WORDS)
-    assert explained("p", "evidence") != explained("p", "localisation") != explained("p", "ablation")
+    assert (
+        explained("p", "evidence") != explained("p", "localisation") != explained("p", "ablation")
+    )
 
 
 def test_words_are_sentences_under_anchors_of_their_own() -> None:
@@ -100,7 +113,9 @@ def test_every_action_unit_has_a_face_and_those_that_are_rendered_a_place_of_the
     assert all('class="rest"' in face for face in drawn.values())
     assert all('class="moved"' in drawn[code] for code in rendered)
     assert 'class="moved"' not in drawn["AU11"]
-    assert len({face.partition('class="moved"')[2] for face in (drawn[code] for code in rendered)}) == len(rendered)
+    assert len(
+        {face.partition('class="moved"')[2] for face in (drawn[code] for code in rendered)}
+    ) == len(rendered)
     down = {code: _down(drawn[code]) for code in ("AU01", "AU05", "AU09", "AU12", "AU17")}
     assert max(down["AU01"]) < min(down["AU12"])  # brows above cheeks and mouth
     assert np.mean(down["AU01"]) < np.mean(down["AU05"]) < np.mean(down["AU12"])
@@ -114,9 +129,13 @@ def _down(face: str) -> list[float]:
 
 
 def test_bars_are_as_high_as_correlations_and_hollow_below_zero() -> None:
-    pairs = pd.DataFrame({"au": ["AU01", "AU12"], "r": [-0.2, 0.4], "r_null": [0.0, 0.1], "p": [1.0, 0.001]})
+    pairs = pd.DataFrame(
+        {"au": ["AU01", "AU12"], "r": [-0.2, 0.4], "r_null": [0.0, 0.1], "p": [1.0, 0.001]}
+    )
     drawn = drawings.bars(pairs, 0.05)
-    found = re.findall(r'<rect class="(\w+)" x="\d+" y="[\d.]+" width="16" height="([\d.]+)"', drawn)
+    found = re.findall(
+        r'<rect class="(\w+)" x="\d+" y="[\d.]+" width="16" height="([\d.]+)"', drawn
+    )
     assert [kind for kind, _ in found] == ["less", "most"]
     heights = [float(height) for _, height in found]
     assert heights[0] == pytest.approx(heights[1] / 2, abs=0.1)
@@ -155,7 +174,9 @@ def test_large_sheets_are_shrunk_to_what_a_page_can_hold(
     stored = np.stack([np.asarray(Image.open(path))[None] for path in table.paths[:5]])
     monkeypatch.setattr(gallery, "_LARGEST", 50)
     gallery._draw_faces(
-        tmp_path, stack.Stack(stored, table.where(np.arange(len(table)) < 5), np.zeros((5, 2, 3))), np.arange(5)
+        tmp_path,
+        stack.Stack(stored, table.where(np.arange(len(table)) < 5), np.zeros((5, 2, 3))),
+        np.arange(5),
     )
     with Image.open(tmp_path / "faces.png") as drawn:
         assert drawn.size == (48, 32)  # three across, 16 pixels each
@@ -185,7 +206,9 @@ def test_faces_on_the_sheet_are_those_of_the_top_pictures(avatar_study: Study) -
     for face, image in zip(card.faces, own["image"], strict=True):
         place = places[places["image"] == image].iloc[0]
         assert (face.column, face.row) == (place["column"], place["row"])
-        shown = sheet[face.row * size : (face.row + 1) * size, face.column * size : (face.column + 1) * size]
+        shown = sheet[
+            face.row * size : (face.row + 1) * size, face.column * size : (face.column + 1) * size
+        ]
         given = np.asarray(Image.open(avatar_study.table.paths[image]))
         np.testing.assert_array_equal(shown, given)
 
@@ -203,7 +226,9 @@ def test_an_action_units_card_tells_what_the_frames_hold(avatar_study: Study) ->
 # the page
 
 
-def test_every_link_of_the_page_leads_somewhere_and_nothing_comes_from_elsewhere(html: str, avatar_study: Study) -> None:
+def test_every_link_of_the_page_leads_somewhere_and_nothing_comes_from_elsewhere(
+    html: str, avatar_study: Study
+) -> None:
     parts = Parts(html)
     assert len(set(parts.ids)) == len(parts.ids)
     units = {f"#unit-{unit}" for unit in range(avatar_study.summary["units"])}
@@ -211,13 +236,27 @@ def test_every_link_of_the_page_leads_somewhere_and_nothing_comes_from_elsewhere
     assert set(parts.links) <= lead
     assert not parts.sources
     assert not re.findall(r"url\((?!data:|#)", html)
-    assert not re.findall(r"@import|https?://(?!www\.w3\.org)", re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL))
+    assert not re.findall(
+        r"@import|https?://(?!www\.w3\.org)", re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
+    )
 
 
 def test_the_map_holds_the_evidence(html: str, avatar_study: Study) -> None:
-    told = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])  # type: ignore[index]
+    told = json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
+    )  # type: ignore[index]
     values = {score["key"]: score["values"] for score in told["scores"]}
-    assert {"r", "slope", "kl_z", "kl", "distance", "ap_lift", "auroc", "r_within", "energy"} == set(values)
+    assert {
+        "r",
+        "slope",
+        "kl_z",
+        "kl",
+        "distance",
+        "ap_lift",
+        "auroc",
+        "r_within",
+        "energy",
+    } == set(values)
     for row in avatar_study.evidence.sample(30, random_state=0).itertuples():
         assert values["r"][row.unit][told["codes"].index(row.au)] == pytest.approx(row.r, abs=6e-4)
     sure = detections(avatar_study.evidence, avatar_study.recipe.evidence.level)
@@ -227,9 +266,9 @@ def test_the_map_holds_the_evidence(html: str, avatar_study: Study) -> None:
 def test_a_score_that_is_nowhere_known_is_not_in_the_map(avatar_study: Study) -> None:
     study = replace(avatar_study)
     study.__dict__["interventions"] = avatar_study.interventions.assign(slope=np.nan)
-    told = page._map(study)
+    told = document._map(study)
     assert told is not None
-    assert {score["key"] for score in told["scores"]} == {*page._MAP} - {"slope"}
+    assert {score["key"] for score in told["scores"]} == {*document._shown()} - {"slope"}
     assert "NaN" not in json.dumps(told)
 
 
@@ -238,7 +277,10 @@ def test_every_unit_has_its_card_on_the_page_once(html: str, avatar_study: Study
     assert sorted(found) == list(range(avatar_study.summary["units"]))
 
 
-def test_the_page_is_written_anew_from_the_run_folder_alone(avatar_study: Study, html: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_page_is_written_anew_from_the_run_folder_alone(
+    avatar_study: Study, html: str, tmp_path: Path
+) -> None:
     assert command("report", tmp_path)[0] == 2
     old = shutil.copytree(avatar_study.folder, tmp_path / "old")
     report = old / "report.html"
@@ -247,7 +289,9 @@ def test_the_page_is_written_anew_from_the_run_folder_alone(avatar_study: Study,
     code, told, error = command("report", old)
     assert (code, told.splitlines()[-1]) == (0, str(report.resolve())), error
     assert report.read_text(encoding="utf-8") == html
-    assert (old / "tables/evidence.csv").read_text() == (avatar_study.folder / "tables/evidence.csv").read_text()
+    assert (old / "tables/evidence.csv").read_text() == (
+        avatar_study.folder / "tables/evidence.csv"
+    ).read_text()
     (old / "units/conv3/projections/faces.parquet").unlink()
     code, _, error = command("report", old)
     assert (code, "faces.parquet: is missing or damaged" in error) == (2, True)

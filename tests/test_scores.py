@@ -1,4 +1,6 @@
-"""Scores that are taken in batch by batch, against loops and scikit-learn, and in any order and split."""
+"""Scores that are taken in batch by batch, against loops and scikit-learn, and in any order and
+split.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from sklearn.metrics import mutual_info_score
 from duchenne.errors import InputError
 from duchenne.evidence.association import Correlation, correlation, within
 from duchenne.evidence.distance import Distance, distance
-from duchenne.evidence.divergence import Histograms, bin_peaks, histograms
+from duchenne.evidence.divergence import Histograms, bin_activations, histograms
 
 from .test_evidence import labelled
 
@@ -44,25 +46,38 @@ def test_the_distance_is_blind_to_sign_which_is_told() -> None:
 
 
 def test_zeros_and_too_few_pictures_are_defined_for_the_distance() -> None:
-    """A zero counts as a millionth of the unit's largest peak; two zeros, or a picture without partner, tell nothing."""
-    peaks, present = np.array([[2.0], [0.0], [0.0], [0.0], [1.0]]), np.array([[True], [True], [False], [False], [False]])
-    found = distance(peaks, present, np.ones_like(present), n=9)
+    """A zero counts as a millionth of the unit's largest activation; two zeros, or a picture
+    without partner, tell nothing.
+    """
+    activations, present = (
+        np.array([[2.0], [0.0], [0.0], [0.0], [1.0]]),
+        np.array([[True], [True], [False], [False], [False]]),
+    )
+    found = distance(activations, present, np.ones_like(present), n=9)
     assert found.item() == pytest.approx(2 * np.log(2) - np.log(2), rel=1e-9)
-    found = distance(peaks[:4], present[:4], np.ones_like(present[:4]), n=9)
+    found = distance(activations[:4], present[:4], np.ones_like(present[:4]), n=9)
     assert found.item() == pytest.approx((2 - 2e-6) * np.log(1e6), rel=1e-9)
-    assert distance(0 * peaks, present, np.ones_like(present)).item() == 0
-    assert distance(-peaks - 1, present, np.ones_like(present)).item() == 0  # of a signed unit, below zero throughout
-    assert distance(3 * peaks, present, np.ones_like(present)).item() == pytest.approx(3 * np.log(2), rel=1e-9)
+    assert distance(0 * activations, present, np.ones_like(present)).item() == 0
+    assert (
+        distance(-activations - 1, present, np.ones_like(present)).item() == 0
+    )  # of a signed unit, below zero throughout
+    assert distance(3 * activations, present, np.ones_like(present)).item() == pytest.approx(
+        3 * np.log(2), rel=1e-9
+    )
 
 
 def test_mutual_information_is_scikit_learns_and_at_most_the_labels_entropy() -> None:
     found = histograms(PEAKS, PRESENT, CODED, 8).information()
-    places = bin_peaks(PEAKS, PEAKS.max(0), 8)
+    places = bin_activations(PEAKS, PEAKS.max(0), 8)
     for unit, label in np.ndindex(*found.shape):
         rows = CODED[:, label]
         expected = mutual_info_score(PRESENT[rows, label], places[rows, unit])
         assert found[unit, label] == pytest.approx(expected, abs=1e-12)
-    same = histograms(PRESENT[:, :1].astype(float), PRESENT[:, :1], np.ones((200, 1), bool), 2).information().item()
+    same = (
+        histograms(PRESENT[:, :1].astype(float), PRESENT[:, :1], np.ones((200, 1), bool), 2)
+        .information()
+        .item()
+    )
     assert same == pytest.approx(stats.entropy([PRESENT[:, 0].mean(), 1 - PRESENT[:, 0].mean()]))
 
 
@@ -95,15 +110,21 @@ def test_batches_in_any_order_and_split_give_the_same_scores(score: str, seed: i
 
 def test_a_large_mean_costs_no_digits() -> None:
     rng = np.random.default_rng(0)
-    peaks, present = rng.normal(1e6, 1, (3000, 4)), rng.random((3000, 2)) < 0.3
+    activations, present = rng.normal(1e6, 1, (3000, 4)), rng.random((3000, 2)) < 0.3
     joined = Correlation()
     for part in np.array_split(np.arange(3000), 60):
-        joined.update(peaks[part], present[part], np.ones((len(part), 2), bool))
+        joined.update(activations[part], present[part], np.ones((len(part), 2), bool))
     expected = [
-        [stats.pointbiserialr(present[:, label], peaks[:, unit]).statistic for label in range(2)] for unit in range(4)
+        [
+            stats.pointbiserialr(present[:, label], activations[:, unit]).statistic
+            for label in range(2)
+        ]
+        for unit in range(4)
     ]
     np.testing.assert_allclose(joined.compute(), expected, atol=1e-9)
-    np.testing.assert_allclose(correlation(peaks, present, np.ones_like(present)), expected, atol=1e-9)
+    np.testing.assert_allclose(
+        correlation(activations, present, np.ones_like(present)), expected, atol=1e-9
+    )
 
 
 def test_what_cannot_be_merged_or_read_is_refused() -> None:
@@ -121,18 +142,22 @@ def test_what_cannot_be_merged_or_read_is_refused() -> None:
 
 
 def test_correlation_within_strata_is_that_of_what_their_means_leave() -> None:
-    """A reference with residuals, of the strata in which the label varies; a unit that only tells expressions gets 0."""
+    """A reference with residuals, of the strata in which the label varies; a unit that only
+    tells expressions gets 0.
+    """
     rng = np.random.default_rng(0)
     strata = rng.choice(["neutral", "fear", "anger"], 200)
     present = PRESENT & (strata != "neutral")[:, None]
     found = within(PEAKS, present, CODED, strata)
     for unit, label in np.ndindex(*found.shape):
         rows = CODED[:, label] & (strata != "neutral")
-        peaks, shown = PEAKS[rows, unit], present[rows, label].astype(float)
+        activations, shown = PEAKS[rows, unit], present[rows, label].astype(float)
         for stratum in ("fear", "anger"):
             own = strata[rows] == stratum
-            peaks, shown = (values - own * values[own].mean() for values in (peaks, shown))
-        assert found[unit, label] == pytest.approx(np.corrcoef(peaks, shown)[0, 1], abs=1e-9)
+            activations, shown = (
+                values - own * values[own].mean() for values in (activations, shown)
+            )
+        assert found[unit, label] == pytest.approx(np.corrcoef(activations, shown)[0, 1], abs=1e-9)
     tells = (strata == "fear")[:, None].astype(float)
     assert correlation(tells, present | (tells > 0), CODED)[0, 0] > 0.5
     assert within(tells, present, CODED, strata)[0, 0] == 0

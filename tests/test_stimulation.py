@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from duchenne import facs, intervals, networks
-from duchenne.experiments.stimulation import render, stimulate
+from duchenne import facs, networks
+from duchenne.evidence import intervals
+from duchenne.experiments.stimulate import render, stimulate
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.prepare import Preparation
-from duchenne.faces.stack import load
+from duchenne.faces.images.stack import decode
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.units.layers import Layer
 
 AVATARS = AvatarSettings(people=2, protocol="dose", seed=5, size=32, samples=1)
 CLASSES = ("neutral", "happiness", "surprise")
@@ -21,7 +23,7 @@ def test_answers_are_those_to_each_face_alone() -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     prepare = Preparation(["local_mean"])
     scale = np.linspace(0.5, 2, 256)
-    found = stimulate(network, prepare, "conv3", CLASSES, scale, render(AVATARS, 32, 1))
+    found = stimulate(Layer(network, "conv3", prepare), CLASSES, scale, render(AVATARS, 32, 1))
     assert len(found.units) == 256 * len(facs.rendered())
     assert len(found.expressions) == 3 * len(facs.rendered())
     table = dataset.load(AVATARS)
@@ -31,14 +33,17 @@ def test_answers_are_those_to_each_face_alone() -> None:
         for person, subject in enumerate(sorted(table.frame["subject"].unique())):
             own = table.frame["sequence"] == f"{subject}_{facs.rendered().index(number):02d}"
             mask = (own & table.frame["frame"].isin([0, 5])).to_numpy()
-            faces = load(table.where(mask), 32, cut_already=np.ones(2, bool))
+            faces = decode(table.where(mask), 32, cut_already=np.ones(2, bool))
             order = faces.table.frame["frame"].to_numpy().argsort()[::-1]  # the dose first
             pictures = prepare(torch.from_numpy(faces.pictures[order.copy()]))
             with torch.no_grad():
                 maps = torch.relu(_maps(network, pictures))
                 told = torch.softmax(network(pictures), 1).numpy()
-            peaks = maps.amax((2, 3)).numpy()
-            effect[person], change[person] = (peaks[0] - peaks[1]) / scale, told[0] - told[1]
+            activations = maps.amax((2, 3)).numpy()
+            effect[person], change[person] = (
+                (activations[0] - activations[1]) / scale,
+                told[0] - told[1],
+            )
         ours = found.units[found.units["au"] == code].set_index("unit")["effect"].to_numpy()
         np.testing.assert_allclose(ours, effect.mean(0), atol=1e-5)
         ours = found.expressions[found.expressions["au"] == code]["change"].to_numpy()
@@ -53,11 +58,13 @@ def _maps(network: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     return kept[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", [2, intervals.LEAST])
 def test_every_action_unit_is_told_with_its_interval(people: int) -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     avatars = AVATARS.model_copy(update={"people": people})
-    found = stimulate(network, Preparation([]), "conv1", CLASSES, np.ones(64), render(avatars, 32, 1))
+    layer = Layer(network, "conv1", Preparation([]))
+    found = stimulate(layer, CLASSES, np.ones(64), render(avatars, 32, 1))
     low, high = found.units["low"], found.units["high"]
     if people < intervals.LEAST:
         assert (low.isna() & high.isna()).all()

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duchenne import cache
+from duchenne import files
 from duchenne.errors import InputError
-from duchenne.faces import containers, pictures, stack, store
 from duchenne.faces.formats import FORMATS, folder
+from duchenne.faces.images import containers, decoding, stack, store
 
 from . import trees
 
@@ -34,21 +34,23 @@ def photographs(tmp_path: Path, own_cache: Path) -> Path:
 
 def served(root: Path) -> stack.Stack:
     """Load a folder through the store, and hold every picture against its file."""
-    found = stack.load(folder.load(root), SIZE)
+    found = stack.decode(folder.load(root), SIZE)
     for picture, path in zip(found.pictures, found.table.paths, strict=True):
-        np.testing.assert_allclose(picture, pictures.read(path), atol=1e-7)
+        np.testing.assert_allclose(picture, decoding.read(path), atol=1e-7)
     return found
 
 
-def test_the_second_load_reads_no_picture(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_load_reads_no_picture(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = served(photographs)
 
     def unread(*args: object) -> None:
         raise AssertionError("a picture was read")
 
-    monkeypatch.setattr(pictures, "read", unread)
+    monkeypatch.setattr(decoding, "read", unread)
     monkeypatch.setattr(store, "_digest", unread)
-    np.testing.assert_array_equal(stack.load(folder.load(photographs), SIZE).stored, first.stored)
+    np.testing.assert_array_equal(stack.decode(folder.load(photographs), SIZE).stored, first.stored)
 
 
 def test_a_changed_picture_is_read_again(photographs: Path) -> None:
@@ -79,7 +81,7 @@ def test_unreadable_pictures_are_remembered_as_such(photographs: Path) -> None:
 def test_a_set_that_changes_while_it_is_read_is_refused_and_not_stored(
     photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, calls = pictures.read, [0]
+    read, calls = decoding.read, [0]
 
     def meddling(path: Path, channels: int = 1) -> np.ndarray:
         calls[0] += 1
@@ -87,19 +89,21 @@ def test_a_set_that_changes_while_it_is_read_is_refused_and_not_stored(
             trees.picture(photographs / "anger/00.png", np.zeros((SIZE, SIZE), np.uint8))
         return read(path, channels)
 
-    monkeypatch.setattr(pictures, "read", meddling)
+    monkeypatch.setattr(decoding, "read", meddling)
     with pytest.raises(InputError, match="changed while they were read"):
-        stack.load(folder.load(photographs), SIZE)
-    assert not list(cache.folder("pictures").iterdir())
+        stack.decode(folder.load(photographs), SIZE)
+    assert not list(files.folder("pictures").iterdir())
 
 
 def test_pictures_of_one_container_are_told_apart(own_cache: Path, tmp_path: Path) -> None:
     faces = np.random.default_rng(0).integers(0, 255, (16, 24, 24)).astype(np.uint8)
     trees.fer2013(tmp_path, faces)
     table = FORMATS["fer2013"].read(tmp_path).table
-    whole = stack.load(table, 48)
+    whole = stack.decode(table, 48)
     for rows in (np.arange(9) % 2 == 0, np.arange(9) > 5):
-        np.testing.assert_array_equal(stack.load(table.where(rows), 48).stored, whole.stored[rows])
+        np.testing.assert_array_equal(
+            stack.decode(table.where(rows), 48).stored, whole.stored[rows]
+        )
 
 
 def test_a_table_of_pixels_without_its_columns_is_told_from_an_empty_one(tmp_path: Path) -> None:
@@ -125,7 +129,7 @@ def test_the_pictures_of_a_matlab_file_are_unpacked_once(
 ) -> None:
     faces = np.random.default_rng(0).integers(0, 255, (16, 24, 24)).astype(np.uint8)
     trees.tfd(tmp_path, faces)
-    first = stack.load(FORMATS["tfd"].read(tmp_path).table, 24).stored
+    first = stack.decode(FORMATS["tfd"].read(tmp_path).table, 24).stored
 
     def unread(*args: object) -> None:
         raise AssertionError("the file was read again")
@@ -137,16 +141,18 @@ def test_the_pictures_of_a_matlab_file_are_unpacked_once(
     state = path.stat()
     trees.tfd(tmp_path, faces[::-1])
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert (stack.load(FORMATS["tfd"].read(tmp_path).table, 24).stored != first).any()
+    assert (stack.decode(FORMATS["tfd"].read(tmp_path).table, 24).stored != first).any()
 
 
-def test_processes_decode_what_threads_decode(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_decode_what_threads_decode(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (photographs / "fear/01.png").write_bytes(b"nothing")
-    one = stack.load(folder.load(photographs), 16)
+    one = stack.decode(folder.load(photographs), 16)
     monkeypatch.setattr(store, "_MANY", 1)
     monkeypatch.setattr(store, "_BLOCK", 7)
     monkeypatch.setenv("DUCHENNE_CACHE", str(photographs.parent / "other cache"))
-    two = stack.load(folder.load(photographs), 16)
+    two = stack.decode(folder.load(photographs), 16)
     np.testing.assert_array_equal(one.stored, two.stored)
     assert one.table.left_out == two.table.left_out
 
@@ -154,10 +160,10 @@ def test_processes_decode_what_threads_decode(photographs: Path, monkeypatch: py
 BUILD = """
 import os, signal, sys, time
 from pathlib import Path
-from duchenne.faces import pictures, stack
+from duchenne.faces.images import decoding, stack
 from duchenne.faces.formats import folder
 root, kill, ready, go = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
-read, calls = pictures.read, [0]
+read, calls = decoding.read, [0]
 def slow(path, channels=1):
     ready.touch()
     while not go.exists():
@@ -166,21 +172,30 @@ def slow(path, channels=1):
     if kill and calls[0] >= kill:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path, channels)
-pictures.read = slow
-stack.load(folder.load(root), 20)
+decoding.read = slow
+stack.decode(folder.load(root), 20)
 """
 
 
-def test_two_processes_at_once_and_one_killed_serve_no_wrong_picture(photographs: Path, tmp_path: Path) -> None:
+def test_two_processes_at_once_and_one_killed_serve_no_wrong_picture(
+    photographs: Path, tmp_path: Path
+) -> None:
     def started(number: int, kill: int) -> subprocess.Popen[bytes]:
-        arguments = [str(photographs), str(kill), str(tmp_path / f"ready{number}"), str(tmp_path / "go")]
+        arguments = [
+            str(photographs),
+            str(kill),
+            str(tmp_path / f"ready{number}"),
+            str(tmp_path / "go"),
+        ]
         return subprocess.Popen([sys.executable, "-W", "ignore", "-c", BUILD, *arguments])
 
     processes = [started(number, kill) for number, kill in enumerate((25, 0, 0))]
-    while not all((tmp_path / f"ready{number}").exists() for number in range(3)):  # all have begun: none found a store
+    while not all(
+        (tmp_path / f"ready{number}").exists() for number in range(3)
+    ):  # all have begun: none found a store
         time.sleep(0.02)
     (tmp_path / "go").touch()
     assert [process.wait() for process in processes] == [-signal.SIGKILL, 0, 0]
     assert len(served(photographs)) == 40
-    stores = [path for path in cache.folder("pictures").iterdir() if not path.name.startswith(".")]
+    stores = [path for path in files.folder("pictures").iterdir() if not path.name.startswith(".")]
     assert len(stores) == 1

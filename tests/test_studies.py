@@ -15,28 +15,48 @@ import pytest
 import torch
 
 import duchenne
-from duchenne import recipes, stages, studies
+from duchenne import recipes
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
-from duchenne.report import page
-from duchenne.study import STAGES, Study, state_checksum
+from duchenne.pipeline import run
+from duchenne.pipeline.stage import identities
+from duchenne.pipeline.stages import LINE
+from duchenne.report.page import document
+from duchenne.study.record import Study, state_checksum
 
 from .small import SMALL
 from .test_cli import command
 
-FOLLOW_FROM_EVIDENCE = {"evidence", "ablation", "agreement", "projections", "report"}
+FOLLOW_FROM_EVIDENCE = {"evidence", "ablation", "validity", "projections", "report"}
 RESULTS = (
-    "faces.parquet", "predictions.parquet", "scores.json", "network.safetensors", "network.json", "report.html",
-    "units/conv3/responses.parquet", "units/conv3/top.parquet", "units/conv3/evidence.parquet",
-    "units/conv3/summary.json", "study.json", "interventions.parquet", "reactions.parquet", "ablations.parquet",
-    "agreement.parquet", "units/conv3/detectors.parquet", "units/conv3/twin/detectors.parquet",
+    "faces.parquet",
+    "predictions.parquet",
+    "scores.json",
+    "network.safetensors",
+    "network.json",
+    "report.html",
+    "units/conv3/responses.parquet",
+    "units/conv3/top.parquet",
+    "units/conv3/evidence.parquet",
+    "units/conv3/summary.json",
+    "study.json",
+    "interventions.parquet",
+    "reactions.parquet",
+    "ablations.parquet",
+    "validity.parquet",
+    "units/conv3/detectors.parquet",
+    "units/conv3/untrained/detectors.parquet",
     "units/conv3/doses.safetensors",
-)  # fmt: skip
+)
 
 
 def results(folder: Path) -> dict[str, bytes]:
     """Bytes of everything that must be the same when a study is repeated."""
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
     assert set(RESULTS) <= set(found)
     return found
 
@@ -49,12 +69,25 @@ def study(drawn_study: Study) -> Study:
 def test_a_study_fills_the_run_folder(study: Study) -> None:
     assert set(RESULTS) <= set(results(study.folder))
     top = pd.read_parquet(study.folder / "units/conv3/top.parquet")
-    assert list(top) == ["unit", "rank", "image", "peak", "row", "col", "x0", "y0", "x1", "y1"]
+    assert list(top) == [
+        "unit",
+        "rank",
+        "image",
+        "activation",
+        "row",
+        "col",
+        "x0",
+        "y0",
+        "x1",
+        "y1",
+    ]
     predictions = pd.read_parquet(study.folder / "predictions.parquet")
     shown = [f"p_{name}" for name in ("neutral", "anger", "happiness", "surprise")]
     assert set(shown) <= set(predictions)
     assert predictions[shown].sum(axis=1).to_numpy() == pytest.approx(1)
-    assert {"unit", "au", "kl", "kl_null", "kl_z", "r", "ap", "ap_lift", "auroc", "p", "q"} <= set(study.evidence)
+    assert {"unit", "au", "kl", "kl_null", "kl_z", "r", "ap", "ap_lift", "auroc", "p", "q"} <= set(
+        study.evidence
+    )
     assert study.summary["action_units"] == ["AU04", "AU12", "AU26"]
     assert {path.name for path in study.folder.rglob(".*")} <= {".lock", ".written.json"}
     assert not list(study.folder.rglob("checkpoints"))
@@ -69,7 +102,10 @@ def test_a_finished_study_opens_again(study: Study) -> None:
     assert str(study.summary["units"]) in " ".join(study.told())
 
 
-def test_two_runs_with_one_seed_write_the_same_files(study: Study, drawings: FaceTable, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_runs_with_one_seed_write_the_same_files(
+    study: Study, drawings: FaceTable, tmp_path: Path
+) -> None:
     duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "b", changes=SMALL)
     one, two = results(study.folder), results(tmp_path / "b")
     assert {name for name in one if one[name] != two.get(name)} == set()
@@ -79,12 +115,20 @@ def test_two_runs_with_one_seed_write_the_same_files(study: Study, drawings: Fac
 def test_what_has_not_changed_is_not_done_again(study: Study, drawings: FaceTable) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
     lines: list[str] = []
-    duchenne.run("quick", f"folder:{drawings.root}", study.folder, changes=SMALL, resume=True, announce=lines.append)
-    assert [line.split(":")[0] for line in lines] == list(STAGES)
+    duchenne.run(
+        "quick",
+        f"folder:{drawings.root}",
+        study.folder,
+        changes=SMALL,
+        resume=True,
+        announce=lines.append,
+    )
+    assert [line.split(":")[0] for line in lines] == [stage.name for stage in LINE]
     assert all("kept" in line for line in lines)
     assert stamps == {path: path.stat().st_mtime_ns for path in study.folder.rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_a_redo_that_is_killed_is_not_taken_for_done(
     study: Study, drawings: FaceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,16 +145,27 @@ def test_a_redo_that_is_killed_is_not_taken_for_done(
     with pytest.raises(InputError, match="projections is still to do"):
         duchenne.open(tmp_path / "a")
     lines: list[str] = []
-    duchenne.run("quick", spec, tmp_path / "a", changes=SMALL, resume=True, until="evidence", announce=lines.append)
+    duchenne.run(
+        "quick",
+        spec,
+        tmp_path / "a",
+        changes=SMALL,
+        resume=True,
+        until="evidence",
+        announce=lines.append,
+    )
     assert [line for line in lines if line.startswith("evidence") and "kept" not in line]
 
 
+@pytest.mark.slow
 def test_a_changed_stage_and_those_that_follow_from_it_are_done_again_as_the_recipe_says(
     study: Study, tmp_path: Path
 ) -> None:
     shutil.copytree(study.folder, tmp_path / "a")
     lines: list[str] = []
-    again = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, announce=lines.append)
+    again = duchenne.run(
+        out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, announce=lines.append
+    )
     assert again.recipe.evidence.bins == 16
     assert again.recipe.training == study.recipe.training
     assert {line.partition(":")[0] for line in lines if "kept" not in line} == FOLLOW_FROM_EVIDENCE
@@ -118,46 +173,73 @@ def test_a_changed_stage_and_those_that_follow_from_it_are_done_again_as_the_rec
 
 @pytest.mark.parametrize("change", ["units.top=5", "units.layer=conv2"])
 def test_traits_are_measured_again_where_what_they_read_of_units_changes(change: str) -> None:
-    """They are measured on as many top pictures a filter, and of the layer where a network names none."""
-    before, after = (stages.keys(recipes.read("quick", changes), "faces") for changes in ((), (change,)))
+    """They are measured on as many top pictures a filter, and of the layer where a network names
+    none.
+    """
+    before, after = (
+        identities(LINE, recipes.read("quick", changes), "faces") for changes in ((), (change,))
+    )
     assert before["traits"] != after["traits"]
     assert before["training"] == after["training"]
 
 
-def test_versions_are_those_that_made_each_stage(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_those_that_made_each_stage(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(study.folder, tmp_path / "a")
-    monkeypatch.setattr(studies, "_versions", lambda: {"torch": "9", "duchenne": "9"})
-    state = duchenne.run(out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, until="evidence").state
+    monkeypatch.setattr(run, "_versions", lambda: {"torch": "9", "duchenne": "9"})
+    state = duchenne.run(
+        out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, until="evidence"
+    ).state
     assert state["versions"]["torch"] != "9"
     assert state["stages"]["training"]["versions"]["torch"] != "9"
     assert state["stages"]["evidence"]["versions"]["torch"] == "9"
 
 
-def test_a_recipe_object_is_changed_and_its_command_repeats_it(drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_recipe_object_is_changed_and_its_command_repeats_it(
+    drawings: FaceTable, tmp_path: Path
+) -> None:
     recipe = recipes.changed(recipes.read("quick"), SMALL)
     spec = f"folder:{drawings.root}"
-    study = duchenne.run(recipe, spec, tmp_path / "a", changes=("evidence.bins=16",), until="training")
+    study = duchenne.run(
+        recipe, spec, tmp_path / "a", changes=("evidence.bins=16",), until="training"
+    )
     assert study.recipe.evidence.bins == 16
-    command = page.command(study)
+    command = document.command(study)
     assert command.startswith(f"duchenne run quick --data {spec} --set ")
     told = [part for part in shlex.split(command) if "=" in part]
     again = recipes.read("quick", told)
     assert again.model_copy(update={"faces": study.recipe.faces}) == study.recipe
 
 
-def test_the_command_of_a_recipe_of_ones_own_is_its_file_in_the_run_folder(drawings: FaceTable, tmp_path: Path) -> None:
+def test_the_command_of_a_recipe_of_ones_own_is_its_file_in_the_run_folder(
+    drawings: FaceTable, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('extends = "quick"\nnetwork.name = "pyranet"\nunits.layer = "neurons"\nfaces.size = 100\n')
-    study = duchenne.run(file, f"folder:{drawings.root}", tmp_path / "a", changes=("training.epochs=1",), until="training")
-    *told, kept = shlex.split(page.command(study))
+    file.write_text(
+        'extends = "quick"\nnetwork.name = "pyranet"\nunits.layer = "neurons"\nfaces.size = 100\n'
+    )
+    study = duchenne.run(
+        file,
+        f"folder:{drawings.root}",
+        tmp_path / "a",
+        changes=("training.epochs=1",),
+        until="training",
+    )
+    *told, kept = shlex.split(document.command(study))
     assert (told, kept) == (["duchenne", "run"], str(tmp_path / "a" / "recipe.toml"))
     assert recipes.read(kept) == study.recipe
     assert study.recipe.name == "mine"
 
 
+def stages_before(stage: str) -> list[str]:
+    names = [each.name for each in LINE]
+    return names[: names.index(stage)]
+
+
 KILLER = """
 import os, signal, sys
-from duchenne import studies
+from duchenne.pipeline.run import run
 place, after = sys.argv[1], int(sys.argv[2])
 module, _, name = place.rpartition(".")
 owner = __import__("importlib").import_module(module.partition(":")[0])
@@ -170,10 +252,11 @@ def deadly(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*args, **kwargs)
 setattr(owner, name, deadly)
-studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
+run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "place", "after"),
     [
@@ -181,23 +264,43 @@ studies.run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
         ("training", "duchenne.training.fit:_Learner.training_step", 4),
         pytest.param("training", "duchenne.training.jobs.predictions", 0, marks=pytest.mark.slow),
         pytest.param("training", "lightning:Trainer.save_checkpoint", 1, marks=pytest.mark.slow),
-        pytest.param("units", "duchenne.units.surveys.survey", 2, marks=pytest.mark.slow),
-        ("evidence", "duchenne.evidence.comparison.compare", 2),
-        pytest.param("stimulation", "duchenne.experiments.stimulation.stimulate", 1, marks=pytest.mark.slow),
-        pytest.param("agreement", "duchenne.stages.agreements", 2, marks=pytest.mark.slow),
-        pytest.param("projections", "duchenne.faces.pictures.write", 5, marks=pytest.mark.slow),
-        pytest.param("report", "duchenne.report.page._content", 0, marks=pytest.mark.slow),
+        pytest.param("units", "duchenne.experiments.survey.survey", 2, marks=pytest.mark.slow),
+        ("evidence", "duchenne.evidence.nulls.compare", 2),
+        pytest.param(
+            "stimulation", "duchenne.experiments.stimulate.stimulate", 1, marks=pytest.mark.slow
+        ),
+        pytest.param("validity", "duchenne.pipeline.stages.validities", 2, marks=pytest.mark.slow),
+        pytest.param(
+            "projections", "duchenne.faces.images.decoding.write", 5, marks=pytest.mark.slow
+        ),
+        pytest.param("report", "duchenne.report.page.document._content", 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_resumes_to_the_same_results(
     stage: str, place: str, after: int, study: Study, drawings: FaceTable, tmp_path: Path
 ) -> None:
     out, spec = tmp_path / "killed", f"folder:{drawings.root}"
-    command = [sys.executable, "-W", "ignore", "-c", KILLER, place, str(after), spec, str(out), *SMALL]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums are rounded by how they are shared
-    assert subprocess.run(command, check=False, capture_output=True, env=environment).returncode == -signal.SIGKILL
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        KILLER,
+        place,
+        str(after),
+        spec,
+        str(out),
+        *SMALL,
+    ]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(torch.get_num_threads())
+    }  # sums are rounded by how they are shared
+    assert (
+        subprocess.run(command, check=False, capture_output=True, env=environment).returncode
+        == -signal.SIGKILL
+    )
     state = json.loads((out / "study.json").read_text())
-    assert list(state["stages"]) == list(STAGES[: STAGES.index(stage)])
+    assert list(state["stages"]) == stages_before(stage)
     with pytest.raises(InputError, match="another study"):
         duchenne.run("quick", spec, out, changes=(*SMALL, "training.rate=0.01"), resume=True)
     duchenne.run("quick", spec, out, changes=SMALL, resume=True)
@@ -215,12 +318,16 @@ def test_a_set_without_action_units_still_runs_and_says_so(bare_study: Study) ->
 # folders that are refused
 
 
-def test_a_folder_that_holds_something_else_is_refused(study: Study, drawings: FaceTable, tmp_path: Path) -> None:
+def test_a_folder_that_holds_something_else_is_refused(
+    study: Study, drawings: FaceTable, tmp_path: Path
+) -> None:
     spec = f"folder:{drawings.root}"
-    with pytest.raises(InputError, match="finished study; add --resume"):
+    with pytest.raises(InputError, match="finished study; 'duchenne run --resume"):
         duchenne.run("quick", spec, study.folder, changes=SMALL)
     with pytest.raises(InputError, match="another study"):
-        duchenne.run("quick", spec, study.folder, changes=(*SMALL, "training.rate=0.01"), resume=True)
+        duchenne.run(
+            "quick", spec, study.folder, changes=(*SMALL, "training.rate=0.01"), resume=True
+        )
     with pytest.raises(InputError, match="another study"):
         duchenne.run("quick", spec, study.folder, changes=(*SMALL, "faces.size=40"), resume=True)
     (tmp_path / "mine").mkdir()
@@ -248,9 +355,14 @@ def test_what_is_not_a_finished_study_does_not_open(study: Study, tmp_path: Path
 
 
 def test_a_study_that_cannot_be_split_writes_nothing(drawings: FaceTable, tmp_path: Path) -> None:
-    for change, message in (("folds.count=20", "only 12 people"), ("folds.run=[9]", "'folds.run': 9")):
+    for change, message in (
+        ("folds.count=20", "only 12 people"),
+        ("folds.run=[9]", "'folds.run': 9"),
+    ):
         with pytest.raises(InputError, match=message):
-            duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change))
+            duchenne.run(
+                "quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change)
+            )
         assert not (tmp_path / "a").exists()
 
 
@@ -264,13 +376,17 @@ def test_a_full_disk_leaves_no_half_written_file(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
     with pytest.raises(OSError, match="No space"):
         duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=SMALL)
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {"study.json", "recipe.toml", ".lock"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {
+        "study.json",
+        "recipe.toml",
+        ".lock",
+    }
 
 
 def test_the_package_names_its_parts() -> None:
     for name in duchenne.__all__:
         assert getattr(duchenne, name) is not None
-    assert duchenne.run is studies.run
+    assert duchenne.run is run.run
     with pytest.raises(AttributeError, match="magic"):
         duchenne.magic  # noqa: B018
 
@@ -285,7 +401,9 @@ def test_a_layer_or_an_option_that_is_not_there_is_refused_before_anything_is_wr
         ("network.name=resnet", "resnet"),
     ):
         with pytest.raises(InputError, match=message):
-            duchenne.run("quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change))
+            duchenne.run(
+                "quick", f"folder:{drawings.root}", tmp_path / "a", changes=(*SMALL, change)
+            )
         assert not (tmp_path / "a").exists()
 
 
@@ -310,7 +428,11 @@ def test_a_training_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) 
     ],
 )
 def test_a_damaged_study_names_the_file(
-    avatar_study: Study, tmp_path: Path, file: str, content: bytes | dict[str, object] | None, says: str
+    avatar_study: Study,
+    tmp_path: Path,
+    file: str,
+    content: bytes | dict[str, object] | None,
+    says: str,
 ) -> None:
     folder = shutil.copytree(avatar_study.folder, tmp_path / "study")
     path = folder / file
@@ -325,7 +447,9 @@ def test_a_damaged_study_names_the_file(
 
 
 def test_a_papers_figure_is_told_to_be_of_other_faces_where_it_is(avatar_study: Study) -> None:
-    study = replace(avatar_study, recipe=recipes.read("khorrami2015", ("faces.source=ckplus:/data/ckplus",)))
+    study = replace(
+        avatar_study, recipe=recipes.read("khorrami2015", ("faces.source=ckplus:/data/ckplus",))
+    )
     paper = study.recipe.paper.model_dump(mode="json") | {"within": True}
     study.__dict__["scores"] = avatar_study.scores | {"paper": paper}
     assert "the mean here lies within its spread" in study.published
@@ -335,7 +459,10 @@ def test_a_papers_figure_is_told_to_be_of_other_faces_where_it_is(avatar_study: 
     assert other.published.endswith(", on other faces than these")
 
 
-def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(drawings: FaceTable, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(
+    drawings: FaceTable, tmp_path: Path
+) -> None:
     frame = drawings.frame.assign(subject=drawings.frame["path"], sequence=drawings.frame["path"])
     frame.loc[3, "path"] = "gone.png"
     root = shutil.copytree(drawings.root, tmp_path / "drawings")
@@ -348,9 +475,15 @@ def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(d
         assert "gone.png: the file is empty" in file.read_text()
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Path) -> None:
     frame = drawings.frame.copy()
-    rivals = {"anger": "surprise", "happiness": "anger", "surprise": "happiness", "neutral": "anger"}
+    rivals = {
+        "anger": "surprise",
+        "happiness": "anger",
+        "surprise": "happiness",
+        "neutral": "anger",
+    }
     shown = frame["expression"].to_numpy(str)
     rival = frame["expression"].map(rivals).to_numpy(str)
     for name in rivals:
@@ -358,12 +491,21 @@ def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Pa
     voted = FaceTable(frame, drawings.root)
     changes = (*SMALL, "training.epochs=8", "folds.run=[0]")
     plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes, until="training")
-    shared = duchenne.run("quick", voted, tmp_path / "shared", changes=(*changes, "training.labels=votes"), until="training")
+    shared = duchenne.run(
+        "quick",
+        voted,
+        tmp_path / "shared",
+        changes=(*changes, "training.labels=votes"),
+        until="training",
+    )
     surest = [
-        pd.read_parquet(s.folder / "predictions.parquet").filter(like="p_").max(axis=1).mean() for s in (plain, shared)
+        pd.read_parquet(s.folder / "predictions.parquet").filter(like="p_").max(axis=1).mean()
+        for s in (plain, shared)
     ]
     assert shared.scores["accuracy"] > 0.8
     assert surest[1] < 0.75 < surest[0]
     with pytest.raises(InputError, match="no votes"):
-        duchenne.run("quick", drawings, tmp_path / "none", changes=(*SMALL, "training.labels=votes"))
+        duchenne.run(
+            "quick", drawings, tmp_path / "none", changes=(*SMALL, "training.labels=votes")
+        )
     assert not (tmp_path / "none").exists()

@@ -9,7 +9,9 @@ from scipy import stats
 from torch import nn
 
 from duchenne import networks, units
-from duchenne.units import Windows, traits
+from duchenne.evidence import traits
+from duchenne.experiments import measure_traits
+from duchenne.units import Windows
 
 from .convolutional import Small
 
@@ -25,11 +27,16 @@ def test_invariance_is_the_mean_correlation_over_pairs_of_whole_fields() -> None
     found = traits.invariance(Windows(pixels, boxes), units, classes).set_index("unit")
     for unit, numbers in {3: [0, 1, 2, 3], 8: [5, 6], 5: [7, 8]}.items():
         pairs = list(itertools.combinations(numbers, 2))
-        values = {pair: np.corrcoef(pixels[pair[0]].ravel(), pixels[pair[1]].ravel())[0, 1] for pair in pairs}
+        values = {
+            pair: np.corrcoef(pixels[pair[0]].ravel(), pixels[pair[1]].ravel())[0, 1]
+            for pair in pairs
+        }
         other = [values[a, b] for a, b in pairs if classes[a] != classes[b]]
         assert found.loc[unit, "pictures"] == len(numbers)
         assert found.loc[unit, "alike"] == pytest.approx(np.mean(list(values.values())), abs=1e-6)
-        assert found.loc[unit, "across"] == pytest.approx(np.mean(other) if other else np.nan, abs=1e-6, nan_ok=True)
+        assert found.loc[unit, "across"] == pytest.approx(
+            np.mean(other) if other else np.nan, abs=1e-6, nan_ok=True
+        )
 
 
 def test_the_effective_number_of_filters_is_the_participation_ratio() -> None:
@@ -82,24 +89,31 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
     pictures = torch.rand(count, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     people, expressions = np.repeat(np.arange(6), 2), np.tile(["fear", "anger"], 6)
     right = RNG.random(count)
-    found = traits.of_layer(network, "last", pictures, expressions, people, right, top=4, pictures=count).set_index("trait")
+    found = measure_traits.of_layer(
+        network, "last", pictures, expressions, people, right, top=4, pictures=count
+    ).set_index("trait")
     cosines, shares, resembling = [], [], []
     for picture in pictures:
-        seen = units.project(network, "last", picture[None].repeat(5, 1, 1, 1), np.arange(5), "peak", "deconvnet").full(
-            (32, 32)
-        )
+        seen = units.project(
+            network, "last", picture[None].repeat(5, 1, 1, 1), np.arange(5), "max", "deconvnet"
+        ).full((32, 32))
         cosine, effective = traits.redundancy(seen.reshape(5, -1))
         cosines.append(cosine)
         shares.append(effective / 5)
-        peaks = network(picture[None]).detach().flatten(2).amax(2)[0].numpy()
-        together = sum(peak * projection for peak, projection in zip(peaks, seen, strict=True))
+        activations = network(picture[None]).detach().flatten(2).amax(2)[0].numpy()
+        together = sum(
+            activation * projection
+            for activation, projection in zip(activations, seen, strict=True)
+        )
         resembling.append(np.corrcoef(together.ravel(), picture.numpy().ravel())[0, 1] ** 2)
     assert found.loc["cosine", "value"] == pytest.approx(np.mean(cosines), rel=1e-5)
     assert found.loc["effective share", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
     assert found.loc["resemblance", "value"] == pytest.approx(np.mean(resembling), rel=1e-4)
     expected = stats.spearmanr(resembling, 1 - right).statistic
     assert found.loc["resemblance and error", "value"] == pytest.approx(expected, abs=1e-6)
-    shares = [np.nanmean(traits.kept(network, "last", picture[None])) for picture in pictures[::6]]
+    shares = [
+        np.nanmean(measure_traits.kept(network, "last", picture[None])) for picture in pictures[::6]
+    ]
     assert found.loc["energy kept", "value"] == pytest.approx(np.mean(shares), rel=1e-5)
     known = found.dropna()
     assert len(known) >= 5
@@ -109,16 +123,18 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
 
 def test_what_a_map_keeps_is_what_it_alone_gives_back() -> None:
     network, picture = Small(), torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = traits.kept(network, "last", picture, "gradient")
+    found = measure_traits.kept(network, "last", picture, "gradient")
     pixels = picture.clone().requires_grad_()
     made = network(pixels)
     for unit in range(5):
-        (signal,) = torch.autograd.grad((made[0, unit].detach() * made[0, unit]).sum(), pixels, retain_graph=True)
+        (signal,) = torch.autograd.grad(
+            (made[0, unit].detach() * made[0, unit]).sum(), pixels, retain_graph=True
+        )
         expected = np.corrcoef(signal.flatten(), picture.flatten())[0, 1] ** 2
         assert found[unit] == pytest.approx(expected, rel=1e-4)
     network.conv1.weight.data.zero_()
     network.conv1.bias.data.fill_(-1)
-    assert np.isnan(traits.kept(network, "conv2", picture)).all()
+    assert np.isnan(measure_traits.kept(network, "conv2", picture)).all()
 
 
 def test_filters_that_are_all_the_same_are_one() -> None:
@@ -127,17 +143,24 @@ def test_filters_that_are_all_the_same_are_one() -> None:
         layer.weight.data = layer.weight.data[:1].abs().repeat(len(layer.weight), 1, 1, 1)
     pictures = torch.rand(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     same = np.array(["fear"] * 4)
-    found = traits.of_layer(network, "2", pictures, same, np.arange(4), np.ones(4)).set_index("trait")["value"]
+    found = measure_traits.of_layer(
+        network, "2", pictures, same, np.arange(4), np.ones(4)
+    ).set_index("trait")["value"]
     assert found["effective share"] == pytest.approx(1 / 4, rel=1e-5)
     assert found["cosine"] == pytest.approx(1, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_where_a_layer_gives_a_single_map_its_neurons_are_the_filters() -> None:
-    """As in pyramidal layers: against weights written out, which a layer without overlap makes alike on all pictures."""
+    """As in pyramidal layers: against weights written out, which a layer without overlap makes
+    alike on all pictures.
+    """
     network = networks.build("pyranet", classes=3, seed=0).eval()
     pictures = torch.rand(3, 1, 100, 100, generator=torch.Generator().manual_seed(0))
     drawn = np.array(["fear", "anger", "fear"]), np.arange(3), np.ones(3)
-    found = traits.of_layer(network, "pyramid1", pictures, *drawn, method="gradient").set_index("trait")["value"]
+    found = measure_traits.of_layer(
+        network, "pyramid1", pictures, *drawn, method="gradient"
+    ).set_index("trait")["value"]
     layer = network.pyramid1
     cosines, resembling = [], []
     for picture in pictures:

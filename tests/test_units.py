@@ -8,9 +8,10 @@ from torch import Generator, Tensor, nn
 
 from duchenne import networks, units
 from duchenne.errors import InputError
-from duchenne.faces.prepare import Preparation
+from duchenne.experiments.survey import survey
+from duchenne.faces.preparation.steps import Preparation
 from duchenne.units import layers
-from duchenne.units.surveys import survey
+from duchenne.units.layers import Layer
 
 from .convolutional import Small
 
@@ -30,7 +31,11 @@ def zero_bias() -> nn.Module:
 @pytest.mark.parametrize("method", ["guided", "deconvnet", "gradient"])
 @pytest.mark.parametrize("kind", ["functions", "reused", "methods"])
 def test_however_a_relu_is_written_the_projection_is_the_same(kind: str, method: str) -> None:
-    given, chosen, places = pictures(4, size=32), np.arange(4), np.array([[0, 0], [3, 3], [7, 7], [2, 5]])
+    given, chosen, places = (
+        pictures(4, size=32),
+        np.arange(4),
+        np.array([[0, 0], [3, 3], [7, 7], [2, 5]]),
+    )
     expected = units.project(Small("modules"), "last", given, chosen, places, method).full((32, 32))
     found = units.project(Small(kind), "last", given, chosen, places, method).full((32, 32))
     np.testing.assert_array_equal(found, expected)
@@ -38,10 +43,16 @@ def test_however_a_relu_is_written_the_projection_is_the_same(kind: str, method:
 
 
 def test_deconvnet_follows_the_definition_step_by_step() -> None:
-    """Unpool by switches, rectify, convolve with the transposed filters: written out for one convolution of each."""
-    network = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1))
+    """Unpool by switches, rectify, convolve with the transposed filters: written out for one
+    convolution of each.
+    """
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1)
+    )
     given = pictures(1, size=8)
-    found = units.project(network, "3", given, np.array([1]), np.array([[2, 1]]), "deconvnet").full((8, 8))
+    found = units.project(network, "3", given, np.array([1]), np.array([[2, 1]]), "deconvnet").full(
+        (8, 8)
+    )
     with torch.no_grad():
         pooled, switches = F.max_pool2d(F.relu(network[0](given)), 2, return_indices=True)
         signal = torch.zeros_like(network[3](pooled))
@@ -65,7 +76,9 @@ def test_nothing_lies_outside_the_receptive_field(zero_bias: nn.Module) -> None:
 
 def test_colour_and_linear_layers_are_projected_whole() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5), nn.ReLU(), nn.Linear(5, 4))
-    windows = units.project(network, "3", pictures(2, 3, 8), np.array([0, 3]), np.zeros((2, 2), int), "gradient")
+    windows = units.project(
+        network, "3", pictures(2, 3, 8), np.array([0, 3]), np.zeros((2, 2), int), "gradient"
+    )
     assert windows.boxes.tolist() == [[0, 0, 8, 8]] * 2
     assert windows.full((8, 8)).shape == (2, 3, 8, 8)
 
@@ -99,7 +112,9 @@ def test_a_network_is_left_as_it_was_found(fails: bool) -> None:
     else:
         units.project(network, "last", pictures(1, size=32), np.array([1]), np.array([[0, 0]]))
         units.responses(network, "last", [pictures(1, size=32)])
-    assert flags == [(m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()]
+    assert flags == [
+        (m.training, len(m._forward_hooks), len(m._backward_hooks)) for m in network.modules()
+    ]
     assert next(p.requires_grad for p in network.parameters()) is False
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -110,24 +125,28 @@ def test_a_network_is_left_as_it_was_found(fails: bool) -> None:
 
 def test_peaks_are_the_maxima_after_relu_and_stand_where_they_say(zero_bias: nn.Module) -> None:
     given = pictures(5)
-    peaks = units.responses(zero_bias, "conv2", given.split(2))
+    activations = units.responses(zero_bias, "conv2", given.split(2))
     with torch.no_grad():
         maps = layers.output(zero_bias.eval(), "conv2", given)
-    np.testing.assert_allclose(peaks.value, maps.amax((2, 3)).clamp_min(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        activations.value, maps.amax((2, 3)).clamp_min(0), rtol=1e-5, atol=1e-6
+    )
     image, unit = np.ogrid[:5, :128]
-    np.testing.assert_allclose(maps.numpy()[image, unit, peaks.row, peaks.column], maps.amax((2, 3)), rtol=1e-5)
-    frame = peaks.frame()
-    assert list(frame) == ["image", "unit", "peak", "row", "col"]
+    np.testing.assert_allclose(
+        maps.numpy()[image, unit, activations.row, activations.column], maps.amax((2, 3)), rtol=1e-5
+    )
+    frame = activations.frame()
+    assert list(frame) == ["image", "unit", "activation", "row", "col"]
     assert len(frame) == 5 * 128
-    back = units.Peaks.from_frame(frame)
+    back = units.Activations.from_frame(frame)
     for name in ("image", "value", "row", "column"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(peaks, name))
+        np.testing.assert_array_equal(getattr(back, name), getattr(activations, name))
 
 
 def test_neurons_of_linear_layers_are_units_too(zero_bias: nn.Module) -> None:
-    peaks = units.responses(zero_bias, "hidden", [pictures(3)])
-    assert peaks.value.shape == (3, 300)
-    assert (peaks.row == 0).all()
+    activations = units.responses(zero_bias, "hidden", [pictures(3)])
+    assert activations.value.shape == (3, 300)
+    assert (activations.row == 0).all()
 
 
 def test_layers_that_are_not_there_or_never_run_are_named(zero_bias: nn.Module) -> None:
@@ -143,27 +162,44 @@ def test_layers_that_are_not_there_or_never_run_are_named(zero_bias: nn.Module) 
 
 def test_a_survey_boxes_the_field_of_every_top_picture(zero_bias: nn.Module) -> None:
     given = pictures(6).numpy()
-    found = survey(zero_bias, "conv3", given, np.arange(10, 16), 2, Preparation(["local_mean"]))
+    found = survey(
+        Layer(zero_bias, "conv3", Preparation(["local_mean"])), given, np.arange(10, 16), 2
+    )
     assert len(found.top) == 2 * 256
     assert set(found.top["image"]) <= set(range(10, 16))
-    inside = (found.top[["x0", "y0"]].to_numpy() >= 0).all() and (found.top[["x1", "y1"]].to_numpy() <= 96).all()
+    inside = (found.top[["x0", "y0"]].to_numpy() >= 0).all() and (
+        found.top[["x1", "y1"]].to_numpy() <= 96
+    ).all()
     assert inside
     assert (found.top["x1"] - found.top["x0"]).max() == 32
-    whole = survey(zero_bias, "hidden", given, np.arange(6), 1, Preparation())
-    assert whole.top[["x0", "y0", "x1", "y1"]].drop_duplicates().to_numpy().tolist() == [[0, 0, 96, 96]]
+    whole = survey(Layer(zero_bias, "hidden", Preparation()), given, np.arange(6), 1)
+    assert whole.top[["x0", "y0", "x1", "y1"]].drop_duplicates().to_numpy().tolist() == [
+        [0, 0, 96, 96]
+    ]
 
 
 def test_likeness_is_the_mean_correlation_of_the_pixels() -> None:
     rng = np.random.default_rng(0)
-    one, other = ([rng.normal(size=(1, 5, 7)).astype(np.float32) for _ in range(3)] for _ in range(2))
+    one, other = (
+        [rng.normal(size=(1, 5, 7)).astype(np.float32) for _ in range(3)] for _ in range(2)
+    )
     boxes = np.tile([0, 0, 7, 5], (3, 1))
-    expected = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)])
-    assert units.likeness(units.Windows(one, boxes), units.Windows(other, boxes)) == pytest.approx(expected, abs=1e-6)
-    assert units.likeness(units.Windows(one, boxes), units.Windows(one, boxes)) == pytest.approx(1.0)
+    expected = np.mean(
+        [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(one, other, strict=True)]
+    )
+    assert units.likeness(units.Windows(one, boxes), units.Windows(other, boxes)) == pytest.approx(
+        expected, abs=1e-6
+    )
+    assert units.likeness(units.Windows(one, boxes), units.Windows(one, boxes)) == pytest.approx(
+        1.0
+    )
 
 
 def test_what_are_no_batches_of_pictures_or_gives_no_row_for_each_is_refused() -> None:
-    network, pictures = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3)), torch.rand(4, 1, 12, 12)
+    network, pictures = (
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 3, 3)),
+        torch.rand(4, 1, 12, 12),
+    )
     for batches in (pictures, [(pictures, torch.zeros(4))], [pictures[0]]):
         with pytest.raises(InputError, match="batches: tensors"):
             units.responses(network, "2", batches)
@@ -175,7 +211,9 @@ def test_what_are_no_batches_of_pictures_or_gives_no_row_for_each_is_refused() -
 
 
 class TokensFirst(nn.Module):
-    """(n, channels, tokens) to (tokens, n, channels), as PyTorch's transformers have them by default."""
+    """(n, channels, tokens) to (tokens, n, channels), as PyTorch's transformers have them by
+    default.
+    """
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         return given.permute(2, 0, 1)

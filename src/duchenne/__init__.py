@@ -1,7 +1,7 @@
 """Find out which facial action units your expression network has learned.
 
-The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` → ``report``; ``run`` walks it, ``open``
-finds a finished study again.
+The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` → ``report``; ``run``
+walks it, ``open`` finds a finished study again.
 """
 
 from __future__ import annotations
@@ -12,25 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from duchenne import evidence, faces, facs, networks, recipes, training, units
+    from duchenne.analyses.transfer import evaluate
     from duchenne.errors import InputError
-    from duchenne.evaluation import evaluate
-    from duchenne.showing import show
-    from duchenne.studies import open, run
-    from duchenne.study import Study
+    from duchenne.pipeline.run import run
+    from duchenne.report.figures import show
+    from duchenne.report.unit import unit
+    from duchenne.study.record import Study, open
 
 __version__ = importlib.metadata.version("duchenne")
 __all__ = [
-    "InputError", "Study", "evaluate", "evidence", "faces", "facs", "networks", "open", "recipes", "run", "show",
-    "training", "units",
-]  # fmt: skip
+    "InputError",
+    "Study",
+    "evaluate",
+    "evidence",
+    "faces",
+    "facs",
+    "networks",
+    "open",
+    "recipes",
+    "run",
+    "show",
+    "training",
+    "unit",
+    "units",
+]
 
 _WHERE = {
-    "run": "studies",
-    "show": "showing",
-    "open": "studies",
-    "evaluate": "evaluation",
-    "Study": "study",
+    "run": "pipeline.run",
+    "show": "report.figures",
+    "open": "study.record",
+    "evaluate": "analyses.transfer",
+    "Study": "study.record",
     "InputError": "errors",
+    "unit": "report.unit",
 }
 
 

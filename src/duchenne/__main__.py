@@ -1,5 +1,5 @@
 """``python -m duchenne``."""
 
-from duchenne.cli import main
+from duchenne.cli.main import main
 
 main()

@@ -6,10 +6,30 @@ import unicodedata
 
 
 class InputError(ValueError):
-    """Something given from outside cannot be used; the message is one line and names the file, key or value."""
+    """Something given from outside cannot be used; the message is one line and names the file,
+    key or value.
+    """
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+class ArgumentError(InputError):
+    r"""An argument that cannot be used; a command says the option of that name.
+
+    >>> str(ArgumentError("out", "runs/a: holds another study"))
+    'out runs/a: holds another study'
+    >>> str(ArgumentError("out", "two\nlines: not a folder"))
+    'out two\\nlines: not a folder'
+    """
+
+    def __init__(self, argument: str, told: str = "") -> None:
+        super().__init__(argument, told)
+
+    def __str__(self) -> str:
+        argument, told = self.args
+        line = f"{argument}{told}" if told.startswith(":") else f"{argument} {told}".rstrip()
+        return printable(line)
 
 
 class DivergedError(InputError):
@@ -17,12 +37,15 @@ class DivergedError(InputError):
 
 
 def printable(text: str) -> str:
-    r"""Write a text on one line that can be printed: line breaks, and bytes that are not UTF-8, as in Python.
+    r"""Write a text on one line that can be printed: line breaks, and bytes that are not UTF-8, as
+    in Python.
 
     >>> print(printable("caf\udce9\n.png"))
     caf\udce9\n.png
     """
-    return "".join(ascii(each)[1:-1] if unicodedata.category(each) in _NOT_PRINTED else each for each in text)
+    return "".join(
+        ascii(each)[1:-1] if unicodedata.category(each) in _NOT_PRINTED else each for each in text
+    )
 
 
 _NOT_PRINTED = ("Cc", "Cs", "Cn", "Zl", "Zp")

@@ -1,6 +1,8 @@
-"""A live page for a study: a photograph or a slider face in, the expression, the units that fire and what they see out.
+"""A live page for a study: a photograph or a slider face in, the expression, the units that fire
+and what they see out.
 
-Pictures stay in memory, are never written, and are bounded in bytes and pixels. Needs the extra ``duchenne[app]``.
+Pictures stay in memory, are never written, and are bounded in bytes and pixels. Needs the extra
+``duchenne[app]``.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ import ipaddress
 import socket
 from collections.abc import Callable
 
-from duchenne.errors import InputError
-from duchenne.study import Study
+from duchenne.errors import ArgumentError, InputError
+from duchenne.study.record import Study
 
 _NEEDED = ("starlette", "uvicorn")
 _CONNECTIONS = 512  # of all addresses
@@ -20,8 +22,8 @@ _CONNECTIONS = 512  # of all addresses
 def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serve the live page of a study until it is interrupted; port 0 takes a free one.
 
-    By names of this machine only, unless ``host`` is an address that others reach. Raises ``InputError`` where the extra is
-    not installed, and for an address that cannot be listened on.
+    By names of this machine only, unless ``host`` is an address that others reach. Raises
+    ``InputError`` where the extra is not installed, and for an address that cannot be listened on.
     """
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise InputError("the live page needs more packages: pip install 'duchenne[app]'")
@@ -37,9 +39,13 @@ def serve(study: Study, host: str, port: int, announce: Callable[[str], None]) -
         announce(f"{host} is not this machine alone: whoever reaches it can send pictures")
     announce(f"http://{_named(host)}:{listening.getsockname()[1]}/  (Ctrl-C ends it)")
     settings = uvicorn.Config(
-        app, log_level="warning", timeout_keep_alive=5, timeout_graceful_shutdown=2,
-        limit_concurrency=_CONNECTIONS, http=Bounded,
-    )  # fmt: skip
+        app,
+        log_level="warning",
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=_CONNECTIONS,
+        http=Bounded,
+    )
     uvicorn.Server(settings).run(sockets=[listening])
 
 
@@ -61,6 +67,8 @@ def _named(host: str) -> str:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
     except OSError as error:
-        raise InputError(f"--host {host} --port {port}: {error.strerror or error}") from None
+        raise ArgumentError("host", f"{host}, port {port}: {error.strerror or error}") from None

@@ -1,7 +1,8 @@
-"""Connections to the live page: a client that sends nothing, or hardly anything, keeps nobody else out.
+"""Connections to the live page: a client that sends nothing, or hardly anything, keeps nobody else
+out.
 
-A connection has ten seconds for a request's first lines. Of one address at most sixty-four are held; a further one takes the
-place of the oldest whose request has not arrived yet.
+A connection has ten seconds for a request's first lines. Of one address at most sixty-four are
+held; a further one takes the place of the oldest whose request has not arrived yet.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ MOST = 64
 
 
 class Bounded(H11Protocol):
-    """Uvicorn's own protocol, with a time for a request to arrive and a number of connections an address."""
+    """Uvicorn's own protocol, with a time for a request to arrive and a number of connections an
+    address.
+    """
 
     _of_address: ClassVar[defaultdict[str, OrderedDict[Bounded, None]]] = defaultdict(OrderedDict)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, in place of an idle one of the same address where there are too many."""
+        """Take a connection, in place of an idle one of the same address where there are too
+        many.
+        """
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         others = self._of_address[self._address]

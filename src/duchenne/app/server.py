@@ -1,4 +1,6 @@
-"""The server of the live page: three addresses, each with bounds on what it takes. It writes nothing."""
+"""The server of the live page: three addresses, each with bounds on what it takes. It writes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -27,44 +29,56 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from duchenne import facs
-from duchenne.app.reading import Reader, Reading, Sitter
+from duchenne.app.reader import Answer, Reader, Sitter
 from duchenne.errors import InputError
-from duchenne.study import Study
+from duchenne.study.record import Study
 
 MOST_BYTES = 16 * 2**20
 """A photograph that is longer is refused before it has arrived."""
 _LONGEST_ORDER = 10_000  # bytes of what sliders say
 _WAITING = 24  # requests that may wait for their turn
 _PATIENCE = 30  # seconds for a photograph to arrive
-_START, _SLOWEST = 3.0, 32_768  # seconds before what arrives is timed, and bytes a second that it must have
+_START, _SLOWEST = (
+    3.0,
+    32_768,
+)  # seconds before what arrives is timed, and bytes a second that it must have
 _PEOPLE = 10_000
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 _GUARDED = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
-}  # fmt: skip
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(study: Study, everywhere: bool = False, host: str = "localhost") -> Starlette:
-    """The live page of a study, for requests to this machine by its local names and ``host``, or ``everywhere`` by any name.
+    """The live page of a study, for requests to this machine by its local names and ``host``, or
+    ``everywhere`` by any name.
 
-    GET / is the page; POST /read takes a picture's bytes; POST /draw takes {"person": 0, "action_units": {"AU12": 0.5}}.
-    Both answer with what the network makes of the face; a mistake with {"error": …} and a 4xx.
+    GET / is the page; POST /read takes a picture's bytes; POST /draw takes {"person": 0,
+    "action_units": {"AU12": 0.5}}. Both answer with what the network makes of the face; a mistake
+    with {"error": …} and a 4xx.
     """
     desk = _Desk(Reader(study), Sitter(study))
     routes = [
         Route("/", _page(study)),
-        *(Route(f"/{name}", _file(name, kind)) for name, kind in (("app.js", "text/javascript"), ("app.css", "text/css"))),
+        *(
+            Route(f"/{name}", _file(name, kind))
+            for name, kind in (("app.js", "text/javascript"), ("app.css", "text/css"))
+        ),
         Route("/read", _told(desk.photograph), methods=["POST"]),
         Route("/draw", _told(desk.sitter), methods=["POST"]),
     ]
     hosts = ["*"] if everywhere else [*_HERE, host]
     return Starlette(
-        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        routes=routes,
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
-    )  # fmt: skip
+    )
 
 
 class _Desk:
@@ -108,7 +122,9 @@ class _Desk:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """What a request brings, as long as it is not longer than ``most`` bytes and does not take for ever."""
+    """What a request brings, as long as it is not longer than ``most`` bytes and does not take
+    for ever.
+    """
     told = request.headers.get("content-length", "0")
     if not told.isdigit() or int(told) > most:
         raise HTTPException(413, f"more than {most:,} bytes are not taken")
@@ -126,7 +142,9 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _order(body: bytes) -> tuple[int, dict[int, float]]:
-    """The person and the strengths of action units that sliders ask for; raises ``InputError`` for anything else."""
+    """The person and the strengths of action units that sliders ask for; raises ``InputError``
+    for anything else.
+    """
     try:
         told = json.loads(body)
         person, wanted = told["person"], told["action_units"].items()
@@ -137,24 +155,33 @@ def _order(body: bytes) -> tuple[int, dict[int, float]]:
     known = {facs.code(number): number for number in facs.rendered()}
     for code, strength in wanted:
         if code not in known:
-            raise InputError(f"action unit {str(code)[:20]!r}: not one that the face model can show")
+            raise InputError(
+                f"action unit {str(code)[:20]!r}: not one that the face model can show"
+            )
         if type(strength) not in (int, float) or not 0 <= strength <= 1:
             raise InputError(f"{code}: expected a strength from 0 to 1")
     return person, {known[code]: float(strength) for code, strength in wanted}
 
 
-def _answer(reading: Reading, shown: NDArray[np.uint8] | None = None) -> dict[str, Any]:
-    """What the page is told of a reading."""
-    face = np.rint(reading.face.transpose(1, 2, 0) * 255).astype(np.uint8)
+def _answer(answer: Answer, shown: NDArray[np.uint8] | None = None) -> dict[str, Any]:
+    """What the page is told of a answer."""
+    face = np.rint(answer.face.transpose(1, 2, 0) * 255).astype(np.uint8)
     return {
-        "face": _picture(shown if shown is not None else face.squeeze()), "note": reading.note, "shares": reading.shares,
+        "face": _picture(shown if shown is not None else face.squeeze()),
+        "note": answer.note,
+        "shares": answer.shares,
         "units": [
-            {"unit": each.unit, "above": each.above, "action_unit": each.action_unit, "detects": each.detects,
-             "seen": _picture(each.seen)}
-            for each in reading.firing
+            {
+                "unit": each.unit,
+                "above": each.above,
+                "action_unit": each.action_unit,
+                "detects": each.detects,
+                "seen": _picture(each.seen),
+            }
+            for each in answer.firing
         ],
-        "network_ms": 1000 * reading.seconds,
-    }  # fmt: skip
+        "network_ms": 1000 * answer.seconds,
+    }
 
 
 def _picture(pixels: NDArray[np.uint8]) -> str:
@@ -196,7 +223,9 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": "the server made a mistake; its terminal says which"}, 500, headers=_GUARDED)
+    return JSONResponse(
+        {"error": "the server made a mistake; its terminal says which"}, 500, headers=_GUARDED
+    )
 
 
 def _page(study: Study) -> Handler:

@@ -1,15 +1,25 @@
 """Units and action units in, who detects what out."""
 
-from duchenne.evidence.agreement import agreement
-from duchenne.evidence.detection import detectors
+from duchenne.evidence.doses import beside_dealt, confirmed, dose_response, movers
 from duchenne.evidence.exchangeability import Exchangeability
-from duchenne.evidence.intervention import beside_dealt, confirmed, dose_response, movers
 from duchenne.evidence.localisation import Localisation, localise
 from duchenne.evidence.matching import detecting, detections, match, ranked, strongest
+from duchenne.evidence.probes import detectors
 from duchenne.evidence.streaming import Scores
 
 __all__ = [
-    "Exchangeability", "Localisation", "Scores", "agreement", "beside_dealt", "confirmed",
-    "detecting", "detections", "detectors", "dose_response", "localise",
-    "match", "movers", "ranked", "strongest",
-]  # fmt: skip
+    "Exchangeability",
+    "Localisation",
+    "Scores",
+    "beside_dealt",
+    "confirmed",
+    "detecting",
+    "detections",
+    "detectors",
+    "dose_response",
+    "localise",
+    "match",
+    "movers",
+    "ranked",
+    "strongest",
+]

@@ -1,9 +1,11 @@
-"""What histograms of a unit's activations tell: khorrami2015's divergence (§4.4), and mutual information beside it.
+"""What histograms of a unit's activations tell: khorrami2015's divergence (§4.4), and mutual
+information beside it.
 
-Q is the histogram of a unit's peaks on the pictures with the action unit, R on those without; both share their bins,
-from 0 to the unit's highest peak (from its lowest where that lies below 0), and the score is the Kullback–Leibler
-divergence D(Q‖R) in nats. The paper gives neither bins nor smoothing: ``bins`` and ``epsilon``, added to both normalised
-histograms, are named options. The raw score grows as the action unit gets rarer, also where there is nothing to find;
+Q is the histogram of a unit's activations on the pictures with the action unit, R on those without;
+both share their bins, from 0 to the unit's highest activation (from its lowest where that lies
+below 0), and the score is the Kullback–Leibler divergence D(Q‖R) in nats. The paper gives neither
+bins nor smoothing: ``bins`` and ``epsilon``, added to both normalised histograms, are named
+options. The raw score grows as the action unit gets rarer, also where there is nothing to find;
 compare it with permuted labels.
 """
 
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 from scipy.special import rel_entr
 
 from duchenne.errors import InputError
@@ -25,14 +28,18 @@ BIN_COUNTS = (8, 11, 16, 23, 32, 45, 64, 91, 128)
 
 
 class Histograms:
-    """Histograms of every unit's peaks with and without every label, from one batch of pictures after another.
+    """Histograms of every unit's activations with and without every label, from one batch of
+    pictures after another.
 
-    ``highest`` (u,) is each unit's highest peak over all pictures, which the bins end at; peaks above it fall into the last.
-    They begin at 0, or at ``lowest`` (u,) where that lies below.
+    ``highest`` (u,) is each unit's highest activation over all pictures, which the bins end at;
+    activations above it fall into the last. They begin at 0, or at ``lowest`` (u,) where that lies
+    below.
 
     >>> histograms = Histograms(np.array([1.0]), bins=2)
-    >>> for peak, present in ((0.2, True), (0.3, False), (0.9, True), (1.0, True)):
-    ...     histograms.update(np.array([[peak]]), np.array([[present]]), np.array([[True]]))
+    >>> for activation, present in ((0.2, True), (0.3, False), (0.9, True), (1.0, True)):
+    ...     histograms.update(
+    ...         np.array([[activation]]), np.array([[present]]), np.array([[True]])
+    ...     )
     >>> histograms.with_au.ravel().tolist(), histograms.without_au.ravel().tolist()
     ([1, 2], [1, 0])
     """
@@ -44,13 +51,19 @@ class Histograms:
         self.lowest = np.zeros(len(self.highest)) if lowest is None else np.minimum(lowest, 0.0)
         self.with_au = self.without_au = np.zeros((len(self.highest), bins, 0), np.int64)
 
-    def update(self, peaks: Floats, present: Mask, coded: Mask) -> None:
-        """Take in peaks (n, u) of pictures and their labels (n, a): whether each is present, and whether it was coded."""
+    def update(self, activations: Floats, present: Mask, coded: Mask) -> None:
+        """Take in some pictures.
+
+        Args:
+            activations: (n, u) activations.
+            present: (n, a) whether each action unit is present.
+            coded: (n, a) whether it was coded.
+        """
         labels = np.concatenate([present & coded, ~present & coded], 1).astype(np.float32)
-        counts = np.empty((len(self.highest), self.bins, labels.shape[1]), np.int64)
-        for unit, places in enumerate(bin_peaks(peaks, self.highest, self.bins, self.lowest).T):
-            counts[unit] = (places == np.arange(self.bins)[:, None]).astype(np.float32) @ labels
-        self._add(*np.split(counts, 2, 2))
+        places = bin_activations(activations, self.highest, self.bins, self.lowest)
+        counts = _occupied(places, self.bins) @ labels
+        shape = (len(self.highest), self.bins, labels.shape[1])
+        self._add(*np.split(counts.reshape(shape).astype(np.int64), 2, 2))
 
     def merge(self, other: Histograms) -> None:
         """Take in what another accumulator of the same bins took in."""
@@ -67,21 +80,53 @@ class Histograms:
         self.with_au, self.without_au = with_au, without_au
 
     def kl(self, epsilon: float = 1e-6) -> Floats:
-        """D(Q‖R) of every unit for every label: (u, a)."""
+        """D(Q‖R) of every unit for every action unit.
+
+        Args:
+            epsilon: What every normalised bin is raised by.
+
+        Returns:
+            (u, a), in nats.
+        """
         return divergence(self.with_au.swapaxes(0, 1), self.without_au.swapaxes(0, 1), epsilon)
 
     def information(self) -> Floats:
-        """Mutual information of a unit's bin and a label in nats: (u, a); at most the label's own entropy."""
+        """Mutual information of a unit's bin and an action unit.
+
+        Returns:
+            (u, a), in nats; at most the action unit's own entropy.
+        """
         joint = np.stack([self.with_au, self.without_au]).astype(np.float64)
         joint /= np.maximum(joint.sum((0, 2), keepdims=True), 1)
         found: Floats = rel_entr(joint, joint.sum(0) * joint.sum(2, keepdims=True)).sum((0, 2))
         return found
 
 
-def divergence(with_au: NDArray[np.number], without_au: NDArray[np.number], epsilon: float = 1e-6) -> Floats:
-    """D(Q‖R) = Σ Q log(Q/R) of histograms of counts along the first axis, each normalised, then raised by ``epsilon``.
+def _occupied(places: NDArray[np.int64], bins: int) -> csc_array:
+    """Which bin of each unit (rows, unit by unit) a picture falls into (columns)."""
+    pictures, units = places.shape
+    rows = (places + bins * np.arange(units)).ravel()
+    columns = units * np.arange(pictures + 1)
+    ones = np.ones(len(rows), np.float32)
+    return csc_array((ones, rows, columns), (units * bins, pictures))
 
-    0 where one of the two is empty, as a rare label's may be once it is permuted: there is nothing to tell apart.
+
+def divergence(
+    with_au: NDArray[np.number], without_au: NDArray[np.number], epsilon: float = 1e-6
+) -> Floats:
+    """D(Q‖R) = Σ Q log(Q/R) of histograms of counts along the first axis, each normalised, then
+    raised by ``epsilon``.
+
+    0 where one of the two is empty, as a rare label's may be once it is permuted: there is nothing
+    to tell apart.
+
+    Args:
+        with_au: (bins, …) counts with the action unit.
+        without_au: (bins, …) counts without it.
+        epsilon: What every normalised bin is raised by.
+
+    Returns:
+        (…), in nats.
 
     >>> float(divergence(np.array([1.0, 1.0]), np.array([2.0, 2.0])))
     0.0
@@ -89,42 +134,68 @@ def divergence(with_au: NDArray[np.number], without_au: NDArray[np.number], epsi
     0.1308
     """
     counts = with_au.sum(0), without_au.sum(0)
-    q, r = (part / np.maximum(count, 1) + epsilon for part, count in zip((with_au, without_au), counts, strict=True))
+    q, r = (
+        part / np.maximum(count, 1) + epsilon
+        for part, count in zip((with_au, without_au), counts, strict=True)
+    )
     result: Floats = rel_entr(q, r).sum(0) * ((counts[0] > 0) & (counts[1] > 0))
     return result
 
 
-def bin_peaks(peaks: Floats, highest: Floats, bins: int, lowest: Floats | None = None) -> NDArray[np.int64]:
-    """Place peaks (n, u) into equal bins from 0 to each unit's highest peak (u,), which falls into the last bin.
+def bin_activations(
+    activations: Floats, highest: Floats, bins: int, lowest: Floats | None = None
+) -> NDArray[np.int64]:
+    """Place activations into equal bins from 0 to each unit's highest, which falls into the last
+    bin.
 
-    They begin at ``lowest`` (u,) where it is given.
+    Args:
+        activations: (n, u) activations.
+        highest: (u,) the highest of each unit.
+        bins: How many bins.
+        lowest: (u,) where they begin, if not at 0.
 
-    >>> bin_peaks(np.array([[0.0], [0.49], [1.0]]), np.array([1.0]), 2).ravel().tolist()
+    Returns:
+        (n, u), from 0 to bins − 1.
+
+    >>> bin_activations(np.array([[0.0], [0.49], [1.0]]), np.array([1.0]), 2).ravel().tolist()
     [0, 0, 1]
     """
     first = np.zeros(len(highest)) if lowest is None else lowest
     width = np.where(highest > first, highest - first, 1) / bins
-    places = ((peaks - first) / width).astype(np.int64)
+    places = ((activations - first) / width).astype(np.int64)
     clipped: NDArray[np.int64] = np.clip(places, 0, bins - 1)
     return clipped
 
 
-def histograms(peaks: Floats, present: Mask, coded: Mask, bins: int = 64) -> Histograms:
-    """Histograms of every unit for every column of labels: peaks (n, u), labels (n, a)."""
-    found = Histograms(peaks.max(0), bins, peaks.min(0))
-    found.update(peaks, present, coded)
+def histograms(activations: Floats, present: Mask, coded: Mask, bins: int = 64) -> Histograms:
+    """Histograms of every unit for every action unit.
+
+    Args:
+        activations: (n, u) activations.
+        present: (n, a) whether each action unit is present.
+        coded: (n, a) whether it was coded.
+        bins: How many.
+
+    Returns:
+        Counts with and without each action unit.
+    """
+    found = Histograms(activations.max(0), bins, activations.min(0))
+    found.update(activations, present, coded)
     return found
 
 
-def mean_over_bins(peaks: Floats, present: Mask, coded: Mask, counts: Sequence[int] = BIN_COUNTS) -> Floats:
-    """D(Q‖R) as the mean over numbers of bins from 8 to 128, half a picture added to each bin (Jeffreys' prior).
+def mean_over_bins(
+    activations: Floats, present: Mask, coded: Mask, counts: Sequence[int] = BIN_COUNTS
+) -> Floats:
+    """D(Q‖R) as the mean over numbers of bins from 8 to 128, half a picture added to each bin
+    (Jeffreys' prior).
 
-    Which action unit has the largest divergence of a unit depends on the bins, and on what stands for an empty one; this
-    reading, beside the paper's, hardly does: half-octaves between these counts name the same one in 96 % of the units of the
-    quick study (``benchmarks/evidence.md``).
+    Which action unit has the largest divergence of a unit depends on the bins, and on what stands
+    for an empty one; this reading, beside the paper's, hardly does: half-octaves between these
+    counts name the same one in 96 % of the units of the quick study (``benchmarks/evidence.md``).
 
     Args:
-        peaks: (n, u) activations.
+        activations: (n, u) activations.
         present: (n, a) whether each action unit is present.
         coded: (n, a) whether it was coded.
         counts: The numbers of bins.
@@ -134,8 +205,10 @@ def mean_over_bins(peaks: Floats, present: Mask, coded: Mask, counts: Sequence[i
     """
     every = []
     for bins in counts:
-        found = histograms(peaks, present, coded, bins)
-        with_au, without_au = (side.swapaxes(0, 1) + _HALF for side in (found.with_au, found.without_au))
+        found = histograms(activations, present, coded, bins)
+        with_au, without_au = (
+            side.swapaxes(0, 1) + _HALF for side in (found.with_au, found.without_au)
+        )
         every.append(divergence(with_au, without_au, epsilon=0.0))
     mean: Floats = np.mean(every, axis=0)
     return mean

@@ -1,8 +1,10 @@
-"""Who may be exchanged with whom: the tree of people, sequences and pictures that every permutation respects.
+"""Who may be exchanged with whom: the tree of people, sequences and pictures that every permutation
+respects.
 
-Pictures of one sequence are alike, and so are sequences of one person; a neutral frame never shows an action unit. Labels
-therefore move in whole sequences between sequences of as many frames with neutral at the same places, or in whole people
-between people of equal structure: multilevel exchangeability blocks (Winkler, Webster, Vidaurre, Nichols & Smith 2015).
+Pictures of one sequence are alike, and so are sequences of one person; a neutral frame never shows
+an action unit. Labels therefore move in whole sequences between sequences of as many frames with
+neutral at the same places, or in whole people between people of equal structure: multilevel
+exchangeability blocks (Winkler, Webster, Vidaurre, Nichols & Smith 2015).
 """
 
 from __future__ import annotations
@@ -63,9 +65,21 @@ class Level:
         return moved
 
     def within(self, strata: NDArray[np.str_]) -> Level:
-        """Keep apart what shows other strata (n,)."""
+        """Keep apart what shows other strata.
+
+        Args:
+            strata: (n,) as the expression that each picture shows.
+
+        Returns:
+            The level, its groups split by stratum.
+        """
         shown = [tuple(part) for part in np.split(strata[self.rows], self.start[1:])]
-        known = {pair: number for number, pair in enumerate(dict.fromkeys(zip(self.pool.tolist(), shown, strict=True)))}
+        known = {
+            pair: number
+            for number, pair in enumerate(
+                dict.fromkeys(zip(self.pool.tolist(), shown, strict=True))
+            )
+        }
         pool = np.array([known[pair] for pair in zip(self.pool.tolist(), shown, strict=True)])
         return replace(self, pool=pool)
 
@@ -77,7 +91,8 @@ class Exchangeability:
     Args:
         pictures: How many pictures there are, n.
         levels: What is exchanged, from whole people down to whole sequences.
-        faces: Subject, sequence, frame and kind of each picture, where the tree was built from them.
+        faces: Subject, sequence, frame and kind of each picture, where the tree was built from
+            them.
 
     >>> tree = Exchangeability.of(list("aaaa"), list("xxyy"))
     >>> tree.distinct, tree.smallest_p(999)
@@ -99,13 +114,16 @@ class Exchangeability:
     ) -> Exchangeability:
         """Build the tree of a set of faces.
 
-        Sequences of one person that have as many frames, neutral at the same places, are exchanged. Where each of a
-        person's sequences is the only one of its kind, whole people are, with those whose sequences are of the same kinds.
+        Sequences of one person that have as many frames, neutral at the same places, are exchanged.
+        Where each of a person's sequences is the only one of its kind, whole people are, with those
+        whose sequences are of the same kinds.
 
         Args:
-            subjects: (n,) the person of each picture; who is not named is as many people as there are sequences.
+            subjects: (n,) the person of each picture; who is not named is as many people as there
+                are sequences.
             sequences: (n,) the sequence of each picture; a picture without one stands alone.
-            frames: (n,) the order of the pictures of a sequence; the order of the rows where it is not given.
+            frames: (n,) the order of the pictures of a sequence; the order of the rows where it is
+                not given.
             neutral: (n,) whether each picture is a neutral frame; none is where it is not given.
 
         Returns:
@@ -115,22 +133,26 @@ class Exchangeability:
             InputError: Where the arguments differ in length.
 
         >>> neutral = [True, False, False, True, False]
-        >>> Exchangeability.of(list("aaaaa"), list("xxyzz"), neutral=neutral).distinct  # y lost its neutral frame
+        >>> Exchangeability.of(
+        ...     list("aaaaa"), list("xxyzz"), neutral=neutral
+        ... ).distinct  # y lost its neutral frame
         2
         """
         return cls._of_faces(_regular(subjects, sequences, frames, neutral), whole=False)
 
     @classmethod
     def _of_faces(cls, faces: pd.DataFrame, whole: bool) -> Exchangeability:
-        tree = cls.from_blocks(_blocks(faces, _sequences(faces), whole), order=faces["frame"].to_numpy())
+        tree = cls.from_blocks(
+            _blocks(faces, _sequences(faces), whole), order=faces["frame"].to_numpy()
+        )
         return replace(tree, faces=faces)
 
     def within(self, strata: ArrayLike) -> Exchangeability:
         """Give the tree whose rearrangements leave strata, such as expressions, at their places.
 
-        Whole people are exchanged with those who have sequences of as many frames that show the same, a person's labels
-        together; so are a person's own sequences of this kind. In a tree of one's own, blocks stay unless they show the
-        same.
+        Whole people are exchanged with those who have sequences of as many frames that show the
+        same, a person's labels together; so are a person's own sequences of this kind. In a tree of
+        one's own, blocks stay unless they show the same.
 
         Args:
             strata: (n,) such as the expression of each picture.
@@ -141,7 +163,9 @@ class Exchangeability:
         """
         shown = np.asarray(strata).astype(str)
         if self.faces is not None:
-            kind = [f"{kind} {stratum}" for kind, stratum in zip(self.faces["kind"], shown, strict=True)]
+            kind = [
+                f"{kind} {stratum}" for kind, stratum in zip(self.faces["kind"], shown, strict=True)
+            ]
             return self._of_faces(self.faces.assign(kind=kind), whole=True)
         return replace(self, levels=tuple(level.within(shown) for level in self.levels))
 
@@ -150,10 +174,12 @@ class Exchangeability:
         """Build a tree of one's own, in the notation of Winkler et al. (2015).
 
         Args:
-            blocks: (n, l) the index of the block that holds each picture on every level, from the largest blocks to the
-                smallest. The blocks (in the last column: the pictures) within a block of positive index are exchanged
-                where they are of equal structure; those within a block of negative index stay.
-            order: (n,) the order of the pictures within their blocks; that of the rows where it is not given.
+            blocks: (n, l) the index of the block that holds each picture on every level, from the
+                largest blocks to the smallest. The blocks (in the last column: the pictures) within
+                a block of positive index are exchanged where they are of equal structure; those
+                within a block of negative index stay.
+            order: (n,) the order of the pictures within their blocks; that of the rows where it is
+                not given.
 
         Returns:
             The tree.
@@ -161,14 +187,20 @@ class Exchangeability:
         Raises:
             InputError: Where an index is 0, or one block has both signs.
 
-        >>> Exchangeability.from_blocks([[1, -1], [1, -1], [1, -2], [1, -2]]).distinct  # two pairs, exchanged whole
+        >>> Exchangeability.from_blocks(
+        ...     [[1, -1], [1, -1], [1, -2], [1, -2]]
+        ... ).distinct  # two pairs, exchanged whole
         2
-        >>> Exchangeability.from_blocks([[-1, 1], [-1, 1], [-1, 2], [-1, 2]]).distinct  # exchanged within each pair
+        >>> Exchangeability.from_blocks(
+        ...     [[-1, 1], [-1, 1], [-1, 2], [-1, 2]]
+        ... ).distinct  # exchanged within each pair
         4
         """
         indices = np.asarray(blocks, np.int64)
         if indices.ndim != 2 or not indices.size or (indices == 0).any():
-            raise InputError("blocks: a whole number other than 0 is needed for each picture and level")
+            raise InputError(
+                "blocks: a whole number other than 0 is needed for each picture and level"
+            )
         place = np.arange(len(indices)) if order is None else np.asarray(order)
         return cls(len(indices), tuple(_levels(indices, place)))
 
@@ -192,18 +224,24 @@ class Exchangeability:
         return len(np.unique(np.concatenate(rows))) / self.pictures if rows else 0.0
 
     def too_few(self, level: float) -> str:
-        """Say in one line that too little can be exchanged for a level of significance, or for much power; or nothing.
+        """Say in one line that too little can be exchanged for a level of significance, or for much
+        power; or nothing.
 
         >>> Exchangeability.of(list("aaaa"), list("xxyy")).too_few(0.05)
         'only 2 distinct rearrangements of the labels: p cannot fall to 0.05'
         """
         if 1 / self.distinct > level:
-            number = "1 rearrangement" if self.distinct == 1 else f"{self.distinct} distinct rearrangements"
+            number = (
+                "1 rearrangement"
+                if self.distinct == 1
+                else f"{self.distinct} distinct rearrangements"
+            )
             return f"only {number} of the labels: p cannot fall to {level:g}"
         if self.exchanged < _HALF:
             return (
-                f"only {self.exchanged:.0%} of the pictures have counterparts (sequences of as many frames, neutral at the "
-                "same places) to exchange labels with: much that is there will not be found"
+                f"only {self.exchanged:.0%} of the pictures have counterparts (sequences of as "
+                "many frames, neutral at the same places) to exchange labels with: much that is "
+                "there will not be found"
             )
         return ""
 
@@ -230,19 +268,25 @@ class Arrangements:
         return self.count
 
     def __iter__(self) -> Iterator[Indices]:
-        """For each picture the picture whose labels it is given, (n,), arrangement after arrangement."""
+        """For each picture the picture whose labels it is given, (n,), arrangement after
+        arrangement.
+        """
         for block in self.blocks(_FEW_AT_ONCE):
             yield from block
 
     def blocks(self, labels: int = 1) -> Iterator[Indices]:
         """Give as many arrangements at once as of so many ``labels`` can be held: (b, n)."""
         size = max(1, _AT_ONCE // (labels * self.tree.pictures))
-        chances = [np.random.default_rng((self._seed, depth)) for depth in range(len(self.tree.levels))]
+        chances = [
+            np.random.default_rng((self._seed, depth)) for depth in range(len(self.tree.levels))
+        ]
         for first in range(0, self.count, size):
             yield self._drawn(chances, min(size, self.count - first))
 
     def _drawn(self, chances: Sequence[np.random.Generator], count: int) -> Indices:
-        """Compose the permutations of all levels, each by a chance of its own, whole people first: (b, n)."""
+        """Compose the permutations of all levels, each by a chance of its own, whole people
+        first: (b, n).
+        """
         moved = np.tile(np.arange(self.tree.pictures), (count, 1))
         for level, rng in zip(self.tree.levels, chances, strict=True):
             inner = moved.copy()
@@ -252,12 +296,23 @@ class Arrangements:
 
     @property
     def smallest_p(self) -> float:
-        """The smallest p that can be reached by counting: bounded by how many there are, and how many distinct ones."""
+        """The smallest p that can be reached by counting: bounded by how many there are, and how
+        many distinct ones.
+        """
         return self.tree.smallest_p(self.count)
 
 
 def named(subjects: ArrayLike, sequences: ArrayLike) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Name the person and the sequence of each picture (n,), also where nobody did: a picture without either stands alone.
+    """Name the person and the sequence of each picture, also where nobody did.
+
+    A picture without either stands alone.
+
+    Args:
+        subjects: (n,) people, or missing.
+        sequences: (n,) sequences, or missing.
+
+    Returns:
+        People and sequences, each (n,).
 
     >>> [told.tolist() for told in named(["a", None, None], ["s", "t", None])]
     [['a', 't', 'picture 2'], ['s', 't', 'picture 2']]
@@ -270,11 +325,13 @@ def named(subjects: ArrayLike, sequences: ArrayLike) -> tuple[NDArray[np.str_], 
     return person.to_numpy().astype(str), sequence.to_numpy().astype(str)
 
 
-def apparent_neutral(present: Mask, subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None = None) -> Mask:
+def apparent_neutral(
+    present: Mask, subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None = None
+) -> Mask:
     """Take for neutral, where nobody says which frames are, those that show no action unit.
 
-    Of a sequence that shows none at all that is not known: it is taken to be like the others of as many frames where these
-    are all alike, and else is exchanged with such as itself only.
+    Of a sequence that shows none at all that is not known: it is taken to be like the others of as
+    many frames where these are all alike, and else is exchanged with such as itself only.
 
     Args:
         present: (n, a) whether each action unit is present.
@@ -290,35 +347,60 @@ def apparent_neutral(present: Mask, subjects: ArrayLike, sequences: ArrayLike, f
     [True, False, True, False]
     """
     faces = _regular(subjects, sequences, frames, ~present.any(1))
-    resting = faces["kind"].eq("True")
-    inorder = faces.assign(resting=resting).sort_values("frame").groupby(["subject", "sequence"])["resting"]
-    patterns = inorder.agg(tuple)
-    known: dict[int, set[tuple[bool, ...]]] = {}
-    for pattern in patterns[~patterns.map(all)]:
-        known.setdefault(len(pattern), set()).add(pattern)
-    place = faces.sort_values("frame").groupby(["subject", "sequence"]).cumcount().sort_index()
-    told: Mask = resting.to_numpy(bool).copy()
-    for rows in faces.groupby(["subject", "sequence"]).indices.values():
+    faces = faces.assign(resting=faces["kind"].eq("True"))
+    sequence = ["subject", "sequence"]
+    in_order = faces.sort_values("frame").groupby(sequence)
+    known = _patterns(in_order["resting"].agg(tuple))
+    place = in_order.cumcount().sort_index().to_numpy()
+    neutral: Mask = faces["resting"].to_numpy(bool).copy()
+    for rows in faces.groupby(sequence).indices.values():
         alike = known.get(len(rows), set())
-        if told[rows].all() and len(alike) == 1:
-            told[rows] = np.array(next(iter(alike)))[place.to_numpy()[rows]]
-    return told
+        if neutral[rows].all() and len(alike) == 1:
+            (pattern,) = alike
+            neutral[rows] = np.array(pattern)[place[rows]]
+    return neutral
 
 
-def _regular(subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None, neutral: ArrayLike | None) -> pd.DataFrame:
-    """Put what is known of the pictures in one frame: subject, sequence, frame, and the kind that must stay in its place."""
+def _patterns(sequences: pd.Series) -> dict[int, set[tuple[bool, ...]]]:
+    """Where neutral frames stand in the sequences that have others too, by their length."""
+    known: dict[int, set[tuple[bool, ...]]] = {}
+    for pattern in sequences[~sequences.map(all)]:
+        known.setdefault(len(pattern), set()).add(pattern)
+    return known
+
+
+def _regular(
+    subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None, neutral: ArrayLike | None
+) -> pd.DataFrame:
+    """Put what is known of the pictures in one frame: subject, sequence, frame, and the kind
+    that must stay in its place.
+    """
     given = {"subjects": subjects, "sequences": sequences, "frames": frames, "neutral": neutral}
-    lengths = {name: len(np.asarray(values)) for name, values in given.items() if values is not None}
+    lengths = {
+        name: len(np.asarray(values)) for name, values in given.items() if values is not None
+    }
     if len(set(lengths.values())) > 1:
-        raise InputError("one row a picture is needed: " + ", ".join(f"{name} {n}" for name, n in lengths.items()))
+        raise InputError(
+            "one row a picture is needed: "
+            + ", ".join(f"{name} {n}" for name, n in lengths.items())
+        )
     person, sequence = named(subjects, sequences)
     kind = np.full(len(person), "") if neutral is None else np.asarray(neutral).astype(str)
     number = None if frames is None else np.asarray(frames)
-    return pd.DataFrame({"subject": person, "sequence": sequence, "frame": _ranks(number, len(person)), "kind": kind})
+    return pd.DataFrame(
+        {
+            "subject": person,
+            "sequence": sequence,
+            "frame": _ranks(number, len(person)),
+            "kind": kind,
+        }
+    )
 
 
 def _ranks(given: NDArray[np.generic] | None, count: int) -> Indices:
-    """Rank the pictures by their frame's number, then by their row; those without a number come last."""
+    """Rank the pictures by their frame's number, then by their row; those without a number come
+    last.
+    """
     rows = np.arange(count)
     if given is None:
         return rows
@@ -329,7 +411,9 @@ def _ranks(given: NDArray[np.generic] | None, count: int) -> Indices:
 
 
 def _sequences(faces: pd.DataFrame) -> pd.DataFrame:
-    """Tell for each sequence, by subject and sequence, of which class it is: as many frames of the same kinds, in order."""
+    """Tell for each sequence, by subject and sequence, of which class it is: as many frames of
+    the same kinds, in order.
+    """
     inorder = faces.sort_values("frame")
     pattern = inorder.groupby(["subject", "sequence"], sort=True)["kind"].agg(tuple)
     classes = {kinds: number for number, kinds in enumerate(sorted(set(pattern)), start=1)}
@@ -337,33 +421,56 @@ def _sequences(faces: pd.DataFrame) -> pd.DataFrame:
 
 
 def _blocks(faces: pd.DataFrame, sequences: pd.DataFrame, whole: bool) -> Indices:
-    """Write the tree in Winkler's notation: everything, people of one structure, person, class, sequence; (n, 5)."""
-    of_person = sequences.groupby("subject", sort=True)["class"].agg(lambda classes: tuple(sorted(classes)))
-    structures = {structure: number for number, structure in enumerate(sorted(set(of_person)), start=2)}
-    branch = [structures[kinds] if whole or len(set(kinds)) == len(kinds) else -1 for kinds in of_person]
-    person = pd.DataFrame({"branch": branch, "person": -np.arange(1, len(of_person) + 1)}, index=of_person.index)
-    number = sequences.assign(number=-np.arange(1, len(sequences) + 1))
-    known = faces.merge(number, on=["subject", "sequence"], how="left").join(person, on="subject")
+    """Write the tree in Winkler's notation: everything, people of one structure, person, class,
+    sequence; (n, 5).
+    """
+    by_person = sequences.groupby("subject", sort=True)["class"]
+    of_person = by_person.agg(lambda classes: tuple(sorted(classes)))
+    people = -np.arange(1, len(of_person) + 1)
+    columns = {"branch": _branches(of_person, whole), "person": people}
+    person = pd.DataFrame(columns, index=of_person.index)
+    numbers = sequences.assign(number=-np.arange(1, len(sequences) + 1))
+    known = faces.merge(numbers, on=["subject", "sequence"], how="left")
+    known = known.join(person, on="subject")
     known.insert(0, "all", -1)
     blocks: Indices = known[["all", "branch", "person", "class", "number"]].to_numpy(np.int64)
     return blocks
 
 
+def _branches(of_person: pd.Series, whole: bool) -> list[int]:
+    """A number for each structure of people who may be exchanged whole; −1 for all others."""
+    structures = {kinds: number for number, kinds in enumerate(sorted(set(of_person)), start=2)}
+    branches = []
+    for kinds in of_person:
+        all_different = len(set(kinds)) == len(kinds)
+        branches.append(structures[kinds] if whole or all_different else -1)
+    return branches
+
+
 def _levels(blocks: Indices, order: NDArray[np.generic]) -> Iterator[Level]:
-    """Give, from the largest blocks to the smallest, those that can be exchanged with others of equal structure."""
+    """Give, from the largest blocks to the smallest, those that can be exchanged with others of
+    equal structure.
+    """
     rows = np.lexsort((order, *np.abs(blocks.T[::-1])))
     inorder = blocks[rows]
-    nodes = [*(_nodes(inorder, depth) for depth in range(blocks.shape[1])), np.arange(len(rows))]
+    nodes = [_nodes(inorder, depth) for depth in range(blocks.shape[1])]
+    nodes.append(np.arange(len(rows)))
     structures = _structures(inorder, nodes)
     for depth, children in enumerate(nodes[1:]):
         first = np.unique(children, return_index=True)[1]
-        parent = nodes[depth][first]
         free = inorder[first, depth] > 0
         keys = np.where(free, structures[depth + 1], -1 - children[first])
-        pool = np.unique(np.stack([parent, keys], 1), axis=0, return_inverse=True)[1].ravel()
+        pool = _grouped(nodes[depth][first], keys)
         shared = np.bincount(pool)[pool] > 1
         if shared.any():
             yield _level(rows, children, first, pool, shared)
+
+
+def _grouped(parent: Indices, keys: Indices) -> Indices:
+    """Number the pairs of a parent and a key."""
+    pairs = np.stack([parent, keys], 1)
+    numbers: Indices = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
+    return numbers
 
 
 def _level(rows: Indices, children: Indices, first: Indices, pool: Indices, shared: Mask) -> Level:
@@ -385,13 +492,25 @@ def _nodes(inorder: Indices, depth: int) -> Indices:
 
 
 def _structures(inorder: Indices, nodes: Sequence[Indices]) -> list[Indices]:
-    """Number the structures of the blocks of each level: how many pictures lie in which blocks, and what is exchanged."""
+    """Number the structures of the blocks of each level: how many pictures lie in which blocks,
+    and what is exchanged.
+    """
     known: dict[tuple[object, ...], int] = {}
     structures = [np.zeros(len(inorder), np.int64)]
     for depth in reversed(range(inorder.shape[1])):
-        first = np.unique(nodes[depth + 1], return_index=True)[1]
-        below = np.split(structures[0], np.flatnonzero(np.diff(nodes[depth][first])) + 1)
-        positive = inorder[np.unique(nodes[depth], return_index=True)[1], depth] > 0
-        told = [(depth, sign, *parts.tolist()) for sign, parts in zip(positive.tolist(), below, strict=True)]
-        structures.insert(0, np.array([known.setdefault(each, len(known)) for each in told]))
+        below = _below(nodes[depth], nodes[depth + 1], structures[0])
+        own = np.unique(nodes[depth], return_index=True)[1]
+        positive = inorder[own, depth] > 0
+        numbers = []
+        for sign, parts in zip(positive.tolist(), below, strict=True):
+            structure = (depth, sign, *parts.tolist())
+            numbers.append(known.setdefault(structure, len(known)))
+        structures.insert(0, np.array(numbers))
     return structures
+
+
+def _below(parents: Indices, children: Indices, structures: Indices) -> list[Indices]:
+    """The structures of each node's children."""
+    first = np.unique(children, return_index=True)[1]
+    ends = np.flatnonzero(np.diff(parents[first])) + 1
+    return np.split(structures, ends)

@@ -1,6 +1,8 @@
-"""How sure an association is: its correlation beside those under permuted labels, corrected for many tests.
+"""How sure an association is: its correlation beside those under permuted labels, corrected for
+many tests.
 
-Which permutations there are is told by the tree of ``exchangeability``; how small a p is that few of them reach by ``tail``.
+Which permutations there are is told by the tree of ``exchangeability``; how small a p is that few
+of them reach by ``tail``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from torch import Tensor
 from duchenne.evidence import tail
 from duchenne.evidence.association import correlations
 from duchenne.evidence.exchangeability import Arrangements
-from duchenne.progress import Advance, Progress, quiet
+from duchenne.progress import Advance, progress
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -37,7 +39,8 @@ class Significance:
         centre: (u, a) the mean r under permuted labels.
         alone: (u, a) p of each pair by itself.
         family: (u, a) p family-wise, over all units and action units.
-        null_units: (p,) for each arrangement of the labels the units that it would have declared detectors.
+        null_units: (p,) for each arrangement of the labels the units that it would have declared
+            detectors.
     """
 
     centre: Floats
@@ -47,47 +50,57 @@ class Significance:
 
 
 def against(
-    peaks: Floats,
+    activations: Floats,
     present: Mask,
     coded: Mask,
     arrangements: Arrangements,
     level: float = 0.05,
-    progress: Progress = quiet,
     strata: Names | None = None,
 ) -> Significance:
     """Set the correlations of units with action units against those under permuted labels.
 
-    Each correlation is divided by its own spread over the arrangements, the observed one among them, so that rare action
-    units, which scatter more, do not rule the maximum. p is two-sided: alone, the share of arrangements that reach the
-    observed correlation; family-wise, the share whose largest one over all units and action units does (Westfall & Young
-    1993). Where at most ten arrangements do, p is that of the tail fitted to the largest, if it fits (``tail``); of a pair
-    that more have reached, which is clearly not significant, no tail is followed any further. Arrangements are gone
-    through twice, a block at a time, so that memory does not grow with labels times arrangements.
+    Each correlation is divided by its own spread over the arrangements, the observed one among
+    them, so that rare action units, which scatter more, do not rule the maximum. p is two-sided:
+    alone, the share of arrangements that reach the observed correlation; family-wise, the share
+    whose largest one over all units and action units does (Westfall & Young 1993). Where at most
+    ten arrangements do, p is that of the tail fitted to the largest, if it fits (``tail``); of a
+    pair that more have reached, which is clearly not significant, no tail is followed any further.
+    Arrangements are gone through twice, a block at a time, so that memory does not grow with labels
+    times arrangements.
 
     Args:
-        peaks: (n, u) activations.
+        activations: (n, u) activations.
         present: (n, a) whether each action unit is present.
         coded: (n, a) whether it was coded.
         arrangements: The permutations.
-        level: That of ``null_units``, which counts units that answer more with an action unit, as detections do.
-        progress: Is told how far it is.
-        strata: (n,) such as expressions, within which to correlate; the arrangements should keep them.
+        level: That of ``null_units``, which counts units that answer more with an action unit, as
+            detections do.
+        strata: (n,) such as expressions, within which to correlate; the arrangements should keep
+            them.
 
     Returns:
         The significance of every pair.
     """
-    permuted = _Permuted(peaks, present, coded, arrangements, strata)
+    permuted = _Permuted(activations, present, coded, arrangements, strata)
     with progress("Permuting labels", 2 * len(arrangements)) as advance:
         spread = _Spread.over(permuted, advance)
         extremes = _Extremes(permuted.observed, spread, arrangements)
         for block in permuted:
             extremes.update(block)
             advance(block.shape[1])
-    return Significance(spread.centre.cpu().numpy(), extremes.alone(), extremes.family(), extremes.null_units(level))
+    return Significance(
+        spread.centre.cpu().numpy(), extremes.alone(), extremes.family(), extremes.null_units(level)
+    )
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
-    """False discovery rate at which each test is called (Benjamini & Hochberg 1995), over all entries of ``p``.
+    """False discovery rate at which each test is called (Benjamini & Hochberg 1995).
+
+    Args:
+        p: Of any shape: all entries are one family.
+
+    Returns:
+        q, of the same shape.
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.04, 0.04]
@@ -97,40 +110,52 @@ def benjamini_hochberg(p: Floats) -> Floats:
 
 
 class _Permuted:
-    """Correlations under each arrangement of the labels, block after block: (u, b, a); ``observed`` as they are (u, a).
+    """Correlations under each arrangement of the labels, block after block: (u, b, a); ``observed``
+    as they are (u, a).
 
     Computed where there is a CUDA device on that, as products of matrices.
     """
 
-    def __init__(self, peaks: Floats, present: Mask, coded: Mask, arrangements: Arrangements, strata: Names | None) -> None:
+    def __init__(
+        self,
+        activations: Floats,
+        present: Mask,
+        coded: Mask,
+        arrangements: Arrangements,
+        strata: Names | None,
+    ) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._peaks = torch.from_numpy(np.asarray(peaks, np.float64)).to(device)
+        self._activations = torch.from_numpy(np.asarray(activations, np.float64)).to(device)
         self._present = torch.from_numpy(present).to(device)
         self._coded = torch.from_numpy(coded).to(device)
         self._arrangements = arrangements
         self._strata = strata
-        self.observed = correlations(self._peaks, self._present, self._coded, strata)
+        self.observed = correlations(self._activations, self._present, self._coded, strata)
 
     def __iter__(self) -> Iterator[Tensor]:
         labels = self._present.shape[1]
         for block in self._arrangements.blocks(labels):
-            rows = torch.from_numpy(block.T.copy()).to(self._peaks.device)  # (n, b)
+            rows = torch.from_numpy(block.T.copy()).to(self._activations.device)  # (n, b)
             present = self._present[rows].flatten(1)
             coded = self._coded[rows].flatten(1)
-            moved = correlations(self._peaks, present, coded, self._strata)
+            moved = correlations(self._activations, present, coded, self._strata)
             yield moved.reshape(-1, len(block), labels)
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """The mean of each pair's correlation over all arrangements, the observed one among them, and 1 over its spread."""
+    """The mean of each pair's correlation over all arrangements, the observed one among them,
+    and 1 over its spread.
+    """
 
     centre: Tensor
     scale: Tensor
 
     @classmethod
     def over(cls, permuted: _Permuted, advance: Advance) -> _Spread:
-        total = torch.zeros_like(permuted.observed)  # of differences from the observed: a null that is constant has none
+        total = torch.zeros_like(
+            permuted.observed
+        )  # of differences from the observed: a null that is constant has none
         squares = torch.zeros_like(total)
         every = 1
         for block in permuted:
@@ -149,7 +174,9 @@ class _Spread:
 
 
 class _Extremes:
-    """What the arrangements reach: how many reach each pair, the largest of each unit, and the tails of open pairs."""
+    """What the arrangements reach: how many reach each pair, the largest of each unit, and the
+    tails of open pairs.
+    """
 
     def __init__(self, observed: Tensor, spread: _Spread, arrangements: Arrangements) -> None:
         self._spread = spread
@@ -187,7 +214,9 @@ class _Extremes:
         return self._with_tails(reached / len(of_all), few, np.tile(falling, (int(few.sum()), 1)))
 
     def null_units(self, level: float) -> Indices:
-        """How many units each arrangement (p,) would have declared detectors at a level: those that answer more."""
+        """How many units each arrangement (p,) would have declared detectors at a level: those
+        that answer more.
+        """
         of_all = np.append(self._largest(), self._observed.max().item())
         number = max(int(level * len(of_all)), 1)
         threshold = max(np.sort(of_all)[-number], _ROUNDING)
@@ -200,7 +229,9 @@ class _Extremes:
         return told
 
     def _with_tails(self, counted: Floats, few: Mask, largest: Floats) -> Floats:
-        """Counted p (u, a), but where ``few`` arrangements reach the observed value that of a fitted tail, if it fits."""
+        """Counted p (u, a), but where ``few`` arrangements reach the observed value that of a
+        fitted tail, if it fits.
+        """
         if not few.any():
             return counted
         observed = self._observed.cpu().numpy()[few]
@@ -211,7 +242,9 @@ class _Extremes:
 
 
 class _Tails:
-    """The largest values of pairs that are still open, and of some others, evenly spaced, that tell the tails' shape."""
+    """The largest values of pairs that are still open, and of some others, evenly spaced, that
+    tell the tails' shape.
+    """
 
     def __init__(self, pairs: int, permutations: int) -> None:
         self._permutations = permutations

@@ -1,10 +1,12 @@
-"""How small a p is that too few permutations reach: a generalised Pareto distribution for the tail of a null.
+"""How small a p is that too few permutations reach: a generalised Pareto distribution for the tail
+of a null.
 
-Values are told on the scale on which the absolute value of a standard normal number is exponential, −log P(|Z| ≥ z), so
-that the tail of a correlation under permuted labels is nearly straight. There the largest values of a null exceed a
-threshold by amounts that follow a generalised Pareto distribution (Pickands 1975; for permutations Knijnenburg et al.
-2009, Winkler et al. 2016), fitted by moments (Hosking & Wallis 1987). Its shape, which a single null tells badly, is
-that which most nulls of a study agree on; its scale is each null's own.
+Values are told on the scale on which the absolute value of a standard normal number is exponential,
+−log P(|Z| ≥ z), so that the tail of a correlation under permuted labels is nearly straight. There
+the largest values of a null exceed a threshold by amounts that follow a generalised Pareto
+distribution (Pickands 1975; for permutations Knijnenburg et al. 2009, Winkler et al. 2016), fitted
+by moments (Hosking & Wallis 1987). Its shape, which a single null tells badly, is that which most
+nulls of a study agree on; its scale is each null's own.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 FEW = 10
-"""So many permutations that reach a value are counted; where fewer do, p is that of the fitted tail."""
+"""So many permutations that reach a value are counted; where fewer do, p is that of the fitted
+tail.
+"""
 
 _SHARES = (0.25, 0.15, 0.1, 0.05)
 _MOST = 250
@@ -30,12 +34,20 @@ _STEEPEST = 0.4
 
 
 def kept(permutations: int) -> int:
-    """Tell how many of the largest values of a null the fit needs: a quarter of them and one, at most 251."""
+    """Tell how many of the largest values of a null the fit needs: a quarter of them and one, at
+    most 251.
+    """
     return min(int(_SHARES[0] * permutations), _MOST) + 1
 
 
 def exponential(z: Floats) -> Floats:
     """Turn standardised values into −log P(|Z| ≥ z) of a standard normal Z.
+
+    Args:
+        z: Standardised values.
+
+    Returns:
+        Of the same shape.
 
     >>> exponential(np.array([0.674490, 1.959964])).round(4).tolist()
     [0.6931, 2.9957]
@@ -45,9 +57,11 @@ def exponential(z: Floats) -> Floats:
 
 
 def shape(largest: Floats, permutations: int) -> float:
-    """Estimate the shape of the tails of many nulls, k of Hosking & Wallis (1987); 0 is exponential.
+    """Estimate the shape of the tails of many nulls, k of Hosking & Wallis (1987); 0 is
+    exponential.
 
-    The median over nulls of what moments tell, less what these tell of exponential samples as small.
+    The median over nulls of what moments tell, less what these tell of exponential samples as
+    small.
 
     Args:
         largest: (n, k) the largest standardised values of each null, falling.
@@ -64,7 +78,8 @@ def shape(largest: Floats, permutations: int) -> float:
 
 
 def tail_p(observed: Floats, largest: Floats, permutations: int, k: float) -> Floats:
-    """Tell p where the fit holds, by its goodness of fit (Cramér & von Mises), for the largest share of the null that fits.
+    """Tell p where the fit holds, by its goodness of fit (Cramér & von Mises), for the largest
+    share of the null that fits.
 
     Args:
         observed: (n,) standardised values.
@@ -73,29 +88,51 @@ def tail_p(observed: Floats, largest: Floats, permutations: int, k: float) -> Fl
         k: The tails' shape, as ``shape`` estimates it.
 
     Returns:
-        (n,) P(null ≥ observed), never less than a hundredth of what counting can reach; NaN where no share fits.
+        (n,) P(null ≥ observed), never less than a hundredth of what counting can reach; NaN where
+        no share fits.
     """
-    values, asked = exponential(largest), exponential(observed)
+    values = exponential(largest)
+    asked = exponential(observed)
     p = np.full(len(asked), np.nan)
     for share in _SHARES:
         open_ = np.flatnonzero(np.isnan(p))
         number = min(int(share * permutations), values.shape[1] - 1)
         if number < _LEAST or not len(open_):
             break
-        excess, threshold = _excess(values[open_], number)
-        scale = excess.mean(1) * (1 + k)
-        fits = (scale > 0) & (_misfit(excess, scale, k) <= critical(number, round(k, 2)))
-        above = asked[open_] - threshold
-        reached = number / permutations * survival(np.maximum(above, 0) / np.where(scale > 0, scale, 1), k)
-        p[open_] = np.where(fits & (above > 0), reached, np.nan)
-    bounded: Floats = np.maximum(p, 1 / (_BEYOND * (permutations + 1)))
+        reached = _fitted(asked[open_], values[open_], number, k)
+        p[open_] = number / permutations * reached
+    least = 1 / (_BEYOND * (permutations + 1))
+    bounded: Floats = np.maximum(p, least)
     return bounded
 
 
-def survival(z: Floats, k: float) -> Floats:
-    """Probability that a generalised Pareto number of scale 1 exceeds z: (1 − k z)^(1/k), e^(−z) for k = 0.
+def _fitted(asked: Floats, values: Floats, number: int, k: float) -> Floats:
+    """P(excess ≥ that asked for) of the tail of so many values; NaN where it does not fit, and for
+    what lies below it.
+    """
+    excess, threshold = _excess(values, number)
+    scale = excess.mean(1) * (1 + k)
+    fits = (scale > 0) & (_misfit(excess, scale, k) <= critical(number, round(k, 2)))
+    above = asked - threshold
+    standardised = np.maximum(above, 0) / np.where(scale > 0, scale, 1)
+    return np.where(fits & (above > 0), survival(standardised, k), np.nan)
 
-    >>> survival(np.array([1.0]), 0.0).round(4).tolist(), survival(np.array([3.0]), 0.5).tolist()
+
+def survival(z: Floats, k: float) -> Floats:
+    """Probability that a generalised Pareto number of scale 1 exceeds z: (1 − k z)^(1/k), e^(−z)
+    for k = 0.
+
+    Args:
+        z: Values.
+        k: The shape.
+
+    Returns:
+        Of the shape of z.
+
+    >>> (
+    ...     survival(np.array([1.0]), 0.0).round(4).tolist(),
+    ...     survival(np.array([3.0]), 0.5).tolist(),
+    ... )
     ([0.3679], [0.0])
     """
     if abs(k) < 1e-6:
@@ -128,7 +165,9 @@ def _excess(values: Floats, number: int) -> tuple[Floats, Floats]:
 
 
 def _misfit(excess: Floats, scale: Floats, k: float) -> Floats:
-    """Cramér–von Mises distance (n,) of falling excesses (n, m) from the distribution of a shape and scales (n,)."""
+    """Cramér–von Mises distance (n,) of falling excesses (n, m) from the distribution of a shape
+    and scales (n,).
+    """
     number = excess.shape[1]
     expected = survival(excess / np.where(scale > 0, scale, 1)[:, None], k)
     share = (np.arange(1, number + 1) - 0.5) / number
@@ -138,7 +177,8 @@ def _misfit(excess: Floats, scale: Floats, k: float) -> Floats:
 
 @lru_cache(maxsize=256)
 def critical(number: int, k: float) -> float:
-    """Tell the misfit that one in twenty samples of a fitted distribution exceeds, by simulation with a fixed seed.
+    """Tell the misfit that one in twenty samples of a fitted distribution exceeds, by simulation
+    with a fixed seed.
 
     Args:
         number: How many excesses a sample has.

@@ -6,23 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from duchenne.faces import prepare, stack
+    from duchenne.faces.images.stack import decode
     from duchenne.faces.joining import join
+    from duchenne.faces.preparation.steps import Preparation
     from duchenne.faces.protocols import protocol
     from duchenne.faces.sources import load
     from duchenne.faces.table import FaceTable
 
-__all__ = ["FaceTable", "join", "load", "prepare", "protocol", "stack"]
+__all__ = ["FaceTable", "Preparation", "decode", "join", "load", "protocol"]
 
-_WHERE = {"FaceTable": "table", "join": "joining", "load": "sources", "protocol": "protocols"}
+_WHERE = {
+    "FaceTable": "table",
+    "Preparation": "preparation.steps",
+    "decode": "images.stack",
+    "join": "joining",
+    "load": "sources",
+    "protocol": "protocols",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import parts when they are first asked for: processes that only cut pictures need neither pandas nor PyTorch."""
+    """Import parts when they are first asked for: processes that only cut pictures need neither
+    pandas nor PyTorch.
+    """
     if name in _WHERE:
         return getattr(importlib.import_module(f"duchenne.faces.{_WHERE[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"duchenne.faces.{name}")
     raise AttributeError(f"module 'duchenne.faces' has no attribute {name!r}")
 
 

@@ -1,4 +1,6 @@
-"""Where action units act in pictures of faces: from the mesh of avatars, else from the 68 landmarks."""
+"""Where action units act in pictures of faces: from the mesh of avatars, else from the 68
+landmarks.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,15 @@ from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.basis import head_basis
 from duchenne.faces.avatars.rendering import Studio
 from duchenne.faces.avatars.settings import AvatarSettings
-from duchenne.faces.regions import REGIONS, regions
-from duchenne.faces.stack import Stack
-from duchenne.progress import Progress, quiet
+from duchenne.faces.geometry.regions import REGIONS, regions
+from duchenne.faces.images.stack import Stack
 
 Masks = NDArray[np.bool_]
 
-PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {"gaze": ("eye",), "jaw": ("mouth", "chin")}
+PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {
+    "gaze": ("eye",),
+    "jaw": ("mouth", "chin"),
+}
 """The regions of a picture that a region of FACS lies in."""
 
 
@@ -35,9 +39,11 @@ class Acting:
     source: str
 
 
-def from_mesh(stack: Stack, settings: AvatarSettings, progress: Progress = quiet) -> Acting:
-    """Where action units move the skin of the avatars that a stack shows, as ``settings`` rendered them."""
-    basis = head_basis(progress)
+def from_mesh(stack: Stack, settings: AvatarSettings) -> Acting:
+    """Where action units move the skin of the avatars that a stack shows, as ``settings``
+    rendered them.
+    """
+    basis = head_basis()
     shots = dataset.shown(settings, basis)
     paths, size, studio = stack.table.frame["path"].to_numpy(), stack.stored.shape[2], Studio(basis)
 
@@ -48,8 +54,14 @@ def from_mesh(stack: Stack, settings: AvatarSettings, progress: Progress = quiet
 
 
 def from_landmarks(stack: Stack) -> Acting:
-    """The region of the face that FACS names for each action unit; empty where a face's landmarks are not known."""
-    acting = {facs.code(number): PLACES[unit.region] for number, unit in facs.ACTION_UNITS.items() if unit.region in PLACES}
+    """The region of the face that FACS names for each action unit; empty where a face's
+    landmarks are not known.
+    """
+    acting = {
+        facs.code(number): PLACES[unit.region]
+        for number, unit in facs.ACTION_UNITS.items()
+        if unit.region in PLACES
+    }
     size = stack.stored.shape[2]
     numbers = [[REGIONS.index(name) for name in names] for names in acting.values()]
 

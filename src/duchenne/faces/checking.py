@@ -1,4 +1,6 @@
-"""Checking a data set: what it holds beside what its makers say, and everything in it that is not as it should be."""
+"""Checking a data set: what it holds beside what its makers say, and everything in it that is
+not as it should be.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError
-from duchenne.faces import landmarks, pictures, sources
-from duchenne.faces.formats.reading import Format, Remark
+from duchenne.faces import sources
+from duchenne.faces.formats.adapter import Format, Remark
+from duchenne.faces.geometry import landmarks
+from duchenne.faces.images import decoding
 from duchenne.faces.table import FaceTable
-from duchenne.progress import Progress, quiet
+from duchenne.progress import progress
 
 CLEAN, REMARKS, UNUSABLE = 0, 1, 2
 """Verdicts, which are also the exit codes of ``duchenne data check``."""
@@ -30,8 +34,8 @@ _MOST = 0.9  # share of pictures from which a size, or grey, is what the set is 
 class Checked:
     """What was found in a data set.
 
-    ``counts`` has the columns ``what, found, published`` (NA where its makers give no figure); ``remarks`` a line for
-    each oddity; ``table`` what can be used, None where nothing can.
+    ``counts`` has the columns ``what, found, published`` (NA where its makers give no figure);
+    ``remarks`` a line for each oddity; ``table`` what can be used, None where nothing can.
     """
 
     counts: pd.DataFrame
@@ -57,25 +61,27 @@ class Checked:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one glance at a picture tells: a digest of its pixels, (width, height), whether it is grey."""
+    """What one glance at a picture tells: a digest of its pixels, (width, height), whether it is
+    grey.
+    """
 
     digest: str
     size: tuple[int, int]
     grey: bool
 
 
-def check(spec: str, progress: Progress = quiet) -> Checked:
+def check(spec: str) -> Checked:
     """Read a data set and every picture in it, and list what is odd.
 
     Raises ``InputError`` where the string names no data set.
     """
     format_, path = sources.named(spec)
     try:
-        found = sources.read(format_, path, progress)
+        found = sources.read(format_, path)
     except InputError as error:
         return Checked(_beside({}, format_), (_whole_set(path, error),), None)
     table = found.table
-    remarks = [*found.remarks, *_in_pictures(table, format_, progress)]
+    remarks = [*found.remarks, *_in_pictures(table, format_)]
     told = counts(table)
     remarks += [
         Remark(".", f"{what}: {told.get(what, 0)} found, {published} published")
@@ -100,24 +106,31 @@ def table_text(checked: Checked) -> str:
 
 
 def counts(table: FaceTable) -> dict[str, int]:
-    """Count pictures, people, sequences, expressions, sides of the set's own split, and action units.
+    """Count pictures, people, sequences, expressions, sides of the set's own split, and action
+    units.
 
     An expression is counted by sequence where the set has sequences, by picture otherwise.
     """
     rows = table.frame
     shown = rows[rows["expression"].notna()]
-    told = {"pictures": len(rows), "subjects": len(table.subjects), "action units": len(table.action_units)}
-    told |= {"labelled": len(shown), "unlabelled": len(rows) - len(shown)}
+    numbers = {
+        "pictures": len(rows),
+        "subjects": len(table.subjects),
+        "action units": len(table.action_units),
+        "labelled": len(shown),
+        "unlabelled": len(rows) - len(shown),
+    }
     if rows["sequence"].notna().any():
-        told["sequences"] = int(rows["sequence"].nunique())
-        told["labelled sequences"] = int(shown["sequence"].nunique())
-        told["labelled subjects"] = int(shown["subject"].nunique())
+        numbers["sequences"] = int(rows["sequence"].nunique())
+        numbers["labelled sequences"] = int(shown["sequence"].nunique())
+        numbers["labelled subjects"] = int(shown["subject"].nunique())
         shown = shown.drop_duplicates(["sequence", "expression"])
-    told |= {name: int((shown["expression"] == name).sum()) for name in table.expressions}
+    numbers |= {name: int((shown["expression"] == name).sum()) for name in table.expressions}
     if "split" in rows:
-        told |= {str(name): int(count) for name, count in rows["split"].value_counts().items()}
-    shown_units = {str(name): int(rows[name].sum()) for name in table.presence()}
-    return told | {name: count for name, count in shown_units.items() if count}
+        splits = rows["split"].value_counts()
+        numbers |= {str(name): int(count) for name, count in splits.items()}
+    present = {name: int(rows[name].sum()) for name in table.presence()}
+    return numbers | {name: count for name, count in present.items() if count}
 
 
 def _beside(told: dict[str, int], format_: Format) -> pd.DataFrame:
@@ -133,10 +146,14 @@ def _whole_set(path: Path, error: InputError) -> Remark:
     text = str(error)
     place, colon, says = text.partition(": ")
     inside = colon and Path(place).is_relative_to(path)
-    return Remark(Path(place).relative_to(path).as_posix() if inside else str(path), says if inside else text, fatal=True)
+    return Remark(
+        Path(place).relative_to(path).as_posix() if inside else str(path),
+        says if inside else text,
+        fatal=True,
+    )
 
 
-def _in_pictures(table: FaceTable, format_: Format, progress: Progress) -> list[Remark]:
+def _in_pictures(table: FaceTable, format_: Format) -> list[Remark]:
     looks: dict[int, _Look] = {}
     found: list[Remark] = []
     names = table.frame["path"].tolist()
@@ -157,10 +174,12 @@ def _in_pictures(table: FaceTable, format_: Format, progress: Progress) -> list[
 
 def _look(path: Path) -> _Look | str:
     try:
-        pixels = pictures.decoded(path)
+        pixels = decoding.decoded(path)
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
-    grey = pixels.ndim == 2 or pixels.shape[-1] < 3 or bool((pixels[..., :3] == pixels[..., :1]).all())
+    grey = (
+        pixels.ndim == 2 or pixels.shape[-1] < 3 or bool((pixels[..., :3] == pixels[..., :1]).all())
+    )
     plain = pixels[..., 0] if grey and pixels.ndim == 3 else pixels
     digest = hashlib.blake2b(np.ascontiguousarray(plain).tobytes(), digest_size=16).hexdigest()
     return _Look(f"{plain.shape} {digest}", (pixels.shape[1], pixels.shape[0]), grey)
@@ -168,20 +187,32 @@ def _look(path: Path) -> _Look | str:
 
 def _unlike(names: Sequence[str], looks: dict[int, _Look], format_: Format) -> Iterator[Remark]:
     """Pictures of another size, or in colour, where nearly all others are alike."""
-    (size, most), *_ = Counter(look.size for look in looks.values()).most_common(1)
-    if most >= _MOST * len(looks):
-        for place, look in looks.items():
-            if look.size != size and not {look.size, size} <= set(format_.sizes):
-                yield Remark(names[place], f"{look.size[0]}×{look.size[1]} pixels, where others have {size[0]}×{size[1]}")
+    yield from _of_another_size(names, looks, set(format_.sizes))
     grey = sum(look.grey for look in looks.values())
-    if grey >= _MOST * len(looks) and not format_.mixed:
-        yield from (
-            Remark(names[place], "in colour, where others are grey") for place, look in looks.items() if not look.grey
-        )
+    if grey < _MOST * len(looks) or format_.mixed:
+        return
+    for place, look in looks.items():
+        if not look.grey:
+            yield Remark(names[place], "in colour, where others are grey")
+
+
+def _of_another_size(
+    names: Sequence[str], looks: dict[int, _Look], usual: set[tuple[int, int]]
+) -> Iterator[Remark]:
+    """Pictures of another size than most, but for sizes that the data set is known to have."""
+    (size, most), *_ = Counter(look.size for look in looks.values()).most_common(1)
+    if most < _MOST * len(looks):
+        return
+    others = f"where others have {size[0]}×{size[1]}"
+    for place, look in looks.items():
+        if look.size != size and not {look.size, size} <= usual:
+            yield Remark(names[place], f"{look.size[0]}×{look.size[1]} pixels, {others}")
 
 
 def _twice(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
-    """Pictures with the same pixels, and those of them that stand on two sides of the set's own split."""
+    """Pictures with the same pixels, and those of them that stand on two sides of the set's own
+    split.
+    """
     alike: dict[str, list[int]] = defaultdict(list)
     for place, look in looks.items():
         alike[look.digest].append(place)
@@ -195,7 +226,9 @@ def _twice(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> I
 
 
 def _outside(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
-    """Landmarks that cannot be read, or lie further outside of their picture than a face cut closely puts its chin."""
+    """Landmarks that cannot be read, or lie further outside of their picture than a face cut
+    closely puts its chin.
+    """
     if "landmarks" not in table.frame:
         return
     for place, where in table.frame["landmarks"].dropna().items():
@@ -210,4 +243,6 @@ def _outside(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) ->
         far = (points < -_MARGIN * size) | (points > (1 + _MARGIN) * size)
         outside = int(far.any(1).sum())
         if outside:
-            yield Remark(names[place], f"{outside} of {len(points)} landmarks lie outside of the picture")
+            yield Remark(
+                names[place], f"{outside} of {len(points)} landmarks lie outside of the picture"
+            )

@@ -1,7 +1,8 @@
-"""Splitting pictures into folds: a *fold* is a triple of row masks for training, validation and test.
+"""Splitting pictures into folds: a *fold* is a triple of row masks for training, validation and
+test.
 
-No person stands on two sides of a fold, but for ``random-200``, which zhu2018 used: it leaks, and whatever is measured with
-it says so.
+No person stands on two sides of a fold, but for ``random-200``, which zhu2018 used: it leaks, and
+whatever is measured with it says so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
@@ -34,7 +34,8 @@ class Fold:
 
 
 def sorted_subjects(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
-    """khorrami2015's rule: subjects sorted by name, subject i in part i mod ``count``; test part t, validation part t + 1.
+    """khorrami2015's rule: subjects sorted by name, subject i in part i mod ``count``; test part t,
+    validation part t + 1.
 
     The seed is not used: the rule draws nothing.
     """
@@ -44,27 +45,36 @@ def sorted_subjects(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
 
 
 def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
-    """scikit-learn's stratified group folds: whole subjects, shuffled, with like shares of every expression."""
+    """scikit-learn's stratified group folds: whole subjects, shuffled, with like shares of every
+    expression.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     part = np.zeros(len(table), int)
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     expression = table.frame["expression"].to_numpy(str)
     try:
-        for number, (_, test) in enumerate(splitter.split(expression, expression, table.frame["subject"].to_numpy(str))):
+        for number, (_, test) in enumerate(
+            splitter.split(expression, expression, table.frame["subject"].to_numpy(str))
+        ):
             part[test] = number
     except ValueError:
-        raise InputError(f"folds.count {count}: every expression has fewer pictures than that") from None
+        raise InputError(
+            f"folds.count {count}: every expression has fewer pictures than that"
+        ) from None
     return _rotated(part, count)
 
 
 def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """One fold a person, in the order of their names: test on that person, validate on the next, train on all others.
+    """One fold a person, in the order of their names: test on that person, validate on the next,
+    train on all others.
 
     Raises ``InputError`` where the set does not name its people.
     """
     if not table.people_known:
-        raise InputError("folds.rule 'leave-one-subject-out': the faces come without the names of their people")
+        raise InputError(
+            "folds.rule 'leave-one-subject-out': the faces come without the names of their people"
+        )
     subject = table.frame["subject"]
     place = {name: i for i, name in enumerate(sorted(subject.unique()))}
     return _rotated(subject.map(place).to_numpy(), len(place))
@@ -73,8 +83,8 @@ def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> li
 def official(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
     """The set's own sides: one fold, or one for each of ``split_1 …`` (TFD's five).
 
-    A set that publishes no test pictures is tested on its validation pictures; validation pictures that are then missing
-    are a tenth of the training people.
+    A set that publishes no test pictures is tested on its validation pictures; validation pictures
+    that are then missing are a tenth of the training people.
     """
     columns = [name for name in table.frame if name.startswith("split")]
     if not columns:
@@ -86,8 +96,15 @@ def official(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
         if not test.any():
             validation, test = test, validation
         if not train.any() or not test.any():
-            raise InputError(f"folds.rule 'official': column {column!r} names no pictures to train on, or none to test on")
-        folds.append(Fold(train, validation, test) if validation.any() else _with_validation(table, train, test, seed))
+            raise InputError(
+                f"folds.rule 'official': column {column!r} names no pictures to train on, or none "
+                "to test on"
+            )
+        folds.append(
+            Fold(train, validation, test)
+            if validation.any()
+            else _with_validation(table, train, test, seed)
+        )
     return folds
 
 
@@ -97,22 +114,33 @@ def random_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
     People stand on both sides: it leaks.
     """
     if len(table) < 3 * _DRAWN:
-        raise InputError(f"folds.rule 'random-200': {len(table)} pictures are fewer than {3 * _DRAWN}")
+        raise InputError(
+            f"folds.rule 'random-200': {len(table)} pictures are fewer than {3 * _DRAWN}"
+        )
     order = np.random.default_rng(seed).permutation(len(table))
-    test, validation = (np.isin(np.arange(len(table)), order[i * _DRAWN : (i + 1) * _DRAWN]) for i in range(2))
+    test, validation = (
+        np.isin(np.arange(len(table)), order[i * _DRAWN : (i + 1) * _DRAWN]) for i in range(2)
+    )
     return [Fold(~(test | validation), validation, test)]
 
 
 def people_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """``random-200`` without the leak: whole people drawn until they have 200 pictures to test, then 200 to validate."""
+    """``random-200`` without the leak: whole people drawn until they have 200 pictures to test,
+    then 200 to validate.
+    """
     subject = table.frame["subject"].to_numpy(str)
     names, sizes = np.unique(subject, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
     tested = _until(sizes[order], _DRAWN)
     validated = tested + _until(sizes[order[tested:]], _DRAWN)
     if validated >= len(names):
-        raise InputError(f"folds.rule 'people-200': {len(table)} pictures are too few to test and validate on {_DRAWN} each")
-    test, validation = (np.isin(subject, names[people]) for people in (order[:tested], order[tested:validated]))
+        raise InputError(
+            f"folds.rule 'people-200': {len(table)} pictures are too few to test and validate on "
+            f"{_DRAWN} each"
+        )
+    test, validation = (
+        np.isin(subject, names[people]) for people in (order[:tested], order[tested:validated])
+    )
     return [Fold(~(test | validation), validation, test)]
 
 
@@ -122,11 +150,16 @@ def _until(sizes: NDArray[np.int_], wanted: int) -> int:
 
 
 def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """Train on the first data set, test on all others; a tenth of the first one's people validates (mousavi2016)."""
+    """Train on the first data set, test on all others; a tenth of the first one's people
+    validates (mousavi2016).
+    """
     dataset = table.frame["dataset"].fillna("").to_numpy(str)
     train = dataset == dataset[0]
     if train.all():
-        raise InputError(f"folds.rule 'other-set': all faces are of one data set, {dataset[0]}; name another in faces.other")
+        raise InputError(
+            f"folds.rule 'other-set': all faces are of one data set, {dataset[0]}; name another in "
+            "faces.other"
+        )
     return [_with_validation(table, train, ~train, seed)]
 
 
@@ -136,7 +169,9 @@ def _with_validation(table: FaceTable, train: Mask, test: Mask, seed: int) -> Fo
 
     rows = np.flatnonzero(train)
     subject = table.frame["subject"].to_numpy(str)[rows]
-    _, drawn = next(GroupShuffleSplit(1, test_size=0.1, random_state=seed).split(rows, groups=subject))
+    _, drawn = next(
+        GroupShuffleSplit(1, test_size=0.1, random_state=seed).split(rows, groups=subject)
+    )
     validation = np.zeros(len(table), bool)
     validation[rows[drawn]] = True
     return Fold(train & ~validation, validation, test)
@@ -160,38 +195,56 @@ RULES: dict[str, Callable[[FaceTable, int, int], list[Fold]]] = {
 def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
     """Split a table by a named rule; ``count`` is for the rules that make any number of folds.
 
-    Raises ``InputError`` for fewer subjects than folds, for a single expression, and for an expression that a fold's
-    training pictures lack.
+    Raises ``InputError`` for fewer subjects than folds, for a single expression, and for an
+    expression that a fold's training pictures lack.
 
     >>> import pandas as pd
     >>> from pathlib import Path
-    >>> frame = pd.DataFrame({"path": list("abcdef"), "subject": list("uvwxyz"), "expression": ["fear", "anger"] * 3})
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "path": list("abcdef"),
+    ...         "subject": list("uvwxyz"),
+    ...         "expression": ["fear", "anger"] * 3,
+    ...     }
+    ... )
     >>> [int(fold.test.sum()) for fold in split(FaceTable(frame, Path(".")), "khorrami2015", 3)]
     [2, 2, 2]
     """
     if rule not in RULES:
         raise InputError(f"folds.rule {rule!r}: not one of {', '.join(RULES)}")
-    counted = rule in _COUNTED
-    if counted and count < 3:
-        raise InputError(f"folds.count {count}: at least 3 are needed, to train, to validate and to test")
-    if table.frame["subject"].isna().any():
-        raise InputError("a picture without a subject cannot be kept on one side of a split")
-    if len(table.expressions) < 2:
-        raise InputError(f"only one expression in the faces: {', '.join(table.expressions) or 'none'}")
-    if len(table.subjects) < (count if counted else 3):
-        asked = f"folds.count {count}" if counted else f"folds.rule {rule!r}"
-        raise InputError(f"{asked}: the faces show only {len(table.subjects)} people")
+    _refuse_too_few(table, rule, count)
     folds = RULES[rule](table, count, seed)
-    place = pd.Categorical(table.frame["expression"], categories=table.expressions).codes
     for number, fold in enumerate(folds):
-        shown = np.bincount(place[fold.train & (place >= 0)], minlength=len(table.expressions))
-        if not shown.all():
-            lacking = ", ".join(sorted(name for name, n in zip(table.expressions, shown, strict=True) if not n))
-            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {lacking}")
+        lacking = _lacking(table, fold)
+        if lacking:
+            names = ", ".join(lacking)
+            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {names}")
         for side in ("validation", "test"):
             if not getattr(fold, side).any():
                 raise InputError(f"folds.rule {rule!r}: fold {number} has no pictures for {side}")
     return folds
+
+
+def _refuse_too_few(table: FaceTable, rule: str, count: int) -> None:
+    """Refuse faces of too few people or expressions, or without subjects."""
+    counted = rule in _COUNTED
+    if counted and count < 3:
+        needed = "at least 3 are needed, to train, to validate and to test"
+        raise InputError(f"folds.count {count}: {needed}")
+    if table.frame["subject"].isna().any():
+        raise InputError("a picture without a subject cannot be kept on one side of a split")
+    if len(table.expressions) < 2:
+        known = ", ".join(table.expressions) or "none"
+        raise InputError(f"only one expression in the faces: {known}")
+    if len(table.subjects) < (count if counted else 3):
+        asked = f"folds.count {count}" if counted else f"folds.rule {rule!r}"
+        raise InputError(f"{asked}: the faces show only {len(table.subjects)} people")
+
+
+def _lacking(table: FaceTable, fold: Fold) -> list[str]:
+    """Expressions that no training picture of a fold shows."""
+    shown = set(table.frame["expression"][fold.train])
+    return sorted(set(table.expressions) - shown)
 
 
 def _rotated(part: NDArray[np.int_], count: int) -> list[Fold]:

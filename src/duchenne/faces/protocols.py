@@ -1,7 +1,9 @@
-"""Which pictures of a data set are used, and what they are called: the papers' selections, from table to table.
+"""Which pictures of a data set are used, and what they are called: the papers' selections, from
+table to table.
 
-A sequence runs from neutral to the apex; what a set says of it, it says of the last frame. A protocol decides which other
-frames share that label. Pictures that belong to no sequence keep their own.
+A sequence runs from neutral to the apex; what a set says of it, it says of the last frame. A
+protocol decides which other frames share that label. Pictures that belong to no sequence keep their
+own.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ _LAST = 3  # frames of a sequence that khorrami2015 takes for its expression
 
 
 def khorrami2015_8(table: FaceTable) -> FaceTable:
-    """Take the first frame as neutral and the last three as the expression of each labelled sequence: eight classes."""
+    """Take the first frame as neutral and the last three as the expression of each labelled
+    sequence: eight classes.
+    """
     return _named(table, _LAST)
 
 
 def khorrami2015_6(table: FaceTable) -> FaceTable:
-    """Take the last three frames of each labelled sequence; neutral and contempt are left out: six classes."""
+    """Take the last three frames of each labelled sequence; neutral and contempt are left out:
+    six classes.
+    """
     found = _named(table, _LAST)
     return found.where(~found.frame["expression"].isin(["neutral", "contempt"]))
 
@@ -39,12 +45,15 @@ def khorrami2015_7(table: FaceTable) -> FaceTable:
 
 
 def zhu2018(table: FaceTable) -> FaceTable:
-    """Take the first frame as neutral and all others as the expression of each labelled sequence: eight classes."""
+    """Take the first frame as neutral and all others as the expression of each labelled
+    sequence: eight classes.
+    """
     return _named(table, None)
 
 
 def mousavi2016_7(table: FaceTable) -> FaceTable:
-    """Take the first frame as neutral and the last three as the expression; contempt is left out: seven classes.
+    """Take the first frame as neutral and the last three as the expression; contempt is left out:
+    seven classes.
 
     The paper says "several" frames; three is a reading, as in khorrami2015.
     """
@@ -55,19 +64,24 @@ def mousavi2016_7(table: FaceTable) -> FaceTable:
 def mousavi2016_3(table: FaceTable) -> FaceTable:
     """Fold mousavi2016's seven classes into its three supersets: positive, neutral, negative.
 
-    Contempt is left out, but the neutral first frames of its sequences stay: they show no contempt (a reading).
+    Contempt is left out, but the neutral first frames of its sequences stay: they show no contempt
+    (a reading).
     """
     return _in_supersets(mousavi2016_7(table))
 
 
 def mousavi2016_3_without_contempt(table: FaceTable) -> FaceTable:
-    """The same, but sequences of contempt are left out with their neutral frames (the other reading)."""
+    """The same, but sequences of contempt are left out with their neutral frames (the other
+    reading).
+    """
     contemptuous = table.frame.loc[table.frame["expression"].eq("contempt"), "sequence"].dropna()
     return _in_supersets(mousavi2016_7(table.where(~table.frame["sequence"].isin(contemptuous))))
 
 
 def _in_supersets(table: FaceTable) -> FaceTable:
-    return replace(table, frame=table.frame.assign(expression=table.frame["expression"].map(facs.SUPERSET_OF)))
+    return replace(
+        table, frame=table.frame.assign(expression=table.frame["expression"].map(facs.SUPERSET_OF))
+    )
 
 
 def labelled(table: FaceTable) -> FaceTable:
@@ -97,21 +111,26 @@ def protocol(table: FaceTable, name: str) -> FaceTable:
         raise InputError(f"protocol {name!r}: not one of {', '.join(PROTOCOLS)}")
     found = PROTOCOLS[name](table)
     if not len(found):
-        raise InputError(f"protocol {name!r}: no picture of {table.root} has an expression that it uses")
+        raise InputError(
+            f"protocol {name!r}: no picture of {table.root} has an expression that it uses"
+        )
     return found
 
 
 def _named(table: FaceTable, last: int | None) -> FaceTable:
-    """Name the first frame of each labelled sequence neutral, and the last ones (all others: None) as its apex."""
+    """Name the first frame of each labelled sequence neutral, and the last ones (all others:
+    None) as its apex.
+    """
     rows = table.frame
     single = rows[rows["sequence"].isna() & rows["expression"].notna()]
     frames = rows[rows["sequence"].notna()].sort_values(["sequence", "frame"], kind="stable")
     groups = frames.groupby("sequence", sort=False)
     from_start, from_end = groups.cumcount(), groups.cumcount(ascending=False)
-    apex = frames[from_end == 0].set_index("sequence").reindex(frames["sequence"]).set_axis(frames.index)
+    apexes = frames[from_end == 0].set_index("sequence")
+    apex = apexes.reindex(frames["sequence"]).set_axis(frames.index)
     first = from_start == 0
-    shown = ~first & (from_end < (last or np.inf))
-    use = (first | shown) & apex["expression"].notna() & apex["expression"].ne("neutral")
+    use = first | (from_end < (last or np.inf))
+    use &= apex["expression"].notna() & apex["expression"].ne("neutral")
     named = frames.copy()
     named["expression"] = apex["expression"].mask(first, "neutral")
     for column in _coded(table):
@@ -122,6 +141,8 @@ def _named(table: FaceTable, last: int | None) -> FaceTable:
 
 
 def _coded(table: FaceTable) -> list[str]:
-    """Columns of presence and intensity; what a detector thought of one frame is not passed on to another."""
+    """Columns of presence and intensity; what a detector thought of one frame is not passed on
+    to another.
+    """
     codes = [facs.code(number) for number in facs.ACTION_UNITS]
     return [name for code in codes for name in (code, f"{code}_intensity") if name in table.frame]

@@ -1,17 +1,17 @@
 """FaceTable: labelled pictures as a frame, one row a picture.
 
-Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable boolean: True, False,
-NA = not coded), ``AU12_left``, ``AU12_right`` (of one side, where a set codes sides; ``AU12`` is present where either
-is) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not scored). An action unit that a set never codes has no
-column. Between them stand, where a set has them, ``split`` (or ``split_1 …``: train, validation, test), the face's box
-``left top right bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``, ``valence
-arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability …``, what a detector
-thinks.
+Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable
+boolean: True, False, NA = not coded), ``AU12_left``, ``AU12_right`` (of one side, where a set codes
+sides; ``AU12`` is present where either is) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN
+= not scored). An action unit that a set never codes has no column. Between them stand, where a set
+has them, ``split`` (or ``split_1 …``: train, validation, test), the face's box ``left top right
+bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``, ``valence
+arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability
+…``, what a detector thinks.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,13 +22,24 @@ from numpy.typing import NDArray
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces import landmarks, store
-from duchenne.progress import Progress, quiet
 
 KEYS = ("path", "dataset", "subject", "sequence", "frame", "expression")
 SPLITS = ("train", "validation", "test")
 BOX = ("left", "top", "right", "bottom")
 VOTES = tuple(f"votes_{name}" for name in (*facs.EXPRESSIONS, "unknown", "nf"))
+_ALWAYS = {
+    "path": "string",
+    "dataset": "string",
+    "subject": "string",
+    "sequence": "string",
+    "frame": "Int64",
+    "expression": "string",
+}
+"""Columns that every table has, missing values where a data set tells nothing."""
+
+_GRADED = {"_intensity": (5, "intensities"), "_probability": (1, "probabilities")}
+"""What an action unit's columns hold at most, and what that is called, by their ending."""
+
 _TEXTS = ("split", *(f"split_{number}" for number in range(1, 11)), "landmarks", "view")
 NUMBERS = (*BOX, "valence", "arousal", *VOTES)
 COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
@@ -39,10 +50,12 @@ COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
 class FaceTable:
     """Labelled pictures below one folder.
 
-    ``frame`` holds the columns above, ``root`` the folder that ``path`` is relative to, ``left_out`` a line for each
-    picture that could not be used.
+    ``frame`` holds the columns above, ``root`` the folder that ``path`` is relative to,
+    ``left_out`` a line for each picture that could not be used.
 
-    >>> table = FaceTable(pd.DataFrame({"path": ["a.png"], "expression": ["fear"], "AU12": [True]}), Path("."))
+    >>> table = FaceTable(
+    ...     pd.DataFrame({"path": ["a.png"], "expression": ["fear"], "AU12": [True]}), Path(".")
+    ... )
     >>> table.frame["AU12"].dtype, table.action_units, len(table)
     (BooleanDtype, (12,), 1)
     """
@@ -70,7 +83,9 @@ class FaceTable:
     def expressions(self) -> tuple[str, ...]:
         """The expressions that occur, in the order of CK+."""
         present = set(self.frame["expression"].dropna())
-        return tuple(name for name in dict.fromkeys((*facs.EXPRESSIONS, *facs.SUPERSETS)) if name in present)
+        return tuple(
+            name for name in dict.fromkeys((*facs.EXPRESSIONS, *facs.SUPERSETS)) if name in present
+        )
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -79,7 +94,9 @@ class FaceTable:
 
     @property
     def people_known(self) -> bool:
-        """Whether every data set says that pictures show the same person twice; else each counts as one of its own."""
+        """Whether every data set says that pictures show the same person twice; else each counts
+        as one of its own.
+        """
         sets = self.frame["dataset"].fillna("")
         return bool(self.frame["subject"].duplicated().groupby(sets).any().all())
 
@@ -89,16 +106,30 @@ class FaceTable:
         return [self.root / path for path in self.frame["path"]]
 
     def presence(self) -> pd.DataFrame:
-        """Presence of each action unit, nullable boolean."""
+        """Presence of each action unit.
+
+        Returns:
+            (n, a) nullable booleans.
+        """
         return self.frame[[facs.code(number) for number in self.action_units]]
 
     def shares(self, expressions: Sequence[str]) -> NDArray[np.float32]:
-        """Share of the raters that named each of some expressions, of all who named any of them: (n, expressions).
+        """Share of the raters that named each of some expressions, of all who named any of them.
 
-        A picture's own expression has the share 1 where nobody named any. Raises ``InputError`` where the set keeps no
-        votes.
+        A picture's own expression has the share 1 where nobody named any.
 
-        >>> frame = pd.DataFrame({"path": ["a"], "expression": ["fear"], "votes_fear": [0.6], "votes_anger": [0.2]})
+        Args:
+            expressions: Some.
+
+        Returns:
+            (n, expressions).
+
+        Raises:
+            InputError: Where the set keeps no votes.
+
+        >>> frame = pd.DataFrame(
+        ...     {"path": ["a"], "expression": ["fear"], "votes_fear": [0.6], "votes_anger": [0.2]}
+        ... )
         >>> FaceTable(frame, Path(".")).shares(["anger", "fear"]).round(2).tolist()
         [[0.25, 0.75]]
         """
@@ -108,11 +139,20 @@ class FaceTable:
         votes = self.frame.reindex(columns=columns).fillna(0.0).to_numpy(np.float32)
         own = self.frame["expression"].to_numpy(str)[:, None] == np.array(expressions)
         given = votes.sum(1, keepdims=True)
-        shares: NDArray[np.float32] = np.where(given > 0, votes / np.maximum(given, 1e-9), own).astype(np.float32)
+        shares: NDArray[np.float32] = np.where(
+            given > 0, votes / np.maximum(given, 1e-9), own
+        ).astype(np.float32)
         return shares
 
     def where(self, rows: Sequence[bool] | pd.Series | np.ndarray) -> FaceTable:
-        """Keep the rows that are marked."""
+        """Keep the rows that are marked.
+
+        Args:
+            rows: (n,) marks.
+
+        Returns:
+            A table of these.
+        """
         return replace(self, frame=self.frame[np.asarray(rows, bool)].reset_index(drop=True))
 
     def labelled(self) -> FaceTable:
@@ -123,30 +163,22 @@ class FaceTable:
         """One sentence on what the table holds."""
         counts = self.frame["expression"].value_counts()
         shares = ", ".join(f"{name} {counts[name]}" for name in self.expressions)
-        coded = f"{len(self.action_units)} action units coded" if self.action_units else "no action units coded"
-        return f"{len(self)} pictures of {len(self.subjects)} people ({shares or 'no expressions'}); {coded}"
-
-    def fingerprint(self, progress: Progress = quiet) -> str:
-        """A digest of the labels, of the pictures' bytes and of the landmarks'; changes when one of them does."""
-        labels = self.frame.to_csv(index=False).encode(errors="surrogateescape")
-        where = self.frame["landmarks"].dropna() if "landmarks" in self.frame else ()
-        files = sorted({self.root / name for each in where if (name := landmarks.file(each))})
-        told = store.content(self.paths, progress) + (store.content(files) if files else "")
-        return hashlib.sha256(labels + told.encode()).hexdigest()[:16]
+        coded = (
+            f"{len(self.action_units)} action units coded"
+            if self.action_units
+            else "no action units coded"
+        )
+        return (
+            f"{len(self)} pictures of {len(self.subjects)} people ({shares or 'no expressions'}); "
+            f"{coded}"
+        )
 
 
 def _regular(frame: pd.DataFrame) -> pd.DataFrame:
     """Give every column its type and its place, or refuse the frame."""
     if "path" not in frame:
         raise InputError("a face table needs the column 'path'")
-    rows = {
-        "path": _typed(frame, "path", "string"),
-        "dataset": _typed(frame, "dataset", "string"),
-        "subject": _typed(frame, "subject", "string"),
-        "sequence": _typed(frame, "sequence", "string"),
-        "frame": _typed(frame, "frame", "Int64"),
-        "expression": _typed(frame, "expression", "string"),
-    }
+    rows = {name: _typed(frame, name, kind) for name, kind in _ALWAYS.items()}
     rows |= {name: _typed(frame, name, "string") for name in _TEXTS if name in frame}
     rows |= {name: _typed(frame, name, "float64") for name in NUMBERS if name in frame}
     _only_known(rows["expression"], (*facs.EXPRESSIONS, *facs.SUPERSETS), "expression")
@@ -155,15 +187,19 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
             _only_known(rows[name], SPLITS, name)
         if name.startswith("votes_"):
             _within(rows[name], 1, "shares of votes")
+    return pd.DataFrame(rows | _action_units(frame)).reset_index(drop=True)
+
+
+def _action_units(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns of action units that a frame has: presence, by side, intensity, probability."""
     codes = [facs.code(number) for number in facs.ACTION_UNITS]
-    rows |= {code: _typed(frame, code, "boolean") for code in codes if code in frame}
     sides = [f"{code}_{side}" for code in codes for side in ("left", "right")]
-    rows |= {name: _typed(frame, name, "boolean") for name in sides if name in frame}
-    for ending, most, what in (("_intensity", 5, "intensities"), ("_probability", 1, "probabilities")):
+    rows = {name: _typed(frame, name, "boolean") for name in (*codes, *sides) if name in frame}
+    for ending, (most, what) in _GRADED.items():
         for name in [code + ending for code in codes if code + ending in frame]:
             rows[name] = _typed(frame, name, "float64")
             _within(rows[name], most, what)
-    return pd.DataFrame(rows).reset_index(drop=True)
+    return rows
 
 
 def _typed(frame: pd.DataFrame, name: str, dtype: str) -> pd.Series:
@@ -174,7 +210,12 @@ def _typed(frame: pd.DataFrame, name: str, dtype: str) -> pd.Series:
     try:
         return (pd.to_numeric(values) if dtype == "Int64" else values).astype(dtype)
     except (TypeError, ValueError):
-        kinds = {"boolean": "True, False or NA", "Int64": "whole numbers", "float64": "numbers", "string": "text"}
+        kinds = {
+            "boolean": "True, False or NA",
+            "Int64": "whole numbers",
+            "float64": "numbers",
+            "string": "text",
+        }
         raise InputError(f"column {name}: holds other than {kinds[dtype]}") from None
 
 

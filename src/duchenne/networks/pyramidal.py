@@ -1,9 +1,10 @@
-"""``pyranet`` and ``lipnet``: pyramidal networks (Phung & Bouzerdoum 2007), the latter with lateral inhibition
-(Fernandes et al. 2013), as mousavi2016 uses them.
+"""``pyranet`` and ``lipnet``: pyramidal networks (Phung & Bouzerdoum 2007), the latter with lateral
+inhibition (Fernandes et al. 2013), as mousavi2016 uses them.
 
-A pyramidal layer has one weight for each *position* of its input, shared by all neurons whose fields overlap there, and one
-bias for each neuron: a = (sum over each field of W · x) + b. How neurons inhibit each other could not be found as a formula;
-``READINGS`` has three, each a function of the layer's own sum.
+A pyramidal layer has one weight for each *position* of its input, shared by all neurons whose
+fields overlap there, and one bias for each neuron: a = (sum over each field of W · x) + b. How
+neurons inhibit each other could not be found as a formula; ``READINGS`` has three, each a function
+of the layer's own sum.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from duchenne.networks.registry import network
+
 
 class Pyramidal(nn.Module):
-    """One pyramidal layer: (n, channels, H, W) -> (n, 1, h, w) with h = ceil((H − overlap) / (field − overlap)).
+    """One pyramidal layer: (n, channels, H, W) -> (n, 1, h, w) with h = ceil((H − overlap) / (field
+    − overlap)).
 
-    Neuron (u, v) sees the ``field``×``field`` positions from (u·g, v·g), g = field − overlap; what the last field overruns
-    is 0. ``radius`` is the reach of the inhibition in neurons and ``strength`` its weight, 0 for none. tanh follows.
+    Neuron (u, v) sees the ``field``×``field`` positions from (u·g, v·g), g = field − overlap; what
+    the last field overruns is 0. ``radius`` is the reach of the inhibition in neurons and
+    ``strength`` its weight, 0 for none. tanh follows.
 
     >>> layer = Pyramidal((1, 100, 100), field=15, overlap=12)
     >>> layer(torch.zeros(2, 1, 100, 100)).shape
@@ -40,20 +45,34 @@ class Pyramidal(nn.Module):
         super().__init__()
         if reading not in READINGS:
             raise ValueError(f"reading {reading!r}: not one of {', '.join(READINGS)}")
-        self.field, self.gap = field, field - overlap
-        self.radius, self.strength, self.reading = radius, strength, reading
+        self.field = field
+        self.gap = field - overlap
+        self.radius = radius
+        self.strength = strength
+        self.reading = reading
         height, width = (math.ceil((side - overlap) / self.gap) for side in shape[1:])
         if min(height, width) < 1 or self.gap < 1:
-            raise ValueError(f"fields of {field} that overlap by {overlap} do not fit into {shape[1]}×{shape[2]}")
-        self.weight = nn.Parameter(torch.empty(shape).uniform_(-1 / field, 1 / field, generator=generator))
+            given = f"fields of {field} that overlap by {overlap}"
+            raise ValueError(f"{given} do not fit into {shape[1]}×{shape[2]}")
+        weight = torch.empty(shape).uniform_(-1 / field, 1 / field, generator=generator)
+        self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(height, width))
 
     def extra_repr(self) -> str:
-        """What the layer is made of, as in mousavi2016's Table I: field r, overlap o, inhibition's reach i and weight w."""
+        """What the layer is made of, as in mousavi2016's Table I: field r, overlap o,
+        inhibition's reach i and weight w.
+        """
         return f"r={self.field}, o={self.field - self.gap}, i={self.radius}, w={self.strength:g}"
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Activations (n, 1, h, w) in −1 … 1 of maps (n, channels, H, W)."""
+        """Answer to maps.
+
+        Args:
+            maps: (n, channels, H, W).
+
+        Returns:
+            Activations (n, 1, h, w) in −1 … 1.
+        """
         weighted = (maps * self.weight).sum(1, keepdim=True)
         sums = self.sums(weighted, 0) + self.bias
         if not self.strength:
@@ -61,7 +80,15 @@ class Pyramidal(nn.Module):
         return torch.tanh(sums - self.strength * READINGS[self.reading](self, weighted, sums))
 
     def sums(self, weighted: Tensor, wider: int) -> Tensor:
-        """Sum weighted input (n, 1, H, W) over each neuron's field, ``wider`` by so many positions on each side."""
+        """Sum weighted input over each neuron's field.
+
+        Args:
+            weighted: (n, 1, H, W).
+            wider: By how many positions on each side the field is wider.
+
+        Returns:
+            (n, 1, h, w).
+        """
         below, beside = (
             max((count - 1) * self.gap + self.field - side, 0) + wider
             for count, side in zip(self.bias.shape, weighted.shape[2:], strict=True)
@@ -71,17 +98,46 @@ class Pyramidal(nn.Module):
 
 
 def lateral(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The sums of the neighbours within the radius, in the same layer; there are none outside of it."""
+    """The sums of the neighbours within the radius, in the same layer; there are none outside of
+    it.
+
+    Args:
+        layer: The layer.
+        weighted: (n, 1, H, W) its weighted input.
+        sums: (n, 1, h, w) that over each neuron's field.
+
+    Returns:
+        (n, 1, h, w).
+    """
     return _neighbours(sums, layer.radius)
 
 
 def surround(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The weighted input in the ring around the neuron's field, as wide as the radius, in the layer before."""
+    """The weighted input in the ring around the neuron's field, as wide as the radius, in the layer
+    before.
+
+    Args:
+        layer: The layer.
+        weighted: (n, 1, H, W) its weighted input.
+        sums: (n, 1, h, w) that over each neuron's field.
+
+    Returns:
+        (n, 1, h, w).
+    """
     return layer.sums(weighted, layer.radius) - layer.sums(weighted, 0)
 
 
 def output(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The answers tanh(sum) of the neighbours within the radius, in the same layer."""
+    """The answers tanh(sum) of the neighbours within the radius, in the same layer.
+
+    Args:
+        layer: The layer.
+        weighted: (n, 1, H, W) its weighted input.
+        sums: (n, 1, h, w) that over each neuron's field.
+
+    Returns:
+        (n, 1, h, w).
+    """
     return _neighbours(torch.tanh(sums), layer.radius)
 
 
@@ -99,14 +155,17 @@ def _neighbours(maps: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(maps, side, stride=1, padding=radius, divisor_override=1) - maps
 
 
+@network("lipnet")
 class LipNet(nn.Module):
-    """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10 neurons, and one output a class.
+    """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10 neurons, and one
+    output a class.
 
-    Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n, classes), which serve as logits: mousavi2016's
-    output is "sigmoid …, which applies a softmax" (§III-C). Layers worth looking at: ``pyramid1``, ``pyramid2``, of which
-    each neuron has weights of its own, and ``neurons``, those of the latter one by one. Fields,
-    overlaps and inhibition are those of its Table I; ``strength`` multiplies the inhibition's weights 0.05 and 0.02, and
-    ``reading`` is one of ``READINGS``. Weights are drawn from U(−1/r, 1/r), r the field's side (a reading).
+    Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n, classes), which serve as
+    logits: mousavi2016's output is "sigmoid …, which applies a softmax" (§III-C). Layers worth
+    looking at: ``pyramid1``, ``pyramid2``, of which each neuron has weights of its own, and
+    ``neurons``, those of the latter one by one. Fields, overlaps and inhibition are those of its
+    Table I; ``strength`` multiplies the inhibition's weights 0.05 and 0.02, and ``reading`` is one
+    of ``READINGS``. Weights are drawn from U(−1/r, 1/r), r the field's side (a reading).
 
     >>> network = LipNet(classes=3)
     >>> network(torch.zeros(2, 1, 100, 100)).shape
@@ -139,11 +198,19 @@ class LipNet(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (n, classes) in 0 … 1 of pictures (n, channels, size, size)."""
+        """Read pictures.
+
+        Args:
+            pictures: (n, channels, size, size).
+
+        Returns:
+            Logits (n, classes) in 0 … 1.
+        """
         neurons = self.neurons(self.pyramid2(self.pyramid1(pictures)))
         return torch.sigmoid(self.output(neurons))
 
 
+@network("pyranet")
 class PyraNet(LipNet):
     """``LipNet`` without inhibition.
 
@@ -153,5 +220,11 @@ class PyraNet(LipNet):
     False
     """
 
-    def __init__(self, classes: int, channels: int = 1, size: int = LipNet.SIZE, generator: Generator | None = None) -> None:
+    def __init__(
+        self,
+        classes: int,
+        channels: int = 1,
+        size: int = LipNet.SIZE,
+        generator: Generator | None = None,
+    ) -> None:
         super().__init__(classes, channels, size, strength=0.0, generator=generator)

@@ -1,4 +1,6 @@
-"""``zero_bias``: the network of khorrami2015, three convolutions without bias and quadrant pooling."""
+"""``zero_bias``: the network of khorrami2015, three convolutions without bias and quadrant
+pooling.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +10,24 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from duchenne.networks.registry import network
+
 Initialisation = Literal["root", "as_printed"]
 DropoutOn = Literal["input", "output"]
 
 
+@network("zero_bias")
 class ZeroBias(nn.Module):
-    """64, 128 and 256 filters of 5×5 without bias, ReLU after each, 2×2 max pooling after the first two, quadrant
-    pooling after the third, 300 hidden units with ReLU, one output a class.
+    """64, 128 and 256 filters of 5×5 without bias, ReLU after each, 2×2 max pooling after the first
+    two, quadrant pooling after the third, 300 hidden units with ReLU, one output a class.
 
-    Takes (n, channels, H, W), best 96×96, and gives logits (n, classes). Layers worth looking at: ``conv1``,
-    ``conv2``, ``conv3``, ``hidden``. Weights are drawn from N(0, σ), σ = k/√fan_in, k ~ U(0.2, 1.2) once a network
-    (khorrami2015 §3.2; the paper prints k/fan_in, its released code takes the root: ``initialisation="as_printed"`` is
-    the former). ``dropout`` acts on the input of the hidden layer, as in the released code, or on its output, as §3.2 of
-    the paper says ("each neuron's output is set to zero"): ``dropout_on``. The hidden bias starts at 1, as in the released
-    code.
+    Takes (n, channels, H, W), best 96×96, and gives logits (n, classes). Layers worth looking at:
+    ``conv1``, ``conv2``, ``conv3``, ``hidden``. Weights are drawn from N(0, σ), σ = k/√fan_in, k ~
+    U(0.2, 1.2) once a network (khorrami2015 §3.2; the paper prints k/fan_in, its released code
+    takes the root: ``initialisation="as_printed"`` is the former). ``dropout`` acts on the input of
+    the hidden layer, as in the released code, or on its output, as §3.2 of the paper says ("each
+    neuron's output is set to zero"): ``dropout_on``. The hidden bias starts at 1, as in the
+    released code.
 
     >>> network = ZeroBias(classes=8)
     >>> network(torch.zeros(2, 1, 96, 96)).shape
@@ -47,13 +53,13 @@ class ZeroBias(nn.Module):
         if dropout_on not in ("input", "output"):
             raise ValueError(f"dropout_on {dropout_on!r}: not one of input, output")
         self.dropout_on = dropout_on
-        self.conv1 = nn.Conv2d(channels, 64, 5, padding=2, bias=False)
+        self.conv1 = _convolution(channels, 64)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(2)
-        self.conv2 = nn.Conv2d(64, 128, 5, padding=2, bias=False)
+        self.conv2 = _convolution(64, 128)
         self.relu2 = nn.ReLU()
         self.pool2 = nn.MaxPool2d(2)
-        self.conv3 = nn.Conv2d(128, 256, 5, padding=2, bias=False)
+        self.conv3 = _convolution(128, 256)
         self.relu3 = nn.ReLU()
         self.quadrants = nn.AdaptiveMaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
@@ -63,7 +69,14 @@ class ZeroBias(nn.Module):
         self._initialise(initialisation, gain, generator)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (n, classes) of pictures (n, channels, H, W)."""
+        """Read pictures.
+
+        Args:
+            pictures: (n, channels, H, W).
+
+        Returns:
+            Logits (n, classes).
+        """
         maps = self.pool1(self.relu1(self.conv1(pictures)))
         maps = self.pool2(self.relu2(self.conv2(maps)))
         maps = self.quadrants(self.relu3(self.conv3(maps)))
@@ -75,7 +88,9 @@ class ZeroBias(nn.Module):
         logits: Tensor = self.output(hidden)
         return logits
 
-    def _initialise(self, initialisation: Initialisation, gain: float | None, generator: Generator | None) -> None:
+    def _initialise(
+        self, initialisation: Initialisation, gain: float | None, generator: Generator | None
+    ) -> None:
         if initialisation not in ("root", "as_printed"):
             raise ValueError(f"initialisation {initialisation!r}: not one of root, as_printed")
         if gain is None:
@@ -86,3 +101,8 @@ class ZeroBias(nn.Module):
             nn.init.normal_(layer.weight, 0, spread, generator=generator)
         nn.init.ones_(self.hidden.bias)
         nn.init.zeros_(self.output.bias)
+
+
+def _convolution(given: int, maps: int) -> nn.Conv2d:
+    """A convolution without bias that keeps the size of its maps."""
+    return nn.Conv2d(given, maps, 5, padding=2, bias=False)

@@ -7,16 +7,20 @@ from typing import Literal
 
 from torch import Generator, Tensor, nn
 
+from duchenne.networks.registry import network
+
 Initialisation = Literal["scaled", "as_printed"]
 
 
+@network("zhu")
 class Zhu(nn.Module):
-    """64, 128 and 256 filters of 5×5, ReLU and 2×2 max pooling after each, 1024 hidden units with ReLU and dropout.
+    """64, 128 and 256 filters of 5×5, ReLU and 2×2 max pooling after each, 1024 hidden units with
+    ReLU and dropout.
 
-    Takes (n, channels, size, size), best 96×96, and gives logits (n, classes). Layers worth looking at: ``conv1``,
-    ``conv2``, ``conv3``, ``hidden``. The paper draws weights from N(0, 1) (§2.2), which ``initialisation="as_printed"``
-    does; by default they are drawn from N(0, 2/fan_in) (He et al. 2015). Biases start at 0. Dropout acts on the hidden
-    units (a reading).
+    Takes (n, channels, size, size), best 96×96, and gives logits (n, classes). Layers worth looking
+    at: ``conv1``, ``conv2``, ``conv3``, ``hidden``. The paper draws weights from N(0, 1) (§2.2),
+    which ``initialisation="as_printed"`` does; by default they are drawn from N(0, 2/fan_in) (He et
+    al. 2015). Biases start at 0. Dropout acts on the hidden units (a reading).
 
     >>> import torch
     >>> network = Zhu(classes=8)
@@ -57,7 +61,14 @@ class Zhu(nn.Module):
         self._initialise(initialisation, generator)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (n, classes) of pictures (n, channels, size, size)."""
+        """Read pictures.
+
+        Args:
+            pictures: (n, channels, size, size).
+
+        Returns:
+            Logits (n, classes).
+        """
         maps = self.pool1(self.relu1(self.conv1(pictures)))
         maps = self.pool2(self.relu2(self.conv2(maps)))
         maps = self.pool3(self.relu3(self.conv3(maps)))

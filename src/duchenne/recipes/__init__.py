@@ -1,27 +1,9 @@
-"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an experiment of the papers.
-
-A recipe may name another that it ``extends``: then it says only what is different.
+"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an
+experiment of the papers.
 """
 
-from __future__ import annotations
-
-import difflib
-import inspect
-import json
-import math
-import textwrap
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from types import NoneType
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-
-from duchenne.errors import InputError, printable
-from duchenne.recipes.keys import (
+from duchenne.recipes.loading import changed, described, differences, names, read, validated
+from duchenne.recipes.schema import (
     Ablation,
     Detectors,
     Evidence,
@@ -34,269 +16,25 @@ from duchenne.recipes.keys import (
     Training,
     Traits,
     Units,
-    choices,
 )
 
 __all__ = [
-    "Ablation", "Detectors", "Evidence", "Faces", "Folds", "Network", "Paper", "Recipe", "Stimulation", "Training", "Traits",
+    "Ablation",
+    "Detectors",
+    "Evidence",
+    "Faces",
+    "Folds",
+    "Network",
+    "Paper",
+    "Recipe",
+    "Stimulation",
+    "Training",
+    "Traits",
     "Units",
-    "changed", "described", "differences", "names", "read", "validated",
-]  # fmt: skip
-
-_WIDTH = 110
-
-
-def names() -> list[str]:
-    """List the recipes inside the package.
-
-    >>> "quick" in names()
-    True
-    """
-    return sorted(f.name.removesuffix(".toml") for f in resources.files(__name__).iterdir() if f.name.endswith(".toml"))
-
-
-def read(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, by its name or from a TOML file of one's own, and change some keys, each as ``"training.rate=0.02"``.
-
-    Raises ``InputError`` for an unknown recipe or key (and names the nearest one), for a value of the wrong kind, and for a
-    file that cannot be read.
-
-    >>> read("quick", ["training.epochs=2"]).training.epochs
-    2
-    """
-    told = {"name": Path(name).stem if _is_file(name) else name} | _told(name, Path(), ())
-    return changed(validated(told), changes)
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith(".toml")
-
-
-def _told(name: str, beside: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """Read a recipe's keys over those of the recipe that it extends.
-
-    A published figure is another recipe's where this one has its own or is the user's, and options are another network's
-    where this one names its own: neither is taken over.
-    """
-    try:
-        file = (beside / name).resolve()
-    except (OSError, ValueError, RuntimeError):
-        raise InputError(f"recipe {printable(name)[:_MOST_SHOWN]!r}: no file can be called so") from None
-    if file in above:
-        raise InputError(f"recipe {name!r}: extends itself")
-    told = _from_file(file) if _is_file(name) else _packaged(name)
-    _refuse_other_kinds(told, Recipe, "")
-    if "extends" not in told:
-        return told
-    extended = told.pop("extends")
-    if not isinstance(extended, str):
-        raise InputError(f"recipe {name!r}: extends {extended!r}, which is not the name of a recipe")
-    below = _told(extended, file.parent, (*above, file))
-    if "paper" in told or _is_file(name):
-        below["paper"] = {"faces": below.get("paper", {}).get("faces", ())}
-    if _network(told) not in (None, _network(below)):
-        below["network"].pop("options", None)
-    return _over(below, told)
-
-
-def _network(told: Mapping[str, Any]) -> object:
-    network = told.get("network")
-    return network.get("name") if isinstance(network, Mapping) else None
-
-
-def _packaged(name: str) -> dict[str, Any]:
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
-        hint = f"the nearest is {near[0]!r}; there are" if near else "there are"
-        raise InputError(f"recipe {name!r} is not known; {hint} {', '.join(names())}, and files of your own as in mine.toml")
-    return tomllib.loads((resources.files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def _from_file(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"recipe {file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"recipe {file}: is not in UTF-8") from None
-    except ValueError as error:
-        raise InputError(f"recipe {file}: {printable(str(error))[:_MOST_SHOWN]}") from None
-    except RecursionError:
-        raise InputError(f"recipe {file}: is nested too deeply") from None
-
-
-def _refuse_other_kinds(told: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None:
-    """Refuse a value, or a list, where a recipe has a group of keys."""
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if name in told and isinstance(inner, type) and issubclass(inner, BaseModel):
-            if not isinstance(told[name], Mapping):
-                raise InputError(
-                    f"recipe key '{prefix}{name}': {_shortened(told[name])}: it is a group of keys, not a value"
-                )
-            _refuse_other_kinds(told[name], inner, f"{prefix}{name}.")
-
-
-def _shortened(value: object) -> str:
-    """A value as it is told of, on one line."""
-    try:
-        shown = printable(repr(value))
-    except RecursionError:
-        shown = "…"
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
-
-
-_MOST_SHOWN = 120  # characters
-
-
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    groups = {key: _over(below[key], above[key]) for key in above if isinstance(below.get(key), Mapping)}
-    return {**below, **above, **groups}
-
-
-def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """Change some keys of a recipe, each as ``"training.rate=0.02"``; raises ``InputError`` as ``read`` does."""
-    told = recipe.model_dump()
-    for change in changes:
-        _set(told, change)
-    return validated(told)
-
-
-def differences(recipe: Recipe) -> list[str]:
-    """List the changes that turn the packaged recipe of this name (else ``quick``) into this one, data source aside.
-
-    >>> differences(read("quick", ["training.epochs=2", 'units.layer="conv2"']))
-    ['training.epochs=2', 'units.layer="conv2"']
-    """
-    before, after = (dict(_leaves(r.model_dump(mode="json"))) for r in (_named_like(recipe), recipe))
-    options = [key for key in before if key.startswith("network.options.")]
-    anew = [] if all(key in after for key in options) else ["network.options={}"]
-    if anew:
-        before = {key: value for key, value in before.items() if key not in options}
-    ignored = {"name", "about", "faces.source"}
-    wanted = {key: value for key, value in after.items() if key not in ignored and before.get(key) != value}
-    return anew + [f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None]
-
-
-def described(recipe: Recipe, named: bool = False) -> list[str]:
-    """List every key of a recipe with its value, as ``changed`` takes it, below what the keys mean and beside what else they
-    can be; the lines are a recipe that can be kept in a file, which gives it its name where it is not ``named``.
-
-    >>> described(read("quick"))[1:3]
-    ['seed=0', '']
-    """
-    return [*([f"name={_written(recipe.name)}"] if named else []), *_lines(recipe, "")]
-
-
-def _lines(part: BaseModel, prefix: str) -> list[str]:
-    """Lines of the keys of a part, and behind them those of its parts."""
-    single: list[str] = []
-    groups: list[str] = []
-    for name, info in type(part).model_fields.items():
-        value = getattr(part, name)
-        if isinstance(value, BaseModel):
-            told = " ".join(str(inspect.getdoc(value)).replace("``", "").split())
-            about = textwrap.wrap(f"{prefix}{name}: {told}", _WIDTH)
-            groups += ["", *(f"# {line}" for line in about), *_lines(value, f"{prefix}{name}.")]
-        elif prefix or name != "name":
-            single += _line(prefix + name, value, info)
-    return single + groups
-
-
-def _line(key: str, value: Any, info: FieldInfo) -> list[str]:
-    if value is None:
-        return [f"# {key} is not set"]
-    if value and isinstance(value, dict):
-        return [f"{key}.{name}={_written(told)}" for name, told in value.items()]
-    others = ", ".join(choices(info))
-    return [f"{key}={_written(value)}" + (f"  # {others}" if others else "")]
-
-
-def _written(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _named_like(recipe: Recipe) -> Recipe:
-    return read(recipe.name if recipe.name in names() else "quick")
-
-
-def _leaves(told: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in told.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def validated(told: Mapping[str, Any]) -> Recipe:
-    """Check a recipe's keys and values."""
-    try:
-        _refuse_unwritable(told, "")
-        return Recipe.model_validate(told)
-    except ValidationError as error:
-        raise InputError(_explained(error)) from None
-    except RecursionError:
-        raise InputError("recipe: is nested too deeply") from None
-
-
-def _refuse_unwritable(value: object, key: str) -> None:
-    """Refuse what a recipe's file could not hold: texts that are none, numbers that are not finite, dates."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            _refuse_unwritable(str(name), key or "recipe")
-            _refuse_unwritable(inner, f"{key}.{name}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _refuse_unwritable(inner, key)
-    elif isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise InputError(f"recipe key {_shortened(key)}: {_shortened(value)} holds what is no text")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise InputError(f"recipe key {_shortened(key)}: {value} is not a finite number")
-    elif not isinstance(value, bool | int | NoneType | Path):
-        raise InputError(f"recipe key {_shortened(key)}: {_shortened(value)}: a {type(value).__name__} is not understood")
-
-
-def _set(told: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    *path, last = key.strip().split(".")
-    if not equals or not last:
-        raise InputError(f"--set {_shortened(change)}: expected key=value, such as training.epochs=4")
-    for part in path:
-        told = told.setdefault(part, {})
-        if not isinstance(told, dict):
-            raise InputError(f"--set {_shortened(change)}: {_shortened(part)} is a value, not a group of keys")
-    told[last] = _parsed(value.strip())
-
-
-def _parsed(value: str) -> Any:
-    """Read a value as TOML does, a bare word as text."""
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
-    except RecursionError:
-        raise InputError(f"--set: {_shortened(value)}: is nested too deeply") from None
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(part for part in first["loc"] if isinstance(part, str))
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
-        return f"recipe key {_shortened(key)} is not known; the nearest is {near[0]!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    told = "" if first["type"] == "value_error" else f"{_shortened(first['input'])}: "
-    return f"recipe key {_shortened(key)}: {told}{printable(message)}"
-
-
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys = []
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys += _keys(inner, f"{prefix}{name}.")
-        else:
-            keys.append(prefix + name)
-    return keys
+    "changed",
+    "described",
+    "differences",
+    "names",
+    "read",
+    "validated",
+]

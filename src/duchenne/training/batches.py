@@ -1,6 +1,8 @@
-"""Pictures in batches: in an order drawn anew for every epoch while training, in their own order while judging.
+"""Pictures in batches: in an order drawn anew for every epoch while training, in their own order
+while judging.
 
-All chance of an epoch comes from generators seeded by (seed, epoch), so that an epoch is a function of what stood before it.
+All chance of an epoch comes from generators seeded by (seed, epoch), so that an epoch is a function
+of what stood before it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from duchenne.training.devices import ALL, Share
+from duchenne.training.machine.devices import ALL, Share
 
 EVALUATION = 64
 """Pictures that are judged at once."""
@@ -21,26 +23,37 @@ EVALUATION = 64
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of their class (n,), or shares (n, classes)."""
+    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of their class (n,),
+    or shares (n, classes).
+    """
 
     pictures: Tensor
     classes: Tensor
 
 
 class Shuffled(Sampler[list[int]]):
-    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is dropped, 0 takes all.
+    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is
+    dropped, 0 takes all.
 
-    ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its epoch is known.
+    ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its
+    epoch is known.
     """
 
     def __init__(self, count: int, batch: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, min(batch or count, count), seed, epoch
+        self.count, self.batch, self.seed, self.epoch = (
+            count,
+            min(batch or count, count),
+            seed,
+            epoch,
+        )
 
     def __len__(self) -> int:
         return self.count // self.batch
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(self.count, generator=Generator().manual_seed(epoch_seed(self.seed, self.epoch())))
+        order = torch.randperm(
+            self.count, generator=Generator().manual_seed(epoch_seed(self.seed, self.epoch()))
+        )
         yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
 
 
@@ -56,7 +69,9 @@ class _Shared(Sampler[list[int]]):
 
 
 def batched(examples: Examples, order: Shuffled, share: Share = ALL) -> DataLoader[Any]:
-    """Load a share of each batch; a generator of its own keeps the loader from drawing on the one that dropout draws on."""
+    """Load a share of each batch; a generator of its own keeps the loader from drawing on the
+    one that dropout draws on.
+    """
     pairs = TensorDataset(examples.pictures, examples.classes)
     return DataLoader(pairs, batch_size=None, sampler=_Shared(order, share), generator=Generator())
 

@@ -1,4 +1,6 @@
-"""Training one network, with Lightning: an interrupted fit resumes at its last epoch, to the same end."""
+"""Training one network, with Lightning: an interrupted fit resumes at its last epoch, to the
+same end.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,17 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from duchenne import cache
-from duchenne.errors import DivergedError, InputError
-from duchenne.faces.augment import AUGMENTATIONS, OFF, augment
-from duchenne.faces.normalise import in_unit_range
-from duchenne.faces.prepare import Preparation
-from duchenne.progress import Advance, Progress, quiet
+from duchenne import files
+from duchenne.errors import ArgumentError, DivergedError, InputError
+from duchenne.faces.preparation.augmentation import AUGMENTATIONS, OFF, augment
+from duchenne.faces.preparation.normalisation import in_unit_range
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.progress import Advance, progress
 from duchenne.recipes import Training
-from duchenne.training import computing, devices, precision
 from duchenne.training.batches import EVALUATION, Examples, Shuffled, batched, epoch_seed, in_order
-from duchenne.training.computing import Computing
-from duchenne.training.devices import Share
+from duchenne.training.machine import computing, devices, precision
+from duchenne.training.machine.computing import Computing
+from duchenne.training.machine.devices import Share
 from duchenne.training.objectives import EXPRESSION, Objective
 
 _MOST_PREPARED = 2**28  # numbers: a GiB
@@ -42,7 +44,11 @@ CHECKPOINTS = "checkpoints"
 """The folder of what is kept until a fit is forgotten."""
 
 _BEST, _LAST = "best.safetensors", "last.ckpt"
-_CHATTY = "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.distributed"
+_CHATTY = (
+    "lightning.pytorch",
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
+)
 _PRECISION: dict[precision.Precision, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
     "bfloat16": "bf16-mixed",
@@ -57,39 +63,69 @@ def fit(
     settings: Training,
     seed: int,
     folder: Path,
-    progress: Progress = quiet,
     *,
     objective: Objective = EXPRESSION,
     on: Computing | None = None,
     turn: int = 0,
 ) -> list[dict[str, float]]:
-    """Train a network in place to its best epoch and return its history, one entry an epoch.
+    """Train a network in place to its best epoch.
 
-    Pictures (n, C, H, W) are bytes or in 0 … 1; what is prepared of them, the network takes. The best epoch is that of the
-    highest mean mark for the pictures of ``judge``, the earliest of equals; the ``objective`` marks, by default what
-    expression is read right. ``folder`` then holds ``history.json`` and the log of ``settings.log``; until ``forget``, also
-    checkpoints, from which a fit that was interrupted goes on.
+    The best epoch is that of the highest mean mark for the pictures of ``judge``, the earliest of
+    equals. The folder then holds ``history.json`` and the log of ``settings.log``; until
+    ``forget``, also checkpoints, from which a fit that was interrupted goes on. On several devices
+    processes are started, so that a script's own calls must stand below ``if __name__ ==
+    "__main__":``.
 
-    ``on`` says what to compute on, by default what this machine does fast; of more GPUs than it names, those are taken whose
-    ``turn`` it is. On several devices processes are started, so that a script's own calls must stand below
-    ``if __name__ == "__main__":``. Raises ``DivergedError`` where the loss leaves the numbers, and ``InputError`` for a log
-    that nothing writes, for more devices than pictures in a batch, and where another process was lost.
+    Args:
+        network: Trained in place.
+        prepare: From pictures (n, C, H, W), bytes or in 0 … 1, to the network's input.
+        train: The pictures that are learned from.
+        judge: The pictures by which the epoch is chosen.
+        settings: Epochs, rate and the rest of the recipe's ``training``.
+        seed: Of the order of the pictures and of augmentation.
+        folder: Where the history, the log and checkpoints are written.
+        objective: Loss and mark; by default what expression is read right.
+        on: What to compute on; by default what this machine does fast.
+        turn: Of more GPUs than ``on`` names, those are taken whose turn it is.
+
+    Returns:
+        The history, one entry an epoch.
+
+    Raises:
+        DivergedError: Where the loss leaves the numbers.
+        InputError: For a log that nothing writes, for more devices than pictures in a batch, and
+            where another process was lost.
     """
     on = on or computing.here(settings.precision)
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     _forget_damaged(folder / CHECKPOINTS)
+    _refuse_too_many_devices(on.devices, settings, train, judge)
     judge, prepare_judge = _once(judge, prepare)
-    train, prepare_train = _once(train, prepare) if settings.augment == "off" else (train, prepare)
-    fewest = min(settings.batch or len(train.classes), len(train.classes), len(judge.classes))
-    if on.devices > fewest:
-        raise InputError(f"--devices {on.devices}: a batch, or the pictures to judge by, are only {fewest}")
-    work = _Fit(network, prepare_train, prepare_judge, train, judge, settings, seed, folder, objective, on, turn)
-    history = devices.together(work, on.devices, on.threads, progress)
-    if not (folder / CHECKPOINTS / _BEST).exists():
-        raise DivergedError(f"training diverged: no epoch could be judged; lower training.rate {settings.rate}")
-    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(folder / CHECKPOINTS / _BEST))
-    cache.write_json(folder / "history.json", history)
+    prepare_train: nn.Module = prepare
+    if settings.augment == "off":
+        train, prepare_train = _once(train, prepare)
+    given = (network, prepare_train, prepare_judge, train, judge, settings, seed, folder)
+    work = _Fit(*given, objective, on, turn)
+    history = devices.together(work, on.devices, on.threads)
+    best = folder / CHECKPOINTS / _BEST
+    if not best.exists():
+        raise DivergedError(
+            f"training diverged: no epoch could be judged; lower training.rate {settings.rate}"
+        )
+    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(best))
+    files.write_json(folder / "history.json", history)
     return history
+
+
+def _refuse_too_many_devices(
+    count: int, settings: Training, train: Examples, judge: Examples
+) -> None:
+    batch = settings.batch or len(train.classes)
+    fewest = min(batch, len(train.classes), len(judge.classes))
+    if count > fewest:
+        raise ArgumentError(
+            "devices", f"{count}: a batch, or the pictures to judge by, are only {fewest}"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,11 +144,11 @@ class _Fit:
     on: Computing
     turn: int
 
-    def __call__(self, share: Share, progress: Progress) -> list[dict[str, float]]:
-        settings, checkpoints = self.settings, self.folder / CHECKPOINTS
-        network = copy.deepcopy(self.network) if share.rank else self.network  # processes share what memory they are given
+    def __call__(self, share: Share) -> list[dict[str, float]]:
+        # processes share what memory they are given
+        network = copy.deepcopy(self.network) if share.rank else self.network
         task = _Learner(self, network, share)
-        last = checkpoints / _LAST
+        last = self.folder / CHECKPOINTS / _LAST
         gpus = self.on.gpus(self.turn)
         with (
             progress("Training", task.steps) as advance,
@@ -120,21 +156,7 @@ class _Fit:
             _interruptible(),
             torch.random.fork_rng(gpus[share.rank : share.rank + 1]),
         ):
-            trainer = L.Trainer(
-                max_epochs=settings.epochs,
-                accelerator=self.on.device,
-                devices=gpus or self.on.devices,
-                precision=_PRECISION[self.on.precision],
-                callbacks=[_Keeping(checkpoints, network, settings.patience), _Advancing(advance)],
-                enable_checkpointing=False,
-                logger=_logger(settings, self.folder),
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                default_root_dir=checkpoints,
-                **share.told_to_lightning(),
-            )
-            trainer.fit(
+            self._trainer(network, share, gpus, advance).fit(
                 task,
                 batched(self.train, task.order, share),
                 in_order(self.judge, share),
@@ -144,28 +166,65 @@ class _Fit:
         task.cpu()
         return task.history
 
+    def _trainer(
+        self, network: nn.Module, share: Share, gpus: list[int], advance: Advance
+    ) -> L.Trainer:
+        checkpoints = self.folder / CHECKPOINTS
+        keeping = _Keeping(checkpoints, network, self.settings.patience)
+        return L.Trainer(
+            max_epochs=self.settings.epochs,
+            accelerator=self.on.device,
+            devices=gpus or self.on.devices,
+            precision=_PRECISION[self.on.precision],
+            callbacks=[keeping, _Advancing(advance)],
+            enable_checkpointing=False,
+            logger=_logger(self.settings, self.folder),
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=checkpoints,
+            **share.told_to_lightning(),
+        )
+
 
 def _forget_damaged(checkpoints: Path) -> None:
     """Begin anew where a checkpoint is not as it was written: the end is the same."""
-    if not all(cache.sound(checkpoints / name) for name in (_LAST, _BEST)):
+    if not all(files.sound(checkpoints / name) for name in (_LAST, _BEST)):
         for name in (_LAST, _BEST):
             (checkpoints / name).unlink(missing_ok=True)
 
 
 def forget(folder: Path) -> None:
-    """Remove the checkpoints of a fit that has ended and will not be asked for again."""
+    """Remove the checkpoints of a fit that has ended and will not be asked for again.
+
+    Args:
+        folder: That of the fit.
+    """
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 @torch.no_grad()
 def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) -> Tensor:
-    """Probability of each class for pictures (n, C, H, W), bytes or in 0 … 1: (n, classes)."""
+    """Probability of each class for pictures.
+
+    Args:
+        network: In evaluation mode.
+        prepare: From pictures to its input.
+        pictures: (n, C, H, W), bytes or in 0 … 1.
+
+    Returns:
+        (n, classes).
+    """
     network.eval()
-    return torch.cat([F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, EVALUATION)])
+    return torch.cat(
+        [F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, EVALUATION)]
+    )
 
 
 def _once(examples: Examples, prepare: nn.Module) -> tuple[Examples, nn.Module]:
-    """Prepare pictures once and for all, where memory holds them; what is then left to do is nothing."""
+    """Prepare pictures once and for all, where memory holds them; what is then left to do is
+    nothing.
+    """
     if examples.pictures.numel() > _MOST_PREPARED:
         return examples, prepare
     prepared = torch.cat([prepare(batch) for batch in torch.split(examples.pictures, EVALUATION)])
@@ -178,7 +237,9 @@ def _logger(settings: Training, folder: Path) -> Logger:
     try:
         return TensorBoardLogger(folder, name="log", version="")
     except ModuleNotFoundError:
-        raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]") from None
+        raise InputError(
+            "recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]"
+        ) from None
 
 
 def _laid_out(network: nn.Module, layout: torch.memory_format) -> nn.Module:
@@ -190,8 +251,15 @@ class _Learner(L.LightningModule):
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
         self.prepare_train, self.prepare_judge = given.prepare_train, given.prepare_judge
-        self.settings, self.seed, self.objective, self.share = given.settings, given.seed, given.objective, share
-        self.order = Shuffled(len(given.train.classes), self.settings.batch, self.seed, lambda: self.current_epoch)
+        self.settings, self.seed, self.objective, self.share = (
+            given.settings,
+            given.seed,
+            given.objective,
+            share,
+        )
+        self.order = Shuffled(
+            len(given.train.classes), self.settings.batch, self.seed, lambda: self.current_epoch
+        )
         self.steps = self.settings.epochs * len(self.order)
         self.ranges = AUGMENTATIONS[self.settings.augment]
         self.history: list[dict[str, float]] = []
@@ -205,7 +273,9 @@ class _Learner(L.LightningModule):
         self._losses = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
-        """Loss of the share, weighted such that its mean over all processes is that of the batch."""
+        """Loss of the share, weighted such that its mean over all processes is that of the
+        batch.
+        """
         pictures, classes = batch
         if self.ranges != OFF:
             pictures = augment(in_unit_range(pictures), self.ranges, self._chance)
@@ -228,7 +298,10 @@ class _Learner(L.LightningModule):
         mark = (self._over_all(marks.sum()) / self._over_all(torch.ones_like(marks).sum())).item()
         loss = (self._over_all(torch.stack(self._losses).mean()) / self.share.of).item()
         if not math.isfinite(loss):
-            raise DivergedError(f"training diverged in epoch {self.current_epoch}: lower training.rate {self.settings.rate}")
+            raise DivergedError(
+                f"training diverged in epoch {self.current_epoch}: lower training.rate "
+                f"{self.settings.rate}"
+            )
         self.log("mark", mark, logger=False)
         self.history.append({"epoch": self.current_epoch, "loss": loss, self.objective.name: mark})
         self._log(self.history[-1:])
@@ -238,7 +311,9 @@ class _Learner(L.LightningModule):
         optimiser = _optimiser(settings, self.network)
         if settings.schedule == "constant":
             return optimiser
-        rise = 0.1 if self.steps > 10 else 0.05  # a tenth of 10 steps is a rise of none, by which PyTorch divides
+        rise = (
+            0.1 if self.steps > 10 else 0.05
+        )  # a tenth of 10 steps is a rise of none, by which PyTorch divides
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, settings.rate, total_steps=self.steps, pct_start=rise, cycle_momentum=False
         )
@@ -256,7 +331,9 @@ class _Learner(L.LightningModule):
     def _log(self, entries: list[dict[str, float]]) -> None:
         for entry in entries:
             for logger in self.loggers:
-                logger.log_metrics({k: v for k, v in entry.items() if k != "epoch"}, step=int(entry["epoch"]))
+                logger.log_metrics(
+                    {k: v for k, v in entry.items() if k != "epoch"}, step=int(entry["epoch"])
+                )
                 logger.save()
 
     def _over_all(self, number: Tensor) -> Tensor:
@@ -286,7 +363,9 @@ def _optimiser(settings: Training, network: nn.Module) -> Optimizer:
 
 
 class _Keeping(Callback):
-    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on; stops when patience ends."""
+    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on;
+    stops when patience ends.
+    """
 
     def __init__(self, folder: Path, network: nn.Module, patience: int) -> None:
         self.folder, self.network, self.patience = folder, network, patience
@@ -304,14 +383,18 @@ class _Keeping(Callback):
         if better:
             self.best, self.waited = mark, 0
         if better and trainer.is_global_zero:
-            weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-            with cache.replacing(self.folder / _BEST, checked=True) as partial:
+            weights = {
+                k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()
+            }
+            with files.replacing(self.folder / _BEST, checked=True) as partial:
                 save_file(weights, partial)
         if trainer.is_global_zero:
-            with cache.replacing(self.folder / _LAST, checked=True) as partial:
+            with files.replacing(self.folder / _LAST, checked=True) as partial:
                 trainer.save_checkpoint(partial)
         else:
-            trainer.save_checkpoint(self.folder / _LAST)  # writes nothing: the first process waits for all to come so far
+            trainer.save_checkpoint(
+                self.folder / _LAST
+            )  # writes nothing: the first process waits for all to come so far
         self._stop_where_patience_ends(trainer)
 
     def _stop_where_patience_ends(self, trainer: L.Trainer) -> None:
@@ -338,7 +421,9 @@ class _Advancing(Callback):
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` where Lightning would end the process, and heed the next one, too."""
+    """Raise ``KeyboardInterrupt`` where Lightning would end the process, and heed the next one,
+    too.
+    """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -354,7 +439,9 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's hints on data loading and devices: data lie in memory and the device is chosen here."""
+    """Silence Lightning's hints on data loading and devices: data lie in memory and the device
+    is chosen here.
+    """
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,6 @@
-"""Training as a table of jobs: a network for each fold and attempt, a function of its inputs in a folder of its own."""
+"""Training as a table of jobs: a network for each fold and attempt, a function of its inputs in
+a folder of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,20 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from duchenne import cache, networks, record
-from duchenne.errors import InputError
+from duchenne import files, networks
+from duchenne.errors import ArgumentError, InputError
 from duchenne.faces.folds import Fold
-from duchenne.faces.prepare import Preparation
-from duchenne.faces.stack import Stack
+from duchenne.faces.images.stack import Stack
+from duchenne.faces.preparation.steps import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import Description
-from duchenne.progress import Progress, noted, quiet, read_note
+from duchenne.progress import noted, progress, read_note, showing
 from duchenne.recipes import Recipe
-from duchenne.training import computing, workers
 from duchenne.training.batches import Examples
-from duchenne.training.computing import Computing
 from duchenne.training.fit import CHECKPOINTS, fit, forget, probabilities
-from duchenne.training.workers import HERE, Workers
+from duchenne.training.machine import computing, workers
+from duchenne.training.machine.computing import Computing
+from duchenne.training.machine.workers import HERE, Workers
 
 _DONE, _IDENTITY, _LOCK = "predictions.parquet", "identity", "lock"
 _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
@@ -37,8 +39,9 @@ _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which folder; where there are
-    several GPUs, networks take them in their ``turn``. ``identity`` digests all that its study's networks are made of.
+    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which
+    folder; where there are several GPUs, networks take them in their ``turn``. ``identity`` digests
+    all that its study's networks are made of.
     """
 
     fold: int
@@ -50,19 +53,23 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it has been trained, as part of this study, and has read its test pictures, which is written last."""
+        """Whether it has been trained, as part of this study, and has read its test pictures,
+        which is written last.
+        """
         return (self.folder / _DONE).exists() and self.begun
 
     @property
     def sound(self) -> bool:
         """Whether it is done, and what it left is as it was written."""
-        return self.done and cache.sealed(self.folder)
+        return self.done and files.sealed(self.folder)
 
     @property
     def begun(self) -> bool:
         """Whether what lies in its folder was made of the same recipe and faces."""
         file = self.folder / _IDENTITY
-        return (file.read_text(encoding="ascii", errors="replace") if file.exists() else "") == self.identity
+        return (
+            file.read_text(encoding="ascii", errors="replace") if file.exists() else ""
+        ) == self.identity
 
     @property
     def progress(self) -> float:
@@ -88,16 +95,33 @@ class Materials:
 
 
 def listed(recipe: Recipe, folds: Sequence[int], root: Path, identity: str = "") -> list[Job]:
-    """List the jobs of a recipe: every attempt on every wanted fold."""
+    """List the jobs of a recipe: every attempt on every wanted fold.
+
+    Args:
+        recipe: Says how many attempts are made.
+        folds: Their numbers.
+        root: The folder below which each job has its own.
+        identity: Of the study's training, which each folder notes.
+
+    Returns:
+        The jobs, fold after fold.
+    """
     return [
-        Job(fold, attempt, seed(recipe, fold, attempt), root / f"fold-{fold:02d}-attempt-{attempt:02d}", identity=identity)
+        Job(
+            fold,
+            attempt,
+            seed(recipe, fold, attempt),
+            root / f"fold-{fold:02d}-attempt-{attempt:02d}",
+            identity=identity,
+        )
         for fold in folds
         for attempt in range(recipe.training.attempts)
     ]
 
 
 def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
-    """Number all chance of a job is drawn from, below 2³², as PyTorch's generators on the CPU heed no higher digits.
+    """Number all chance of a job is drawn from, below 2³², as PyTorch's generators on the CPU heed
+    no higher digits.
 
     Odd multipliers set seeds of the recipe, folds and attempts apart.
     """
@@ -105,7 +129,14 @@ def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
 
 
 def trained(root: Path) -> list[tuple[int, int, Path]]:
-    """Find the networks below a folder: fold, attempt and folder of each, in that order."""
+    """Find the networks below a folder.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        Fold, attempt and folder of each, in that order.
+    """
     found = [(_FOLDER.fullmatch(path.name), path) for path in root.iterdir()]
     return sorted((int(name[1]), int(name[2]), path) for name, path in found if name)
 
@@ -113,54 +144,77 @@ def trained(root: Path) -> list[tuple[int, int, Path]]:
 def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     """All it takes to build the recipe's network for these classes."""
     faces = recipe.faces
-    crop = "none" if faces.source == "avatars" else faces.crop  # avatars are rendered as a crop leaves a face
+    crop = (
+        "none" if faces.source == "avatars" else faces.crop
+    )  # avatars are rendered as a crop leaves a face
     return Description(
-        recipe.network.name, classes, recipe.network.options, faces.channels, faces.size, crop,
+        recipe.network.name,
+        classes,
+        recipe.network.options,
+        faces.channels,
+        faces.size,
+        crop,
         recipe.network.prepare,
-    )  # fmt: skip
+    )
 
 
 def fresh(recipe: Recipe, classes: tuple[str, ...], fold: int, attempt: int = 0) -> nn.Module:
-    """The recipe's network at its random start on a fold."""
+    """The recipe's network untrained on a fold."""
     return networks.from_description(describe(recipe, classes), seed=seed(recipe, fold, attempt))
 
 
-def train_all(listed: Sequence[Job], given: Materials, progress: Progress, by: Workers = HERE) -> pd.DataFrame:
-    """Do every job that is not done yet, and collect what all of them predict for their test pictures.
+def train_all(listed: Sequence[Job], given: Materials, by: Workers = HERE) -> pd.DataFrame:
+    """Do every job that is not done yet, and collect what all of them predict for their test
+    pictures.
 
-    Returns one row a picture, fold and attempt: fold, attempt, path, subject, expression, predicted, and a probability for
-    each class. Raises ``InputError`` as ``fit`` does, naming the job, and as ``workers.do`` does.
+    Args:
+        listed: The jobs.
+        given: The recipe, pictures and folds.
+        by: Who trains.
+
+    Returns:
+        One row a picture, fold and attempt: ``fold, attempt, path, subject, expression,
+        predicted``, and a probability for each class.
+
+    Raises:
+        InputError: As ``fit`` does, naming the job, and as ``workers.do`` does.
     """
-    waiting = [replace(job, turn=turn) for turn, job in enumerate(job for job in listed if not job.sound)]
-    on = computing.agreed(listed[0].folder.parent, given.recipe.training.precision, len(listed), by.devices)
+    unfinished = [job for job in listed if not job.sound]
+    waiting = [replace(job, turn=turn) for turn, job in enumerate(unfinished)]
+    root = listed[0].folder.parent
+    on = computing.agreed(root, given.recipe.training.precision, len(listed), by.devices)
     by.check(on.devices)
     count = by.side_by_side(len(waiting), on)
     if by.backend == "processes" and count <= 1:
         for job in waiting:
-            train(job, given, on, progress)
+            train(job, given, on)
     elif waiting:
+        work = partial(_noting, given=given, on=on)
         with progress("Training networks", len(waiting)) as advance:
-            workers.do(waiting, partial(_noting, given=given, on=on), by, count, advance)
+            workers.do(waiting, work, by, count, advance)
     for job in listed:
         forget(job.folder)  # what a kill after a job's end left
-    return pd.concat([record.frame(job.folder / _DONE) for job in listed], ignore_index=True)
+    return pd.concat([files.read_frame(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
 def _noting(job: Job, given: Materials, on: Computing) -> None:
-    train(job, given, on, noted(job.note))
+    with showing(noted(job.note)):
+        train(job, given, on)
 
 
-def train(job: Job, given: Materials, on: Computing, progress: Progress = quiet) -> None:
-    """Train the network of a job and predict its test pictures; one that was interrupted goes on from its last epoch.
+def train(job: Job, given: Materials, on: Computing) -> None:
+    """Train the network of a job and predict its test pictures; one that was interrupted goes on
+    from its last epoch.
 
-    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Where another process trains
-    in the folder, its end is awaited. Raises ``InputError`` as ``fit`` does, naming the job.
+    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Where
+    another process trains in the folder, its end is awaited. Raises ``InputError`` as ``fit`` does,
+    naming the job.
     """
     with _alone(job):
         if not job.sound:
             if job.done or not (job.folder / _IDENTITY).exists() or not job.begun:
                 _begin(job)
-            _train(job, given, on, progress)
+            _train(job, given, on)
     forget(job.folder)
 
 
@@ -172,32 +226,47 @@ def _begin(job: Job) -> None:
     for path in (job.folder / CHECKPOINTS).iterdir():
         if path.is_file() and path.name != _LOCK:
             path.unlink()
-    with cache.replacing(job.folder / _IDENTITY) as partial:
+    with files.replacing(job.folder / _IDENTITY) as partial:
         partial.write_text(job.identity, encoding="ascii")
 
 
-def _train(job: Job, given: Materials, on: Computing, progress: Progress) -> None:
-    recipe, stack, fold = given.recipe, given.stack, given.folds[job.fold]
+def _train(job: Job, given: Materials, on: Computing) -> None:
+    recipe = given.recipe
+    stack = given.stack
+    test = given.folds[job.fold].test
     classes = stack.table.expressions
     network = fresh(recipe, classes, job.fold, job.attempt)
-    learned, judge = _examples(recipe, stack, fold)
     with computing.threads(on.threads):
-        prepare = Preparation(recipe.network.prepare).fit(learned.pictures, progress)
-        try:
-            fit(network, prepare, learned, judge, recipe.training, job.seed, job.folder, progress, on=on, turn=job.turn)
-        except InputError as error:
-            raise type(error)(f"{job}: {error}") from None
-        found = probabilities(network, prepare, torch.from_numpy(stack.stored[fold.test]))
+        prepare = _fitted(network, job, given, on)
+        found = probabilities(network, prepare, torch.from_numpy(stack.stored[test]))
     networks.save(job.folder, network, describe(recipe, classes), prepare.state_dict())
-    with cache.replacing(job.folder / _DONE) as half_written:
-        told = predictions(stack.table.where(fold.test), classes, found, job.fold, job.attempt)
+    told = predictions(stack.table.where(test), classes, found, job.fold, job.attempt)
+    with files.replacing(job.folder / _DONE) as half_written:
         told.to_parquet(half_written, index=False)
-    cache.seal(job.folder, (_IDENTITY, "history.json", "network.json", "network.safetensors", _DONE))
+    names = (_IDENTITY, "history.json", "network.json", "network.safetensors", _DONE)
+    files.seal(job.folder, names)
+
+
+def _fitted(network: nn.Module, job: Job, given: Materials, on: Computing) -> Preparation:
+    """Train a network in place; return what prepares its input."""
+    recipe = given.recipe
+    learned, judge = _examples(recipe, given.stack, given.folds[job.fold])
+    prepare = Preparation(recipe.network.prepare).fit(learned.pictures)
+    settings = (recipe.training, job.seed, job.folder)
+    try:
+        fit(network, prepare, learned, judge, *settings, on=on, turn=job.turn)
+    except ArgumentError:
+        raise
+    except InputError as error:
+        raise type(error)(f"{job}: {error}") from None
+    return prepare
 
 
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
-    """Wait until no other process trains in the job's folder: a killed study's worker, or one that seemed lost."""
+    """Wait until no other process trains in the job's folder: a killed study's worker, or one
+    that seemed lost.
+    """
     held = job.folder / CHECKPOINTS / _LOCK
     held.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(held):
@@ -205,7 +274,9 @@ def _alone(job: Job) -> Iterator[None]:
 
 
 def best_of(jobs: Sequence[Job]) -> Job:
-    """The job whose network did best on the pictures that its epoch was chosen by; the first of equals."""
+    """The job whose network did best on the pictures that its epoch was chosen by; the first of
+    equals.
+    """
     return jobs[int(np.argmax([chosen_epoch(job)["accuracy"] for job in jobs]))]
 
 
@@ -216,14 +287,24 @@ def chosen_epoch(job: Job) -> dict[str, float]:
         history: list[dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))
         return max(history, key=lambda entry: entry["accuracy"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise record.unreadable(file, error) from None
+        raise files.unreadable(file, error) from None
 
 
 def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
-    """Tell what pictures are to numbered folds: rows of fold, path and part (train, validation or test)."""
+    """Tell what pictures are to numbered folds.
+
+    Args:
+        folds: By their number.
+        table: The pictures.
+
+    Returns:
+        Rows of ``fold, path, part`` (train, validation or test).
+    """
     names = ("train", "validation", "test")
     frames = [
-        pd.DataFrame({"fold": number, "path": table.frame["path"][getattr(fold, part)], "part": part})
+        pd.DataFrame(
+            {"fold": number, "path": table.frame["path"][getattr(fold, part)], "part": part}
+        )
         for number, fold in folds.items()
         for part in names
     ]
@@ -232,27 +313,55 @@ def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Pair:
-    """The trained network of a study, its twin (the same network at its random start) and how both are given pictures."""
+    """The trained network of a study, its untrained control (the same network before training) and
+    how both are given pictures.
+    """
 
     trained: nn.Module
-    twin: nn.Module
+    untrained: nn.Module
     prepare: Preparation
 
     @property
     def named(self) -> dict[str, nn.Module]:
         """Both by what tables call them."""
-        return {"trained": self.trained, "random start": self.twin}
+        return {"trained": self.trained, "untrained": self.untrained}
 
 
-def trained_and_twin(recipe: Recipe, folder: Path, fold: int, attempt: int = 0) -> Pair:
-    """Read the network of a study's fold and attempt back, and make its twin."""
+def trained_and_untrained(recipe: Recipe, folder: Path, fold: int, attempt: int = 0) -> Pair:
+    """Read the network of a study's fold and attempt back, and make the untrained control.
+
+    Args:
+        recipe: The study's.
+        folder: Where the network is kept.
+        fold: That it was trained on.
+        attempt: Which of them it is.
+
+    Returns:
+        Both networks and what prepares their input.
+    """
     found = networks.load(folder)
     prepare = Preparation(found.description.prepare).restore(found.preparation)
-    return Pair(found.network, fresh(recipe, found.description.classes, fold, attempt).eval(), prepare)
+    return Pair(
+        found.network, fresh(recipe, found.description.classes, fold, attempt).eval(), prepare
+    )
 
 
-def predictions(table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int, attempt: int) -> pd.DataFrame:
-    """Tell what a network makes of each picture, from its probabilities (n, classes)."""
+def predictions(
+    table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int, attempt: int
+) -> pd.DataFrame:
+    """Tell what a network makes of each picture.
+
+    Args:
+        table: The pictures, n.
+        classes: In the order of the probabilities.
+        found: Probabilities (n, classes).
+        fold: Of the network.
+        attempt: Of the network.
+
+    Returns:
+        One row a picture: ``fold, attempt, path, subject, expression, predicted``, and a
+        probability for each class.
+    """
     frame = table.frame[["path", "subject", "expression"]].copy()
     frame.insert(0, "fold", fold)
     frame.insert(1, "attempt", attempt)
@@ -266,7 +375,11 @@ def _examples(recipe: Recipe, stack: Stack, fold: Fold) -> tuple[Examples, Examp
     """The pictures to train on, and those that the best epoch is chosen by."""
     classes = stack.table.expressions
     places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
-    targets = torch.from_numpy(stack.table.shares(classes)) if recipe.training.labels == "votes" else places
+    targets = (
+        torch.from_numpy(stack.table.shares(classes))
+        if recipe.training.labels == "votes"
+        else places
+    )
     judge = fold.validation if recipe.training.chosen_by == "validation" else fold.test
     return tuple(  # type: ignore[return-value]  # two of them
         Examples(torch.from_numpy(stack.stored[mask]), labels[torch.from_numpy(mask)])

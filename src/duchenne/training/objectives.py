@@ -1,4 +1,6 @@
-"""What a network is trained for: a loss that falls, and a mark for each picture by which the best epoch is chosen."""
+"""What a network is trained for: a loss that falls, and a mark for each picture by which the
+best epoch is chosen.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ Judge = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """``loss`` of a batch; ``mark`` of each picture (n,), the higher the better; ``name`` of the mean mark in histories."""
+    """``loss`` of a batch; ``mark`` of each picture (n,), the higher the better; ``name`` of the
+    mean mark in histories.
+    """
 
     name: str
     loss: Judge

@@ -1,7 +1,8 @@
 """Reading one layer of a network that is not ours: by its name, leaving nothing behind.
 
-What a layer gives is told with its units behind the pictures, (n, units, h, w), also where the network keeps channels last,
-as ConvNeXt and Swin do inside; tokens stay (n, tokens, units). A network is asked by one thread at a time.
+What a layer gives is told with its units behind the pictures, (n, units, h, w), also where the
+network keeps channels last, as ConvNeXt and Swin do inside; tokens stay (n, tokens, units). A
+network is asked by one thread at a time.
 """
 
 from __future__ import annotations
@@ -10,16 +11,49 @@ import difflib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakIdKeyDictionary
 
 from duchenne.errors import InputError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that is examined.
+
+    Attributes:
+        network: The network, in evaluation mode.
+        name: Of the layer, as in ``named_modules``.
+        prepare: From images (n, C, H, W) in 0 … 1 to the network's input.
+        activation: How a unit's activation is read off its map: a key of ``units.activation``.
+    """
+
+    network: nn.Module
+    name: str
+    prepare: Callable[[Tensor], Tensor]
+    activation: str = "positive"
+
+    def batches(self, images: NDArray[np.float32], count: int) -> Iterator[Tensor]:
+        """Prepare images, some at a time, in their order.
+
+        Args:
+            images: (n, C, H, W) in 0 … 1.
+            count: At a time.
+
+        Yields:
+            The network's input.
+        """
+        for first in range(0, len(images), count):
+            yield self.prepare(torch.from_numpy(images[first : first + count]))
 
 
 def find(network: nn.Module, name: str) -> nn.Module:
@@ -33,7 +67,9 @@ def find(network: nn.Module, name: str) -> nn.Module:
     layers: dict[str, nn.Module] = {key: module for key, module in network.named_modules() if key}
     if name not in layers:
         near = difflib.get_close_matches(name, layers, n=5, cutoff=0.0)
-        raise InputError(f"layer {name!r}: the network has none of that name; the nearest are {', '.join(near)}")
+        raise InputError(
+            f"layer {name!r}: the network has none of that name; the nearest are {', '.join(near)}"
+        )
     return layers[name]
 
 
@@ -47,7 +83,9 @@ def name_of(network: nn.Module, layer: str | nn.Module) -> str:
     ('1', '0')
     """
     if isinstance(layer, nn.Module):
-        named = next((name for name, module in network.named_modules() if module is layer and name), None)
+        named = next(
+            (name for name, module in network.named_modules() if module is layer and name), None
+        )
         if named is None:
             raise InputError(f"layer {type(layer).__name__}: not one of the network's own modules")
         return str(named)
@@ -82,9 +120,19 @@ _LOCKS: Any = WeakIdKeyDictionary()
 
 
 def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """Run a network up to a layer and return what the layer gives, as it gives it; the rest of the network is not run.
+    """Run a network up to a layer and return what the layer gives, as it gives it; the rest of the
+    network is not run.
 
-    Raises ``InputError`` where the layer is never reached or does not give one tensor.
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        pictures: (n, C, H, W), prepared.
+
+    Returns:
+        Of whatever shape.
+
+    Raises:
+        InputError: Where the layer is never reached or does not give one tensor.
     """
 
     def stop(module: nn.Module, inputs: Any, result: Any) -> None:
@@ -93,11 +141,21 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     return _until(network, layer, pictures, find(network, layer).register_forward_hook(stop))
 
 
-def take(network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Callable[[str, Tensor], None]) -> None:
+def take(
+    network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Callable[[str, Tensor], None]
+) -> None:
     """Hand over what several layers give, from one run of the network up to the last of them.
 
-    ``taken`` is called with a layer's name and what it gives when it is first run: what comes after may write into that, as
-    ReLUs in place do. Raises ``InputError`` as ``output`` does, and where no layer is named.
+    What comes after a layer may write into what it gave, as ReLUs in place do.
+
+    Args:
+        network: Any network.
+        names: Of some of its layers.
+        pictures: (n, C, H, W), prepared.
+        taken: Called with a layer's name and what it gives when it is first run.
+
+    Raises:
+        InputError: As ``output`` does, and where no layer is named.
     """
     if not names:
         raise InputError("no layer is named")
@@ -125,9 +183,19 @@ def take(network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Call
 
 
 def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """Run a network up to a layer and return what it gives; of a layer that flattens maps, the maps.
+    """Run a network up to a layer and return what it gives; of a layer that flattens maps, the
+    maps.
 
-    Raises ``InputError`` as ``output`` does.
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        pictures: (n, C, H, W), prepared.
+
+    Returns:
+        (n, units, h, w), (n, tokens, units) or (n, units).
+
+    Raises:
+        InputError: As ``output`` does.
     """
     if not isinstance(find(network, layer), nn.Flatten):
         return units_first(network, layer, output(network, layer, pictures))
@@ -138,15 +206,28 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     return _until(network, layer, pictures, find(network, layer).register_forward_pre_hook(stop))
 
 
-def activations(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """What each neuron of a layer passes on, in the shape that ``maps`` gives: a, after the ReLU that takes it.
+def activation_maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
+    """What each neuron of a layer passes on, in the shape that ``maps`` gives: a, after the ReLU
+    that takes it.
 
-    Raises ``InputError`` as ``output`` does.
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        pictures: (n, C, H, W), prepared.
+
+    Returns:
+        (n, units, h, w), (n, tokens, units) or (n, units).
+
+    Raises:
+        InputError: As ``output`` does.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())
     >>> network[0].weight.data.fill_(-1)
     tensor([[[[-1.]]]])
-    >>> [activations(some, "0", torch.ones(1, 1, 1, 1)).item() for some in (network, network[:1])]
+    >>> [
+    ...     activation_maps(some, "0", torch.ones(1, 1, 1, 1)).item()
+    ...     for some in (network, network[:1])
+    ... ]
     [0.0, -1.0]
     """
     with evaluating(network), torch.no_grad():
@@ -155,9 +236,21 @@ def activations(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
 
 
 def rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
-    """Whether the first to compute with what a layer gives is a ReLU; what comes after it is not run."""
+    """Whether the first to compute with what a layer gives is a ReLU; what comes after it is not
+    run.
+
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        picture: (1, C, H, W), prepared.
+
+    Returns:
+        True for a ReLU.
+    """
     given: list[Tensor] = []
-    handle = find(network, layer).register_forward_hook(lambda module, inputs, result: given.append(result))
+    handle = find(network, layer).register_forward_hook(
+        lambda module, inputs, result: given.append(result)
+    )
     try:
         with _Meeting(given):
             network(picture.clone())
@@ -169,7 +262,9 @@ def rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
 
 
 class _Meeting(TorchFunctionMode):
-    """Ends the run where something is computed with one of some tensors, and tells whether that was a ReLU."""
+    """Ends the run where something is computed with one of some tensors, and tells whether that
+    was a ReLU.
+    """
 
     def __init__(self, given: list[Tensor]) -> None:
         super().__init__()
@@ -210,7 +305,17 @@ def _tensor(layer: str, given: Any) -> Tensor:
 
 
 def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
-    """Turn what a layer gives, where channels come last, into (n, units, h, w); everything else is left as it is."""
+    """Turn what a layer gives, where channels come last, into (n, units, h, w); everything else is
+    left as it is.
+
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        given: What it gives.
+
+    Returns:
+        The same numbers, units first.
+    """
     if given.ndim == 4 and unit_axis(network, layer, given) == 3:
         return given.movedim(3, 1)
     return given
@@ -219,12 +324,24 @@ def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
 def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     """Tell along which axis of what a layer gives its units are counted.
 
-    Of tokens (n, tokens, units) the last. Of four dimensions as the layer itself declares: a convolution behind pictures,
-    a linear layer or layer norm last; a module that declares nothing is like the last one inside it that does, or else the
-    nearest one before it, as an activation is; behind the pictures where none fits the sizes, or both axes do.
+    Of tokens (n, tokens, units) the last. Of four dimensions as the layer itself declares: a
+    convolution behind pictures, a linear layer or layer norm last; a module that declares nothing
+    is like the last one inside it that does, or else the nearest one before it, as an activation
+    is; behind the pictures where none fits the sizes, or both axes do.
+
+    Args:
+        network: Any network.
+        layer: The name of one of its layers.
+        given: What it gives.
+
+    Returns:
+        1, or the last.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(6, 5), nn.GELU())
-    >>> unit_axis(network, "0", torch.zeros(1, 8, 4, 6)), unit_axis(network, "2", torch.zeros(1, 8, 4, 5))
+    >>> (
+    ...     unit_axis(network, "0", torch.zeros(1, 8, 4, 6)),
+    ...     unit_axis(network, "2", torch.zeros(1, 8, 4, 5)),
+    ... )
     (1, 3)
     """
     if given.ndim != 4:
@@ -240,7 +357,9 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
 
 
 def _by_nearness(network: nn.Module, layer: str) -> Iterator[nn.Module]:
-    """The layer, what is inside it from the last to the first, and what stands before it from the nearest on."""
+    """The layer, what is inside it from the last to the first, and what stands before it from
+    the nearest on.
+    """
     every = dict(network.named_modules())
     names = list(every)
     inside = [name for name in names if name == layer or name.startswith(f"{layer}.")]
@@ -255,7 +374,12 @@ def _declared(module: nn.Module) -> tuple[int, int] | None:
     if isinstance(shape, tuple | list) and shape:
         plain = type(module) is nn.LayerNorm and len(shape) == 1
         return int(shape[-1] if len(shape) == 1 else shape[0]), 3 if plain else 1
-    for name, axis in (("out_features", 3), ("out_channels", 1), ("num_features", 1), ("num_channels", 1)):
+    for name, axis in (
+        ("out_features", 3),
+        ("out_channels", 1),
+        ("num_features", 1),
+        ("num_channels", 1),
+    ):
         size = getattr(module, name, None)
         if isinstance(size, int):
             return size, axis

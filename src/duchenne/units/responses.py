@@ -1,13 +1,15 @@
-"""What every unit answers to each picture: the maximum of its map, after ReLU, and where it lies; streaming.
+"""What every unit answers to each picture: the maximum of its map, after ReLU, and where it lies;
+streaming.
 
-A unit is a channel of a convolution, a neuron of a linear layer or a channel of a transformer's tokens. Pictures pass once,
-whatever is asked of however many layers: ``read`` hands the peaks of each batch to accumulators (see ``accumulators``),
-whose memory does not grow.
+A unit is a channel of a convolution, a neuron of a linear layer or a channel of a transformer's
+tokens. Pictures pass once, whatever is asked of however many layers: ``read`` hands the activations
+of each batch to accumulators (see ``accumulators``), whose memory does not grow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,14 +18,14 @@ from torch import Tensor, nn
 from duchenne.errors import InputError
 from duchenne.units import layers
 from duchenne.units.accumulators import Every
-from duchenne.units.peaks import Peaks
+from duchenne.units.activations import Activations
 
 
 class Takes(Protocol):
-    """What takes in the peaks of batch after batch."""
+    """What takes in the activations of batch after batch."""
 
-    def update(self, peaks: Peaks) -> None:
-        """Take in the peaks of a batch."""
+    def update(self, activations: Activations) -> None:
+        """Take in the activations of a batch."""
 
 
 def read(
@@ -33,12 +35,25 @@ def read(
     first: int = 0,
     activation: str = "positive",
 ) -> Iterator[int]:
-    """Show batches of prepared pictures (n, C, H, W) to a network, and its layers' peaks to those who asked for them.
+    """Show batches of prepared pictures (n, C, H, W) to a network, and its layers' activations to
+    those who asked for them.
 
-    ``asked`` names, for each layer, the accumulators that are to take them. Pictures are numbered from ``first`` on; the
-    number of those seen so far is yielded after each batch. Of a layer that is run several times the first counts; its
-    answers are taken after the ReLU, if one takes them, and read as ``activation`` says (``peaks``). Raises
-    ``InputError`` for batches of something else, and for layers that are not there or do not give a row a picture.
+    Pictures are numbered from ``first`` on. Of a layer that is run several times the first counts;
+    its activations are taken after the ReLU, if one takes them.
+
+    Args:
+        network: Any network.
+        asked: For each layer the accumulators that are to take its activations.
+        batches: Of prepared pictures (n, C, H, W).
+        first: The number of the first picture.
+        activation: How they are read (``activations``).
+
+    Yields:
+        The number of pictures seen so far, after each batch.
+
+    Raises:
+        InputError: For batches of something else, and for layers that are not there or do not give
+            a row a picture.
 
     >>> from duchenne.units import Every, Top
     >>> top, all_of_them = Top(3), Every()
@@ -53,14 +68,17 @@ def read(
     takers = {layers.name_of(network, layer): accumulators for layer, accumulators in asked.items()}
 
     def taken(layer: str, given: Tensor) -> None:
-        peaks = _peaks(layer, given, len(batch), seen, how[layer])
+        activations = _activations(layer, given, len(batch), seen, how[layer])
         for accumulator in takers[layer]:
-            accumulator.update(peaks)
+            accumulator.update(activations)
 
     for batch in batches:
         if not isinstance(batch, Tensor) or batch.ndim != 4:
             raise InputError("batches: tensors (n, C, H, W) are wanted, as in pictures.split(64)")
-        with layers.evaluating(network), torch.no_grad():  # for each batch alone: between two of them the caller is at work
+        with (
+            layers.evaluating(network),
+            torch.no_grad(),
+        ):  # for each batch alone: between two of them the caller is at work
             how = {layer: reading.of(layer, batch) for layer in takers}
             layers.take(network, list(takers), batch, taken)
         seen += len(batch)
@@ -68,7 +86,9 @@ def read(
 
 
 class _Reading:
-    """How the answers of a network's layers are read: as asked for, but after a ReLU none lies below 0."""
+    """How the answers of a network's layers are read: as asked for, but after a ReLU none lies
+    below 0.
+    """
 
     def __init__(self, network: nn.Module, activation: str) -> None:
         self._network = network
@@ -76,7 +96,9 @@ class _Reading:
         self._known: dict[str, str] = {}
 
     def of(self, layer: str, batch: Tensor) -> str:
-        """One of ``ACTIVATIONS`` for a layer; the network is run on one of the pictures to see what takes its answers."""
+        """One of ``ACTIVATIONS`` for a layer; the network is run on one of the pictures to see
+        what takes its answers.
+        """
         if self._activation == "positive":
             return "positive"
         if layer not in self._known:
@@ -86,63 +108,102 @@ class _Reading:
         return self._known[layer]
 
 
-def _peaks(layer: str, given: object, pictures: int, first: int, activation: str) -> Peaks:
-    """Peaks of what a layer gives, or refuse what is not a row a picture."""
+def _activations(
+    layer: str, given: object, pictures: int, first: int, activation: str
+) -> Activations:
+    """Activations of what a layer gives, or refuse what is not a row a picture."""
     if not isinstance(given, Tensor):
         raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
     if len(given) != pictures:
-        raise InputError(f"layer {layer!r}: gives {len(given)} rows for {pictures} pictures; they must come first")
-    return Peaks.of(given, first, activation)
+        raise InputError(
+            f"layer {layer!r}: gives {len(given)} rows for {pictures} pictures; they must come "
+            "first"
+        )
+    return Activations.of(given, first, activation)
 
 
 def answers(
-    network: nn.Module, layer: str | nn.Module, batches: Iterable[Tensor], activation: str = "positive"
-) -> Iterator[tuple[Peaks, Tensor]]:
-    """Peaks of a layer on batch after batch, read as ``activation`` says, and what the network gives in the end.
+    network: nn.Module,
+    layer: str | nn.Module,
+    batches: Iterable[Tensor],
+    activation: str = "positive",
+) -> Iterator[tuple[Activations, Tensor]]:
+    """Activations of a layer on batch after batch, and what the network gives in the end.
 
-    Raises ``InputError`` as ``read`` does.
+    Args:
+        network: Any network.
+        layer: One of its layers, by its name or itself.
+        batches: Of prepared pictures (n, C, H, W).
+        activation: How activations are read (``activations``).
+
+    Yields:
+        Activations and the network's output (n, …) of each batch.
+
+    Raises:
+        InputError: As ``read`` does.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
-    >>> [(peaks.value.shape, given.shape) for peaks, given in answers(network, "0", torch.rand(3, 1, 8, 8).split(2))]
+    >>> [
+    ...     (activations.value.shape, given.shape)
+    ...     for activations, given in answers(network, "0", torch.rand(3, 1, 8, 8).split(2))
+    ... ]
     [((2, 4), torch.Size([2, 2])), ((1, 4), torch.Size([1, 2]))]
     """
-    kept: list[Peaks] = []
-
-    def keep(module: nn.Module, inputs: object, given: object) -> None:
-        if not kept:  # of a layer that is run several times the first counts
-            of_units = layers.units_first(network, name, given) if isinstance(given, Tensor) else given
-            kept.append(_peaks(name, of_units, len(batch), seen, how))
-
-    seen = 0
-    reading = _Reading(network, activation)
     name = layers.name_of(network, layer)
+    reading = _Reading(network, activation)
+    seen = 0
     for batch in batches:
-        kept.clear()
         with layers.evaluating(network), torch.no_grad():
-            how = reading.of(name, batch)
-            handle = layers.find(network, name).register_forward_hook(keep)
+            kept = _Kept(network, name, len(batch), seen, reading.of(name, batch))
+            handle = layers.find(network, name).register_forward_hook(kept)
             try:
                 given = network(batch.clone())
             finally:
                 handle.remove()
-        if not kept:
+        if kept.activations is None:
             raise InputError(f"layer {name!r}: the network never runs it")
         seen += len(batch)
-        yield kept[0], given
+        yield kept.activations, given
 
 
-def responses(network: nn.Module, layer: str | nn.Module, batches: Iterable[Tensor], activation: str = "positive") -> Peaks:
-    """Peaks of all units of a layer on all pictures, which are numbered from 0.
+@dataclass
+class _Kept:
+    """A hook that keeps a layer's activations when it is first run: what comes after may write into
+    what it gave.
+    """
+
+    network: nn.Module
+    layer: str
+    pictures: int
+    first: int
+    how: str
+    activations: Activations | None = None
+
+    def __call__(self, module: nn.Module, inputs: object, given: object) -> None:
+        if self.activations is not None:
+            return
+        if isinstance(given, Tensor):
+            given = layers.units_first(self.network, self.layer, given)
+        self.activations = _activations(self.layer, given, self.pictures, self.first, self.how)
+
+
+def responses(
+    network: nn.Module,
+    layer: str | nn.Module,
+    batches: Iterable[Tensor],
+    activation: str = "positive",
+) -> Activations:
+    """Activations of all units of a layer on all pictures, which are numbered from 0.
 
     Args:
         network: Any network.
         layer: The name of one of its layers, or that module itself.
         batches: Prepared pictures (n, C, H, W), batch after batch.
-        activation: ``positive`` (what is below 0 counts as 0), ``signed`` or ``magnitude``, of what the layer passes on:
-            after the ReLU that takes it, if one does.
+        activation: ``positive`` (what is below 0 counts as 0), ``signed`` or ``magnitude``, of what
+            the layer passes on: after the ReLU that takes it, if one does.
 
     Returns:
-        The peaks of n pictures and u units: ``value``, ``row`` and ``column``, each (n, u).
+        The activations of n pictures and u units: ``value``, ``row`` and ``column``, each (n, u).
 
     Raises:
         InputError: As ``read`` does.

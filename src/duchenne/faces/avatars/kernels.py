@@ -1,7 +1,9 @@
-"""Warp kernels that draw heads: normals, a depth buffer, a shader; one thread a picture and triangle or pixel.
+"""Warp kernels that draw heads: normals, a depth buffer, a shader; one thread a picture and
+triangle or pixel.
 
-A *look* is everything about a picture that is not geometry: colours of skin, lips, irises, brows, hair; the light; the
-strength of every furrow. Brows and furrows are painted on the rest head, so that they move with the skin.
+A *look* is everything about a picture that is not geometry: colours of skin, lips, irises, brows,
+hair; the light; the strength of every furrow. Brows and furrows are painted on the rest head, so
+that they move with the skin.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import warp as wp
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Turn the process's error stream off: Warp's library itself writes there that a machine has no CUDA driver."""
+    """Turn the process's error stream off: Warp's library itself writes there that a machine has
+    no CUDA driver.
+    """
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -60,7 +64,9 @@ class Look:
     hairline: float  # height at the middle on the rest head, dm
     lash: float
     age: float  # depth of resting folds, 0 … 1
-    mouth_gap: float  # distance between the lips, dm: no light falls on the teeth through a narrow one
+    mouth_gap: (
+        float  # distance between the lips, dm: no light falls on the teeth through a narrow one
+    )
     tongue_out: float  # 0 in the mouth … 1 shown as far as AU19 goes: its tip is in the light
 
 
@@ -88,7 +94,9 @@ def _weights(a: wp.vec3, b: wp.vec3, c: wp.vec3, x: float, y: float) -> wp.vec3:
 
 @wp.kernel
 def add_normals(
-    vertices: wp.array2d(dtype=wp.vec3), triangles: wp.array2d(dtype=int), normals: wp.array2d(dtype=wp.vec3)
+    vertices: wp.array2d(dtype=wp.vec3),
+    triangles: wp.array2d(dtype=int),
+    normals: wp.array2d(dtype=wp.vec3),
 ) -> None:
     """Add each triangle's normal, as long as its area, to its three vertices."""
     picture, t = wp.tid()
@@ -157,7 +165,9 @@ def _brow(look: Look, p: wp.vec3) -> float:
     thick = look.brow_thick * (1.0 - 0.65 * t * t)
     across = (p[1] - middle) / thick
     ends = _smooth(-0.08, 0.10, along) * (1.0 - _smooth(0.85, 1.08, along))
-    strands = 0.82 + 0.35 * _noise(wp.vec3(p[0] * 70.0 + p[1] * 40.0, p[1] * 25.0, 0.0), wp.uint32(7))
+    strands = 0.82 + 0.35 * _noise(
+        wp.vec3(p[0] * 70.0 + p[1] * 40.0, p[1] * 25.0, 0.0), wp.uint32(7)
+    )
     return ends * wp.exp(-across * across * across * across) * strands
 
 
@@ -202,9 +212,17 @@ def shade(
             total += look.background
         else:
             i, j, l = triangles[t, 0], triangles[t, 1], triangles[t, 2]  # noqa: E741
-            w = _weights(screen[picture, i], screen[picture, j], screen[picture, l], float(x) + 0.5, float(y) + 0.5)
+            w = _weights(
+                screen[picture, i],
+                screen[picture, j],
+                screen[picture, l],
+                float(x) + 0.5,
+                float(y) + 0.5,
+            )
             p = w[0] * rest[i] + w[1] * rest[j] + w[2] * rest[l]
-            n = wp.normalize(w[0] * normals[picture, i] + w[1] * normals[picture, j] + w[2] * normals[picture, l])
+            n = wp.normalize(
+                w[0] * normals[picture, i] + w[1] * normals[picture, j] + w[2] * normals[picture, l]
+            )
             m = w[0] * paint[i] + w[1] * paint[j] + w[2] * paint[l]
             open_sky = w[0] * occlusion[i] + w[1] * occlusion[j] + w[2] * occlusion[l]
             total += _colour(look, part[i], p, n, m, open_sky, furrows, strengths, picture)
@@ -243,18 +261,30 @@ def _colour(
     elif part == _TONGUE:
         tip = _smooth(1.05, 1.36, p[2])
         shown = look.tongue_out * tip
-        albedo = wp.lerp(wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * tip), wp.vec3(0.52, 0.20, 0.19), shown)
+        albedo = wp.lerp(
+            wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * tip), wp.vec3(0.52, 0.20, 0.19), shown
+        )
         sky = 0.38 + 0.5 * shown
     else:
         mottle = _noise(p * 9.0, wp.uint32(3)) * 0.05 + _noise(p * 31.0, wp.uint32(5)) * 0.04
         albedo = albedo * (1.0 + mottle)
         ax = wp.abs(p[0])
         jaw = (1.0 - _smooth(6.35, 6.62, p[1] - 0.35 * wp.max(ax - 0.25, 0.0))) * (1.0 - m[0])
-        lip = _smooth(6.60, 6.67, p[1]) * (1.0 - _smooth(6.68, 6.78, p[1])) * (1.0 - _smooth(0.10, 0.30, ax)) * (1.0 - m[0])
+        lip = (
+            _smooth(6.60, 6.67, p[1])
+            * (1.0 - _smooth(6.68, 6.78, p[1]))
+            * (1.0 - _smooth(0.10, 0.30, ax))
+            * (1.0 - m[0])
+        )
         albedo = albedo * (1.0 - 0.6 * look.stubble * wp.max(jaw, lip))
         edge = look.hairline - 0.55 * wp.max(ax - 0.30, 0.0)
         ear = _smooth(0.705, 0.735, ax) * (1.0 - _smooth(7.32, 7.40, p[1]))
-        side = _smooth(0.60, 0.68, ax) * (1.0 - _smooth(0.75, 0.95, p[2])) * _smooth(6.90, 7.10, p[1]) * (1.0 - ear)
+        side = (
+            _smooth(0.60, 0.68, ax)
+            * (1.0 - _smooth(0.75, 0.95, p[2]))
+            * _smooth(6.90, 7.10, p[1])
+            * (1.0 - ear)
+        )
         scalp = wp.max(_smooth(edge - 0.03, edge + 0.05, p[1]), side)
         albedo = wp.lerp(albedo, look.hair, scalp)
         albedo = wp.lerp(albedo, look.hair, look.brow_dark * _brow(look, p))
@@ -315,8 +345,16 @@ def spread(
         t = winner[picture, y, x]
         if t >= 0:
             i, j, l = triangles[t, 0], triangles[t, 1], triangles[t, 2]  # noqa: E741
-            w = _weights(screen[picture, i], screen[picture, j], screen[picture, l], float(x) + 0.5, float(y) + 0.5)
-            total += w[0] * values[picture, i] + w[1] * values[picture, j] + w[2] * values[picture, l]
+            w = _weights(
+                screen[picture, i],
+                screen[picture, j],
+                screen[picture, l],
+                float(x) + 0.5,
+                float(y) + 0.5,
+            )
+            total += (
+                w[0] * values[picture, i] + w[1] * values[picture, j] + w[2] * values[picture, l]
+            )
     out[picture, row, column] = total / float(samples * samples)
 
 

@@ -1,7 +1,7 @@
 """Who is in the picture and how it is taken: people and scenes, drawn from a seeded generator.
 
-A person is a point in the head basis with the colours of skin, hair, brows, lips and irises; a scene is a light, a
-turn of the head and a camera.
+A person is a point in the head basis with the colours of skin, hair, brows, lips and irises; a
+scene is a light, a turn of the head and a camera.
 """
 
 from __future__ import annotations
@@ -20,23 +20,39 @@ Generator = np.random.Generator
 
 _MOUTH_SPREAD = 0.17 / 0.27  # of the spread of other shapes
 _UNUSED_LOCALS = (
-    "ear-wing", "ear-flap", "neck-double", "measure-neck", "eye-trans", "head-fat", "mouth-angles", "trans-in-out",
-)  # fmt: skip
-"""Changes that hide the face, pull the eyes off their sockets, read as an action unit at rest, or move a part sideways."""
+    "ear-wing",
+    "ear-flap",
+    "neck-double",
+    "measure-neck",
+    "eye-trans",
+    "head-fat",
+    "mouth-angles",
+    "trans-in-out",
+)
+"""Changes that hide the face, pull the eyes off their sockets, read as an action unit at rest,
+or move a part sideways.
+"""
 
 _SKINS = np.array([[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]])
-_HAIRS = np.array([[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]])
-_IRISES = np.array([[0.055, 0.026, 0.012], [0.13, 0.075, 0.03], [0.11, 0.13, 0.07], [0.12, 0.19, 0.27]])
+_HAIRS = np.array(
+    [[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]]
+)
+_IRISES = np.array(
+    [[0.055, 0.026, 0.012], [0.13, 0.075, 0.03], [0.11, 0.13, 0.07], [0.12, 0.19, 0.27]]
+)
 
 
 @dataclass(frozen=True)
 class Population:
     """Whom chance draws and how they are lit, each range as (low, high).
 
-    ``sex``: parameters of a beta distribution over female 0 … male 1; ``age`` and ``weight``: ranges in the model's units;
-    ``ancestry``: parameters of a Dirichlet distribution over African, Asian, Caucasian; ``spread``: of the local shapes,
-    beyond 0.27 of which chance builds faces that nobody has; ``across``, ``up``, ``ahead``: where the lamp is; ``key``,
-    ``fill``: its strength and that of the light from all around; ``background``: its brightness.
+    ``sex``: parameters of a beta distribution over female 0 … male 1; ``age`` and ``weight``:
+    ranges in the model's units;
+    ``ancestry``: parameters of a Dirichlet distribution over African, Asian, Caucasian; ``spread``:
+    of the local shapes,
+    beyond 0.27 of which chance builds faces that nobody has; ``across``, ``up``, ``ahead``: where
+    the lamp is; ``key``, ``fill``: its strength and that of the light from all around;
+    ``background``: its brightness.
     """
 
     sex: tuple[float, float] = (0.5, 0.5)
@@ -68,14 +84,16 @@ POPULATIONS = {
         background=(0.6, 0.95),
     ),
 }
-"""Every population by its name. "shifted" stands to "mixed" as JAFFE, ten Japanese women, does to CK+: others, lit otherwise
-(from the side, and harder).
+"""Every population by its name. "shifted" stands to "mixed" as JAFFE, ten Japanese women, does to
+CK+: others, lit otherwise (from the side, and harder).
 """
 
 
 @dataclass(frozen=True)
 class Person:
-    """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a ``Look`` without light."""
+    """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a ``Look`` without
+    light.
+    """
 
     shape: Floats
     look: NDArray[Any]
@@ -84,7 +102,9 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot: ``light`` towards the lamp, strengths, ``turn`` (3, 3) of the head, ``zoom`` and ``shift`` of the camera."""
+    """One shot: ``light`` towards the lamp, strengths, ``turn`` (3, 3) of the head, ``zoom`` and
+    ``shift`` of the camera.
+    """
 
     light: NDArray[np.float64]
     key: float
@@ -95,42 +115,50 @@ class Scene:
     shift: tuple[float, float]
 
 
-def draw_person(basis: HeadBasis, rng: Generator, population: Population = POPULATIONS["mixed"]) -> Person:
-    """Draw a person: ancestry, sex, age, weight and some hundred local shapes, the same on the left and the right."""
+def draw_person(
+    basis: HeadBasis, rng: Generator, population: Population = POPULATIONS["mixed"]
+) -> Person:
+    """Draw a person: ancestry, sex, age, weight and some hundred local shapes, the same on the
+    left and the right.
+    """
     youngest, oldest = population.age
-    sex, age = rng.beta(*population.sex), youngest + (oldest - youngest) * rng.uniform() ** 1.4
+    sex = rng.beta(*population.sex)
+    age = youngest + (oldest - youngest) * rng.uniform() ** 1.4
     ancestry = rng.dirichlet(population.ancestry)
     weight = _hat(rng.uniform(*population.weight), 3)
-    ages, sexes = _hat(2 * age - 1, 2), _hat(2 * sex - 1, 2)
+    ages = _hat(2 * age - 1, 2)
+    sexes = _hat(2 * sex - 1, 2)
     macro = np.einsum("s,a,w->saw", sexes, ages, weight).ravel()
     peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
-    shape = (
-        basis.rest
-        + np.tensordot(macro, basis.macros, 1)
-        - basis.macros.mean(0)
-        + np.tensordot(peoples, basis.ancestries, 1)
-        - basis.ancestries.mean(0)
-        + np.tensordot(_local_weights(basis, rng, population.spread), basis.locals, 1)
-    )
+    shape = basis.rest + np.tensordot(macro, basis.macros, 1) - basis.macros.mean(0)
+    shape = shape + np.tensordot(peoples, basis.ancestries, 1) - basis.ancestries.mean(0)
+    local = _local_weights(basis, rng, population.spread)
+    shape = shape + np.tensordot(local, basis.locals, 1)
     return Person(shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age)
 
 
 def _hat(position: float, count: int) -> NDArray[np.float64]:
     """Share a position in -1 … 1 between ``count`` evenly spaced ends."""
     ends = np.linspace(-1, 1, count)
-    shares: NDArray[np.float64] = np.clip(1 - np.abs(position - ends) / (ends[1] - ends[0]), 0, None)
+    shares: NDArray[np.float64] = np.clip(
+        1 - np.abs(position - ends) / (ends[1] - ends[0]), 0, None
+    )
     return shares
 
 
 def _local_weights(basis: HeadBasis, rng: Generator, spread: float) -> NDArray[np.float64]:
-    spreads = [_MOUTH_SPREAD * spread if name.startswith("mouth") else spread for name in basis.local_names]
+    spreads = [
+        _MOUTH_SPREAD * spread if name.startswith("mouth") else spread for name in basis.local_names
+    ]
     drawn = np.clip(rng.normal(0, spreads), -0.8, 0.8)
     unused = [any(part in name for part in _UNUSED_LOCALS) for name in basis.local_names]
     drawn[unused] = 0
     return np.concatenate([np.maximum(drawn, 0), np.maximum(-drawn, 0)])
 
 
-def _draw_look(rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float) -> NDArray[Any]:
+def _draw_look(
+    rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float
+) -> NDArray[Any]:
     look = raster.blank_look()
     darkness = float(np.clip(ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09), 0, 1))
     skin = _between(_SKINS, darkness) * rng.normal(1, 0.03, 3)
@@ -171,8 +199,12 @@ STUDIO = Scene(
 
 
 def draw_scene(rng: Generator, population: Population = POPULATIONS["mixed"]) -> Scene:
-    """Draw a light from the front hemisphere, a small turn of the head and a slightly misplaced camera."""
-    light = np.array([rng.uniform(*side) for side in (population.across, population.up, population.ahead)])
+    """Draw a light from the front hemisphere, a small turn of the head and a slightly misplaced
+    camera.
+    """
+    light = np.array(
+        [rng.uniform(*side) for side in (population.across, population.up, population.ahead)]
+    )
     return Scene(
         light=light / np.linalg.norm(light),
         key=rng.uniform(*population.key),

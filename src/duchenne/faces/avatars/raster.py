@@ -15,37 +15,58 @@ from duchenne.faces.avatars.furrows import FURROWS
 
 Floats = NDArray[np.float32]
 _PARSING = Lock()
-"""Warp and NumPy parse descriptions of records as Python, which CPython 3.11 does not survive in two threads at once."""
+"""Warp and NumPy parse descriptions of records as Python, which CPython 3.11 does not survive in
+two threads at once.
+"""
 
 NEAR = 6.0
 """Distance from the camera to the middle of the head, in decimetres: a portrait lens."""
 
 
 def blank_look() -> NDArray[Any]:
-    """Make a look of zeros: a record with the fields of ``kernels.Look``."""
+    """Make a look of zeros.
+
+    Returns:
+        A record with the fields of ``kernels.Look``.
+    """
     return np.zeros((), _record(kernels.Look))
 
 
 def visible_share(points: Floats, triangles: NDArray[np.int32], directions: int) -> Floats:
-    """Cosine-weighted share of the hemisphere above each vertex that nothing blocks within 1 dm; (v,) in 0 … 1."""
-    corners = points[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], faces)
+    """Cosine-weighted share of the hemisphere above each vertex that nothing blocks within 1 dm.
+
+    Args:
+        points: (v, 3) vertices.
+        triangles: (t, 3) of their numbers.
+        directions: How many are tried.
+
+    Returns:
+        (v,) in 0 … 1.
+    """
     with wp.ScopedDevice("cpu"):
-        mesh = wp.Mesh(wp.array(points, dtype=wp.vec3), wp.array(triangles.ravel(), dtype=int))
+        positions = wp.array(points, dtype=wp.vec3)
+        mesh = wp.Mesh(positions, wp.array(triangles.ravel(), dtype=int))
         share = wp.zeros(len(points), dtype=float)
         inputs = [
             mesh.id,
-            wp.array(points, dtype=wp.vec3),
-            wp.array(normals.astype(np.float32), dtype=wp.vec3),
+            positions,
+            wp.array(_normals(points, triangles), dtype=wp.vec3),
             wp.array(_fibonacci_sphere(directions), dtype=wp.vec3),
             share,
         ]
         wp.launch(kernels.open_directions, len(points), inputs)
         result: Floats = share.numpy().astype(np.float32)
     return result
+
+
+def _normals(points: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """A direction out of the surface at each vertex (v, 3), as long as its triangles are large."""
+    corners = points[triangles]
+    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(normals, triangles[:, corner], faces)
+    return normals.astype(np.float32)
 
 
 def _fibonacci_sphere(count: int) -> Floats:
@@ -92,40 +113,100 @@ class Canvas:
             return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
 
     def draw(
-        self, vertices: Floats, looks: NDArray[Any], strengths: Floats, half: Floats, size: int, samples: int
+        self,
+        vertices: Floats,
+        looks: NDArray[Any],
+        strengths: Floats,
+        half: Floats,
+        size: int,
+        samples: int,
     ) -> Floats:
-        """Draw heads (p, v, 3) that look along +z; ``half`` (p,) is half the picture's width in dm at the head.
+        """Draw heads that look along +z.
 
-        Returns linear RGB of shape (p, size, size, 3).
+        Args:
+            vertices: (p, v, 3) heads.
+            looks: (p,) colours, light and the rest of ``kernels.Look``.
+            strengths: (p, furrows) how deep each furrow is.
+            half: (p,) half the picture's width in dm at the head.
+            size: Pixels along a side.
+            samples: Along a side of each pixel.
+
+        Returns:
+            Linear RGB (p, size, size, 3).
         """
+        heads = len(vertices)
         screen, winner = self._visible(vertices, half, size * samples)
-        normals = wp.zeros(vertices.shape[:2], dtype=wp.vec3, device=self.device)
-        placed = self._array(vertices.astype(np.float32), wp.vec3)
-        self._launch(kernels.add_normals, (len(vertices), len(self._triangles)), [placed, self._triangles, normals])
-        colours = wp.zeros((len(vertices), size, size), dtype=wp.vec3, device=self.device)
-        self._launch(
-            kernels.shade,
-            (len(vertices), size, size),
-            [screen, normals, self._rest, self._triangles, self._part, self._paint, self._occlusion, winner,
-             self._array(looks, kernels.Look), self._furrows, self._array(strengths, float), samples, colours],
-        )  # fmt: skip
+        colours = wp.zeros((heads, size, size), dtype=wp.vec3, device=self.device)
+        inputs = [
+            screen,
+            self._normals(vertices),
+            self._rest,
+            self._triangles,
+            self._part,
+            self._paint,
+            self._occlusion,
+            winner,
+            self._array(looks, kernels.Look),
+            self._furrows,
+            self._array(strengths, float),
+            samples,
+            colours,
+        ]
+        self._launch(kernels.shade, (heads, size, size), inputs)
         drawn: Floats = colours.numpy()
         return drawn
 
-    def spread(self, values: Floats, vertices: Floats, half: Floats, size: int, samples: int) -> Floats:
-        """Interpolate a value per vertex (p, v) over the visible surface: (p, size, size), 0 in the background."""
+    def _normals(self, vertices: Floats) -> Any:
+        """Directions out of the surface at each vertex of heads (p, v, 3)."""
+        normals = wp.zeros(vertices.shape[:2], dtype=wp.vec3, device=self.device)
+        placed = self._array(vertices.astype(np.float32), wp.vec3)
+        count = (len(vertices), len(self._triangles))
+        self._launch(kernels.add_normals, count, [placed, self._triangles, normals])
+        return normals
+
+    def spread(
+        self, values: Floats, vertices: Floats, half: Floats, size: int, samples: int
+    ) -> Floats:
+        """Interpolate a value of each vertex over the visible surface.
+
+        Args:
+            values: (p, v).
+            vertices: (p, v, 3) heads.
+            half: (p,) half the picture's width in dm at the head.
+            size: Pixels along a side.
+            samples: Along a side of each pixel.
+
+        Returns:
+            (p, size, size), 0 in the background.
+        """
         screen, winner = self._visible(vertices, half, size * samples)
         out = wp.zeros((len(vertices), size, size), dtype=float, device=self.device)
         self._launch(
             kernels.spread,
             (len(vertices), size, size),
-            [screen, self._triangles, winner, self._array(values.astype(np.float32), float), samples, out],
+            [
+                screen,
+                self._triangles,
+                winner,
+                self._array(values.astype(np.float32), float),
+                samples,
+                out,
+            ],
         )
         result: Floats = out.numpy()
         return result
 
     def seen(self, vertices: Floats, half: Floats, size: int) -> NDArray[np.int32]:
-        """The triangle that each pixel of pictures of heads (p, v, 3) shows: (p, size, size), −1 in the background."""
+        """The triangle that each pixel of pictures of heads shows.
+
+        Args:
+            vertices: (p, v, 3) heads.
+            half: (p,) half the picture's width in dm at the head.
+            size: Pixels along a side.
+
+        Returns:
+            (p, size, size), −1 in the background.
+        """
         found: NDArray[np.int32] = self._visible(vertices, half, size)[1].numpy()
         return found
 
@@ -146,7 +227,16 @@ class Canvas:
 
 
 def on_screen(vertices: Floats, half: Floats, side: int) -> Floats:
-    """Project vertices (p, v, 3) in perspective onto pictures of ``side`` samples: column, row, depth."""
+    """Project vertices in perspective onto pictures.
+
+    Args:
+        vertices: (p, v, 3).
+        half: (p,) half the picture's width in dm at the head.
+        side: Samples along a side of the picture.
+
+    Returns:
+        (p, v, 3): column, row, depth.
+    """
     nearer = NEAR / (NEAR - vertices[..., 2])
     scale = side / (2 * half[:, None]) * nearer
     column = side / 2 + vertices[..., 0] * scale

@@ -1,7 +1,7 @@
 """From shots to pictures: a shot is a person, a scene and action units at intensities.
 
-``Studio`` holds the head basis on a device and draws shots in batches: pictures, landmarks, and for each action unit
-the mask of the pixels that it moves.
+``Studio`` holds the head basis on a device and draws shots in batches: pictures, landmarks, and for
+each action unit the mask of the pixels that it moves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne import facs
-from duchenne.faces.avatars import landmarks, raster
+from duchenne.faces.avatars import landmark_vertices, raster
 from duchenne.faces.avatars.basis import HeadBasis
 from duchenne.faces.avatars.furrows import FURROWS
 from duchenne.faces.avatars.people import Floats, Person, Scene
@@ -24,9 +24,12 @@ Sides = tuple[float, float]
 
 _GAMMA = 1 / 2.2
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709, on linear light
-_HALF_WIDTH = 1.28  # half the picture's width in distances from eyes to mouth: forehead to chin, as a face detector cuts
+# half the picture's width in distances from eyes to mouth: forehead to chin, as a face detector
+# cuts
+_HALF_WIDTH = 1.28
 _MIDDLE = 0.42  # the picture's middle between eyes (0) and mouth (1)
-_MOVED = 0.15  # a pixel counts as moved where the surface shifts by this share of the action unit's largest shift
+# a pixel counts as moved where the surface shifts by this share of the action unit's largest shift
+_MOVED = 0.15
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,29 @@ class Studio:
 
     def __init__(self, basis: HeadBasis, device: str = "cpu") -> None:
         self.basis = basis
-        self._canvas = raster.Canvas(basis.rest, basis.triangles, basis.part, basis.paint, basis.occlusion, device=device)
+        self._canvas = raster.Canvas(
+            basis.rest, basis.triangles, basis.part, basis.paint, basis.occlusion, device=device
+        )
         self._actions = _action_matrix(basis)
         self._limits = np.max([sides.sum(0) for sides in self._actions.values()], axis=0)
 
-    def draw(self, shots: Sequence[Shot], size: int = 96, samples: int = 2, colour: bool = False) -> NDArray[np.uint8]:
-        """Draw shots as 8-bit pictures with ``samples``² samples a pixel: (n, size, size) or (n, size, size, 3) RGB."""
+    def draw(
+        self, shots: Sequence[Shot], size: int = 96, samples: int = 2, colour: bool = False
+    ) -> NDArray[np.uint8]:
+        """Draw shots as 8-bit pictures.
+
+        Args:
+            shots: What is drawn, n.
+            size: Pixels along a side.
+            samples: Along a side of each pixel.
+            colour: RGB in place of grey.
+
+        Returns:
+            (n, size, size) or (n, size, size, 3).
+        """
         vertices, half = self._placed(shots)
         looks = _looks(shots)
-        looks["mouth_gap"] = landmarks.mouth_gap(vertices, self.basis)
+        looks["mouth_gap"] = landmark_vertices.mouth_gap(vertices, self.basis)
         light = self._canvas.draw(vertices, looks, _furrow_strengths(shots), half, size, samples)
         if not colour:
             light = light @ _LUMA
@@ -67,19 +84,45 @@ class Studio:
         return drawn
 
     def landmarks(self, shots: Sequence[Shot], size: int = 96) -> Floats:
-        """Place the 68 landmarks in pixels: (n, 68, 2) as x, y; pixel centres lie at half-integers."""
-        vertices, half = self._placed(shots)
-        return raster.on_screen(vertices[:, landmarks.vertices(self.basis)], half, size)[..., :2]
+        """Place the 68 landmarks in pixels; pixel centres lie at half-integers.
 
-    def moved(self, shot: Shot, action_unit: int, size: int = 96, samples: int = 2) -> NDArray[np.bool_]:
-        """Mark the pixels of a shot whose surface the action unit moves at intensity E: (size, size).
+        Args:
+            shots: What is drawn, n.
+            size: Pixels along a side.
+
+        Returns:
+            (n, 68, 2) as x, y.
+        """
+        vertices, half = self._placed(shots)
+        return raster.on_screen(vertices[:, landmark_vertices.vertices(self.basis)], half, size)[
+            ..., :2
+        ]
+
+    def moved(
+        self, shot: Shot, action_unit: int, size: int = 96, samples: int = 2
+    ) -> NDArray[np.bool_]:
+        """Mark the pixels of a shot whose surface the action unit moves at intensity E.
 
         Both the places that the moving skin leaves and those that it reaches are marked.
+
+        Args:
+            shot: Who is drawn, and how.
+            action_unit: Its number.
+            size: Pixels along a side.
+            samples: Along a side of each pixel.
+
+        Returns:
+            (size, size).
         """
         if not facs.ACTION_UNITS[action_unit].rendered:
             raise ValueError(f"{facs.code(action_unit)}: the face model cannot show it")
-        without = {number: sides for number, sides in shot.action_units.items() if number != action_unit}
-        ends = [Shot(shot.person, shot.scene, without | {action_unit: (strength, strength)}) for strength in (0.0, 1.0)]
+        without = {
+            number: sides for number, sides in shot.action_units.items() if number != action_unit
+        }
+        ends = [
+            Shot(shot.person, shot.scene, without | {action_unit: (strength, strength)})
+            for strength in (0.0, 1.0)
+        ]
         vertices, half = self._placed(ends)
         shift = np.linalg.norm(vertices[1] - vertices[0], axis=1)
         spread = self._canvas.spread(np.stack([shift, shift]), vertices, half, size, samples)
@@ -87,40 +130,56 @@ class Studio:
         return marked
 
     def regions(self, shot: Shot, size: int = 96) -> NDArray[np.bool_]:
-        """Mark, for every action unit that is rendered, where it moves the surface that a shot shows: (a, size, size).
+        """Mark, for every action unit that is rendered, where it moves the surface that a shot
+        shows.
 
-        Pixels are marked where it shifts the surface by a share of its largest shift, whatever else the face does; unlike
-        ``moved``, which also marks the places that the surface would reach.
+        Pixels are marked where it shifts the surface by a share of its largest shift, whatever else
+        the face does; unlike ``moved``, which also marks the places that the surface would reach.
+
+        Args:
+            shot: Who is drawn, and how.
+            size: Pixels along a side.
+
+        Returns:
+            (a, size, size).
         """
         seen = self._canvas.seen(*self._placed([shot]), size)[0]
-        marked: NDArray[np.bool_] = self._moving[:, seen]  # −1, the background, is the last, which nothing moves
+        marked: NDArray[np.bool_] = self._moving[
+            :, seen
+        ]  # −1, the background, is the last, which nothing moves
         return marked
 
     @cached_property
     def _moving(self) -> NDArray[np.bool_]:
-        """Which triangles every action unit that is rendered moves, and a last one that none does: (a, t + 1)."""
+        """Which triangles every action unit that is rendered moves, and a last one that none
+        does: (a, t + 1).
+        """
         weights = np.stack([self._actions[number].sum(0) for number in facs.rendered()])
         shift = np.linalg.norm(np.tensordot(weights, self.basis.actions, 1), axis=2)  # (a, v)
         of_triangle = shift[:, self.basis.triangles].mean(2)
         return np.pad(of_triangle > _MOVED * shift.max(1, keepdims=True), ((0, 0), (0, 1)))
 
     def _placed(self, shots: Sequence[Shot]) -> tuple[Floats, Floats]:
-        """Compute vertices before the camera (n, v, 3) and half the picture's width (n,), both in dm."""
+        """Compute vertices before the camera (n, v, 3) and half the picture's width (n,), both
+        in dm.
+        """
         rest = np.stack([shot.person.shape for shot in shots])
         strengths = np.stack([self._strengths(shot.action_units) for shot in shots])
         moved = rest + np.einsum("na,avx->nvx", strengths, self.basis.actions, optimize=True)
-        eyes, mouth = landmarks.eyes_and_mouth(rest, self.basis)
+        eyes, mouth = landmark_vertices.eyes_and_mouth(rest, self.basis)
         middle = _MIDDLE * mouth + (1 - _MIDDLE) * eyes
         middle[:, 2] = 0.9  # the axis on which a head turns, in front of the neck
         turns = np.stack([shot.scene.turn for shot in shots]).astype(np.float32)
+        about_axis = moved - middle[:, None]
+        turned = np.einsum("nvx,nyx->nvy", about_axis, turns, optimize=True)
         shift = np.array([(*shot.scene.shift, 0.0) for shot in shots], np.float32)
-        placed = np.einsum("nvx,nyx->nvy", moved - middle[:, None], turns, optimize=True) + shift[:, None]
-        zoom = np.array([shot.scene.zoom for shot in shots], np.float32)
-        half = _HALF_WIDTH * np.linalg.norm(eyes - mouth, axis=1) / zoom
-        return placed.astype(np.float32), half.astype(np.float32)
+        placed = turned + shift[:, None]
+        return placed.astype(np.float32), _half_widths(shots, eyes, mouth)
 
     def _strengths(self, action_units: Mapping[int, Sides]) -> NDArray[np.float64]:
-        """Add up the shapes of all action units; a shape that several share stops where one alone would take it."""
+        """Add up the shapes of all action units; a shape that several share stops where one
+        alone would take it.
+        """
         total = np.zeros(len(self.basis.action_names))
         for number, sides in action_units.items():
             total += np.asarray(sides) @ self._actions[number]
@@ -129,7 +188,9 @@ class Studio:
 
 
 def _action_matrix(basis: HeadBasis) -> dict[int, NDArray[np.float64]]:
-    """For each action unit, the weight of each shape for its left and its right side: (2, shapes)."""
+    """For each action unit, the weight of each shape for its left and its right side: (2,
+    shapes).
+    """
     matrices = {}
     for number in facs.rendered():
         matrix = np.zeros((2, len(basis.action_names)))
@@ -158,4 +219,14 @@ def _furrow_strengths(shots: Sequence[Shot]) -> Floats:
         for place, furrow in enumerate(FURROWS):
             for number, share in furrow.deepens.items():
                 depth[place] += share * np.asarray(shot.action_units.get(number, (0.0, 0.0)))
-    return np.minimum(depths, 1.2) * np.array([0.6 + 0.6 * s.person.age for s in shots], np.float32)[:, None, None]
+    return (
+        np.minimum(depths, 1.2)
+        * np.array([0.6 + 0.6 * s.person.age for s in shots], np.float32)[:, None, None]
+    )
+
+
+def _half_widths(shots: Sequence[Shot], eyes: Floats, mouth: Floats) -> Floats:
+    """Half the width of each shot's picture at the head, in dm."""
+    zoom = np.array([shot.scene.zoom for shot in shots], np.float32)
+    half: Floats = (_HALF_WIDTH * np.linalg.norm(eyes - mouth, axis=1) / zoom).astype(np.float32)
+    return half

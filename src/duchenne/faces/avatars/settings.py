@@ -8,14 +8,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from duchenne.faces.avatars.protocols import PROTOCOLS
+from duchenne.faces.avatars.scripts import PROTOCOLS
 
 VERSION = 8
 """Raised whenever the same settings would give other pictures."""
 
 
 class AvatarSettings(BaseModel):
-    """What to render: how many people of which population, by which protocol, from which seed, how large.
+    """What to render: how many people of which population, by which protocol, from which seed, how
+    large.
 
     ``still`` holds light, camera and head still, as the protocol ``dose`` always does.
     """

@@ -1,22 +1,25 @@
-"""Data sets on disk: one module each, and the registry of all by the name before the colon."""
+"""Data sets on disk: one module each, and the registry of all by the name before the colon.
+
+To add a data set, add a module with a ``Format``.
+"""
 
 from __future__ import annotations
 
-from duchenne.faces.formats import affectnet, bp4d, ckplus, disfa, fer2013, folder, jaffe, kdef, rafdb, tfd
-from duchenne.faces.formats.reading import Format
+import importlib
+import pkgutil
 
-FORMATS: dict[str, Format] = {
-    "folder": folder.FORMAT,
-    "ckplus": ckplus.FORMAT,
-    "jaffe": jaffe.FORMAT,
-    "tfd": tfd.FORMAT,
-    "fer2013": fer2013.FER2013,
-    "ferplus": fer2013.FERPLUS,
-    "rafdb": rafdb.FORMAT,
-    "affectnet": affectnet.FORMAT,
-    "disfa": disfa.DISFA,
-    "disfaplus": disfa.DISFA_PLUS,
-    "bp4d": bp4d.FORMAT,
-    "kdef": kdef.FORMAT,
-}
+from duchenne.faces.formats.adapter import Format
+
+
+def _every() -> dict[str, Format]:
+    """The formats of all modules of this folder, a user's own first."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Format):
+                found[value.name] = value
+    return dict(sorted(found.items(), key=lambda pair: pair[0] != "folder"))
+
+
+FORMATS = _every()
 """Every kind of data set."""

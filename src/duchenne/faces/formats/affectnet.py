@@ -1,7 +1,8 @@
 """AffectNet: faces from the web with an expression, valence and arousal; two layouts.
 
-Lists ``training.csv`` and ``validation.csv`` with ``subDirectory_filePath,face_x,…,expression,valence,arousal``, or the
-later ``train_set/annotations/<n>_exp.npy`` beside ``train_set/images/<n>.jpg``.
+Lists ``training.csv`` and ``validation.csv`` with
+``subDirectory_filePath,face_x,…,expression,valence,arousal``, or the later
+``train_set/annotations/<n>_exp.npy`` beside ``train_set/images/<n>.jpg``.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import (
+from duchenne.faces.formats.adapter import (
+    Contents,
     Format,
-    Reading,
     Remark,
     existing_root,
     files,
@@ -27,71 +28,128 @@ from duchenne.faces.formats.reading import (
 )
 from duchenne.faces.table import FaceTable
 
-_EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+_EXPRESSIONS = (
+    "neutral",
+    "happiness",
+    "sadness",
+    "surprise",
+    "fear",
+    "disgust",
+    "anger",
+    "contempt",
+)
 _NO_EXPRESSION = (8, 9, 10)  # none, uncertain, no face
-_SPLITS = {"training": "train", "validation": "validation", "train_set": "train", "val_set": "validation"}
+_SPLITS = {
+    "training": "train",
+    "validation": "validation",
+    "train_set": "train",
+    "val_set": "validation",
+}
 _BOX = {"face_x": "left", "face_y": "top", "face_width": "right", "face_height": "bottom"}
 _NEEDED = ("subDirectory_filePath", "expression")
 
 
-def read(root: Path) -> Reading:
-    """Read a copy of AffectNet in either layout; raises ``InputError`` where it holds neither.
+def read(root: Path) -> Contents:
+    """Read a copy of AffectNet in either layout.
 
     The people are not named: every picture counts as a person of its own.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where it holds neither layout.
     """
     lists = [path for path in sorted(existing_root(root).glob("*.csv")) if _split(path.stem)]
-    sets = [folder for folder in folders(root) if (folder / "annotations").is_dir() and (folder / "images").is_dir()]
-    if (root / "annotations").is_dir() and (root / "images").is_dir():
-        sets.append(root)
     remarks: list[Remark] = []
     if lists:
         pictures = _picture_folder(root)
         there = _there(pictures)
         parts = [_listed(root, path, pictures, there, remarks) for path in lists]
     else:
-        parts = [_annotated(root, folder, remarks) for folder in sets]
-    rows = pd.concat([part for part in parts if len(part)], ignore_index=True) if any(map(len, parts)) else None
-    if rows is None:
-        raise InputError(f"{root}: holds neither training.csv and validation.csv nor train_set/annotations and images")
+        parts = [_annotated(root, folder, remarks) for folder in _sets(root)]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        either = "neither training.csv and validation.csv nor train_set/annotations and images"
+        raise InputError(f"{root}: holds {either}")
+    rows = pd.concat(parts, ignore_index=True)
     rows = rows.assign(dataset="affectnet", subject=rows["path"])
-    return Reading(FaceTable(rows, root), tuple(remarks))
+    return Contents(FaceTable(rows, root), tuple(remarks))
+
+
+def _sets(root: Path) -> list[Path]:
+    """Folders with annotations beside images, the root itself last."""
+    return [
+        folder
+        for folder in (*folders(root), root)
+        if (folder / "annotations").is_dir() and (folder / "images").is_dir()
+    ]
 
 
 def _split(name: str) -> str | None:
     return next((split for start, split in _SPLITS.items() if name.lower().startswith(start)), None)
 
 
-def _listed(root: Path, path: Path, pictures: Path, there: frozenset[str], remarks: list[Remark]) -> pd.DataFrame:
+def _listed(
+    root: Path, path: Path, pictures: Path, there: frozenset[str], remarks: list[Remark]
+) -> pd.DataFrame:
     rows = text_table(path)
     for name in _NEEDED:
         if name not in rows:
             raise InputError(f"{path}: column {name!r} is missing")
     code = pd.to_numeric(rows["expression"], errors="coerce")
     paths = rows["subDirectory_filePath"]
-    known = code.isin(range(len(_EXPRESSIONS) + len(_NO_EXPRESSION)))
-    inside = ~paths.map(leaves).astype(bool)
-    found = inside & paths.isin(there)
-    for says, wrong in (
-        ("no such picture", inside & ~found),
-        ("the path leaves the folder", ~inside),
-        ("expression is not 0 to 10", ~known),
-    ):
-        remarks += [Remark(path.name, f"line {place + 2}: {paths[place]!r}: {says}") for place in rows.index[wrong]]
+    usable = _usable(path, paths, code, there, remarks)
     below = "" if pictures == root else pictures.relative_to(root).as_posix() + "/"
     values = pd.DataFrame({"path": below + paths, "split": _split(path.stem)})
-    values["expression"] = code.where(code < len(_EXPRESSIONS)).map(lambda c: _EXPRESSIONS[int(c)], na_action="ignore")
+    named = code.where(code < len(_EXPRESSIONS))
+    values["expression"] = named.map(lambda c: _EXPRESSIONS[int(c)], na_action="ignore")
     values = pd.concat([values, _numbers(rows)], axis=1)
     if "facial_landmarks" in rows:
         inline = rows["facial_landmarks"].str.contains(";", regex=False)
         values["landmarks"] = rows["facial_landmarks"].where(inline, None)
-    return values[found & known]
+    return values[usable]
+
+
+def _usable(
+    path: Path,
+    paths: pd.Series,
+    code: pd.Series,
+    there: frozenset[str],
+    remarks: list[Remark],
+) -> pd.Series:
+    """Which lines of a list name a picture that is there and a known code; a remark on all
+    others.
+    """
+    known = code.isin(range(len(_EXPRESSIONS) + len(_NO_EXPRESSION)))
+    inside = ~paths.map(leaves).astype(bool)
+    found = inside & paths.isin(there)
+    faults = {
+        "no such picture": inside & ~found,
+        "the path leaves the folder": ~inside,
+        "expression is not 0 to 10": ~known,
+    }
+    for says, wrong in faults.items():
+        for place in paths.index[wrong]:
+            remarks.append(Remark(path.name, f"line {place + 2}: {paths[place]!r}: {says}"))
+    return found & known
 
 
 def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Boxes as left, top, right, bottom; valence and arousal, which are −2 where a face shows no expression."""
-    numbers = {name: pd.to_numeric(rows[old], errors="coerce") for old, name in _BOX.items() if old in rows}
+    """Boxes as left, top, right, bottom; valence and arousal, which are −2 where a face shows no
+    expression.
+    """
+    numbers = {
+        name: pd.to_numeric(rows[old], errors="coerce") for old, name in _BOX.items() if old in rows
+    }
     if len(numbers) == len(_BOX):
-        numbers["right"], numbers["bottom"] = numbers["left"] + numbers["right"], numbers["top"] + numbers["bottom"]
+        numbers["right"], numbers["bottom"] = (
+            numbers["left"] + numbers["right"],
+            numbers["top"] + numbers["bottom"],
+        )
     else:
         numbers = {}
     for name in ("valence", "arousal"):
@@ -102,11 +160,16 @@ def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _picture_folder(root: Path) -> Path:
-    return next((root / name for name in ("Manually_Annotated_Images", "images") if (root / name).is_dir()), root)
+    return next(
+        (root / name for name in ("Manually_Annotated_Images", "images") if (root / name).is_dir()),
+        root,
+    )
 
 
 def _there(folder: Path) -> frozenset[str]:
-    """Name all files below a folder; one walk is far quicker than a question for each of 400,000."""
+    """Name all files below a folder; one walk is far quicker than a question for each of
+    400,000.
+    """
     found = []
     for place, _, names in os.walk(folder):
         below = Path(place).relative_to(folder).as_posix()
@@ -120,7 +183,9 @@ def _annotated(root: Path, folder: Path, remarks: list[Remark]) -> pd.DataFrame:
     names = files(folder / "images")
     with ThreadPoolExecutor() as threads:
         for name, code in zip(
-            names, threads.map(lambda n: _code(annotations / f"{Path(n).stem}_exp.npy"), names), strict=True
+            names,
+            threads.map(lambda n: _code(annotations / f"{Path(n).stem}_exp.npy"), names),
+            strict=True,
         ):
             path = (folder / "images" / name).relative_to(root).as_posix()
             if isinstance(code, str):
@@ -132,7 +197,9 @@ def _annotated(root: Path, folder: Path, remarks: list[Remark]) -> pd.DataFrame:
 
 
 def _code(path: Path) -> int | str:
-    """Read the code of an expression that is kept as one number, or as one text, in a NumPy file."""
+    """Read the code of an expression that is kept as one number, or as one text, in a NumPy
+    file.
+    """
     try:
         value = int(str(np.load(path, allow_pickle=False)).strip())
     except FileNotFoundError:
@@ -145,8 +212,12 @@ def _code(path: Path) -> int | str:
 
 
 FORMAT = Format(
+    name="affectnet",
     title="AffectNet",
-    layout="training.csv and validation.csv beside the pictures, or train_set/annotations and train_set/images",
+    layout=(
+        "training.csv and validation.csv beside the pictures, or train_set/annotations and "
+        "train_set/images"
+    ),
     licence="non-commercial research, on a signed agreement; no redistribution",
     apply="http://mohammadmahoor.com/affectnet-request-form/",
     read=read,

@@ -1,7 +1,9 @@
-"""BP4D: spontaneous faces of 41 people in eight tasks; ``AUCoding/AU_OCC/F001_T1.csv`` codes each frame.
+"""BP4D: spontaneous faces of 41 people in eight tasks; ``AUCoding/AU_OCC/F001_T1.csv`` codes each
+frame.
 
-The first row holds action unit numbers, the first column frames; 0 is absent, 1 present, 9 not coded. Intensities lie in
-``AU_INT/AU06/F001_T1_AU06.csv``. Pictures are looked for in folders named ``F001/T1`` or ``F001_T1``.
+The first row holds action unit numbers, the first column frames; 0 is absent, 1 present, 9 not
+coded. Intensities lie in ``AU_INT/AU06/F001_T1_AU06.csv``. Pictures are looked for in folders named
+``F001/T1`` or ``F001_T1``.
 """
 
 from __future__ import annotations
@@ -14,20 +16,20 @@ from pathlib import Path
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import (
+from duchenne.faces.formats.adapter import (
+    Contents,
     Format,
-    Reading,
     Remark,
+    contents,
     existing_root,
     files,
     folder_named,
     folders,
     frames_by_sequence,
     is_picture,
-    reading,
     tree,
     whole,
-)  # fmt: skip
+)
 
 _TASK = re.compile(r"(?<![A-Z0-9])([FM]\d{3})[_/](T\d+)(?![A-Z0-9])", re.IGNORECASE)
 _OCCURRENCE = re.compile(r"([FM]\d{3})_(T\d+)\.csv", re.IGNORECASE)
@@ -38,31 +40,51 @@ Codes = dict[int, dict[str, object]]
 """For each frame, values by the table's columns."""
 
 
-def read(root: Path) -> Reading:
-    """Read a copy of BP4D; raises ``InputError`` where codes or frames are missing."""
+def read(root: Path) -> Contents:
+    """Read a copy of BP4D.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where codes or frames are missing.
+    """
     occurrences = folder_named(existing_root(root), "AU_OCC")
     if occurrences is None:
         raise InputError(f"{root}: the folder AUCoding/AU_OCC is missing")
     remarks: list[Remark] = []
-    graded, rows = _intensities(root, remarks), []
+    graded = _intensities(root, remarks)
     pictures = frames_by_sequence(_pictures(root, remarks), remarks)
+    rows: list[dict[str, object]] = []
     for name in files(occurrences):
-        match, file = _OCCURRENCE.fullmatch(name), (occurrences / name).relative_to(root).as_posix()
+        file = (occurrences / name).relative_to(root).as_posix()
+        match = _OCCURRENCE.fullmatch(name)
         if not match:
             remarks.append(Remark(file, "a stray file"))
             continue
-        subject, sequence = match[1].upper(), f"{match[1]}_{match[2]}".upper()
+        sequence = f"{match[1]}_{match[2]}".upper()
         codes = _occurrences(occurrences / name, file, remarks)
         shown = pictures.pop(sequence, {})
-        if not shown:
-            remarks.append(Remark(file, "no frames lie beside these codes"))
-        for frame, values in codes.items():
-            if frame in shown:
-                row = {"path": shown[frame], "dataset": "bp4d", "subject": subject, "sequence": sequence, "frame": frame}
-                rows.append(row | values | graded.get(sequence, {}).get(frame, {}))
-        for frame in sorted(codes.keys() - shown.keys()) if shown else ():
-            remarks.append(Remark(file, f"frame {frame} is coded and has no picture"))
-    return reading(rows, root, remarks, "holds no coded frames; pictures belong into folders named F001/T1")
+        _remark_on_missing(file, codes, shown, remarks)
+        for frame in (each for each in codes if each in shown):
+            of_sequence = {"subject": match[1].upper(), "sequence": sequence, "frame": frame}
+            row = {"path": shown[frame], "dataset": "bp4d"} | of_sequence
+            rows.append(row | codes[frame] | graded.get(sequence, {}).get(frame, {}))
+    nothing = "holds no coded frames; pictures belong into folders named F001/T1"
+    return contents(rows, root, remarks, nothing)
+
+
+def _remark_on_missing(
+    file: str, codes: Codes, shown: dict[int, str], remarks: list[Remark]
+) -> None:
+    if not shown:
+        remarks.append(Remark(file, "no frames lie beside these codes"))
+        return
+    for frame in sorted(codes.keys() - shown.keys()):
+        remarks.append(Remark(file, f"frame {frame} is coded and has no picture"))
 
 
 def _pictures(root: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
@@ -88,20 +110,30 @@ def _occurrences(path: Path, file: str, remarks: list[Remark]) -> Codes:
     remarks += [Remark(file, f"action unit {unit} is not one of FACS") for unit in odd]
     found: Codes = {}
     for number, line in enumerate(lines, start=2):
-        values: dict[str, object] = {}
         try:
             frame = whole(line[0])
-            for unit, text in zip(units, line[1:], strict=True):
-                value = whole(text)
-                if value not in _MEANS:
-                    raise ValueError(f"AU{unit:02d} {value} is not 0, 1 or 9")
-                if unit not in odd:
-                    values[facs.code(unit)] = _MEANS[value]
+            codes = _codes(units, line[1:])
         except (ValueError, OverflowError) as error:
             remarks.append(Remark(file, f"line {number}: {str(error)[:120]}"))
             continue
-        found[frame] = values
+        found[frame] = codes
     return found
+
+
+def _codes(units: list[int], texts: list[str]) -> dict[str, object]:
+    """What a frame's codes mean, of the action units that FACS has.
+
+    Raises:
+        ValueError: For too many or too few codes, and for one that is not 0, 1 or 9.
+    """
+    codes: dict[str, object] = {}
+    for unit, text in zip(units, texts, strict=True):
+        value = whole(text)
+        if value not in _MEANS:
+            raise ValueError(f"AU{unit:02d} {value} is not 0, 1 or 9")
+        if unit in facs.ACTION_UNITS:
+            codes[facs.code(unit)] = _MEANS[value]
+    return codes
 
 
 def _intensities(root: Path, remarks: list[Remark]) -> dict[str, Codes]:
@@ -110,22 +142,33 @@ def _intensities(root: Path, remarks: list[Remark]) -> dict[str, Codes]:
     top = folder_named(root, "AU_INT")
     for folder in folders(top) if top else ():
         for name in files(folder):
-            match, file = _INTENSITY.fullmatch(name), (folder / name).relative_to(root).as_posix()
+            file = (folder / name).relative_to(root).as_posix()
+            match = _INTENSITY.fullmatch(name)
             if not match or int(match[3]) not in facs.ACTION_UNITS:
                 remarks.append(Remark(file, "a stray file"))
                 continue
-            column, sequence = f"{facs.code(int(match[3]))}_intensity", f"{match[1]}_{match[2]}".upper()
-            for number, line in enumerate(_safe_rows(folder / name, file, remarks), start=1):
-                try:
-                    frame, grade = whole(line[0]), whole(line[1])
-                    if grade not in (0, 1, 2, 3, 4, 5, 9):
-                        raise ValueError(f"intensity {grade} is not 0 to 5 or 9")
-                except (ValueError, OverflowError, IndexError) as error:
-                    remarks.append(Remark(file, f"line {number}: {str(error)[:120]}"))
-                    continue
-                if grade != 9:
-                    found[sequence].setdefault(frame, {})[column] = float(grade)
+            column = f"{facs.code(int(match[3]))}_intensity"
+            frames = found[f"{match[1]}_{match[2]}".upper()]
+            for frame, grade in _grades(folder / name, file, remarks).items():
+                frames.setdefault(frame, {})[column] = grade
     return found
+
+
+def _grades(path: Path, file: str, remarks: list[Remark]) -> dict[int, float]:
+    """The intensity of each frame that has one."""
+    grades: dict[int, float] = {}
+    for number, line in enumerate(_safe_rows(path, file, remarks), start=1):
+        try:
+            frame = whole(line[0])
+            grade = whole(line[1])
+            if grade not in (0, 1, 2, 3, 4, 5, 9):
+                raise ValueError(f"intensity {grade} is not 0 to 5 or 9")
+        except (ValueError, OverflowError, IndexError) as error:
+            remarks.append(Remark(file, f"line {number}: {str(error)[:120]}"))
+            continue
+        if grade != 9:
+            grades[frame] = float(grade)
+    return grades
 
 
 def _safe_rows(path: Path, file: str, remarks: list[Remark]) -> list[list[str]]:
@@ -137,6 +180,7 @@ def _safe_rows(path: Path, file: str, remarks: list[Remark]) -> list[list[str]]:
 
 
 FORMAT = Format(
+    name="bp4d",
     title="Binghamton-Pittsburgh 4D Spontaneous Expressions (BP4D)",
     layout="AUCoding/AU_OCC/F001_T1.csv, pictures in F001/T1",
     licence="non-commercial research, on an agreement signed by the institution; no redistribution",

@@ -1,32 +1,34 @@
 """CK+: sequences from neutral to the apex, an expression and FACS codes for the last frame of each.
 
 ``cohn-kanade-images/S005/001/S005_001_00000011.png``, ``Emotion/S005/001/…_emotion.txt``,
-``FACS/S005/001/…_facs.txt`` and ``Landmarks/S005/001/…_landmarks.txt``. What is coded describes the apex, so only the last
-frame of a sequence has labels here; protocols decide which other frames share them.
+``FACS/S005/001/…_facs.txt`` and ``Landmarks/S005/001/…_landmarks.txt``. What is coded describes the
+apex, so only the last frame of a sequence has labels here; protocols decide which other frames
+share them.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import (
+from duchenne.faces.formats.adapter import (
+    Contents,
     Format,
-    Reading,
     Remark,
+    contents,
     existing_root,
     files,
     folder_named,
     folders,
     is_picture,
-    reading,
     text_of,
     whole,
-)  # fmt: skip
+)
 
 _SUBJECT = re.compile(r"S\d{3}")
 _FRAME = re.compile(r"(S\d{3})_(\d{3})_(\d{8})\.\w+", re.IGNORECASE)
@@ -47,19 +49,39 @@ class _Set:
         self.remarks.append(Remark(file.relative_to(self.root).as_posix(), says))
 
 
-def read(root: Path) -> Reading:
-    """Read a copy of CK+; raises ``InputError`` where it holds no sequence."""
+def read(root: Path) -> Contents:
+    """Read a copy of CK+.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where it holds no sequence.
+    """
     existing_root(root)
     pictures = folder_named(root, "cohn-kanade-images", "extended-cohn-kanade-images") or root
     found = _Set(
-        root, pictures, folder_named(root, "Emotion", "Emotion_labels"), folder_named(root, "FACS", "FACS_labels"),
+        root,
+        pictures,
+        folder_named(root, "Emotion", "Emotion_labels"),
+        folder_named(root, "FACS", "FACS_labels"),
         folder_named(root, "Landmarks"),
-    )  # fmt: skip
-    rows = [row for subject in folders(pictures) if _is_subject(found, subject) for row in _subject(found, subject)]
+    )
+    rows = [
+        row
+        for subject in folders(pictures)
+        if _is_subject(found, subject)
+        for row in _subject(found, subject)
+    ]
     if found.emotions is None and rows:
         raise InputError(f"{root}: the folder Emotion is missing")
     _forget_never_shown(rows)
-    return reading(rows, root, found.remarks, "holds no cohn-kanade-images/S005/001/S005_001_00000001.png")
+    return contents(
+        rows, root, found.remarks, "holds no cohn-kanade-images/S005/001/S005_001_00000001.png"
+    )
 
 
 def _is_subject(found: _Set, folder: Path) -> bool:
@@ -71,32 +93,53 @@ def _is_subject(found: _Set, folder: Path) -> bool:
 
 
 def _subject(found: _Set, subject: Path) -> Iterator[dict[str, object]]:
-    found.remarks += [Remark((subject / name).relative_to(found.root).as_posix(), "a stray file") for name in files(subject)]
+    found.remarks += [
+        Remark((subject / name).relative_to(found.root).as_posix(), "a stray file")
+        for name in files(subject)
+    ]
     for sequence in folders(subject):
         yield from _sequence(found, subject.name, sequence)
 
 
 def _sequence(found: _Set, subject: str, folder: Path) -> list[dict[str, object]]:
-    frames: dict[int, str] = {}
-    for number, name in _frames(found, subject, folder):
-        if number in frames:
-            found.remark(folder / name, f"a second picture of frame {number}, beside {frames[number]}; it is left out")
-        else:
-            frames[number] = name
+    frames = _numbered(found, subject, folder)
     if not frames:
         found.remark(folder, "holds no frames")
         return []
-    for before, after in zip(sorted(frames), sorted(frames)[1:], strict=False):
-        if after > before + 1:
-            found.remark(folder / frames[after], f"follows frame {before}: frames between them are missing")
-    name = f"{subject}_{folder.name}"
+    _remark_on_gaps(found, folder, frames)
     rows: list[dict[str, object]] = []
     for number in sorted(frames):
         path = folder / frames[number]
-        row = {"path": path.relative_to(found.root).as_posix(), "dataset": "ckplus", "subject": subject}
-        rows.append(row | {"sequence": name, "frame": number} | _points(found, subject, folder, path))
-    rows[-1] |= _emotion(found, subject, folder, max(frames)) | _codes(found, subject, folder, max(frames))
+        row: dict[str, object] = {
+            "path": path.relative_to(found.root).as_posix(),
+            "dataset": "ckplus",
+            "subject": subject,
+            "sequence": f"{subject}_{folder.name}",
+            "frame": number,
+        }
+        rows.append(row | _points(found, subject, folder, path))
+    last = max(frames)
+    rows[-1] |= _emotion(found, subject, folder, last) | _codes(found, subject, folder, last)
     return rows
+
+
+def _remark_on_gaps(found: _Set, folder: Path, frames: Mapping[int, str]) -> None:
+    for before, after in itertools.pairwise(sorted(frames)):
+        if after > before + 1:
+            gap = f"follows frame {before}: frames between them are missing"
+            found.remark(folder / frames[after], gap)
+
+
+def _numbered(found: _Set, subject: str, folder: Path) -> dict[int, str]:
+    """The picture of each frame; a second one is told of and left out."""
+    frames: dict[int, str] = {}
+    for number, name in _frames(found, subject, folder):
+        if number in frames:
+            second = f"a second picture of frame {number}, beside {frames[number]}"
+            found.remark(folder / name, f"{second}; it is left out")
+        else:
+            frames[number] = name
+    return frames
 
 
 def _frames(found: _Set, subject: str, folder: Path) -> Iterator[tuple[int, str]]:
@@ -120,7 +163,9 @@ def _points(found: _Set, subject: str, folder: Path, picture: Path) -> dict[str,
     return {"landmarks": file.relative_to(found.root).as_posix()}
 
 
-def _label(found: _Set, part: Path, subject: str, folder: Path, last: int) -> tuple[Path, str] | None:
+def _label(
+    found: _Set, part: Path, subject: str, folder: Path, last: int
+) -> tuple[Path, str] | None:
     """Find the one label file of a sequence and its text; not every sequence has one."""
     place = part / subject / folder.name
     names = files(place) if place.is_dir() else []
@@ -151,7 +196,9 @@ def _emotion(found: _Set, subject: str, folder: Path, last: int) -> dict[str, ob
 
 
 def _codes(found: _Set, subject: str, folder: Path, last: int) -> dict[str, object]:
-    """Presence and intensity of every action unit that can be coded; FACS codes of CK+ are complete."""
+    """Presence and intensity of every action unit that can be coded; FACS codes of CK+ are
+    complete.
+    """
     if found.codes is None:
         return {}
     place = found.codes / subject / folder.name
@@ -160,18 +207,26 @@ def _codes(found: _Set, subject: str, folder: Path, last: int) -> dict[str, obje
     label = _label(found, found.codes, subject, folder, last)
     if label is None:
         return {}
-    file, text = label
-    values: dict[str, object] = {facs.code(number): False for number in facs.ACTION_UNITS}
-    values |= {f"{facs.code(number)}_intensity": 0.0 for number in facs.ACTION_UNITS}
+    codes = [facs.code(number) for number in facs.ACTION_UNITS]
+    values: dict[str, object] = dict.fromkeys(codes, False)
+    values |= {f"{code}_intensity": 0.0 for code in codes}
+    return values | _scored(found, *label)
+
+
+def _scored(found: _Set, file: Path, text: str) -> dict[str, object]:
+    """The action units that a file of FACS codes names, and their intensities."""
+    values: dict[str, object] = {}
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                unit, grade = _code(line)
-            except (ValueError, OverflowError) as error:
-                found.remark(file, f"line {number}: {_reason(error)}")
-                continue
-            values[facs.code(unit)] = True
-            values[f"{facs.code(unit)}_intensity"] = float(grade) if grade else None  # 0: there, but not scored
+        if not line.strip():
+            continue
+        try:
+            unit, grade = _code(line)
+        except (ValueError, OverflowError) as error:
+            found.remark(file, f"line {number}: {_reason(error)}")
+            continue
+        values[facs.code(unit)] = True
+        # 0: there, but not scored
+        values[f"{facs.code(unit)}_intensity"] = float(grade) if grade else None
     return values
 
 
@@ -205,15 +260,28 @@ def _reason(error: Exception) -> str:
 
 
 FORMAT = Format(
+    name="ckplus",
     title="Extended Cohn-Kanade (CK+)",
     layout="cohn-kanade-images/S005/001/*.png, Emotion/, FACS/, Landmarks/",
-    licence="research only, on a signed agreement; pictures of named subjects may be printed, none redistributed",
+    licence=(
+        "research only, on a signed agreement; pictures of named subjects may be printed, none "
+        "redistributed"
+    ),
     apply="https://www.jeffcohn.net/resources/",
     read=read,
     published={
-        "sequences": 593, "subjects": 123, "labelled sequences": 327, "labelled subjects": 118,
-        "anger": 45, "contempt": 18, "disgust": 59, "fear": 25, "happiness": 69, "sadness": 28, "surprise": 83,
+        "sequences": 593,
+        "subjects": 123,
+        "labelled sequences": 327,
+        "labelled subjects": 118,
+        "anger": 45,
+        "contempt": 18,
+        "disgust": 59,
+        "fear": 25,
+        "happiness": 69,
+        "sadness": 28,
+        "surprise": 83,
     },
     sizes=((640, 490), (640, 480)),
     mixed=True,
-)  # fmt: skip
+)

@@ -1,8 +1,10 @@
 """DISFA and DISFA+: intensities of twelve action units, frame by frame, and the frames as pictures.
 
-DISFA: ``ActionUnit_Labels/SN001/SN001_au1.txt`` with lines "frame,intensity". DISFA+: ``Labels/SN001/<trial>/AU1.txt``
-with lines "frame intensity". Pictures are looked for in any other folder that is named after the subject (and the trial).
-The nine people of DISFA+ are in DISFA too and keep their names, so that they stay on one side of a split.
+DISFA: ``ActionUnit_Labels/SN001/SN001_au1.txt`` with lines "frame,intensity". DISFA+:
+``Labels/SN001/<trial>/AU1.txt``
+with lines "frame intensity". Pictures are looked for in any other folder that is named after the
+subject (and the trial). The nine people of DISFA+ are in DISFA too and keep their names, so that
+they stay on one side of a split.
 """
 
 from __future__ import annotations
@@ -14,21 +16,21 @@ from pathlib import Path
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import (
+from duchenne.faces.formats.adapter import (
+    Contents,
     Format,
-    Reading,
     Remark,
+    contents,
     existing_root,
     files,
     folder_named,
     folders,
     frames_by_sequence,
     is_picture,
-    reading,
     text_of,
     tree,
     whole,
-)  # fmt: skip
+)
 
 _SUBJECT = re.compile(r"SN\d{3}", re.IGNORECASE)
 _LABEL = re.compile(r"(?:SN\d{3}_)?AU_?(\d{1,2})\.txt", re.IGNORECASE)
@@ -38,8 +40,18 @@ Grades = dict[int, dict[int, float]]
 """For each frame, the intensity of each action unit."""
 
 
-def read_disfa(root: Path) -> Reading:
-    """Read a copy of DISFA; raises ``InputError`` where labels or frames are missing."""
+def read_disfa(root: Path) -> Contents:
+    """Read a copy of DISFA.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where labels or frames are missing.
+    """
     labels = folder_named(existing_root(root), "ActionUnit_Labels")
     if labels is None:
         raise InputError(f"{root}: the folder ActionUnit_Labels is missing")
@@ -47,8 +59,18 @@ def read_disfa(root: Path) -> Reading:
     return _read(root, labels, sequences, "disfa")
 
 
-def read_disfa_plus(root: Path) -> Reading:
-    """Read a copy of DISFA+; raises ``InputError`` where labels or frames are missing."""
+def read_disfa_plus(root: Path) -> Contents:
+    """Read a copy of DISFA+.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where labels or frames are missing.
+    """
     labels = folder_named(existing_root(root), "Labels")
     if labels is None:
         raise InputError(f"{root}: the folder Labels is missing")
@@ -60,25 +82,31 @@ def read_disfa_plus(root: Path) -> Reading:
     return _read(root, labels, sequences, "disfaplus")
 
 
-def _read(root: Path, labels: Path, sequences: list[tuple[Path, str, str]], dataset: str) -> Reading:
+def _read(
+    root: Path, labels: Path, sequences: list[tuple[Path, str, str]], dataset: str
+) -> Contents:
     remarks: list[Remark] = []
     pictures = frames_by_sequence(_pictures(root, labels, remarks), remarks)
     rows = []
     for folder, subject, name in sequences:
+        below = folder.relative_to(root).as_posix()
         if not _SUBJECT.fullmatch(subject):
-            remarks.append(Remark(folder.relative_to(root).as_posix(), "not a subject's folder"))
+            remarks.append(Remark(below, "not a subject's folder"))
             continue
         grades = _grades(root, folder, remarks)
         shown = pictures.pop(name.lower(), {})
         if not shown:
-            remarks.append(Remark(folder.relative_to(root).as_posix(), "no frames lie beside these labels"))
+            remarks.append(Remark(below, "no frames lie beside these labels"))
+        of_sequence = {"dataset": dataset, "subject": subject, "sequence": name}
         for frame, path in sorted(shown.items()):
-            row = {"path": path, "dataset": dataset, "subject": subject, "sequence": name, "frame": frame}
+            row = {"path": path, **of_sequence, "frame": frame}
             rows.append(row | _coded(grades.get(frame, {})))
             if frame not in grades:
                 remarks.append(Remark(path, "the frame has no labels"))
-    remarks += [Remark(next(iter(shown.values())), "frames without labels") for shown in pictures.values()]
-    return reading(rows, root, remarks, "holds no labelled frames; extract the videos into SN001/00001.png and so on")
+    for shown in pictures.values():
+        remarks.append(Remark(next(iter(shown.values())), "frames without labels"))
+    nothing = "holds no labelled frames; extract the videos into SN001/00001.png and so on"
+    return contents(rows, root, remarks, nothing)
 
 
 def _pictures(root: Path, labels: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
@@ -139,6 +167,7 @@ def _coded(grades: dict[int, float]) -> dict[str, object]:
 
 
 DISFA = Format(
+    name="disfa",
     title="Denver Intensity of Spontaneous Facial Action (DISFA)",
     layout="ActionUnit_Labels/SN001/SN001_au1.txt, frames in folders named SN001",
     licence="non-commercial research, on a signed agreement; no redistribution",
@@ -147,6 +176,7 @@ DISFA = Format(
     published={"subjects": 27, "action units": 12},
 )
 DISFA_PLUS = Format(
+    name="disfaplus",
     title="Extended DISFA (DISFA+)",
     layout="Labels/SN001/<trial>/AU1.txt, frames in folders named SN001/<trial>",
     licence="non-commercial research, on a signed agreement; no redistribution",

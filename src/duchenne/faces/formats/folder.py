@@ -1,10 +1,11 @@
 """``folder:PATH``: pictures in one sub-folder an expression, or listed in a manifest.
 
-A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a file itself) has the columns
-``path,expression`` and, where they are known, ``subject,sequence,frame,dataset``, action units (``AU01``: 1 or 0, empty
-where it was not coded; ``AU12L`` and ``AU12R`` of one side; ``AU01_intensity``: 0 to 5; ``AU01_probability``),
-``split``, the face's box ``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one,
-sub-folders name the expressions and every picture counts as a subject of its own.
+A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a file itself) has the
+columns ``path,expression`` and, where they are known, ``subject,sequence,frame,dataset``, action
+units (``AU01``: 1 or 0, empty where it was not coded; ``AU12L`` and ``AU12R`` of one side;
+``AU01_intensity``: 0 to 5; ``AU01_probability``), ``split``, the face's box
+``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one, sub-folders
+name the expressions and every picture counts as a subject of its own.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
-from duchenne.faces import landmarks
-from duchenne.faces.formats.reading import (
+from duchenne.faces.formats.adapter import (
     SPELLINGS,
+    Contents,
     Format,
-    Reading,
     Remark,
     action_unit,
     existing_root,
@@ -33,7 +33,8 @@ from duchenne.faces.formats.reading import (
     tree,
     usable,
     with_sides_joined,
-)  # fmt: skip
+)
+from duchenne.faces.geometry import landmarks
 from duchenne.faces.table import COLUMNS, NUMBERS, FaceTable
 
 MANIFEST = "manifest.csv"
@@ -44,11 +45,19 @@ _PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan|<na>)|"
 _LARGEST = 1e15  # of any number in a manifest
 
 
-def read(root: Path) -> Reading:
+def read(root: Path) -> Contents:
     """Read the table of a folder; the pictures themselves are not opened.
 
-    What cannot be meant is a fatal remark; ``load`` refuses the folder then. Raises ``InputError`` where it holds no
-    pictures, or a manifest that is not a table.
+    What cannot be meant is a fatal remark; ``load`` refuses the folder then.
+
+    Args:
+        root: A folder, or a manifest.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where it holds no pictures, or a manifest that is not a table.
     """
     manifest = _manifest(root)
     if manifest is None:
@@ -65,11 +74,21 @@ def read(root: Path) -> Reading:
         rows.loc[row, column] = ""
         if column == "path":
             lost.append(row)
-    return Reading(FaceTable(_meant(rows.drop(index=lost), place), place), tuple(remarks))
+    return Contents(FaceTable(_meant(rows.drop(index=lost), place), place), tuple(remarks))
 
 
 def load(root: Path) -> FaceTable:
-    """Read a folder's table; raises ``InputError`` on its first fault."""
+    """Read a folder's table.
+
+    Args:
+        root: A folder, or a manifest.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: On its first fault.
+    """
     return usable(read(root))
 
 
@@ -106,23 +125,27 @@ def _column(name: str) -> str:
 
 def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
     hint = "; columns are separated by commas" if any(";" in name for name in rows) else ""
-    yield from (f"column {name!r} is missing{hint}" for name in ("path", "expression") if name not in rows)
-    yield from (f"column {name!r} is not known" for name in rows if name not in COLUMNS and not action_unit(name))
-    yield from (f"column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()])
+    yield from (
+        f"column {name!r} is missing{hint}" for name in ("path", "expression") if name not in rows
+    )
+    yield from (
+        f"column {name!r} is not known"
+        for name in rows
+        if name not in COLUMNS and not action_unit(name)
+    )
+    yield from (
+        f"column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()]
+    )
 
 
 def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]]:
     """Every value that cannot be meant: its row, its column, and what is wrong."""
-    inside = root.resolve()
-    for row, path in rows["path"].items():
-        fault = _path_fault(root, inside, path)
-        if fault:
-            yield row, "path", fault
-    for row in rows.index[rows["path"].duplicated()]:
-        yield row, "path", f"path {rows.loc[row, 'path']!r} stands there more than once"
+    yield from _path_faults(rows["path"], root)
     known = {*SPELLINGS, *facs.SUPERSETS, ""}
-    for row in rows.index[~rows["expression"].str.lower().isin(known)]:
-        yield row, "expression", f"expression {rows.loc[row, 'expression']!r} is not one of {', '.join(facs.EXPRESSIONS)}"
+    expressions = ", ".join(facs.EXPRESSIONS)
+    for row, expression in rows["expression"].items():
+        if expression.lower() not in known:
+            yield row, "expression", f"expression {expression!r} is not one of {expressions}"
     for row, where in rows["landmarks"].items() if "landmarks" in rows else ():
         if where and ";" not in where and leaves(landmarks.file(where)):
             yield row, "landmarks", f"landmarks {where!r} leave the folder"
@@ -131,6 +154,17 @@ def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]
         for row in rows.index[odd]:
             yield row, name, f"{name} {rows.loc[row, name]!r} is not {meaning}"
     yield from _contradictions(rows)
+
+
+def _path_faults(paths: pd.Series, root: Path) -> Iterator[tuple[int, str, str]]:
+    """Pictures that are not there, lie outside or are listed twice."""
+    inside = root.resolve()
+    for row, path in paths.items():
+        fault = _path_fault(root, inside, path)
+        if fault:
+            yield row, "path", fault
+    for row, path in paths[paths.duplicated()].items():
+        yield row, "path", f"path {path!r} stands there more than once"
 
 
 def _odd(name: str, values: pd.Series) -> tuple[str, pd.Series]:
@@ -162,18 +196,21 @@ def _bounds(name: str) -> tuple[str, float, float, bool] | None:
 def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
     """Presence and intensity that cannot both be true."""
     for code in map(facs.code, facs.ACTION_UNITS):
-        if {code, f"{code}_intensity"} <= set(rows):
-            graded = pd.to_numeric(rows[f"{code}_intensity"], errors="coerce")
-            told = rows[code].str.lower().map(_TRUTHS)
-            odd = told.eq(False) & (graded > 0)
-            yield from ((row, f"{code}_intensity", f"{code} is absent and has an intensity") for row in rows.index[odd])
-            odd = told.eq(True) & (graded == 0)
-            yield from ((row, f"{code}_intensity", f"{code} is present at intensity 0") for row in rows.index[odd])
+        if code not in rows:
+            continue
+        told = rows[code].str.lower().map(_TRUTHS)
+        absent, present = told.eq(False), told.eq(True)
+        intensity = f"{code}_intensity"
+        if intensity in rows:
+            graded = pd.to_numeric(rows[intensity], errors="coerce")
+            for row in rows.index[absent & (graded > 0)]:
+                yield row, intensity, f"{code} is absent and has an intensity"
+            for row in rows.index[present & (graded == 0)]:
+                yield row, intensity, f"{code} is present at intensity 0"
         for side in (f"{code}_left", f"{code}_right"):
-            if {code, side} <= set(rows):
-                absent, shown = (rows[name].str.lower().map(_TRUTHS) for name in (code, side))
-                odd = absent.eq(False) & shown.eq(True)
-                yield from ((row, side, f"{code} is absent and {side} is present") for row in rows.index[odd])
+            shown = rows[side].str.lower().map(_TRUTHS).eq(True) if side in rows else False
+            for row in rows.index[absent & shown]:
+                yield row, side, f"{code} is absent and {side} is present"
 
 
 def _is_whole(path: str) -> bool:
@@ -186,14 +223,21 @@ def _below(path: str, inside: Path) -> str:
     if "\\" in path and not (inside / path).exists():
         path = path.replace("\\", "/")
     whole = PurePosixPath(path)
-    return whole.relative_to(inside.as_posix()).as_posix() if whole.is_relative_to(inside.as_posix()) else path
+    return (
+        whole.relative_to(inside.as_posix()).as_posix()
+        if whole.is_relative_to(inside.as_posix())
+        else path
+    )
 
 
 def _path_fault(root: Path, inside: Path, path: str) -> str:
     if not path:
         return "path is empty"
     if _is_whole(path):
-        return f"path {path!r} is a full path: write it as it is below the manifest's folder, as in happy/1.png"
+        return (
+            f"path {path!r} is a full path: write it as it is below the manifest's folder, as in "
+            "happy/1.png"
+        )
     if leaves(path):
         return f"path {path!r} leaves the folder"
     try:
@@ -201,37 +245,53 @@ def _path_fault(root: Path, inside: Path, path: str) -> str:
             return f"{path}: no such picture"
     except OSError:  # a name longer than the file system takes
         return f"{path[:80]}: no such picture"
-    return "" if (root / path).resolve().is_relative_to(inside) else f"path {path!r} is a link that leaves the folder"
+    return (
+        ""
+        if (root / path).resolve().is_relative_to(inside)
+        else f"path {path!r} is a link that leaves the folder"
+    )
 
 
 def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Turn a manifest's text into the table's values."""
     rows = rows.copy()
-    rows["expression"] = rows["expression"].str.lower().map(SPELLINGS | {name: name for name in facs.SUPERSETS})
+    expressions = SPELLINGS | {name: name for name in facs.SUPERSETS}
+    rows["expression"] = rows["expression"].str.lower().map(expressions)
     if "dataset" not in rows:
         rows["dataset"] = root.resolve().name
     for name in ("subject", "sequence"):
         rows[name] = rows[name].replace("", pd.NA) if name in rows else pd.NA
-    rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])  # frames of one film show one person
+    # frames of one film show one person
+    rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])
     for name in rows:
-        if name == "frame" or name in NUMBERS or name.endswith(("_intensity", "_probability")):
-            rows[name] = pd.to_numeric(rows[name], errors="coerce")
-        elif name.startswith("AU"):
-            rows[name] = rows[name].str.lower().map(_TRUTHS).astype("boolean")
-        elif name.startswith("split") or name in ("landmarks", "view"):
-            rows[name] = rows[name].replace("", pd.NA)
+        rows[name] = _typed(name, rows[name])
     rows = with_sides_joined(rows)
     for code in map(facs.code, facs.ACTION_UNITS):
-        if f"{code}_intensity" in rows:  # a graded action unit is there, or is not there where its grade is 0
-            grade = rows[f"{code}_intensity"]
-            graded = (grade > 0).astype("boolean").mask(grade.isna())
+        if f"{code}_intensity" in rows:
+            graded = _graded(rows[f"{code}_intensity"])
             rows[code] = rows[code].fillna(graded) if code in rows else graded
     if "landmarks" not in rows and (root / _POINTS).is_file():
         rows["landmarks"] = [f"{_POINTS}#{path}" for path in rows["path"]]
     return rows
 
 
-def _read_tree(root: Path) -> Reading:
+def _typed(name: str, texts: pd.Series) -> pd.Series:
+    """A column of the manifest as what its name says that it holds."""
+    if name == "frame" or name in NUMBERS or name.endswith(("_intensity", "_probability")):
+        return pd.to_numeric(texts, errors="coerce")
+    if name.startswith("AU"):
+        return texts.str.lower().map(_TRUTHS).astype("boolean")
+    if name.startswith("split") or name in ("landmarks", "view"):
+        return texts.replace("", pd.NA)
+    return texts
+
+
+def _graded(grade: pd.Series) -> pd.Series:
+    """Whether a graded action unit is there: not where its grade is 0."""
+    return (grade > 0).astype("boolean").mask(grade.isna())
+
+
+def _read_tree(root: Path) -> Contents:
     rows: list[Mapping[str, object]] = []
     remarks = _beside_folders(root)
     for folder in folders(root):
@@ -240,15 +300,16 @@ def _read_tree(root: Path) -> Reading:
             says = f"expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
             remarks.append(Remark(folder.name, says, fatal=True))
             continue
-        found = [f"{folder.name}/{path}" for path in tree(folder, remarks, root)]
-        remarks += [Remark(path, _STRAY) for path in found if not is_picture(path)]
-        paths = [path for path in found if is_picture(path)]
-        rows += [{"path": path, "subject": path, "expression": expression} for path in paths]
+        paths = [f"{folder.name}/{path}" for path in tree(folder, remarks, root)]
+        remarks += [Remark(path, _STRAY) for path in paths if not is_picture(path)]
+        for path in filter(is_picture, paths):
+            rows.append({"path": path, "subject": path, "expression": expression})
     rows = named_in_utf8(rows, remarks)
     if not rows:
         fatal = next((remark for remark in remarks if remark.fatal), None)
         raise InputError(f"{root / fatal.file}: {fatal.says}" if fatal else _nothing(root))
-    return Reading(FaceTable(pd.DataFrame(rows).assign(dataset=root.resolve().name), root), tuple(remarks))
+    table = pd.DataFrame(rows).assign(dataset=root.resolve().name)
+    return Contents(FaceTable(table, root), tuple(remarks))
 
 
 _STRAY = "a stray file: its name does not end as that of a picture which is read"
@@ -256,7 +317,11 @@ _STRAY = "a stray file: its name does not end as that of a picture which is read
 
 def _beside_folders(root: Path) -> list[Remark]:
     """What lies beside the expressions' folders and belongs to none."""
-    return [Remark(name, "a picture outside of the expressions' folders") for name in files(root) if is_picture(name)]
+    return [
+        Remark(name, "a picture outside of the expressions' folders")
+        for name in files(root)
+        if is_picture(name)
+    ]
 
 
 def _nothing(root: Path) -> str:
@@ -266,6 +331,7 @@ def _nothing(root: Path) -> str:
 
 
 FORMAT = Format(
+    name="folder",
     title="A folder of your own",
     layout=f"one sub-folder an expression, or a {MANIFEST}",
     licence="your own",

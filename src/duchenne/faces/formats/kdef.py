@@ -8,33 +8,62 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from duchenne.faces.formats.reading import Format, Reading, Remark, existing_root, is_picture, reading, tree
+from duchenne.faces.formats.adapter import (
+    Contents,
+    Format,
+    Remark,
+    contents,
+    existing_root,
+    is_picture,
+    tree,
+)
 
 _NAME = re.compile(r"([AB])([FM]\d{2})(AF|AN|DI|HA|NE|SA|SU)(FL|HL|S|HR|FR)\.\w+", re.IGNORECASE)
 _EXPRESSIONS = {
-    "AF": "fear", "AN": "anger", "DI": "disgust", "HA": "happiness", "NE": "neutral", "SA": "sadness", "SU": "surprise",
-}  # fmt: skip
+    "AF": "fear",
+    "AN": "anger",
+    "DI": "disgust",
+    "HA": "happiness",
+    "NE": "neutral",
+    "SA": "sadness",
+    "SU": "surprise",
+}
 
 
-def read(root: Path) -> Reading:
+def read(root: Path) -> Contents:
     """Read a copy of KDEF, all angles; ``view`` says which: FL, HL, S (straight), HR or FR.
 
-    Raises ``InputError`` where it holds no picture of the set.
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where it holds no picture of the set.
     """
     rows, remarks = [], []
     for path in tree(existing_root(root)):
         match = _NAME.fullmatch(path.rpartition("/")[2])
         if match and is_picture(path):
-            row = {"path": path, "dataset": "kdef", "subject": match[2].upper(), "view": match[4].upper()}
+            row = {
+                "path": path,
+                "dataset": "kdef",
+                "subject": match[2].upper(),
+                "view": match[4].upper(),
+            }
             rows.append(row | {"expression": _EXPRESSIONS[match[3].upper()]})
         elif is_picture(path):
-            remarks.append(Remark(path, "the name does not say who, what and from where, as AF01ANS.JPG does"))
+            remarks.append(
+                Remark(path, "the name does not say who, what and from where, as AF01ANS.JPG does")
+            )
         elif not path.lower().endswith((".txt", ".html", ".pdf", ".md", ".doc", ".docx")):
             remarks.append(Remark(path, "a stray file"))
-    return reading(rows, root, remarks, "holds no pictures named like AF01ANS.JPG")
+    return contents(rows, root, remarks, "holds no pictures named like AF01ANS.JPG")
 
 
 FORMAT = Format(
+    name="kdef",
     title="Karolinska Directed Emotional Faces (KDEF)",
     layout="AF01/AF01ANS.JPG",
     licence="non-commercial research, free after registration; no redistribution",

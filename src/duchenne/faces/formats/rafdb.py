@@ -1,27 +1,49 @@
-"""RAF-DB, the single-label part: ``EmoLabel/list_patition_label.txt`` and ``Image/aligned/train_00001_aligned.jpg``."""
+"""RAF-DB, the single-label part: ``EmoLabel/list_patition_label.txt`` and
+``Image/aligned/train_00001_aligned.jpg``.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from duchenne.errors import InputError
-from duchenne.faces.formats.reading import Format, Reading, Remark, existing_root, files, folder_named, leaves, reading
+from duchenne.faces.formats.adapter import (
+    Contents,
+    Format,
+    Remark,
+    contents,
+    existing_root,
+    files,
+    folder_named,
+    leaves,
+)
 
 _EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 _SPLITS = {"train": "train", "test": "test"}
 
 
-def read(root: Path) -> Reading:
-    """Read a copy of RAF-DB; the aligned pictures where they are there, the original ones otherwise.
+def read(root: Path) -> Contents:
+    """Read a copy of RAF-DB; the aligned pictures where they are there, the original ones
+    otherwise.
 
-    The people are not named: every picture counts as a person of its own. Raises ``InputError`` where the list of labels
-    or the pictures are missing.
+    The people are not named: every picture counts as a person of its own.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where the list of labels or the pictures are missing.
     """
     listed = _list(existing_root(root))
     pictures = folder_named(root, "aligned") or folder_named(root, "original")
     if pictures is None:
         raise InputError(f"{root}: holds neither Image/aligned nor Image/original")
-    there, named, rows, remarks = set(files(pictures)), set[str](), [], []
+    unlabelled, named = set(files(pictures)), set[str]()
+    rows: list[dict[str, str]] = []
+    remarks: list[Remark] = []
     below = pictures.relative_to(root).as_posix()
     file = listed.relative_to(root).as_posix()
     for number, line in enumerate(_lines(listed), start=1):
@@ -30,18 +52,25 @@ def read(root: Path) -> Reading:
         except ValueError as error:
             remarks.append(Remark(file, f"line {number}: {error}"))
             continue
-        found = next((n for n in (name, f"{Path(name).stem}_aligned{Path(name).suffix}") if n in there), None)
-        if found:
-            there.discard(found)
-            row = {"path": f"{below}/{found}", "dataset": "rafdb", "subject": Path(name).stem}
+        picture = next((each for each in _spelt(name) if each in unlabelled), None)
+        if picture:
+            unlabelled.discard(picture)
+            row = {"path": f"{below}/{picture}", "dataset": "rafdb", "subject": Path(name).stem}
             rows.append(row | {"split": split, "expression": expression})
         elif name in named:
             remarks.append(Remark(file, f"line {number}: {name} stands there twice"))
         else:
             remarks.append(Remark(f"{below}/{name}", "no such picture"))
         named.add(name)
-    remarks += [Remark(f"{below}/{name}", "a stray file: no label names it") for name in sorted(there)]
-    return reading(rows, root, remarks, f"{listed.name} lists no pictures that are there")
+    stray = "a stray file: no label names it"
+    remarks += [Remark(f"{below}/{name}", stray) for name in sorted(unlabelled)]
+    return contents(rows, root, remarks, f"{listed.name} lists no pictures that are there")
+
+
+def _spelt(name: str) -> tuple[str, str]:
+    """What a picture may be called: as it is listed, or with "_aligned" before its ending."""
+    path = Path(name)
+    return name, f"{path.stem}_aligned{path.suffix}"
 
 
 def _list(root: Path) -> Path:
@@ -53,7 +82,11 @@ def _list(root: Path) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]
+    return [
+        line
+        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        if line.strip()
+    ]
 
 
 def _entry(line: str) -> tuple[str, str, str]:
@@ -70,6 +103,7 @@ def _entry(line: str) -> tuple[str, str, str]:
 
 
 FORMAT = Format(
+    name="rafdb",
     title="Real-world Affective Faces (RAF-DB), single-label part",
     layout="EmoLabel/list_patition_label.txt, Image/aligned/*.jpg",
     licence="non-commercial research, on a signed agreement; no redistribution",

@@ -1,7 +1,9 @@
-"""TFD, the Toronto Face Dataset: 4,178 labelled and 98,058 unlabelled grey faces in one MATLAB file.
+"""TFD, the Toronto Face Dataset: 4,178 labelled and 98,058 unlabelled grey faces in one MATLAB
+file.
 
-``TFD_96x96.mat`` or ``TFD_48x48.mat`` with ``images`` (N×H×W or H×W×N), ``folds`` (N×5: 0 unlabelled, 1 train, 2 validation,
-3 test), ``labs_ex`` (−1 missing; 1 to 7) and ``labs_id``. A picture is named ``TFD_96x96.mat#row``.
+``TFD_96x96.mat`` or ``TFD_48x48.mat`` with ``images`` (N×H×W or H×W×N), ``folds`` (N×5: 0
+unlabelled, 1 train, 2 validation, 3 test), ``labs_ex`` (−1 missing; 1 to 7) and ``labs_id``. A
+picture is named ``TFD_96x96.mat#row``.
 """
 
 from __future__ import annotations
@@ -14,40 +16,53 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.errors import InputError
-from duchenne.faces.containers import matlab, member, stacked
-from duchenne.faces.formats.reading import Format, Reading, Remark
+from duchenne.faces.formats.adapter import Contents, Format, Remark
+from duchenne.faces.images.containers import matlab, member, stacked
 from duchenne.faces.table import FaceTable
 
 _EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+_NUMBERED = dict(enumerate(_EXPRESSIONS, start=1))
 _SIDES = {0: None, 1: "train", 2: "validation", 3: "test"}
 _NAMES = ("TFD_96x96.mat", "TFD_48x48.mat")
 
 
-def read(root: Path) -> Reading:
-    """Read TFD from its file or its folder, 96×96 before 48×48; the official folds are ``split_1`` to ``split_5``.
+def read(root: Path) -> Contents:
+    """Read TFD from its file or its folder, 96×96 before 48×48; the official folds are ``split_1``
+    to ``split_5``.
 
-    Raises ``InputError`` where no file is there, or where its arrays do not belong together.
+    Args:
+        root: The file, or its folder.
+
+    Returns:
+        The table and remarks.
+
+    Raises:
+        InputError: Where no file is there, or where its arrays do not belong together.
     """
-    path = (
-        root if root.suffix.lower() == ".mat" else next((root / n for n in _NAMES if (root / n).is_file()), root / _NAMES[0])
-    )
+    path = root if root.suffix.lower() == ".mat" else _file(root)
     held = matlab(path)
     count = len(stacked(path))
-    labels, people = _column(held, "labs_ex", count, path), _column(held, "labs_id", count, path)
+    labels = _column(held, "labs_ex", count, path)
+    people = _column(held, "labs_id", count, path)
     folds = _folds(held, count, path)
-    remarks = [
-        Remark(member(path.name, int(place)), f"expression {labels[place]} is not −1 or 1 to {len(_EXPRESSIONS)}")
-        for place in np.flatnonzero((labels != -1) & ~np.isin(labels, range(1, len(_EXPRESSIONS) + 1)))
-    ]
     names = pd.Series([member(path.name, place) for place in range(count)])
+    remarks = [
+        Remark(names[place], f"expression {labels[place]} is not −1 or 1 to {len(_EXPRESSIONS)}")
+        for place in np.flatnonzero(~np.isin(labels, [-1, *_NUMBERED]))
+    ]
     rows = pd.DataFrame({"path": names, "dataset": "tfd"})
     rows["subject"] = pd.Series(people).astype(str).radd("p").where(people >= 0, names)
-    rows["expression"] = pd.Series(labels).map(dict(enumerate(_EXPRESSIONS, start=1)))
-    for number in range(folds.shape[1]):
-        odd = ~np.isin(folds[:, number], list(_SIDES))
-        remarks += [Remark(member(path.name, int(p)), f"fold {folds[p, number]} is not 0 to 3") for p in np.flatnonzero(odd)]
-        rows[f"split_{number + 1}"] = pd.Series(folds[:, number]).map(_SIDES)
-    return Reading(FaceTable(rows, path.parent), tuple(remarks))
+    rows["expression"] = pd.Series(labels).map(_NUMBERED)
+    for number, sides in enumerate(folds.T, start=1):
+        odd = np.flatnonzero(~np.isin(sides, list(_SIDES)))
+        remarks += [Remark(names[p], f"fold {sides[p]} is not 0 to 3") for p in odd]
+        rows[f"split_{number}"] = pd.Series(sides).map(_SIDES)
+    return Contents(FaceTable(rows, path.parent), tuple(remarks))
+
+
+def _file(root: Path) -> Path:
+    """The file of the data set in a folder; the first of its names where there is none."""
+    return next((root / name for name in _NAMES if (root / name).is_file()), root / _NAMES[0])
 
 
 def _column(held: dict[str, Any], name: str, count: int, path: Path) -> NDArray[np.int64]:
@@ -63,12 +78,18 @@ def _folds(held: dict[str, Any], count: int, path: Path) -> NDArray[np.int64]:
     folds = np.asarray(held.get("folds", np.zeros((count, 0))))
     if folds.ndim == 2 and len(folds) != count:
         folds = folds.T
-    if folds.dtype.kind not in "uif" or folds.ndim != 2 or len(folds) != count or not np.isfinite(folds).all():
+    if (
+        folds.dtype.kind not in "uif"
+        or folds.ndim != 2
+        or len(folds) != count
+        or not np.isfinite(folds).all()
+    ):
         raise InputError(f"{path}: 'folds' is not a row for each of {count} pictures")
     return folds.astype(np.int64)
 
 
 FORMAT = Format(
+    name="tfd",
     title="Toronto Face Dataset (TFD)",
     layout="TFD_96x96.mat or TFD_48x48.mat",
     licence="on request from its makers; no redistribution",

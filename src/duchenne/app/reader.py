@@ -1,0 +1,222 @@
+"""Reading one face with a study's network: where it is, what it shows, which units fire, and
+what these see in it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne import facs
+from duchenne.evidence import detections, strongest
+from duchenne.faces.avatars import people
+from duchenne.faces.avatars.basis import head_basis
+from duchenne.faces.avatars.rendering import Shot, Studio
+from duchenne.faces.geometry import crop
+from duchenne.faces.images import decoding
+from duchenne.study.record import Study
+from duchenne.study.workspace import Workspace
+from duchenne.units.activations import Activations
+from duchenne.units.projection import project
+from duchenne.units.receptive_fields import Fields
+from duchenne.units.responses import answers
+
+Floats = NDArray[np.float32]
+
+MOST_PIXELS = 40_000_000
+"""A photograph that says it is larger is not decoded."""
+FIRING = 8
+"""How many units are told of."""
+_LOOKED_AT = 1024  # pixels of the longer side in which a face is looked for
+_DRAWN = 256  # pixels of the side of a slider face as it is shown
+_FINDERS = ("haar", "haar-khorrami2015")
+_RED, _BLUE = (178, 34, 24), (30, 86, 160)
+
+
+@dataclass(frozen=True)
+class Firing:
+    """A unit that answers more to this face than to most: by how many standard deviations of its
+    answers to the study's faces, the action unit that it is evidence of and whether that is sure
+    (``detects``), and what it sees, (S, S, 4) to be laid over.
+    """
+
+    unit: int
+    above: float
+    action_unit: str
+    detects: bool
+    seen: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network makes of a face (C, S, S): the probability of every class, the units that
+    fire most, and how long the network itself took, in seconds. ``note`` says what is odd about
+    where the face was found.
+    """
+
+    face: Floats
+    shares: dict[str, float]
+    firing: tuple[Firing, ...]
+    seconds: float
+    note: str = ""
+
+
+class Reader:
+    """A study's network, ready to read face after face; it is not changed, and calls must not
+    overlap.
+    """
+
+    def __init__(self, study: Study) -> None:
+        work = Workspace(study, study.table)
+        faces, units = study.recipe.faces, study.recipe.units
+        self.study, self._pair, self._units = study, work.pair, units
+        self._size, self._channels = faces.size, faces.channels
+        name = faces.crop
+        self._crop = crop.named(name if name in _FINDERS or name.startswith("yunet:") else "haar")
+        activations = Activations.from_frame(study.responses).value.astype(np.float64)
+        deviations = activations.std(0)
+        self._mean = activations.mean(0)
+        self._deviations = np.where(deviations > 0, deviations, np.inf)  # what never varied is mute
+        self._fields = Fields(
+            self._pair.trained, units.layer, (self._channels, self._size, self._size)
+        )
+        self._named, self._sure = _evidence(study, activations.shape[1])
+
+    def photograph(self, content: bytes) -> Answer:
+        """Read the largest face of a photograph; raises ``InputError`` for what is none, or too
+        large.
+        """
+        picture = _smaller(
+            decoding.from_bytes(content, "the picture", self._channels, MOST_PIXELS, _LOOKED_AT)
+        )
+        found = self._crop(picture, crop.Hints())
+        note = found.note if found.region else "no face found: its middle was taken"
+        return self.face(
+            crop.cut(picture, found.region or crop.centred_square(picture), self._size), note
+        )
+
+    def face(self, face: Floats, note: str = "") -> Answer:
+        """Read a face that fills the picture.
+
+        Args:
+            face: (C, S, S) in 0 … 1, as large as the network's.
+            note: On how it was cut.
+
+        Returns:
+            What it shows and which units fire.
+        """
+        prepared = self._pair.prepare(torch.from_numpy(face[None]))
+        began = time.perf_counter()
+        ((responses, outputs),) = answers(
+            self._pair.trained, self._units.layer, [prepared], self._units.activation
+        )
+        seconds = time.perf_counter() - began
+        probabilities = torch.softmax(outputs, 1)[0].tolist()
+        return Answer(
+            face,
+            dict(zip(self.study.scores["classes"], probabilities, strict=True)),
+            self._firing(prepared, responses),
+            seconds,
+            note,
+        )
+
+    def _firing(self, prepared: Tensor, responses: Activations) -> tuple[Firing, ...]:
+        """The units that answer most, beside their answers to the study's faces."""
+        above = (responses.value[0] - self._mean) / self._deviations
+        first = np.argsort(-above, kind="stable")[:FIRING]
+        first = first[responses.value[0, first] > 0]
+        places = np.column_stack([responses.row[0, first], responses.column[0, first]])
+        windows = project(
+            self._pair.trained,
+            self._units.layer,
+            prepared,
+            first,
+            places,
+            self._units.method,
+            of=np.zeros(len(first), np.int64),
+            fields=self._fields,
+        )
+        whole = windows.full((self._size, self._size))
+        return tuple(
+            self._fired(int(unit), float(above[unit]), seen)
+            for unit, seen in zip(first, whole, strict=True)
+        )
+
+    def _fired(self, unit: int, above: float, seen: Floats) -> Firing:
+        detects = bool(self._sure[unit])
+        return Firing(unit, above, self._named[unit], detects, _overlay(seen))
+
+
+class Sitter:
+    """A rendered person whose action units are set one by one."""
+
+    def __init__(self, study: Study) -> None:
+        self._basis = head_basis()
+        self._studio = Studio(self._basis)
+        faces = study.recipe.faces
+        self._size, self._samples = faces.size, faces.avatars.samples
+        self._colour = faces.channels == 3
+        self._population = people.POPULATIONS[faces.avatars.population]
+        self._people: dict[int, people.Person] = {}
+
+    def draw(self, person: int, strengths: dict[int, float]) -> tuple[Floats, NDArray[np.uint8]]:
+        """Draw a person as the network is shown it, and larger, in colour, to look at.
+
+        Args:
+            person: Its number.
+            strengths: Of action units, 0 … 1.
+
+        Returns:
+            (C, S, S) in 0 … 1, and (256, 256, 3) bytes.
+        """
+        if person not in self._people:
+            rng = np.random.default_rng((person, 1))
+            drawn = people.draw_person(self._basis, rng, self._population)
+            self._people = {person: drawn}  # the last one only
+        both_sides = {number: (value, value) for number, value in strengths.items()}
+        shot = Shot(self._people[person], people.STUDIO, both_sides)
+        small = self._studio.draw([shot], self._size, self._samples, self._colour)[0]
+        shown = self._studio.draw([shot], _DRAWN, 1, colour=True)[0]
+        face = (small / np.float32(255)).reshape(self._size, self._size, -1).transpose(2, 0, 1)
+        return np.ascontiguousarray(face), shown
+
+
+def _evidence(study: Study, units: int) -> tuple[list[str], NDArray[np.bool_]]:
+    """The action unit that each unit is strongest evidence of, with its name, and whether it is
+    sure.
+    """
+    named, sure = [""] * units, np.zeros(units, bool)
+    if len(study.evidence):
+        for row in strongest(study.evidence).itertuples():
+            named[int(row.unit)] = f"{row.au} {facs.coded(str(row.au)).name}"
+        sure[detections(study.evidence, study.recipe.evidence.level)["unit"].to_numpy(int)] = True
+    return named, sure
+
+
+def _smaller(picture: Floats) -> Floats:
+    """A picture of which no side is longer than a face is looked for in."""
+    height, width = picture.shape[1:]
+    share = _LOOKED_AT / max(height, width)
+    if share >= 1:
+        return picture
+    size = (max(2, round(width * share)), max(2, round(height * share)))
+    smaller = cv2.resize(picture.transpose(1, 2, 0), size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(smaller.reshape(size[1], size[0], -1).transpose(2, 0, 1))
+
+
+def _overlay(seen: Floats) -> NDArray[np.uint8]:
+    """A projection (C, S, S), red where it drives the unit up and blue where it holds it down,
+    the clearer the stronger.
+    """
+    signed = seen[np.abs(seen).sum((1, 2)).argmax()]
+    largest = float(np.abs(signed).max()) or 1.0
+    laid = np.zeros((*signed.shape, 4), np.uint8)
+    laid[..., :3] = np.where(signed[..., None] > 0, _RED, _BLUE)
+    laid[..., 3] = np.rint(255 * np.sqrt(np.abs(signed) / largest))
+    return laid

@@ -1,0 +1,189 @@
+"""The evidence of a study: the trained network beside its untrained control and beside permuted
+labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from duchenne import facs
+from duchenne.evidence.exchangeability import Exchangeability, named
+from duchenne.evidence.matching import compare, detections, ranked
+from duchenne.progress import about
+from duchenne.recipes import Evidence
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Frames of ``match``: for action units (trained and untrained; None where none are coded) and
+    for expressions.
+    """
+
+    evidence: pd.DataFrame | None
+    untrained: pd.DataFrame | None
+    expressions: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def beside_nulls(
+    activations: Floats, untrained: Floats, faces: pd.DataFrame, settings: Evidence, seed: int = 0
+) -> Found:
+    """Match units of a trained network and of its untrained control with the labels of their
+    pictures.
+
+    Where no action unit is coded often enough, only expressions are matched and the summary says
+    so.
+
+    Args:
+        activations: (n, u) activations of the trained network's units.
+        untrained: (n, u) those of the untrained network.
+        faces: The frame of a face table, one row a picture.
+        settings: Bins, permutations, level and least pictures.
+        seed: Of the permutations.
+
+    Returns:
+        The evidence of both networks and the summary.
+    """
+    tree = exchangeable(faces)
+    labels, rare = often_enough(faces, settings.least)
+    expressions = _expressions(activations, faces, settings, seed)
+    summary = _of_pictures(faces, tree, settings)
+    summary |= {"units": activations.shape[1], "action_units": list(labels.columns), "rare": rare}
+    if labels.empty or not len(labels.columns):
+        return Found(None, None, expressions, summary)
+    options = _options(settings, seed)
+    options |= {"exchangeability": tree, "strata": faces["expression"]}
+    with about("trained"):
+        trained = compare(activations, labels, *who(faces), **options)
+    with about("untrained"):
+        control = compare(untrained, labels, *who(faces), **options)
+    summary |= {
+        "too_few": trained.too_few,
+        "trained": _counted(trained.frame, settings.level),
+        "untrained": _counted(control.frame, settings.level),
+        "permuted_labels": _of_permutations(trained.null_units),
+    }
+    return Found(trained.frame, control.frame, expressions, summary)
+
+
+def _of_permutations(units: NDArray[np.integer]) -> dict[str, float]:
+    """How many units detect anything under permuted labels."""
+    return {
+        "units": float(units.mean()),
+        "share_of_runs": float((units > 0).mean()),
+        "runs": len(units),
+    }
+
+
+def _of_pictures(faces: pd.DataFrame, tree: Exchangeability, settings: Evidence) -> dict[str, Any]:
+    """What the summary says of the pictures and of who may be exchanged with whom."""
+    people, _ = who(faces)
+    return {
+        "pictures": len(faces),
+        "people": len(set(people)),
+        "level": settings.level,
+        "permutations": settings.permutations,
+        "smallest_p": tree.smallest_p(settings.permutations),
+        "rearrangements": tree.distinct,
+        "too_few": tree.too_few(settings.level),
+    }
+
+
+def _expressions(
+    activations: Floats, faces: pd.DataFrame, settings: Evidence, seed: int
+) -> pd.DataFrame:
+    """Units matched with expressions in place of action units."""
+    people, takes = who(faces)
+    options = _options(settings, seed) | {"least": 2}
+    with about("expressions"):
+        matched = compare(
+            activations,
+            _one_hot(faces["expression"]),
+            people,
+            takes,
+            exchangeability=exchangeable(faces, stills=True),
+            **options,
+        )
+    return matched.frame.rename(columns={"au": "expression"})
+
+
+def _options(settings: Evidence, seed: int) -> dict[str, Any]:
+    names = ("bins", "epsilon", "permutations", "score_permutations", "level", "least")
+    return {name: getattr(settings, name) for name in names} | {"seed": seed}
+
+
+def who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Person and sequence of each picture; a picture without either stands alone.
+
+    Args:
+        faces: The frame of a face table.
+
+    Returns:
+        People and sequences, each (n,).
+    """
+    sequence = faces["sequence"].fillna(faces["path"])
+    return named(faces["subject"].fillna(sequence), sequence)
+
+
+def exchangeable(faces: pd.DataFrame, stills: bool = False) -> Exchangeability:
+    """Who may be exchanged with whom in the frame of a face table.
+
+    Args:
+        faces: The frame.
+        stills: Whether neutral pictures are like any other where there are nothing but stills: what
+            is matched is then the expressions themselves.
+
+    Returns:
+        The tree that every permutation respects.
+    """
+    people, takes = who(faces)
+    neutral = faces["expression"].eq("neutral").fillna(False).to_numpy(bool)
+    if stills and len(np.unique(takes)) == len(takes):
+        neutral = np.zeros(len(faces), bool)
+    return Exchangeability.of(people, takes, frames=faces.get("frame"), neutral=neutral)
+
+
+def _one_hot(expression: pd.Series) -> pd.DataFrame:
+    shown = [name for name in facs.EXPRESSIONS if (expression == name).any()]
+    columns = {name: (expression == name).astype("boolean") for name in shown}
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
+    """Labels of the action units that are shown, and not shown, often enough.
+
+    Args:
+        faces: The frame of a face table.
+        least: Pictures on either side.
+
+    Returns:
+        Their nullable booleans, a column an action unit; and the names of those that were coded but
+        are rarer.
+    """
+    codes = [facs.code(number) for number in facs.ACTION_UNITS]
+    present = [code for code in codes if code in faces]
+    coded = faces[present].reset_index(drop=True).dropna(axis=1, how="all")
+    with_it = coded.eq(True).sum()
+    without_it = coded.eq(False).sum()
+    enough = (with_it >= least) & (without_it >= least)
+    return coded.loc[:, enough], list(coded.columns[~enough])
+
+
+def _counted(evidence: pd.DataFrame, level: float) -> dict[str, Any]:
+    found = detections(evidence, level)
+    best = ranked(found).drop_duplicates("au").sort_values("au")
+    return {
+        "pairs": len(found),
+        "units": int(found["unit"].nunique()),
+        "action_units": {
+            row.au: {"unit": int(row.unit), "r": float(row.r)} for row in best.itertuples()
+        },
+        "largest_r": float(evidence["r"].max()),
+    }

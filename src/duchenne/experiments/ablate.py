@@ -1,0 +1,194 @@
+"""What becomes of expressions when units are ablated: each alone, and the detectors of each
+action unit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duchenne import facs
+from duchenne.evidence import nulls
+from duchenne.evidence.ablation_effects import Readout, effects
+from duchenne.evidence.intervals import numbered
+from duchenne.faces.images.stack import Stack
+from duchenne.progress import progress
+from duchenne.units import layers
+from duchenne.units.ablation import Ablation
+from duchenne.units.layers import Layer
+
+Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Sets of units to ablate: ``asked`` names those that are asked for (what, unit, au, units),
+    the first rows of ``ablated`` (k, u); the others are controls, used by the asked ones in the
+    shares ``controls`` (s, k).
+    """
+
+    asked: pd.DataFrame
+    ablated: Mask
+    controls: NDArray[np.float64]
+
+
+def sets(
+    detections: pd.DataFrame, spread: NDArray[np.floating], random_sets: int, seed: int = 0
+) -> Sets:
+    """Each unit alone, beside all others; and all detectors of an action unit, beside random sets
+    of as many other units.
+
+    Args:
+        detections: A row a unit and action unit that it detects. Action units that all units or
+            none detect have no set.
+        spread: (u,) standard deviation of each unit's activation. A random set has for each
+            detector a unit that varies about as much: one of the eight others, not yet drawn, whose
+            spread is nearest. Where a layer has fewer other units than detectors, random sets are
+            drawn from all units, the detectors among them.
+        random_sets: How many random sets each set of detectors is compared with.
+        seed: Of the random sets.
+    """
+    units = len(spread)
+    of_au = {}
+    for au, detecting in detections.groupby("au"):
+        if len(detecting) < units:
+            of_au[au] = np.sort(detecting["unit"].to_numpy(int))
+    rng = np.random.default_rng(seed)
+    rows = [{"what": "unit", "unit": unit, "au": None, "units": 1} for unit in range(units)]
+    masks = [*np.eye(units, dtype=bool)]
+    for au, detectors in of_au.items():
+        row = {"what": "detectors", "unit": None, "au": au, "units": len(detectors)}
+        rows.append(row)
+        masks.append(_mask(detectors, units))
+    for detectors in of_au.values():
+        for _ in range(random_sets):
+            masks.append(_mask(_alike(detectors, spread, rng), units))
+    asked = pd.DataFrame(rows).astype({"unit": "Int64", "au": "string"})
+    return Sets(asked, np.stack(masks), _controls(units, len(of_au), random_sets))
+
+
+def _controls(units: int, action_units: int, random_sets: int) -> NDArray[np.float64]:
+    """The shares in which sets serve as controls: all other units of each unit, and of each set of
+    detectors its random sets.
+    """
+    asked = units + action_units
+    controls = np.zeros((asked, asked + random_sets * action_units))
+    if units > 1:
+        controls[:units, :units] = (1 - np.eye(units)) / (units - 1)
+    for number in range(action_units):
+        first = asked + number * random_sets
+        controls[units + number, first : first + random_sets] = 1 / random_sets
+    return controls
+
+
+def _alike(own: Places, spread: NDArray[np.floating], rng: np.random.Generator) -> Places:
+    """Draw as many other units as there are ``own``, each of about the spread of one of these."""
+    left = np.setdiff1d(np.arange(len(spread)), own)
+    if len(left) < len(own):
+        return rng.choice(len(spread), len(own), replace=False)
+    drawn = []
+    for unit in rng.permutation(own):
+        nearest = np.argsort(np.abs(spread[left] - spread[unit]), kind="stable")[:_NEAREST]
+        place = rng.choice(nearest)
+        drawn.append(left[place])
+        left = np.delete(left, place)
+    return np.array(drawn)
+
+
+_NEAREST = 8
+
+
+def _mask(chosen: Places, units: int) -> Mask:
+    found = np.zeros(units, bool)
+    found[chosen] = True
+    return found
+
+
+def ablate(
+    layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str = "zero"
+) -> pd.DataFrame:
+    """Ablate units on some pictures and tell what becomes of the expressions.
+
+    Args:
+        layer: Whose units are ablated.
+        stack: The study's pictures.
+        rows: Of the stack, the pictures that are shown.
+        chosen: Which units are ablated together, as ``sets`` makes them.
+        fill: What an ablated unit passes on: "zero", or its "mean" over the pictures.
+
+    Returns:
+        What ``evidence.ablation_effects.effects`` tells, beside ``what`` ("unit" or "detectors"),
+        ``unit`` or ``au``, ``units``, how many are ablated, and ``prototype``, whether a published
+        prototype of the expression holds the action unit.
+    """
+    classes = stack.table.expressions
+    readout = _readout(layer, stack, rows, chosen, fill)
+    found = effects(readout, chosen.asked, chosen.controls, classes)
+    of_prototypes = held(classes)
+    pairs = zip(found["au"], found["expression"], strict=True)
+    found.insert(4, "prototype", [pair in of_prototypes for pair in pairs])
+    return found
+
+
+def _readout(layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str) -> Readout:
+    """What the network gives for every picture under every set."""
+    faces = stack.table.frame.iloc[rows]
+    classes = stack.table.expressions
+    people, count = numbered(nulls.who(faces)[0])
+    shown = np.array([classes.index(name) for name in faces["expression"]])
+    filled = _means(layer, _batches(layer, stack, rows)) if fill == "mean" else None
+    first = next(_batches(layer, stack, rows))
+    ablation = Ablation(layer.network, layer.name, first, filled)
+    ablated = np.concatenate([np.zeros((1, ablation.units), bool), chosen.ablated])
+    readout = Readout(len(ablated), count, len(classes))
+    done = 0
+    with progress("Ablating units", len(rows)) as advance:
+        for batch in _batches(layer, stack, rows):
+            part = slice(done, done + len(batch))
+            readout.update(ablation(batch, ablated), people[part], shown[part])
+            done += len(batch)
+            advance(len(batch))
+    return readout
+
+
+def held(classes: Sequence[str]) -> set[tuple[str, str]]:
+    """Action units and the classes whose published prototypes hold them, of any expression where
+    a class joins several.
+    """
+    of_class = {name: facs.SUPERSETS.get(name, (name,)) for name in classes}
+    return {
+        (facs.code(number), name)
+        for name, expressions in of_class.items()
+        for prototype in facs.PROTOTYPES
+        if prototype.expression in expressions
+        for number in prototype.required | prototype.optional
+    }
+
+
+def _batches(layer: Layer, stack: Stack, rows: Places) -> Iterator[Tensor]:
+    for first in range(0, len(rows), _BATCH):
+        batch = stack.floats(rows[first : first + _BATCH])
+        yield layer.prepare(torch.from_numpy(batch))
+
+
+def _means(layer: Layer, batches: Iterator[Tensor]) -> Tensor:
+    """What every unit passes on (u,), the mean over pictures and over its map or tokens."""
+    total = torch.zeros(())
+    count = 0
+    for batch in batches:
+        given = layers.activation_maps(layer.network, layer.name, batch)
+        by_unit = given.movedim(2, 1) if given.ndim == 3 else given
+        if by_unit.ndim > 2:
+            by_unit = by_unit.flatten(2).mean(2)
+        total = total + by_unit.sum(0)
+        count += len(batch)
+    return total / count

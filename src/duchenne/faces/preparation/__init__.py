@@ -1,0 +1,1 @@
+"""From images to a network's input: normalisation, whitening, and augmentation while training."""

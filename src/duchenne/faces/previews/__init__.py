@@ -1,0 +1,1 @@
+"""Sheets of small images, to look at a data set before anything is trained on it."""

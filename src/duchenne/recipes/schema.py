@@ -1,0 +1,276 @@
+"""The keys of a recipe, their types and defaults, as validated data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.folds import RULES
+from duchenne.faces.geometry.crop import CROPS
+from duchenne.faces.images.stack import LARGEST, SMALLEST
+from duchenne.faces.preparation.augmentation import AUGMENTATIONS
+from duchenne.faces.preparation.steps import STEPS
+from duchenne.faces.protocols import PROTOCOLS
+from duchenne.networks import NETWORKS
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Refuses a text that is none of some names; of a name with a colon, only what stands before
+    it is fixed.
+    """
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, text: str) -> str:
+        open_ended = tuple(name.partition(":")[0] + ":" for name in self.names if ":" in name)
+        if text in self.names or (open_ended and text.startswith(open_ended)):
+            return text
+        raise ValueError(f"{text!r}: not one of {', '.join(self.names)}")
+
+
+def choices(info: FieldInfo) -> tuple[str, ...]:
+    """The values that a key can have, as they are written; none where they cannot be listed."""
+    inner = get_args(info.annotation)
+    if inner and all(isinstance(value, str | int) for value in inner):
+        return tuple(json.dumps(value) for value in inner)
+    known = [
+        *info.metadata,
+        *(part for kind in inner for part in getattr(kind, "__metadata__", ())),
+    ]
+    return tuple(
+        json.dumps(name) for each in known if isinstance(each, OneOf) for name in each.names
+    )
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Faces(_Part):
+    """Where pictures come from, how they are cut and brought to the network's size.
+
+    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule``
+    "other-set" needs; ``other_avatars`` says which avatars are meant where it names those.
+    ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an
+    action unit counts as present from that probability on.
+    """
+
+    source: str = "avatars"
+    other: str = ""
+    avatars: AvatarSettings = AvatarSettings()
+    other_avatars: AvatarSettings = AvatarSettings(seed=1)
+    action_units: str = ""
+    probable: float | None = Field(None, gt=0, le=1)
+    protocol: Annotated[str, OneOf(tuple(PROTOCOLS))] = "labelled"
+    crop: Annotated[str, OneOf((*CROPS, "yunet:FILE.onnx"))] = "none"
+    no_face: Literal["keep", "leave out"] = "keep"
+    size: int = Field(96, ge=SMALLEST, le=LARGEST)
+    channels: Literal[1, 3] = 1
+
+
+class Folds(_Part):
+    """How people are split; ``run`` names the folds to train, all where it is empty."""
+
+    rule: Annotated[str, OneOf(tuple(RULES))] = "khorrami2015"
+    count: int = Field(10, ge=3)
+    run: tuple[int, ...] = ()
+
+    @field_validator("run")
+    @classmethod
+    def _each_once(cls, run: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(run)) < len(run):
+            raise ValueError("a fold is named twice")
+        return run
+
+
+class Network(_Part):
+    """Which network, and its own options."""
+
+    name: Annotated[str, OneOf(tuple(NETWORKS))] = "zero_bias"
+    options: dict[str, Any] = {}
+    prepare: tuple[Annotated[str, OneOf(tuple(STEPS))], ...] = ("local_mean",)
+
+    @field_validator("prepare", mode="before")
+    @classmethod
+    def _a_list(cls, steps: Any) -> Any:
+        if isinstance(steps, str):
+            raise ValueError(f'{steps!r}: a list is wanted, as in ["{steps}"]')
+        return steps
+
+
+class Training(_Part):
+    """How the weights are found. Epochs are passes over the training pictures; the best epoch is
+    that of the highest accuracy on the pictures that it is ``chosen_by``, the earliest of equals;
+    "test" leaks and is there to be measured. Training stops early after ``patience`` epochs that
+    were no better than the best; 0 for never. ``batch`` 0 takes all pictures at once. Every fold is
+    trained in so many ``attempts``, each from its own random initialisation. ``labels`` are the
+    expressions, or the shares of votes for them where a data set keeps those (FER+); accuracy is
+    measured against expressions either way. ``decay`` is a weight's, which Rprop knows none of;
+    ``momentum`` and ``nesterov`` are SGD's.
+    """
+
+    epochs: int = Field(10, ge=1)
+    attempts: int = Field(1, ge=1, le=10_000)
+    patience: int = Field(0, ge=0)
+    chosen_by: Literal["validation", "test"] = "validation"
+    batch: int = Field(64, ge=0)
+    optimiser: Literal["sgd", "adamw", "rprop"] = "sgd"
+    rate: float = Field(0.01, gt=0)
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    decay: float = Field(1e-5, ge=0)
+    augment: Annotated[str, OneOf(tuple(AUGMENTATIONS))] = "khorrami2015"
+    labels: Literal["expressions", "votes"] = "expressions"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    log: Literal["csv", "tensorboard"] = "csv"
+
+
+class Units(_Part):
+    """Which layer is looked at, on which pictures of the first fold, and how its units are
+    projected.
+
+    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and
+    test, or all. ``gallery``:
+    how many units, those of best evidence first, are shown with pictures. ``activation``: how
+    answers below 0 are read, where no ReLU takes them: ``positive``, they count as 0; ``signed``,
+    as they are; ``magnitude``, by their size.
+    """
+
+    layer: str = "conv3"
+    activation: Literal["positive", "signed", "magnitude"] = "positive"
+    pictures: Literal["train", "held_out", "all"] = "train"
+    top: int = Field(10, ge=1, le=100)
+    method: Literal["guided", "deconvnet", "gradient"] = "guided"
+    gallery: int = Field(256, ge=1)
+
+
+class Evidence(_Part):
+    """How unit and action unit are compared: 1 / (``permutations`` + 1) is the smallest p that
+    can be reached.
+    """
+
+    bins: int = Field(64, ge=2)
+    epsilon: float = Field(1e-6, gt=0)
+    permutations: int = Field(1000, ge=19)
+    score_permutations: int = Field(20, ge=2)
+    level: float = Field(0.05, gt=0, lt=1)
+    least: int = Field(10, ge=2)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Evidence:
+        if 1 / (self.permutations + 1) > self.level:
+            raise ValueError(f"{self.permutations} permutations cannot reach level {self.level}")
+        if self.score_permutations > self.permutations:
+            raise ValueError(
+                f"score_permutations {self.score_permutations} are more than permutations "
+                f"{self.permutations}"
+            )
+        return self
+
+
+class Stimulation(_Part):
+    """On how many ``people`` single action units are stimulated. Their ``seed`` must be another
+    than that of the study's avatars, so that the network has seen none of them.
+    """
+
+    people: int = Field(24, ge=2)
+    seed: int = Field(1000, ge=0, lt=2**32)
+
+
+class Ablation(_Part):
+    """On which ``pictures`` of the first fold units are ablated, what they then pass on, and how
+    many random sets of as many other units stand beside the detectors of an action unit.
+    """
+
+    pictures: Literal["train", "held_out", "all"] = "held_out"
+    fill: Literal["zero", "mean"] = "zero"
+    random_sets: int = Field(20, ge=2)
+
+
+class Detectors(_Part):
+    """Into how many ``folds`` people are dealt to choose units as detectors on some and judge
+    them on others.
+    """
+
+    folds: int = Field(5, ge=2)
+
+
+class Traits(_Part):
+    """On how many ``pictures`` that were not trained on the traits of ``layers`` are measured, and
+    by how many ``filters`` of a layer what a single one keeps of a picture. Unless named, layers
+    are those that are worth looking at.
+    """
+
+    layers: tuple[str, ...] = ()
+    pictures: int = Field(24, ge=2)
+    filters: int = Field(16, ge=1)
+
+
+class Paper(_Part):
+    """Which published figure the recipe stands beside: mean accuracy, its spread and the best
+    attempt's, in per cent, and what a ``later`` version of the paper says instead; and of which
+    ``faces``: the data set, and the other one where it tests on another. None for a recipe of ours.
+    """
+
+    table: str = ""
+    later: float | None = None
+    faces: tuple[str, ...] = ()
+    accuracy: float | None = None
+    spread: float | None = None
+    best: float | None = None
+
+
+class Recipe(_Part):
+    """Every choice of a study."""
+
+    name: str
+    about: str = ""
+    seed: int = Field(0, ge=0, lt=2**22)
+    paper: Paper = Paper()
+    faces: Faces = Faces()
+    folds: Folds = Folds()
+    network: Network = Network()
+    training: Training = Training()
+    units: Units = Units()
+    evidence: Evidence = Evidence()
+    stimulation: Stimulation = Stimulation()
+    ablation: Ablation = Ablation()
+    detectors: Detectors = Detectors()
+    traits: Traits = Traits()
+
+    @model_validator(mode="after")
+    def _other_people(self) -> Recipe:
+        if self.stimulation.seed in (self.faces.avatars.seed, self.faces.other_avatars.seed):
+            raise ValueError(
+                "stimulation.seed is that of the faces: the network would have seen these people"
+            )
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Formats of the faces: that of the source, and that of the other set where one is
+        named.
+        """
+        return tuple(
+            spec.partition(":")[0] for spec in (self.faces.source, self.faces.other) if spec
+        )

@@ -1,0 +1,139 @@
+"""The first screen of the page: the questions that someone opens it with, each answered by a
+number beside its null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from duchenne.evidence import beside_dealt, detections
+from duchenne.study.record import Study
+from duchenne.study.sentences import SHOWN, percent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, the figure that answers it, what it says beside its null, and the part of the
+    page that tells more.
+    """
+
+    question: str
+    figure: str
+    says: str
+    part: str
+
+
+def answers(study: Study) -> list[Answer]:
+    """What a study found: how well expressions are read, whether units detect action units, whether
+    that is true, and whether the network uses them. Questions that the faces cannot answer are left
+    out.
+    """
+    found = [_reading(study)]
+    if "trained" not in study.summary:
+        return found
+    return [*found, _detecting(study), *_true(study), *_used(study)]
+
+
+def _reading(study: Study) -> Answer:
+    scores = study.scores
+    leaked = (
+        f" ({scores['leaked']} of people that it was trained on: the split leaks)"
+        if scores["leaked"]
+        else ""
+    )
+    sure = (
+        f"95 % interval {percent(scores['interval'][0], 0)} to "
+        f"{percent(scores['interval'][1], 0)}; "
+        if scores["interval"]
+        else ""
+    )
+    says = (
+        f"of {scores['pictures']} test pictures of {study.people(scores['people'])}{leaked} are "
+        f"read as labelled; {sure}majority baseline {percent(scores['majority'], 0)}."
+    )
+    return Answer(
+        "How well does it read expressions?", percent(scores["accuracy"], 0), says, "accuracy"
+    )
+
+
+def _detecting(study: Study) -> Answer:
+    summary = study.summary
+    says = (
+        f"of {study.recipe.units.layer} detect one of {len(summary['action_units'])} action units, "
+        f"on pictures {SHOWN[study.recipe.units.pictures]}. By chance: "
+        f"{summary['permuted_labels']['units']:.2g} under permuted labels, "
+        f"{summary['untrained']['units']} in the untrained network."
+    )
+    return Answer(
+        "Does it see action units?",
+        f"{summary['trained']['units']} of {summary['units']} units",
+        says,
+        "map",
+    )
+
+
+def _true(study: Study) -> list[Answer]:
+    told = truth(study)
+    if not told["units"].iloc[0] or np.isnan(told.loc["holds", "share"]):
+        return []
+    holds, most = told.loc["holds"], told.loc["most"]
+    says = (
+        f"of the {int(holds['units'])} units that detect one which can be rendered also answer "
+        "more when that action unit alone is stimulated on rendered faces; by chance, were the "
+        f"same names dealt to other detecting units, {percent(holds['dealt'], 0)} "
+        f"({_points(holds)}). For {percent(most['share'], 0)} no other tested one moves them more; "
+        f"by chance {percent(most['dealt'], 0)} ({_points(most)})."
+    )
+    return [Answer("Is that true?", percent(holds["share"], 0), says, "truth")]
+
+
+def truth(study: Study) -> pd.DataFrame:
+    """How many detections hold under stimulation, beside names dealt anew.
+
+    Args:
+        study: The study.
+
+    Returns:
+        ``evidence.beside_dealt`` by its claims.
+    """
+    sure = detections(study.evidence, study.recipe.evidence.level)
+    return beside_dealt(sure, study.interventions, set(study.evidence["au"])).set_index("claim")
+
+
+def _points(row: pd.Series) -> str:
+    """A difference of shares in percentage points, with its interval."""
+    difference, low, high = (
+        f"{100 * row[name]:+.0f}".replace("-", "−") for name in ("difference", "low", "high")
+    )
+    return f"{difference} points, 95 % of deals {low} to {high}"
+
+
+def _used(study: Study) -> list[Answer]:
+    own = used(study.ablations)
+    if own.empty:
+        return []
+    points = 100 * own["recall_beyond"].mean()
+    surely = int((own["recall_beyond_high"] < 0).sum())
+    says = (
+        "of recall, on average, for an expression whose prototype holds an action unit, when all "
+        f"of its detectors are ablated instead of as many other units; surely lower in {surely} "
+        f"of {len(own)} pairs."
+    )
+    return [
+        Answer("Does it need them?", f"{points:+.0f} points".replace("-", "−"), says, "ablation")
+    ]
+
+
+def used(ablations: pd.DataFrame) -> pd.DataFrame:
+    """The rows of sets of detectors and of expressions whose prototypes hold their action unit.
+
+    Args:
+        ablations: Of the study.
+
+    Returns:
+        These rows.
+    """
+    return ablations[(ablations["what"] == "detectors") & ablations["prototype"]]

@@ -1,0 +1,191 @@
+"""What a study found, in sentences: pure functions of its scores, summary and frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from duchenne.evidence.doses import movers
+
+SHOWN = {
+    "train": "that it was trained on",
+    "held_out": "that it was not trained on (validation and test)",
+    "all": "of which it was trained on some",
+}
+"""What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
+
+_NAMED = ("r", "kl", "distance")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share in per cent, its sign kept with it on one line.
+
+    >>> percent(0.805, 0).replace("\u202f", " ")
+    '80 %'
+    """
+    return f"{100 * share:.{digits}f}\u202f%"
+
+
+def people(count: int, known: bool) -> str:
+    """So many people, or that the data set does not name them.
+
+    >>> people(12, True), people(12, False)
+    ('12 people', 'people who are not named')
+    """
+    return f"{count} people" if known else "people who are not named"
+
+
+def accuracy(scores: Mapping[str, Any], known: bool) -> str:
+    """How well expressions are read.
+
+    Args:
+        scores: What ``scores.json`` holds.
+        known: Whether the data set names its people.
+
+    Returns:
+        One to three sentences.
+    """
+    they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
+    told = [
+        f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} test pictures of "
+        f"{_tested(scores, known)} (majority baseline: {percent(scores['majority'], 0)})."
+    ]
+    if scores["chosen_by"] == "test":
+        told.append("The epoch was chosen by these very pictures: the figure is too high.")
+    lowest = scores["interval"][0] if scores["interval"] else scores["accuracy"]
+    if lowest <= scores["majority"]:
+        told.append(
+            "That is not clearly better than the majority baseline: its units say little about "
+            "expressions."
+        )
+    return " ".join(told)
+
+
+def _tested(scores: Mapping[str, Any], known: bool) -> str:
+    """Who is in the test pictures, and whether the network was trained on them."""
+    who = people(scores["people"], known)
+    if not known:
+        return who
+    if scores["leaked"]:
+        return (
+            f"{who}, {scores['leaked']} of them of people that it was trained on: the split leaks"
+        )
+    has = "they have" if len(scores["networks"]) > 1 else "it has"
+    return f"{who} {has} never seen"
+
+
+def networks(scores: Mapping[str, Any]) -> str:
+    """Mean, spread and best of several networks; empty for one."""
+    count = len(scores["networks"])
+    if count < 2:
+        return ""
+    mean, sd, best = (percent(scores[name]) for name in ("mean", "sd", "best"))
+    return f"{count} networks: mean {mean} ± {sd}, best {best}"
+
+
+def published(paper: Mapping[str, Any], comparable: bool) -> str:
+    """The figure of a paper, and whether the study's can be set beside it.
+
+    Args:
+        paper: What ``scores.json`` holds of it.
+        comparable: Whether the faces are the paper's.
+
+    Returns:
+        A line; empty where the paper has no figure.
+    """
+    if not paper["accuracy"]:
+        return ""
+    spread = f" ± {paper['spread']}" if paper["spread"] else ""
+    best = f", best {paper['best']} %" if paper["best"] else ""
+    later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
+    told = f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}"
+    if not comparable:
+        return f"{told}, on other faces than these"
+    if paper["within"] is None:
+        return told
+    where = "within" if paper["within"] else "outside"
+    return f"{told}; the mean here lies {where} its spread"
+
+
+def detection(summary: Mapping[str, Any], layer: str, pictures: str) -> str:
+    """How many units detect an action unit, beside both nulls.
+
+    Args:
+        summary: What ``summary.json`` holds.
+        layer: The layer's name.
+        pictures: A key of ``SHOWN``.
+
+    Returns:
+        A sentence; why there is none where no action unit was tested.
+    """
+    if "trained" not in summary:
+        return untested(summary)
+    by_chance = summary["permuted_labels"]["units"]
+    return (
+        f"On {summary['pictures']} pictures {SHOWN[pictures]} {summary['trained']['units']} of "
+        f"{summary['units']} units of {layer} detect at least one of "
+        f"{len(summary['action_units'])} action units; under permuted labels {by_chance:.2g} on "
+        f"average, in the untrained network {summary['untrained']['units']}."
+    )
+
+
+def untested(summary: Mapping[str, Any]) -> str:
+    """Why no action unit was tested: none is coded, or none often enough."""
+    if summary.get("rare"):
+        return (
+            "The faces carry no action unit often enough, so units are matched with expressions "
+            "only."
+        )
+    return (
+        "No action unit is coded on these faces, so units are matched with expressions only; a "
+        "detector's table can be joined by faces.action_units, as the recipe 'photographs' does."
+    )
+
+
+def rendered_only(sources: tuple[str, ...]) -> str:
+    """What is to be said of photographs where the network was trained on avatars alone."""
+    if set(sources) != {"avatars"}:
+        return ""
+    return (
+        "This network was trained on rendered faces only: what it makes of photographs is "
+        "untested, and often wrong."
+    )
+
+
+def stimulation(people: int, responses: pd.DataFrame, validity: pd.DataFrame) -> str:
+    """What stimulating single action units says of units and of scores.
+
+    Args:
+        people: How many were rendered.
+        responses: Dose and response of every unit to every action unit.
+        validity: Of the scores.
+
+    Returns:
+        One or two sentences.
+    """
+    moved = (
+        f"Single action units on {people} rendered people move {len(movers(responses))} of "
+        f"{responses['unit'].nunique()} units by half a standard deviation or more."
+    )
+    share = _of_all_people(validity)
+    if share.empty or not share["units"].any():
+        return moved
+    named = {score: percent(share.loc[score, "validity"], 0) for score in _NAMED}
+    return (
+        f"{moved} Of the {int(share.loc['r', 'action_units'])} action units tested, the one that "
+        f"moves a unit most is named by the correlation r for {named['r']} of "
+        f"{int(share.loc['r', 'units'])} units, by khorrami2015's divergence for {named['kl']}, by "
+        f"zhu2018's distance for {named['distance']} (r by chance: "
+        f"{percent(share.loc['r', 'chance'], 0)})."
+    )
+
+
+def _of_all_people(validity: pd.DataFrame) -> pd.DataFrame:
+    """The scores of the trained network on all people, on the study's faces where it has any."""
+    is_trained = validity["network"] == "trained"
+    trained = validity[is_trained & (validity["score"] != "split-half")]
+    where = "study" if (trained["faces"] == "study").any() else "free"
+    on_faces = trained[trained["faces"] == where]
+    return on_faces[on_faces["people"] == on_faces["people"].max()].set_index("score")

@@ -1,0 +1,1 @@
+"""On what networks are trained: devices, precision, processes, clusters."""
