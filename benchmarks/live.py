@@ -27,8 +27,8 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.tables import machine, markdown
-from duchenne.pipeline.run import open as opened
 from duchenne.study.record import Study
+from duchenne.study.record import open as opened
 
 REQUESTS, CLIENTS = 8000, 8
 

@@ -4,6 +4,7 @@ and studies.
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import shutil
@@ -251,3 +252,10 @@ def named(command: click.Command, path: str = "") -> Iterator[tuple[str, click.C
         each = command.get_command(context, name)
         assert each is not None
         yield from named(each, f"{path} {name}")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "benchmarks").glob("[a-z]*.py")), ids=lambda path: path.stem
+)
+def test_what_a_benchmark_imports_is_there(path: Path) -> None:
+    importlib.import_module(f"benchmarks.{path.stem}")
