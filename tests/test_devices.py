@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +132,16 @@ def fail_everywhere(share: Share) -> None:
     die_unless_first(share)
 
 
+def diverge_while_the_other_waits(share: Share, ready: Path) -> None:
+    if share.rank:
+        signal.signal(signal.SIGTERM, lambda *_: print("Traceback", file=sys.stderr, flush=True))
+        ready.touch()
+        time.sleep(60)
+    while not ready.exists():
+        time.sleep(0.01)
+    raise DivergedError("training diverged")
+
+
 def answer(share: Share) -> Share:
     return share
 
@@ -137,6 +150,19 @@ def answer(share: Share) -> Share:
 def test_a_process_that_is_lost_is_told() -> None:
     with pytest.raises(InputError, match=r"devices 2: a process was lost \(exit code 3\)"):
         devices.together(die_unless_first, 2, 1)
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_when_the_first_ends_says_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lightning answers SIGTERM by writing to a connection that is no more."""
+    work = functools.partial(diverge_while_the_other_waits, ready=tmp_path / "ready")
+    with pytest.raises(DivergedError):
+        devices.together(work, 2, 1)
+    for other in multiprocessing.active_children():
+        other.join()
+    assert not capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -137,7 +137,7 @@ def _accompanied(
     finally:
         for other in others:
             if other.pid is not None:
-                other.terminate()
+                other.kill()  # on SIGTERM Lightning would write to the connection that ends here
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
