@@ -1,10 +1,19 @@
-"""``python -m benchmarks``: measure speed and print the tables of ``benchmarks/README.md``."""
+"""``python -m benchmarks``: measure speed and print the tables of
+``benchmarks/README.md``.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from benchmarks import avatars, pictures, projections, pyramids, side_by_side, training
+from benchmarks import (
+    avatars,
+    pictures,
+    projections,
+    pyramids,
+    side_by_side,
+    training,
+)
 from benchmarks.tables import machine, markdown
 
 

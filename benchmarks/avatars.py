@@ -1,5 +1,5 @@
-"""Avatars per second at 96×96 with 4 samples a pixel, basis cached, against one picture at a
-time in one thread.
+"""Avatars per second at 96×96 with 4 samples a pixel, basis cached, against
+one picture at a time in one thread.
 """
 
 from __future__ import annotations
@@ -18,21 +18,28 @@ _BATCH = 64
 
 
 def measure(people: int = 24) -> pd.DataFrame:
-    """Time the same shots both ways; the first pictures, which compile the kernels, are not
-    counted.
+    """Time the same shots both ways; the first pictures, which compile the
+    kernels, are not counted.
     """
     basis = head_basis()
     studio = Studio(basis)
     shots = list(dataset.shots(list(posed(people, 0)), basis, 0))
     studio.draw(shots[:4])
-    batches = [shots[first : first + _BATCH] for first in range(0, len(shots), _BATCH)]
+    batches = [
+        shots[first : first + _BATCH] for first in range(0, len(shots), _BATCH)
+    ]
     return pd.DataFrame(
         [
             (
                 "one at a time, one thread",
-                _rate(lambda: [studio.draw([shot]) for shot in shots], len(shots)),
+                _rate(
+                    lambda: [studio.draw([shot]) for shot in shots], len(shots)
+                ),
             ),
-            ("batches, all threads", _rate(lambda: _threaded(studio, batches), len(shots))),
+            (
+                "batches, all threads",
+                _rate(lambda: _threaded(studio, batches), len(shots)),
+            ),
         ],
         columns=["avatars, 96×96, 4 samples a pixel", "pictures/s"],
     )

@@ -1,4 +1,5 @@
-"""In how many pictures of a data set a crop finds a face, and how long it takes.
+"""In how many pictures of a data set a crop finds a face, and how long it
+takes.
 
 python -m benchmarks.crops folder:/photos
 """
@@ -16,9 +17,11 @@ from duchenne.faces.geometry import crop
 from duchenne.faces.images import decoding
 
 
-def measure(spec: str, names: tuple[str, ...] = ("haar", "haar-khorrami2015")) -> pd.DataFrame:
-    """Share of the pictures with a face, with several, and milliseconds a picture for reading
-    and for finding.
+def measure(
+    spec: str, names: tuple[str, ...] = ("haar", "haar-khorrami2015")
+) -> pd.DataFrame:
+    """Share of the pictures with a face, with several, and milliseconds a
+    picture for reading and for finding.
     """
     paths = sources.load(spec).paths
     return pd.DataFrame([_row(name, paths) for name in names])
@@ -31,7 +34,10 @@ def _row(name: str, paths: list[Path]) -> dict[str, object]:
         picture = decoding.read(path)
         read = time.perf_counter()
         found.append(find(picture, crop.Hints()))
-        reading, finding = reading + read - begun, finding + time.perf_counter() - read
+        reading, finding = (
+            reading + read - begun,
+            finding + time.perf_counter() - read,
+        )
     shown = [each for each in found if each.region is not None]
     return {
         "crop": name,

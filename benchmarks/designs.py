@@ -1,8 +1,9 @@
-"""Studies in which there is nothing to find: faces as data sets hold them; units and labels know
-nothing of each other.
+"""Studies in which there is nothing to find: faces as data sets hold them;
+units and labels know nothing of each other.
 
-Units follow people, sequences and whether the face moves; labels follow people and sequences, and
-never stand on a neutral frame. What a design loses or mixes, it loses and mixes at random.
+Units follow people, sequences and whether the face moves; labels follow people
+and sequences, and never stand on a neutral frame. What a design loses or
+mixes, it loses and mixes at random.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ class Design:
     """How the faces of a null study are made.
 
     Attributes:
-        faces: From a generator to a frame with ``person, sequence, frame, neutral, expression``, a
-            row a picture.
-        movement: By how many standard deviations of its sequences a unit answers more to any frame
-            that is not neutral.
-        of_person: The share of a label's variance, and of a unit's, that is the person's.
+        faces: From a generator to a frame with
+            ``person, sequence, frame, neutral, expression``, a row a picture.
+        movement: By how many standard deviations of its sequences a unit
+            answers more to any frame that is not neutral.
+        of_person: The share of a label's variance, and of a unit's, that is
+            the person's.
         within: Whether detectors are looked for within expressions.
     """
 
@@ -52,45 +54,62 @@ class Null:
 
 
 def drawn(design: Design, seed: int) -> Null:
-    """Draw a null study; labels that too few pictures show or do not show are left out by
-    ``match``.
+    """Draw a null study; labels that too few pictures show or do not show are
+    left out by ``match``.
     """
     rng = np.random.default_rng(seed)
     faces = design.faces(rng)
     person = faces["person"].to_numpy()
     sequence = np.unique(
-        faces["person"].astype(str) + " " + faces["sequence"].astype(str), return_inverse=True
+        faces["person"].astype(str) + " " + faces["sequence"].astype(str),
+        return_inverse=True,
     )[1]
     moving = ~faces["neutral"].to_numpy()
     often = _mixed(rng, person, sequence, len(PREVALENCE), design.of_person)
     present = (often < norm.ppf(PREVALENCE)) & moving[:, None]
     level = _mixed(rng, person, sequence, UNITS, design.of_person)
-    units = level + design.movement * moving[:, None] + 0.3 * rng.normal(size=(len(faces), UNITS))
+    units = (
+        level
+        + design.movement * moving[:, None]
+        + 0.3 * rng.normal(size=(len(faces), UNITS))
+    )
     return Null(faces, units, present)
 
 
 def _mixed(
-    rng: np.random.Generator, person: Rows, sequence: Rows, columns: int, of_person: float
+    rng: np.random.Generator,
+    person: Rows,
+    sequence: Rows,
+    columns: int,
+    of_person: float,
 ) -> Floats:
-    """Normal numbers (n, c) of variance 1, so much of it the person's and the rest the
-    sequence's.
+    """Normal numbers (n, c) of variance 1, so much of it the person's and the
+    rest the sequence's.
     """
     own = rng.normal(size=(person.max() + 1, columns))[person]
     of_sequence = rng.normal(size=(sequence.max() + 1, columns))[sequence]
-    mixed: Floats = np.sqrt(of_person) * own + np.sqrt(1 - of_person) * of_sequence
+    mixed: Floats = (
+        np.sqrt(of_person) * own + np.sqrt(1 - of_person) * of_sequence
+    )
     return mixed
 
 
 def complete(people: int, sequences: int, frames: int) -> pd.DataFrame:
-    """Sequences of neutral and as many more frames less one, an expression each."""
-    index = pd.MultiIndex.from_product([range(people), range(sequences), range(frames)])
+    """Sequences of neutral and as many more frames less one, an expression
+    each.
+    """
+    index = pd.MultiIndex.from_product(
+        [range(people), range(sequences), range(frames)]
+    )
     faces = index.to_frame(index=False, name=["person", "sequence", "frame"])
     faces["neutral"] = faces["frame"] == 0
     faces["expression"] = "expression " + faces["sequence"].astype(str)
     return faces
 
 
-def lost(faces: pd.DataFrame, rng: np.random.Generator, share: float) -> pd.DataFrame:
+def lost(
+    faces: pd.DataFrame, rng: np.random.Generator, share: float
+) -> pd.DataFrame:
     """The faces without such a share of the frames, at random."""
     return faces[rng.random(len(faces)) >= share].reset_index(drop=True)
 
@@ -107,23 +126,32 @@ def one_sequence_each(rng: np.random.Generator) -> pd.DataFrame:
     """One sequence a person, of neutral and one to seven more frames."""
     length = rng.integers(2, 9, 150)
     faces = complete(150, 1, 8)
-    return faces[faces["frame"] < length[faces["person"]]].reset_index(drop=True)
+    return faces[faces["frame"] < length[faces["person"]]].reset_index(
+        drop=True
+    )
 
 
 def ckplus(rng: np.random.Generator) -> pd.DataFrame:
-    """CK+ in khorrami2015's protocol: 118 people, 327 sequences, neutral and three frames of
-    each; a tenth is lost.
+    """CK+ in khorrami2015's protocol: 118 people, 327 sequences, neutral and
+    three frames of each; a tenth is lost.
     """
-    count = np.bincount(np.append(np.arange(118), rng.integers(0, 118, 327 - 118)), minlength=118)
+    count = np.bincount(
+        np.append(np.arange(118), rng.integers(0, 118, 327 - 118)),
+        minlength=118,
+    )
     person = np.repeat(np.arange(118), count)
     number = np.arange(327) - np.repeat(np.cumsum(count) - count, count)
     faces = complete(1, 327, 4)
-    faces = faces.assign(person=person[faces["sequence"]], sequence=number[faces["sequence"]])
+    faces = faces.assign(
+        person=person[faces["sequence"]], sequence=number[faces["sequence"]]
+    )
     return lost(faces, rng, 0.1)
 
 
 def one_picture_an_expression(rng: np.random.Generator) -> pd.DataFrame:
-    """24 people with one picture of each of seven expressions, as in JAFFE or KDEF."""
+    """24 people with one picture of each of seven expressions, as in JAFFE or
+    KDEF.
+    """
     return complete(24, 7, 1).assign(neutral=False)
 
 
@@ -136,7 +164,9 @@ DESIGNS = {
     "10 % of frames lost": Design(_sequences(0.1)),
     "30 % of frames lost": Design(_sequences(0.3)),
     "stills mixed with sequences": Design(mixed_with_stills),
-    "one sequence a person, 2 to 8 frames": Design(one_sequence_each, of_person=0.0),
+    "one sequence a person, 2 to 8 frames": Design(
+        one_sequence_each, of_person=0.0
+    ),
     "CK+, 10 % lost, weak movement": Design(ckplus, movement=0.5),
     "CK+, 10 % lost, strong movement": Design(ckplus, movement=3.0),
     "within an expression, 0 % by person": Design(

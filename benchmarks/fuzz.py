@@ -1,5 +1,5 @@
-"""Damaged and absurd input, thousands at a time: whatever is given, a user is told one line, never
-a traceback.
+"""Damaged and absurd input, thousands at a time: whatever is given, a user is
+told one line, never a traceback.
 
 python -m benchmarks.fuzz 20000
 """
@@ -71,13 +71,25 @@ _ODD = (
 def change(chance: Chance, place: Path) -> None:
     """A key of a recipe, set to something."""
     keys = [
-        line.partition("=")[0] for line in recipes.described(recipes.read("quick")) if "=" in line
+        line.partition("=")[0]
+        for line in recipes.described(recipes.read("quick"))
+        if "=" in line
     ]
     key = chance.choice(
-        [*keys, *(name for name in Recipe.model_fields), "nothing", "", ".", "a.b.c", "faces."]
+        [
+            *keys,
+            *(name for name in Recipe.model_fields),
+            "nothing",
+            "",
+            ".",
+            "a.b.c",
+            "faces.",
+        ]
     )
     value = chance.choice(_ODD)
-    changed = recipes.read(chance.choice(["quick", "khorrami2015"]), [f"{key}={value}"])
+    changed = recipes.read(
+        chance.choice(["quick", "khorrami2015"]), [f"{key}={value}"]
+    )
     recipes.described(changed)
     json.dumps(changed.model_dump(mode="json"))
     str(changed).encode()
@@ -112,7 +124,9 @@ def manifest(chance: Chance, place: Path) -> None:
     ]
     for _ in range(chance.randint(1, 3)):
         row = chance.choice(rows)
-        row[chance.randrange(len(row))] = chance.choice([*_ODD, "AU12L", "AU99", "frame"])
+        row[chance.randrange(len(row))] = chance.choice(
+            [*_ODD, "AU12L", "AU99", "frame"]
+        )
     separator = chance.choice([",", ";", "\t", "|"])
     text = "\n".join(separator.join(row) for row in rows).encode(
         chance.choice(["utf-8", "utf-16", "cp1252"]), "replace"
@@ -125,18 +139,30 @@ def detector(chance: Chance, place: Path) -> None:
     """A detector's table, some of its cells and bytes damaged."""
     table = FaceTable(
         pd.DataFrame(
-            {"path": ["a/1.png", "a/2.png"], "sequence": "a", "frame": [1, 2], "expression": "fear"}
+            {
+                "path": ["a/1.png", "a/2.png"],
+                "sequence": "a",
+                "frame": [1, 2],
+                "expression": "fear",
+            }
         ),
         place,
     )
-    rows = [["frame", "success", "AU01_r", "AU12_c"], ["0", "1", "0.5", "1"], ["1", "1", "2", "0"]]
+    rows = [
+        ["frame", "success", "AU01_r", "AU12_c"],
+        ["0", "1", "0.5", "1"],
+        ["1", "1", "2", "0"],
+    ]
     for _ in range(chance.randint(1, 3)):
         row = chance.choice(rows)
         row[chance.randrange(len(row))] = chance.choice(
             [*_ODD, "-nan(ind)", "input", "AU12L", "frame_idx"]
         )
     (place / "a.csv").write_bytes(
-        damaged(chance, "\n".join(",".join(row) for row in rows).encode(errors="replace"))
+        damaged(
+            chance,
+            "\n".join(",".join(row) for row in rows).encode(errors="replace"),
+        )
     )
     detector_columns.join(table, chance.choice([place, place / "a.csv"]))
 
@@ -144,10 +170,12 @@ def detector(chance: Chance, place: Path) -> None:
 def picture(chance: Chance, place: Path) -> None:
     """A picture's file, some of its bytes damaged."""
     buffer = io.BytesIO()
-    kind = chance.choice(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "TGA", "PPM"])
-    Image.fromarray(np.frombuffer(chance.randbytes(1200), np.uint8).reshape(20, 20, 3)).save(
-        buffer, kind
+    kind = chance.choice(
+        ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "TGA", "PPM"]
     )
+    Image.fromarray(
+        np.frombuffer(chance.randbytes(1200), np.uint8).reshape(20, 20, 3)
+    ).save(buffer, kind)
     (place / "a.png").write_bytes(damaged(chance, buffer.getvalue()))
     decoding.read(place / "a.png", chance.choice([1, 3]))
 
@@ -158,18 +186,30 @@ def table(chance: Chance, place: Path) -> None:
     pd.DataFrame({"unit": range(20), "au": "AU12", "r": 0.1}).to_parquet(file)
     file.write_bytes(damaged(chance, file.read_bytes()))
     files.read_frame(file)
-    (place / "scores.json").write_bytes(damaged(chance, b'{"accuracy": {"a": [1, 2, 3]}}'))
+    (place / "scores.json").write_bytes(
+        damaged(chance, b'{"accuracy": {"a": [1, 2, 3]}}')
+    )
     files.read_mapping(place / "scores.json")
 
 
 def labels(chance: Chance, place: Path) -> None:
-    """Activations and labels of a few pictures, with whatever people leave in them."""
+    """Activations and labels of a few pictures, with whatever people leave in
+    them.
+    """
     count = chance.randint(0, 40)
     values = np.array(
-        [chance.choice([0.0, 1.0, 2.5, -1.0, np.nan, np.inf]) for _ in range(2 * count)]
+        [
+            chance.choice([0.0, 1.0, 2.5, -1.0, np.nan, np.inf])
+            for _ in range(2 * count)
+        ]
     ).reshape(count, 2)
     shown = pd.DataFrame(
-        {"AU12": pd.array([chance.choice([True, False, None]) for _ in range(count)], "boolean")}
+        {
+            "AU12": pd.array(
+                [chance.choice([True, False, None]) for _ in range(count)],
+                "boolean",
+            )
+        }
     )
     people = [chance.choice(["a", "b", None, "c"]) for _ in range(count)]
     takes = [chance.choice(["x", "y", None]) for _ in range(count)]
@@ -217,11 +257,14 @@ KINDS: tuple[Callable[[Chance, Path], None], ...] = (
 
 
 def main(count: int, seed: int = 0) -> int:
-    """Try so many inputs of all kinds; print what led to more than a line, and how often each
-    kind was taken or refused.
+    """Try so many inputs of all kinds; print what led to more than a line, and
+    how often each kind was taken or refused.
     """
     told: Counter[tuple[str, str]] = Counter()
-    with bars("Fuzzing", count) as advance, tempfile.TemporaryDirectory() as top:
+    with (
+        bars("Fuzzing", count) as advance,
+        tempfile.TemporaryDirectory() as top,
+    ):
         for number in range(count):
             kind = KINDS[number % len(KINDS)]
             place = Path(top, str(number % 50))
@@ -235,17 +278,20 @@ def main(count: int, seed: int = 0) -> int:
     return sum(times for (_, end), times in told.items() if end == "traceback")
 
 
-def _tried(kind: Callable[[Chance, Path], None], seed: int, place: Path) -> str:
+def _tried(
+    kind: Callable[[Chance, Path], None], seed: int, place: Path
+) -> str:
     try:
         kind(Chance(seed), place)
     except InputError as error:
         return "a line" if "\n" not in str(error) else "traceback"
     except UserWarning:
         return "a line"
-    except (
-        Exception
-    ):  # whatever else comes out is what this looks for: counted, and printed with its seed
-        print(f"{kind.__name__}, seed {seed}:\n{traceback.format_exc(limit=-4)}", file=sys.stderr)
+    except Exception:  # is what this looks for: counted, printed with its seed
+        print(
+            f"{kind.__name__}, seed {seed}:\n{traceback.format_exc(limit=-4)}",
+            file=sys.stderr,
+        )
         return "traceback"
     return "taken"
 

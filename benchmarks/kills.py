@@ -1,9 +1,10 @@
-"""Studies killed again and again, wherever they are: resumed, they end with the same files.
+"""Studies killed again and again, wherever they are: resumed, they end with
+the same files.
 
     python -m benchmarks.kills 200
 
-A small study is killed (SIGKILL) at a random moment and resumed until it ends; each of its files is
-then compared with those of one that was never killed.
+A small study is killed (SIGKILL) at a random moment and resumed until it ends;
+each of its files is then compared with those of one that was never killed.
 """
 
 from __future__ import annotations
@@ -61,13 +62,15 @@ filters = 2
 """
 _COMPARED = (".parquet", ".json", ".safetensors", ".png", ".csv", ".html")
 _SHORTEST = 2.0  # seconds before a kill: Python has hardly imported
-# seconds before a kill, times the runs since a stage was last finished, so that a long stage ends
-# too
+# seconds before a kill, times the runs since a stage was last finished, so
+# that a long stage ends too
 _LONGEST = 12.0
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every result of a study, but for what tells of times and of the folder's own name."""
+    """Every result of a study, but for what tells of times and of the folder's
+    own name.
+    """
     paths = [
         path
         for path in sorted(folder.rglob("*"))
@@ -75,12 +78,17 @@ def files(folder: Path) -> dict[str, bytes]:
     ]
     own = str(folder).encode()
     return {
-        str(path.relative_to(folder)): path.read_bytes().replace(own, b"STUDY") for path in paths
+        str(path.relative_to(folder)): path.read_bytes().replace(own, b"STUDY")
+        for path in paths
     }
 
 
-def killed(recipe: Path, out: Path, seed: int, advance: Advance) -> Counter[str]:
-    """Run a study to its end, killed at random moments; at which stage each kill came."""
+def killed(
+    recipe: Path, out: Path, seed: int, advance: Advance
+) -> Counter[str]:
+    """Run a study to its end, killed at random moments; at which stage each
+    kill came.
+    """
     chance = random.Random(seed)
     stages: Counter[str] = Counter()
     environment = {
@@ -101,7 +109,9 @@ def killed(recipe: Path, out: Path, seed: int, advance: Advance) -> Counter[str]
         "1",
     ]
     reached, tries = "", 0
-    while not _ended(command, environment, chance.uniform(_SHORTEST, _LONGEST * (tries + 1))):
+    while not _ended(
+        command, environment, chance.uniform(_SHORTEST, _LONGEST * (tries + 1))
+    ):
         stage = _stage(out)
         tries = tries + 1 if stage == reached else 0
         reached = stage
@@ -110,10 +120,18 @@ def killed(recipe: Path, out: Path, seed: int, advance: Advance) -> Counter[str]
     return stages
 
 
-def _ended(command: list[str], environment: dict[str, str], seconds: float) -> bool:
-    """Whether a run ended by itself before it was killed, so many seconds after its start."""
+def _ended(
+    command: list[str], environment: dict[str, str], seconds: float
+) -> bool:
+    """Whether a run ended by itself before it was killed, so many seconds
+    after its start.
+    """
     running = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         _, error = running.communicate(timeout=seconds)
@@ -136,8 +154,8 @@ def _stage(out: Path) -> str:
 
 
 def main(wanted: int) -> int:
-    """Kill studies so many times, two at once, and print where, and how many files came out
-    otherwise.
+    """Kill studies so many times, two at once, and print where, and how many
+    files came out otherwise.
     """
     total: Counter[str] = Counter()
     other: list[str] = []
@@ -161,12 +179,17 @@ def main(wanted: int) -> int:
             "1",
         ]
         subprocess.run(
-            command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+            command,
+            check=True,
+            capture_output=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         reference = files(whole)
         seed = 0
         while total.total() < wanted:
-            outs = [Path(top, f"killed-{number}") for number in (seed, seed + 1)]
+            outs = [
+                Path(top, f"killed-{number}") for number in (seed, seed + 1)
+            ]
             found = [
                 threads.submit(killed, recipe, out, seed + place, advance)
                 for place, out in enumerate(outs)

@@ -1,11 +1,12 @@
-"""The live page under load: how long an answer takes beyond the network's own time, and whether
-memory grows.
+"""The live page under load: how long an answer takes beyond the network's own
+time, and whether memory grows.
 
     python -m benchmarks.live runs/quick
 
-A thousand requests by each of eight clients, half of them slider faces and half photographs of a
-rendered face, sent to the page as the command serves it: every answer must be the one that the same
-request gets alone. Memory is the server's own, read before and after each quarter.
+A thousand requests by each of eight clients, half of them slider faces and
+half photographs of a rendered face, sent to the page as the command serves it:
+every answer must be the one that the same request gets alone. Memory is the
+server's own, read before and after each quarter.
 """
 
 from __future__ import annotations
@@ -56,14 +57,18 @@ def main(run: str) -> None:
         serving.wait(20)
 
 
-def _requests(address: str, study: Study) -> dict[str, list[urllib.request.Request]]:
-    """Slider faces, and photographs: a face of the study enlarged to 800 × 800 within a larger
-    picture.
+def _requests(
+    address: str, study: Study
+) -> dict[str, list[urllib.request.Request]]:
+    """Slider faces, and photographs: a face of the study enlarged to 800 × 800
+    within a larger picture.
     """
     rng = np.random.default_rng(0)
     orders = [
         {"person": int(person), "action_units": {"AU12": float(share)}}
-        for person, share in zip(rng.integers(0, 3, 50), rng.random(50), strict=True)
+        for person, share in zip(
+            rng.integers(0, 3, 50), rng.random(50), strict=True
+        )
     ]
     face = Image.open(study.table.paths[0]).convert("RGB").resize((800, 800))
     photograph = Image.new("RGB", (1600, 1200), (120, 110, 100))
@@ -72,9 +77,14 @@ def _requests(address: str, study: Study) -> dict[str, list[urllib.request.Reque
     photograph.save(packed, "JPEG", quality=90)
     return {
         "slider face": [
-            urllib.request.Request(address + "draw", json.dumps(order).encode()) for order in orders
+            urllib.request.Request(
+                address + "draw", json.dumps(order).encode()
+            )
+            for order in orders
         ],
-        "photograph, 1600 × 1200": [urllib.request.Request(address + "read", packed.getvalue())]
+        "photograph, 1600 × 1200": [
+            urllib.request.Request(address + "read", packed.getvalue())
+        ]
         * 50,
     }
 
@@ -83,15 +93,27 @@ Answer = dict[str, object]
 
 
 def _ask(request: urllib.request.Request) -> tuple[float, float, Answer]:
-    """Milliseconds that an answer took, and that the network itself did; and the answer."""
+    """Milliseconds that an answer took, and that the network itself did; and
+    the answer.
+    """
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=120) as answer:
         told = json.load(answer)
     took, network = 1000 * (time.perf_counter() - began), told["network_ms"]
-    return took, network, {name: value for name, value in told.items() if not name.endswith("_ms")}
+    return (
+        took,
+        network,
+        {
+            name: value
+            for name, value in told.items()
+            if not name.endswith("_ms")
+        },
+    )
 
 
-def _tried(request: urllib.request.Request) -> tuple[float, float, Answer] | None:
+def _tried(
+    request: urllib.request.Request,
+) -> tuple[float, float, Answer] | None:
     """The same; nothing where there was no answer."""
     try:
         return _ask(request)
@@ -118,9 +140,13 @@ def _alone(asked: dict[str, list[urllib.request.Request]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _together(asked: dict[str, list[urllib.request.Request]], server: int) -> pd.DataFrame:
+def _together(
+    asked: dict[str, list[urllib.request.Request]], server: int
+) -> pd.DataFrame:
     kinds = list(asked.values())
-    different = [request for pair in zip(*kinds, strict=True) for request in pair]
+    different = [
+        request for pair in zip(*kinds, strict=True) for request in pair
+    ]
     alone = [_ask(request)[2] for request in different]
     every = [number % len(different) for number in range(REQUESTS)]
     took: list[float] = []
@@ -129,7 +155,9 @@ def _together(asked: dict[str, list[urllib.request.Request]], server: int) -> pd
     for first in range(0, REQUESTS, REQUESTS // 4):
         some = every[first : first + REQUESTS // 4]
         with ThreadPoolExecutor(CLIENTS) as clients:
-            answers = list(clients.map(_tried, [different[number] for number in some]))
+            answers = list(
+                clients.map(_tried, [different[number] for number in some])
+            )
         for number, found in zip(some, answers, strict=True):
             if found is None:
                 failed += 1
@@ -146,9 +174,13 @@ def _together(asked: dict[str, list[urllib.request.Request]], server: int) -> pd
         "half within, ms": f"{half:.0f}",
         "95 % within, ms": f"{most:.0f}",
     }
-    names = ["before", *(f"after {share * REQUESTS // 4:,}" for share in range(1, 5))]
+    names = [
+        "before",
+        *(f"after {share * REQUESTS // 4:,}" for share in range(1, 5)),
+    ]
     told |= {
-        f"memory {name}, MiB": f"{value:.0f}" for name, value in zip(names, memory, strict=True)
+        f"memory {name}, MiB": f"{value:.0f}"
+        for name, value in zip(names, memory, strict=True)
     }
     return pd.DataFrame([told])
 

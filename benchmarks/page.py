@@ -2,8 +2,9 @@
 
     python -m benchmarks.page runs/quick
 
-The page of a study as it is (256 units × 10 pictures), and of the same study with its units eight
-times over (2,048), as both are written by ``duchenne report``.
+The page of a study as it is (256 units × 10 pictures), and of the same study
+with its units eight times over (2,048), as both are written by
+``duchenne report``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def _looked_at(study: Study) -> dict[str, str]:
                 )
             )
             loaded.append(
-                browser.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+                browser.page.evaluate(
+                    "performance.getEntriesByType('navigation')[0].loadEventEnd"
+                )
             )
     return {
         "units": f"{study.summary['units']:,}",
@@ -62,13 +65,16 @@ def _looked_at(study: Study) -> dict[str, str]:
 
 
 def _repeated(run: Path, folder: Path, times: int) -> Study:
-    """A study whose every unit is there so many times, under numbers of its own."""
+    """A study whose every unit is there so many times, under numbers of its
+    own.
+    """
     shutil.copytree(run, folder)
     study = run.open(folder, until="projections")
     layer, units = study.units_folder, study.summary["units"]
     for path in (*folder.glob("*.parquet"), *layer.rglob("*.parquet")):
         frame = pd.read_parquet(path)
-        if "unit" in frame and path.name != "detectors.parquet":  # that has a row an action unit
+        # that has a row an action unit
+        if "unit" in frame and path.name != "detectors.parquet":
             alone = frame[frame["unit"].notna()]
             every = pd.concat(
                 [
@@ -86,10 +92,19 @@ def _repeated(run: Path, folder: Path, times: int) -> Study:
     for number in range(1, times):
         for path in strips:
             _, unit, rest = path.name.split("-", 2)
-            shutil.copyfile(path, path.with_name(f"unit-{int(unit) + units * number:04d}-{rest}"))
+            shutil.copyfile(
+                path,
+                path.with_name(
+                    f"unit-{int(unit) + units * number:04d}-{rest}"
+                ),
+            )
     answers = load_file(layer / "doses.safetensors")["answers"]
-    save_file({"answers": np.tile(answers, times)}, layer / "doses.safetensors")
-    write_json(layer / "summary.json", study.summary | {"units": units * times})
+    save_file(
+        {"answers": np.tile(answers, times)}, layer / "doses.safetensors"
+    )
+    write_json(
+        layer / "summary.json", study.summary | {"units": units * times}
+    )
     return run.open(folder, until="projections")
 
 

@@ -1,4 +1,5 @@
-"""Every network on photographs of one's own: five subject-independent folds, one table.
+"""Every network on photographs of one's own: five subject-independent folds,
+one table.
 
 python -m benchmarks.photographs folder:PATH
 """
@@ -43,8 +44,8 @@ NETWORKS: dict[str, tuple[str, ...]] = {
         "training.precision=float32",
     ),
 }
-"""What of the recipe ``photographs`` is changed for each network: what its paper prepares, and
-how long it must learn.
+"""What of the recipe ``photographs`` is changed for each network: what its
+paper prepares, and how long it must learn.
 """
 
 
@@ -52,10 +53,14 @@ _ACCURACY = "accuracy ± sd over folds (95 % over people), %"
 
 
 def measure(spec: str, out: Path) -> pd.DataFrame:
-    """Train every network on all five folds; finished ones are not trained again."""
+    """Train every network on all five folds; finished ones are not trained
+    again.
+    """
     rows = []
     for name, changes in NETWORKS.items():
-        layer = "units.layer=neurons" if name == "lipnet" else "units.layer=conv3"
+        layer = (
+            "units.layer=neurons" if name == "lipnet" else "units.layer=conv3"
+        )
         study = duchenne.run(
             "photographs",
             spec,
@@ -84,4 +89,6 @@ def measure(spec: str, out: Path) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    print(f"{markdown(measure(sys.argv[1], Path('runs/photographs')))}\n{machine()}")
+    print(
+        f"{markdown(measure(sys.argv[1], Path('runs/photographs')))}\n{machine()}"
+    )

@@ -1,10 +1,10 @@
-"""Decoding and keeping many pictures, against a plain loop of the same reads, and the memory that
-it takes.
+"""Decoding and keeping many pictures, against a plain loop of the same reads,
+and the memory that it takes.
 
     python -m benchmarks.pictures
 
-20,000 grey PNG pictures as large as CK+'s frames, and as many of 192×192, resized to 96×96, in
-empty caches of their own.
+20,000 grey PNG pictures as large as CK+'s frames, and as many of 192×192,
+resized to 96×96, in empty caches of their own.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _SIZE = 96
 
 
 def measure(width: int, height: int, count: int = 20_000) -> pd.DataFrame:
-    """Seconds of a plain loop, of the first read and of the second, and the activation memory of
-    the first.
+    """Seconds of a plain loop, of the first read and of the second, and the
+    peak memory of the first.
     """
     with tempfile.TemporaryDirectory() as place:
         root = Path(place) / "set"
@@ -47,20 +47,25 @@ def measure(width: int, height: int, count: int = 20_000) -> pd.DataFrame:
         begun = time.perf_counter()
         stack.decode(table, _SIZE)
         again = time.perf_counter() - begun
-        memory = {n: _peak(root, n, Path(place) / f"cache{n}") for n in (count // 10, count)}
+        memory = {
+            n: _peak(root, n, Path(place) / f"cache{n}")
+            for n in (count // 10, count)
+        }
     rows = [("plain loop", loop, 1.0, None)]
     rows += [
         ("first read", reading, loop / reading, memory[count]),
         ("second read", again, loop / again, None),
     ]
-    rows += [(f"first read of {count // 10:,}", None, None, memory[count // 10])]
+    rows += [
+        (f"first read of {count // 10:,}", None, None, memory[count // 10])
+    ]
     return pd.DataFrame(
         rows,
         columns=[
             f"{count:,} pictures, {width}×{height}",
             "s",
             "times the plain loop",
-            "activation memory, MiB",
+            "peak memory, MiB",
         ],
     )
 
@@ -68,14 +73,18 @@ def measure(width: int, height: int, count: int = 20_000) -> pd.DataFrame:
 def _plain(path: Path) -> np.ndarray:
     """What one writes by hand."""
     picture = decoding.read(path)
-    resized = crop.cut(picture, crop.Box(0, 0, picture.shape[2], picture.shape[1]), _SIZE)
+    resized = crop.cut(
+        picture, crop.Box(0, 0, picture.shape[2], picture.shape[1]), _SIZE
+    )
     return np.rint(resized * 255).astype(np.uint8)
 
 
 def _written(root: Path, width: int, height: int, count: int) -> FaceTable:
     rng = np.random.default_rng(0)
     soft = [
-        cv2.GaussianBlur(rng.integers(0, 255, (height, width)).astype(np.uint8), (0, 0), 3)
+        cv2.GaussianBlur(
+            rng.integers(0, 255, (height, width)).astype(np.uint8), (0, 0), 3
+        )
         for _ in range(64)
     ]
     for number in range(count):
@@ -86,10 +95,16 @@ def _written(root: Path, width: int, height: int, count: int) -> FaceTable:
 
 
 def _peak(root: Path, count: int, cache: Path) -> float:
-    """Activation resident memory of a process of its own that reads the first ``count`` pictures
-    and of its workers, in MiB.
+    """Activation resident memory of a process of its own that reads the first
+    ``count`` pictures and of its workers, in MiB.
     """
-    arguments = [sys.executable, "-m", "benchmarks.pictures", str(root), str(count)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "benchmarks.pictures",
+        str(root),
+        str(count),
+    ]
     told = subprocess.run(
         arguments,
         check=True,
@@ -112,20 +127,27 @@ def _workers() -> list[str]:
         path.parent.name: _status(path.parent.name).get("PPid", "").strip()
         for path in Path("/proc").glob("[0-9]*/status")
     }
-    return [process for process, parent in parents.items() if parent == str(os.getpid())]
+    return [
+        process
+        for process, parent in parents.items()
+        if parent == str(os.getpid())
+    ]
 
 
 def most_resident(process: str) -> float:
     """Activation resident memory of a process in MiB."""
     return (
         int(_status(process)["VmHWM"].split()[0]) / 1024
-    )  # getrusage would tell the parent's activation where that is higher
+    )  # getrusage would tell the parent's peak where that is higher
 
 
 def _status(process: str) -> dict[str, str]:
     try:
         return dict(
-            line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines()
+            line.split(":", 1)
+            for line in Path(f"/proc/{process}/status")
+            .read_text()
+            .splitlines()
         )
     except FileNotFoundError:  # it has ended
         return {}

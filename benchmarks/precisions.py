@@ -1,4 +1,5 @@
-"""What bfloat16 and channels-last cost in accuracy: the same five seeds both ways.
+"""What bfloat16 and channels-last cost in accuracy: the same five seeds both
+ways.
 
 python -m benchmarks.precisions                # all networks that are trained in bfloat16
 python -m benchmarks.precisions sparse         # one of them
@@ -19,15 +20,25 @@ from duchenne.analyses.reproduction import SHORT
 
 SEEDS = range(5)
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "zero_bias": ("quick", ("faces.avatars.people=60", "faces.size=48", "folds.run=[0, 1]")),
+    "zero_bias": (
+        "quick",
+        ("faces.avatars.people=60", "faces.size=48", "folds.run=[0, 1]"),
+    ),
     "sparse": ("mousavi2016-cnn", (*SHORT["sparse"], "training.attempts=1")),
-    "zhu": ("zhu2018-honest", (*SHORT["zhu"], "faces.size=48", "training.epochs=12")),
+    "zhu": (
+        "zhu2018-honest",
+        (*SHORT["zhu"], "faces.size=48", "training.epochs=12"),
+    ),
 }
-"""For each network a recipe, and what is changed so that it trains in a few minutes."""
+"""For each network a recipe, and what is changed so that it trains in a few
+minutes.
+"""
 
 
 def measure(network: str) -> pd.DataFrame:
-    """Train a network's recipe on every seed; a row a seed, columns for each precision."""
+    """Train a network's recipe on every seed; a row a seed, columns for each
+    precision.
+    """
     recipe, changes = CASES[network]
     rows = []
     for seed in SEEDS:
@@ -35,9 +46,17 @@ def measure(network: str) -> pd.DataFrame:
         for kind in ("float32", "bfloat16"):
             with tempfile.TemporaryDirectory() as folder:
                 begun = time.perf_counter()
-                asked = (*changes, f"seed={seed}", f"training.precision={kind}")
+                asked = (
+                    *changes,
+                    f"seed={seed}",
+                    f"training.precision={kind}",
+                )
                 study = duchenne.run(
-                    recipe, "avatars", Path(folder) / "a", changes=asked, until="training"
+                    recipe,
+                    "avatars",
+                    Path(folder) / "a",
+                    changes=asked,
+                    until="training",
                 )
                 row |= {
                     f"{kind}, %": 100 * study.scores["mean"],
@@ -49,7 +68,9 @@ def measure(network: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print every seed, and for each network the mean difference with its standard error."""
+    """Print every seed, and for each network the mean difference with its
+    standard error.
+    """
     found = pd.concat([measure(network) for network in sys.argv[1:] or CASES])
     print(f"{machine()}\n\n{markdown(found)}")
     for network, rows in found.groupby("network", sort=False):

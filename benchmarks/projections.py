@@ -1,5 +1,5 @@
-"""Every unit's ten top pictures projected: against Captum, neuron by neuron, and against whole
-pictures in batches.
+"""Every unit's ten top pictures projected: against Captum, neuron by neuron,
+and against whole pictures in batches.
 
 python -m benchmarks.projections      # with the equality of a thousand neurons a network and method
 """
@@ -54,8 +54,8 @@ _MEASURED = {
 
 @dataclass(frozen=True)
 class Case:
-    """A layer of a network, and pictures, units and positions to project: a unit's ten top
-    pictures one after another.
+    """A layer of a network, and pictures, units and positions to project: a
+    unit's ten top pictures one after another.
     """
 
     network: nn.Module
@@ -68,7 +68,9 @@ class Case:
     def in_float64(self) -> Case:
         """The same in double precision."""
         return replace(
-            self, network=deepcopy(self.network).double(), pictures=self.pictures.double()
+            self,
+            network=deepcopy(self.network).double(),
+            pictures=self.pictures.double(),
         )
 
     def projected(self, method: str, count: int) -> units.Windows:
@@ -86,21 +88,29 @@ class Case:
 
     def by_captum(self, method: str, count: int) -> Iterator[Tensor]:
         """The first so many, one call a neuron: (C, H, W) each."""
-        reference = _CAPTUM[method](self.network, layers.find(self.network, self.layer))
-        for of, unit, place in zip(self.of[:count], self.unit, self.place, strict=False):
+        reference = _CAPTUM[method](
+            self.network, layers.find(self.network, self.layer)
+        )
+        for of, unit, place in zip(
+            self.of[:count], self.unit, self.place, strict=False
+        ):
             picture = self.pictures[of : of + 1].clone()
-            found = reference.attribute(picture.requires_grad_(), (int(unit), *place.tolist()))[
-                0
-            ].detach()
-            yield found * picture[0].detach() if method == "gradient_x_input" else found
+            found = reference.attribute(
+                picture.requires_grad_(), (int(unit), *place.tolist())
+            )[0].detach()
+            yield (
+                found * picture[0].detach()
+                if method == "gradient_x_input"
+                else found
+            )
 
     def captums(self, method: str, count: int) -> list[Tensor]:
         """All of them."""
         return list(self.by_captum(method, count))
 
     def by_whole_pictures(self, method: str, count: int) -> None:
-        """The first so many, from whole pictures in batches, one neuron each: forward and
-        backward through all of it.
+        """The first so many, from whole pictures in batches, one neuron each:
+        forward and backward through all of it.
         """
         for first in range(0, count, _BATCH):
             numbers = np.arange(first, min(first + _BATCH, count))
@@ -108,14 +118,18 @@ class Case:
             with Passing(METHODS[method].rule):
                 maps = layers.output(self.network, self.layer, pixels)
                 rows, columns = self.place[numbers].T
-                maps[np.arange(len(numbers)), self.unit[numbers], rows, columns].sum().backward()
+                maps[
+                    np.arange(len(numbers)), self.unit[numbers], rows, columns
+                ].sum().backward()
 
 
 def cases() -> dict[str, Callable[[], Case]]:
     """The layers that are measured, by their names."""
     return {
         "`zero_bias`, conv3, 96×96": lambda: _case(
-            networks.build("zero_bias", classes=8, seed=0), "conv3", (1, 96, 96)
+            networks.build("zero_bias", classes=8, seed=0),
+            "conv3",
+            (1, 96, 96),
         ),
         "`zhu`, conv3, 96×96": lambda: _case(
             networks.build("zhu", classes=8, seed=0), "conv3", (1, 96, 96)
@@ -123,9 +137,15 @@ def cases() -> dict[str, Callable[[], Case]]:
         "`sparse`, conv3, 128×128": lambda: _case(
             networks.build("sparse", classes=3, seed=0), "conv3", (1, 128, 128)
         ),
-        "ResNet-18, layer4, 224×224": lambda: _case(ResNet18(), "layer4", (3, 224, 224)),
-        "ResNet-18, layer2, 224×224": lambda: _case(ResNet18(), "layer2", (3, 224, 224)),
-        "ResNet-18, layer2, 64×64": lambda: _case(ResNet18(), "layer2", (3, 64, 64)),
+        "ResNet-18, layer4, 224×224": lambda: _case(
+            ResNet18(), "layer4", (3, 224, 224)
+        ),
+        "ResNet-18, layer2, 224×224": lambda: _case(
+            ResNet18(), "layer2", (3, 224, 224)
+        ),
+        "ResNet-18, layer2, 64×64": lambda: _case(
+            ResNet18(), "layer2", (3, 64, 64)
+        ),
     }
 
 
@@ -134,16 +154,30 @@ def _case(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> Case:
     network = network.eval()
     channels, rows, columns = units.Fields(network, layer, shape).shape
     count = _TOP * channels
-    pictures = torch.randn(-(-count // _PER_PICTURE), *shape, generator=Generator().manual_seed(0))
+    pictures = torch.randn(
+        -(-count // _PER_PICTURE), *shape, generator=Generator().manual_seed(0)
+    )
     place = rng.integers(0, (rows, columns), (count, 2))
-    place[:4] = [[0, 0], [0, columns - 1], [rows - 1, 0], [rows - 1, columns - 1]]
+    place[:4] = [
+        [0, 0],
+        [0, columns - 1],
+        [rows - 1, 0],
+        [rows - 1, columns - 1],
+    ]
     of = rng.integers(0, len(pictures), count)
-    return Case(network, layer, pictures, of, np.repeat(np.arange(channels), _TOP), place)
+    return Case(
+        network,
+        layer,
+        pictures,
+        of,
+        np.repeat(np.arange(channels), _TOP),
+        place,
+    )
 
 
 def measure(sample: int = 60) -> pd.DataFrame:
-    """Time projections of every unit's top pictures, of the larger network some hundreds, and
-    both others on a sample.
+    """Time projections of every unit's top pictures, of the larger network
+    some hundreds, and both others on a sample.
     """
     warnings.simplefilter("ignore")
     rows, activation = [], _peak()
@@ -161,9 +195,23 @@ def measure(sample: int = 60) -> pd.DataFrame:
                     (case.by_whole_pictures, 2 * _BATCH),
                 )
             )
-            share = counter.get_total_flops() / _COUNTED * count / ours / activation
+            share = (
+                counter.get_total_flops()
+                / _COUNTED
+                * count
+                / ours
+                / activation
+            )
             rows.append(
-                (name, method, count, ours, captum / ours, whole / ours, f"{100 * share:.0f} %")
+                (
+                    name,
+                    method,
+                    count,
+                    ours,
+                    captum / ours,
+                    whole / ours,
+                    f"{100 * share:.0f} %",
+                )
             )
     return pd.DataFrame(
         rows,
@@ -174,18 +222,18 @@ def measure(sample: int = 60) -> pd.DataFrame:
             "s",
             "Captum, times as long",
             "whole pictures, times as long",
-            "of the arithmetic activation",
+            "of the arithmetic peak",
         ],
     )
 
 
 def equality(count: int = 1000) -> pd.DataFrame:
-    """The largest relative difference to Captum on random neurons of each network, corners among
-    them.
+    """The largest relative difference to Captum on random neurons of each
+    network, corners among them.
 
-    Where some differ by more than 1e-5 all are computed again in float64: there a ReLU is entered
-    by what is 0 but for rounding, which differs between a window and a whole picture and decides
-    whether a signal passes.
+    Where some differ by more than 1e-5 all are computed again in float64:
+    there a ReLU is entered by what is 0 but for rounding, which differs
+    between a window and a whole picture and decides whether a signal passes.
     """
     warnings.simplefilter("ignore")
     rows = []
@@ -195,7 +243,11 @@ def equality(count: int = 1000) -> pd.DataFrame:
             some = count if method != "integrated" else count // 10
             differing = _differences(case, method, some)
             more = int((differing > _EQUAL).sum())
-            exact = f"{_differences(case.in_float64(), method, some).max():.0e}" if more else ""
+            exact = (
+                f"{_differences(case.in_float64(), method, some).max():.0e}"
+                if more
+                else ""
+            )
             rows.append(
                 (
                     name,
@@ -223,12 +275,17 @@ def equality(count: int = 1000) -> pd.DataFrame:
 
 
 def _differences(case: Case, method: str, count: int) -> NDArray[np.float64]:
-    """Largest difference of each projection to Captum's, over the largest number in it."""
-    found = case.projected(method, count).full((case.pictures.shape[2], case.pictures.shape[3]))
+    """Largest difference of each projection to Captum's, over the largest
+    number in it.
+    """
+    found = case.projected(method, count).full(
+        (case.pictures.shape[2], case.pictures.shape[3])
+    )
     pairs = zip(found, case.by_captum(method, count), strict=True)
     return np.array(
         [
-            np.abs(ours - theirs.numpy()).max() / max(theirs.abs().max().item(), 1e-30)
+            np.abs(ours - theirs.numpy()).max()
+            / max(theirs.abs().max().item(), 1e-30)
             for ours, theirs in pairs
         ]
     )
@@ -238,7 +295,10 @@ def _drawn(case: Case, count: int) -> Case:
     """Neurons drawn at random; the first four stay at the corners."""
     rng = np.random.default_rng(1)
     place = np.concatenate(
-        [case.place[:4], case.place[rng.integers(4, len(case.place), count - 4)]]
+        [
+            case.place[:4],
+            case.place[rng.integers(4, len(case.place), count - 4)],
+        ]
     )
     of, unit = (
         rng.integers(0, len(case.pictures), count),
@@ -256,7 +316,9 @@ def _timed(work: Callable[[], object]) -> float:
 def _peak(side: int = 2048) -> float:
     """Operations a second of the fastest of ten matrix products in float32."""
     matrix = torch.rand(side, side)
-    return 2 * side**3 / min(_timed(lambda: matrix @ matrix) for _ in range(10))
+    return (
+        2 * side**3 / min(_timed(lambda: matrix @ matrix) for _ in range(10))
+    )
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ class Block(nn.Module):
         self.short: nn.Module = nn.Identity()
         if stride > 1 or before != after:
             self.short = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(before, after, 1, stride, bias=False),
+                nn.BatchNorm2d(after),
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +30,9 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """(n, 3, 224, 224) -> (n, 1000); ``layer1`` to ``layer4`` give 64, 128, 256 and 512 maps."""
+    """(n, 3, 224, 224) -> (n, 1000); ``layer1`` to ``layer4`` give 64, 128,
+    256 and 512 maps.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,10 +47,19 @@ class ResNet18(nn.Module):
         self.layer2 = nn.Sequential(Block(64, 128, 2), Block(128, 128, 1))
         self.layer3 = nn.Sequential(Block(128, 256, 2), Block(256, 256, 1))
         self.layer4 = nn.Sequential(Block(256, 512, 2), Block(512, 512, 1))
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000))
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of pictures."""
-        for part in (self.stem, self.layer1, self.layer2, self.layer3, self.layer4, self.head):
+        for part in (
+            self.stem,
+            self.layer1,
+            self.layer2,
+            self.layer3,
+            self.layer4,
+            self.head,
+        ):
             x = part(x)
         return x

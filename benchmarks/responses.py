@@ -1,11 +1,11 @@
-"""Reading the units of two layers on more and more pictures: time beside the bare forward pass, and
-activation memory.
+"""Reading the units of two layers on more and more pictures: time beside the
+bare forward pass, and peak memory.
 
     python -m benchmarks.responses
 
-`zero_bias` on pictures of 48×48: top ten, moments, histogram and quantiles of every unit of conv2
-and conv3 in one pass. The C library gives freed memory back at once, so that the activation tells
-what is held, not how it fills gaps.
+`zero_bias` on pictures of 48×48: top ten, moments, histogram and quantiles of
+every unit of conv2 and conv3 in one pass. The C library gives freed memory
+back at once, so that the activation tells what is held, not how it fills gaps.
 """
 
 from __future__ import annotations
@@ -32,24 +32,37 @@ _LAYERS = ("conv2", "conv3")
 
 
 def measure() -> pd.DataFrame:
-    """A row a number of pictures, each from a process of its own: seconds of the bare pass and
-    of ours, and activation memory.
+    """A row a number of pictures, each from a process of its own: seconds of
+    the bare pass and of ours, and peak memory.
     """
     rows = []
     for count in COUNTS:
         arguments = [sys.executable, "-m", "benchmarks.responses", str(count)]
         printed = subprocess.run(
-            arguments, check=True, capture_output=True, text=True, env=os.environ | _GIVING_BACK
+            arguments,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | _GIVING_BACK,
         ).stdout
         bare, ours, memory = map(float, printed.split())
-        rows.append((f"{count:,}", bare, ours, ours / bare, 1000 * ours / count, memory))
+        rows.append(
+            (
+                f"{count:,}",
+                bare,
+                ours,
+                ours / bare,
+                1000 * ours / count,
+                memory,
+            )
+        )
     columns = [
         "pictures",
         "forward pass, s",
         "with all units read, s",
         "times",
         "ms a picture",
-        "activation memory, MiB",
+        "peak memory, MiB",
     ]
     return pd.DataFrame(rows, columns=columns)
 
@@ -57,7 +70,12 @@ def measure() -> pd.DataFrame:
 def _child(count: int) -> None:
     network = networks.build("zero_bias", classes=8, seed=0).eval()
     asked = {
-        layer: [units.Top(10), units.Moments(), units.Histogram(), units.Quantiles()]
+        layer: [
+            units.Top(10),
+            units.Moments(),
+            units.Histogram(),
+            units.Quantiles(),
+        ]
         for layer in _LAYERS
     }
     bare = ours = 0.0
@@ -69,7 +87,10 @@ def _child(count: int) -> None:
             layers.output(network, _LAYERS[-1], batch)
         between = time.perf_counter()
         list(units.read(network, asked, [batch], first=number * _BATCH))
-        bare, ours = bare + between - begun, ours + time.perf_counter() - between
+        bare, ours = (
+            bare + between - begun,
+            ours + time.perf_counter() - between,
+        )
     for accumulators in asked.values():
         for accumulator in accumulators:
             accumulator.compute()
@@ -79,7 +100,9 @@ def _child(count: int) -> None:
 def _batches(count: int) -> Iterator[Tensor]:
     chance = Generator().manual_seed(0)
     for first in range(0, count, _BATCH):
-        yield torch.randn(min(_BATCH, count - first), 1, 48, 48, generator=chance)
+        yield torch.randn(
+            min(_BATCH, count - first), 1, 48, 48, generator=chance
+        )
 
 
 if __name__ == "__main__":

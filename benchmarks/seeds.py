@@ -1,10 +1,10 @@
-"""Five seeds of `quick`, and five more on shuffled expressions: what units detect, and which scores
-can be trusted.
+"""Five seeds of `quick`, and five more on shuffled expressions: what units
+detect, and which scores can be trusted.
 
     python -m benchmarks.seeds runs/seeds
 
-Trains what is not there yet, in an hour or more on two cores, and prints the tables of
-``benchmarks/evidence.md``.
+Trains what is not there yet, in an hour or more on two cores, and prints the
+tables of ``benchmarks/evidence.md``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ LABELS = ("true", "random")
 
 
 def studies(root: Path) -> list[tuple[str, int, Study]]:
-    """A study for each seed, on the expressions that faces show and on those of others."""
+    """A study for each seed, on the expressions that faces show and on those
+    of others.
+    """
     found = []
     for labels in LABELS:
         for seed in SEEDS:
@@ -63,19 +65,27 @@ def studies(root: Path) -> list[tuple[str, int, Study]]:
 
 
 def _shuffled(seed: int) -> FaceTable:
-    """The avatars with the expressions of other pictures; their action units stay."""
+    """The avatars with the expressions of other pictures; their action units
+    stay.
+    """
     table = gather(recipes.read("quick").faces)
     frame = table.frame.copy()
-    frame["expression"] = np.random.default_rng(seed).permutation(frame["expression"].to_numpy())
+    frame["expression"] = np.random.default_rng(seed).permutation(
+        frame["expression"].to_numpy()
+    )
     return FaceTable(frame, table.root)
 
 
 def detected(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
-    """How many units detect an action unit, by network: mean and range over seeds."""
+    """How many units detect an action unit, by network: mean and range over
+    seeds.
+    """
     rows = []
     for labels, seed, study in found:
         level = study.recipe.evidence.level
-        untrained = pd.read_parquet(study.units_folder / UNTRAINED / "evidence.parquet")
+        untrained = pd.read_parquet(
+            study.units_folder / UNTRAINED / "evidence.parquet"
+        )
         for network, pairs in (
             (f"trained on {labels} expressions", study.evidence),
             ("untrained", untrained),
@@ -86,11 +96,15 @@ def detected(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
                 {
                     "network": network,
                     "seed": seed,
-                    "accuracy": study.scores["accuracy"] if network != "untrained" else np.nan,
+                    "accuracy": study.scores["accuracy"]
+                    if network != "untrained"
+                    else np.nan,
                     "q < 0.05": _units(pairs, "q", level),
                     "family-wise": detections(pairs, level)["unit"].nunique(),
                     "action units": detections(pairs, level)["au"].nunique(),
-                    "permuted labels": study.summary["permuted_labels"]["units"]
+                    "permuted labels": study.summary["permuted_labels"][
+                        "units"
+                    ]
                     if network != "untrained"
                     else np.nan,
                 }
@@ -99,24 +113,33 @@ def detected(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
 
 
 def _units(pairs: pd.DataFrame, column: str, level: float) -> int:
-    """How many units answer more with an action unit, with ``column`` below a level."""
-    sure = (pairs[column] < level) & (pairs["r"] > 0) & (pairs["r"] > pairs["r_null"])
+    """How many units answer more with an action unit, with ``column`` below a
+    level.
+    """
+    sure = (
+        (pairs[column] < level)
+        & (pairs["r"] > 0)
+        & (pairs["r"] > pairs["r_null"])
+    )
     return int(pairs.loc[sure, "unit"].nunique())
 
 
 def agreed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
-    """Validity of scores with what moves units, with all of a study's people: a row a seed,
-    network, faces and score.
+    """Validity of scores with what moves units, with all of a study's people:
+    a row a seed, network, faces and score.
     """
     parts = []
     for labels, seed, study in found:
         frame = study.validity
         whole = frame[
-            frame["people"] == frame.groupby(["network", "faces"])["people"].transform("max")
+            frame["people"]
+            == frame.groupby(["network", "faces"])["people"].transform("max")
         ]
         parts.append(whole.assign(labels=labels, seed=seed))
     every = pd.concat(parts, ignore_index=True)
-    every = every[(every["network"] == "trained") | (every["labels"] == "true")]
+    every = every[
+        (every["network"] == "trained") | (every["labels"] == "true")
+    ]
     every["network"] = every["network"].where(
         every["network"] != "trained", "trained on " + every["labels"]
     )
@@ -124,9 +147,10 @@ def agreed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
 
 
 def confirmed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
-    """Of the pairs that are detected, and of each detecting unit's strongest one: how many hold
-    when the action unit is stimulated (the slope's interval above 0), and how often it is the one
-    of the coded action units that moves the unit most.
+    """Of the pairs that are detected, and of each detecting unit's strongest
+    one: how many hold when the action unit is stimulated (the slope's interval
+    above 0), and how often it is the one of the coded action units that moves
+    the unit most.
     """
     rows = []
     for labels, seed, study in found:
@@ -134,14 +158,17 @@ def confirmed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
         if sure.empty:
             continue
         responses = study.interventions
-        told = evidence.beside_dealt(sure, responses, study.evidence["au"].unique()).set_index(
-            "claim"
-        )
+        told = evidence.beside_dealt(
+            sure, responses, study.evidence["au"].unique()
+        ).set_index("claim")
         rows.append(
             {
                 "trained on": labels,
                 "seed": seed,
-                "pairs hold": sure[["unit", "au"]].merge(responses)["low"].gt(0).mean(),
+                "pairs hold": sure[["unit", "au"]]
+                .merge(responses)["low"]
+                .gt(0)
+                .mean(),
                 "strongest hold": told.loc["holds", "share"],
                 "dealt anew": told.loc["holds", "dealt"],
                 "strongest moves most": told.loc["most", "share"],
@@ -151,12 +178,19 @@ def confirmed(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_TRUTH = ["pairs hold", "strongest hold", "dealt anew", "strongest moves most", "most, dealt anew"]
+_TRUTH = [
+    "pairs hold",
+    "strongest hold",
+    "dealt anew",
+    "strongest moves most",
+    "most, dealt anew",
+]
 
 
 def ablated(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
-    """Change of log-odds beyond random sets, of expressions whose prototype holds the ablated
-    detectors' action unit and of the others: mean over pairs, a row a seed.
+    """Change of log-odds beyond random sets, of expressions whose prototype
+    holds the ablated detectors' action unit and of the others: mean over
+    pairs, a row a seed.
     """
     rows = []
     for labels, seed, study in found:
@@ -176,7 +210,9 @@ def ablated(found: list[tuple[str, int, Study]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def spread(table: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
+def spread(
+    table: pd.DataFrame, by: list[str], columns: list[str]
+) -> pd.DataFrame:
     """Mean and standard deviation over seeds of some columns."""
 
     def told(values: pd.Series) -> str:
@@ -190,7 +226,13 @@ def main(root: Path) -> None:
     """Print the tables under the machine that they were made on."""
     found = studies(root)
     print(machine() + "\n")
-    columns = ["accuracy", "q < 0.05", "family-wise", "action units", "permuted labels"]
+    columns = [
+        "accuracy",
+        "q < 0.05",
+        "family-wise",
+        "action units",
+        "permuted labels",
+    ]
     print(markdown(spread(detected(found), ["network"], columns)))
     told = spread(
         agreed(found),
@@ -198,11 +240,17 @@ def main(root: Path) -> None:
         ["validity", "chance", "percentile", "named_rare"],
     )
     wide = told.pivot(
-        index="score", columns=["network", "faces"], values=["validity", "percentile"]
+        index="score",
+        columns=["network", "faces"],
+        values=["validity", "percentile"],
     )
     print(
         markdown(told),
-        markdown(wide.set_axis([" ".join(name) for name in wide], axis=1).reset_index()),
+        markdown(
+            wide.set_axis(
+                [" ".join(name) for name in wide], axis=1
+            ).reset_index()
+        ),
         sep="\n",
     )
     print(markdown(spread(confirmed(found), ["trained on"], _TRUTH)))

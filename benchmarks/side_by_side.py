@@ -1,5 +1,5 @@
-"""A ten-fold training one network after another and two at a time, end to end: in what time, and
-whether alike.
+"""A ten-fold training one network after another and two at a time, end to end:
+in what time, and whether alike.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from duchenne.training import jobs
 from duchenne.training.machine import computing
 from duchenne.training.machine.workers import Workers
 
-CHANGES = ("faces.size=48", "faces.avatars.people=40", "folds.run=[]", "training.epochs=4")
+CHANGES = (
+    "faces.size=48",
+    "faces.avatars.people=40",
+    "folds.run=[]",
+    "training.epochs=4",
+)
 
 
 def measure() -> pd.DataFrame:
-    """Train the quick recipe's ten folds on 40 people's faces of 48×48; the faces are rendered
-    and decoded before.
+    """Train the quick recipe's ten folds on 40 people's faces of 48×48; the
+    faces are rendered and decoded before.
     """
     recipe = recipes.read("quick", CHANGES)
     faces = decode(recipe.faces, gather(recipe.faces))
@@ -34,7 +39,9 @@ def measure() -> pd.DataFrame:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             on = computing.here(recipe.training.precision)
-            files.write_json(root / "computing.json", asdict(replace(on, threads=threads)))
+            files.write_json(
+                root / "computing.json", asdict(replace(on, threads=threads))
+            )
             listed, given = (
                 jobs.listed(recipe, range(len(split)), root),
                 jobs.Materials(recipe, faces, split),
@@ -43,9 +50,15 @@ def measure() -> pd.DataFrame:
             told = jobs.train_all(listed, given, Workers(workers))
             seconds = time.perf_counter() - begun
         found[workers, threads] = told
-        accuracy = (told["expression"] == told["predicted"]).groupby(told["fold"]).mean()
+        accuracy = (
+            (told["expression"] == told["predicted"])
+            .groupby(told["fold"])
+            .mean()
+        )
         reached = f"{accuracy.mean():.1%} ± {accuracy.std():.1%}"
-        rows.append((f"{workers} at a time, {threads} threads each", seconds, reached))
+        rows.append(
+            (f"{workers} at a time, {threads} threads each", seconds, reached)
+        )
     pd.testing.assert_frame_equal(found[1, 1], found[cores, 1])  # to the bit
     told = (
         f"{len(split)} networks `zero_bias`, 48×48, {recipe.training.epochs} passes over "

@@ -35,7 +35,12 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     name = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), ""
+        (
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.startswith("model name")
+        ),
+        "",
     )
     has = torch.cpu.get_capabilities()
     return (

@@ -1,5 +1,5 @@
-"""Training pictures per second as the project trains, against a plain float32 loop of the same
-network and settings.
+"""Training pictures per second as the project trains, against a plain float32
+loop of the same network and settings.
 """
 
 from __future__ import annotations
@@ -36,21 +36,31 @@ NETWORKS = {
         "training.epochs=60",
         "training.patience=0",
     ),
-    "lipnet": ("mousavi2016-lipnet", "training.epochs=60", "training.patience=0"),
+    "lipnet": (
+        "mousavi2016-lipnet",
+        "training.epochs=60",
+        "training.patience=0",
+    ),
 }
-"""For each network a recipe and what is changed: as few passes as a measurement needs."""
+"""For each network a recipe and what is changed: as few passes as a
+measurement needs.
+"""
 
 Work = Callable[[nn.Module, Preparation, Examples, Examples, Recipe], object]
 
 
 def measure(people: int = 60) -> pd.DataFrame:
-    """Train every network both ways on the same pictures, seed and settings, one after the other
-    on all cores.
+    """Train every network both ways on the same pictures, seed and settings,
+    one after the other on all cores.
     """
     rows = []
     for name, (recipe, *changes) in NETWORKS.items():
-        chosen = recipes.read(recipe, [f"faces.avatars.people={people}", *changes])
-        (plain, before), (ours, after) = (_timed(chosen, work) for work in (_plain, _ours))
+        chosen = recipes.read(
+            recipe, [f"faces.avatars.people={people}", *changes]
+        )
+        (plain, before), (ours, after) = (
+            _timed(chosen, work) for work in (_plain, _ours)
+        )
         kind = precision.choose(chosen.training.precision)
         rows.append(
             (
@@ -73,38 +83,59 @@ def measure(people: int = 60) -> pd.DataFrame:
 
 
 def _timed(recipe: Recipe, work: Work) -> tuple[float, str]:
-    """Pictures per second, passes over validation pictures included, and the accuracy on test
-    pictures.
+    """Pictures per second, passes over validation pictures included, and the
+    accuracy on test pictures.
     """
     faces = decode(recipe.faces, gather(recipe.faces))
     fold = folds.split(faces.table, recipe.folds.rule, recipe.folds.count)[0]
     classes = faces.table.expressions
-    places = torch.tensor([classes.index(name) for name in faces.table.frame["expression"]])
+    places = torch.tensor(
+        [classes.index(name) for name in faces.table.frame["expression"]]
+    )
     train, judge, test = (
-        Examples(torch.from_numpy(faces.stored[mask]), places[torch.from_numpy(mask)])
+        Examples(
+            torch.from_numpy(faces.stored[mask]),
+            places[torch.from_numpy(mask)],
+        )
         for mask in (fold.train, fold.validation, fold.test)
     )
     prepare = Preparation(recipe.network.prepare).fit(train.pictures)
     network = jobs.fresh(recipe, classes, 0)
     begun = time.perf_counter()
     work(network, prepare, train, judge, recipe)
-    rate = len(train.classes) * recipe.training.epochs / (time.perf_counter() - begun)
-    right = probabilities(network, prepare, test.pictures).argmax(1) == test.classes
+    rate = (
+        len(train.classes)
+        * recipe.training.epochs
+        / (time.perf_counter() - begun)
+    )
+    right = (
+        probabilities(network, prepare, test.pictures).argmax(1)
+        == test.classes
+    )
     return rate, f"{right.float().mean().item():.1%}"
 
 
 def _ours(
-    network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe
+    network: nn.Module,
+    prepare: Preparation,
+    train: Examples,
+    judge: Examples,
+    recipe: Recipe,
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         fit(network, prepare, train, judge, recipe.training, 0, Path(folder))
 
 
 def _plain(
-    network: nn.Module, prepare: Preparation, train: Examples, judge: Examples, recipe: Recipe
+    network: nn.Module,
+    prepare: Preparation,
+    train: Examples,
+    judge: Examples,
+    recipe: Recipe,
 ) -> None:
-    """What one writes by hand: float32, the usual memory format, every batch prepared, validated
-    after every pass; the last pass counts and nothing is kept on disk.
+    """What one writes by hand: float32, the usual memory format, every batch
+    prepared, validated after every pass; the last pass counts and nothing is
+    kept on disk.
     """
     settings, chance = recipe.training, torch.Generator().manual_seed(0)
     batch = settings.batch or len(train.classes)
@@ -116,9 +147,13 @@ def _plain(
         order = torch.randperm(len(train.classes), generator=chance)
         for rows in order[: steps * batch].view(steps, -1):
             given = augment(
-                in_unit_range(train.pictures[rows]), AUGMENTATIONS[settings.augment], chance
+                in_unit_range(train.pictures[rows]),
+                AUGMENTATIONS[settings.augment],
+                chance,
             )
-            loss = F.cross_entropy(network(prepare(given)), train.classes[rows])
+            loss = F.cross_entropy(
+                network(prepare(given)), train.classes[rows]
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -141,9 +176,14 @@ def _schedule(
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     settings = recipe.training
     if settings.optimiser == "adamw":
-        return torch.optim.AdamW(network.parameters(), settings.rate, weight_decay=settings.decay)
+        return torch.optim.AdamW(
+            network.parameters(), settings.rate, weight_decay=settings.decay
+        )
     if settings.optimiser == "rprop":
         return torch.optim.Rprop(network.parameters(), settings.rate)
     return torch.optim.SGD(
-        network.parameters(), settings.rate, settings.momentum, weight_decay=settings.decay
+        network.parameters(),
+        settings.rate,
+        settings.momentum,
+        weight_decay=settings.decay,
     )

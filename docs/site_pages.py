@@ -22,7 +22,9 @@ _BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add every number, every command and what was measured."""
     pages = {"numbers.md": _numbers(), "commands.md": _commands()}
-    pages |= {f"found/{path.name}": _found(path) for path in _BENCHMARKS.glob("*.md")}
+    pages |= {
+        f"found/{path.name}": _found(path) for path in _BENCHMARKS.glob("*.md")
+    }
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
@@ -34,7 +36,9 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
 
 
 def _numbers() -> str:
-    told = "\n".join(f"| {word.name} | {word.says} |" for word in WORDS.values())
+    told = "\n".join(
+        f"| {word.name} | {word.says} |" for word in WORDS.values()
+    )
     return (
         "# Every number\n\nAs the report and the tables use it.\n\n| number | what it says "
         f"|\n|---|---|\n{told}\n"
@@ -43,7 +47,8 @@ def _numbers() -> str:
 
 def _commands() -> str:
     parts = [
-        _command(path, command) for path, command in _every(typer.main.get_command(app), "duchenne")
+        _command(path, command)
+        for path, command in _every(typer.main.get_command(app), "duchenne")
     ]
     ends = (
         "Each ends with 0, with 1 after a failure of its own, with 2 for something given that "
@@ -52,7 +57,9 @@ def _commands() -> str:
     return "\n\n".join(["# Every command", ends, *parts])
 
 
-def _every(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+def _every(
+    command: click.Command, path: str
+) -> Iterator[tuple[str, click.Command]]:
     """The commands below one, with their full names."""
     if not hasattr(command, "list_commands"):
         yield path, command
@@ -81,7 +88,9 @@ def _written(option: click.Parameter) -> str:
 
 
 def _cell(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|").replace("<", "&lt;")
+    return (
+        " ".join((text or "").split()).replace("|", "\\|").replace("<", "&lt;")
+    )
 
 
 def _found(path: Path) -> str:

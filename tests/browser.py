@@ -22,15 +22,17 @@ _CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream
 
 @dataclass
 class Opened:
-    """A page, what it wrote to the console as an error, and what it asked the network for."""
+    """A page, what it wrote to the console as an error, and what it asked the
+    network for.
+    """
 
     page: Any
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
     def violations(self, within: str = "html") -> list[str]:
-        """What axe-core finds against accessibility that is serious or critical: rule, impact,
-        first element.
+        """What axe-core finds against accessibility that is serious or
+        critical: rule, impact, first element.
         """
         self.page.evaluate(
             (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
@@ -49,8 +51,8 @@ class Opened:
 def opened(
     url: str, width: int = 1280, height: int = 900, scheme: str = "light"
 ) -> Iterator[Opened]:
-    """Open an address in a fresh browser with a camera that films a test picture, or skip the
-    test where there is none.
+    """Open an address in a fresh browser with a camera that films a test
+    picture, or skip the test where there is none.
     """
     if not CHROMIUM:
         pytest.skip("no Chromium on this machine")

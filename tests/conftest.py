@@ -40,8 +40,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that need the study of rendered faces first, those that need the other studies
-    last: of two processes each then makes studies that the other does not wait for.
+    """Put the files that need the study of rendered faces first, those that
+    need the other studies last: of two processes each then makes studies that
+    the other does not wait for.
     """
     first = {item.path for item in items if _needs(item, "avatar_study")}
     last = {item.path for item in items if _needs(item, "drawn_study", "bare_study")}
@@ -75,8 +76,8 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Give the folder of a name, which the first process that needs it fills for all; not to be
-    changed.
+    """Give the folder of a name, which the first process that needs it fills
+    for all; not to be changed.
     """
     own = tmp_path_factory.getbasetemp()
     shared = own.parent / "shared" if "PYTEST_XDIST_WORKER" in os.environ else own / "shared"
@@ -93,8 +94,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 @pytest.fixture(scope="session")
 def studied(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Study]:
-    """Give this process's copy of a finished study: commands on one and the same would wait for
-    each other.
+    """Give this process's copy of a finished study: commands on one and the
+    same would wait for each other.
     """
 
     def study(name: str, faces: FaceTable | str, changes: Sequence[str]) -> Study:
@@ -110,8 +111,8 @@ def studied(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 
 @pytest.fixture(scope="session")
 def avatar_study(studied: Callable[..., Study]) -> Study:
-    """A finished study of rendered faces, which have action units, intensities, landmarks and a
-    mesh; not to be changed.
+    """A finished study of rendered faces, which have action units,
+    intensities, landmarks and a mesh; not to be changed.
     """
     return studied("avatars", "avatars", RENDERED)
 
@@ -124,8 +125,8 @@ def drawn_study(studied: Callable[..., Study], drawings: FaceTable) -> Study:
 
 @pytest.fixture(scope="session")
 def bare_study(studied: Callable[..., Study], drawings: FaceTable) -> Study:
-    """A finished study of the same without action units and sequences, given as a table; not to
-    be changed.
+    """A finished study of the same without action units and sequences, given
+    as a table; not to be changed.
     """
     bare = FaceTable(
         drawings.frame.drop(columns=[*drawings.presence(), "sequence", "frame"]), drawings.root
@@ -135,8 +136,8 @@ def bare_study(studied: Callable[..., Study], drawings: FaceTable) -> Study:
 
 @pytest.fixture(scope="session")
 def drawings(once: Once) -> FaceTable:
-    """Twelve people in three expressions, drawn as a bar whose place and length give expression
-    and action unit away.
+    """Twelve people in three expressions, drawn as a bar whose place and
+    length give expression and action unit away.
     """
     return folder.load(once("drawings", _draw))
 

@@ -31,16 +31,16 @@ class Small(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two blocks as in ResNet, the second with a shortcut of its own; batch norm, in-place
-    ReLUs.
+    """Two blocks as in ResNet, the second with a shortcut of its own; batch
+    norm, in-place ReLUs.
     """
 
     def __init__(self, channels: int = 1) -> None:
         super().__init__()
-        self.stem, self.norm = nn.Conv2d(channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.stem, self.norm = (nn.Conv2d(channels, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6))
         self.pool = nn.MaxPool2d(3, 2, padding=1)
-        self.conv1, self.conv2 = nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
-        self.conv3, self.conv4 = nn.Conv2d(6, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=1)
+        self.conv1, self.conv2 = (nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1))
+        self.conv3, self.conv4 = (nn.Conv2d(6, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=1))
         self.short = nn.Conv2d(6, 8, 1, 2)
         self.relu, self.last = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
         drawn(self)

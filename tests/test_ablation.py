@@ -1,4 +1,6 @@
-"""Ablation of units against networks whose weights are cut, and effects against loops."""
+"""Ablation of units against networks whose weights are cut, and effects
+against loops.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,15 @@ SIZES = {"zero_bias": 96, "zhu": 96, "sparse": 128, "lipnet": 100}
 
 
 class Residual(nn.Module):
-    """A block whose input goes round the layer, as in ResNets; ``joined``: side by side, as in
-    DenseNets.
+    """A block whose input goes round the layer, as in ResNets; ``joined``:
+    side by side, as in DenseNets.
     """
 
     def __init__(self, joined: bool = False) -> None:
         super().__init__()
         self.joined = joined
-        self.stem, self.inside = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
-        self.after, self.output = nn.Conv2d(8 if joined else 4, 4, 3), nn.Linear(4, 3)
+        self.stem, self.inside = (nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1))
+        self.after, self.output = (nn.Conv2d(8 if joined else 4, 4, 3), nn.Linear(4, 3))
 
     def forward(self, pictures: Tensor) -> Tensor:
         stem = torch.relu(self.stem(pictures))
@@ -57,7 +59,9 @@ class Tokens(nn.Module):
 
 
 def cut(network: nn.Module, layer: str, ablated: np.ndarray, fill: np.ndarray) -> nn.Module:
-    """A copy in which ablated units have no weights, and what they pass on as their bias."""
+    """A copy in which ablated units have no weights, and what they pass on as
+    their bias.
+    """
     changed = copy.deepcopy(network)
     module = changed.get_submodule(layer)
     with torch.no_grad():
@@ -128,7 +132,7 @@ def test_a_layer_of_a_single_unit_is_ablated_as_a_whole() -> None:
 @pytest.mark.slow
 def test_where_units_are_ablated() -> None:
     places = {
-        f"{name}-{layer}": Ablation(network, layer, torch.rand(2, 1, size, size)).place
+        f"{name}-{layer}": Ablation(network, layer, torch.rand(2, 1, size, size)).ablated_at
         for name, layer, network, size in CASES
     }
     assert places["zero_bias-conv3"] == "quadrants"
@@ -169,9 +173,10 @@ def answers(
     seed: int = 0, sets: int = 7, classes: int = 3
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    people, shown = rng.integers(0, 6, 90), rng.integers(0, classes, 90)
+    people, shown = (rng.integers(0, 6, 90), rng.integers(0, classes, 90))
     logits = rng.normal(0, 1, (90, sets, classes)) + 2 * np.eye(classes)[shown][:, None]
-    logits[:, 1, 0] -= 3.0 * (shown == 0)  # the first set silences what reads class 0
+    # the first set silences what reads class 0
+    logits[:, 1, 0] -= 3.0 * (shown == 0)
     return torch.from_numpy(logits), people, shown
 
 
@@ -185,7 +190,7 @@ def test_effects_equal_loops_over_pictures() -> None:
     assert len(frame) == 6
     odds = ablation_effects.log_odds(logits).numpy()
     for row in frame.itertuples():
-        expression, number = "abc".index(row.expression), asked["au"].tolist().index(row.au)
+        expression, number = ("abc".index(row.expression), asked["au"].tolist().index(row.au))
         own = shown == expression
         assert row.pictures == own.sum()
         right = logits.numpy().argmax(2)[own] == expression
@@ -228,7 +233,7 @@ def test_intervals_leave_out_people_with_all_their_pictures() -> None:
 
 def test_what_is_beyond_the_controls_varies_with_their_choice_too() -> None:
     logits, people, shown = answers(1)
-    asked, controls = pd.DataFrame({"unit": [0]}), np.array([[0, 0.5, 0.5, 0, 0, 0]])
+    asked, controls = (pd.DataFrame({"unit": [0]}), np.array([[0, 0.5, 0.5, 0, 0, 0]]))
     row = ablation_effects.effects(
         readout(logits, people, shown), asked, controls, ["a", "b", "c"]
     ).iloc[0]
@@ -255,7 +260,7 @@ def test_random_sets_vary_as_much_as_the_detectors() -> None:
 
 def test_readings_merge_in_any_order_and_refuse_others() -> None:
     logits, people, shown = answers()
-    whole, parts = readout(logits, people, shown), [slice(50, 90), slice(0, 20), slice(20, 50)]
+    whole, parts = (readout(logits, people, shown), [slice(50, 90), slice(0, 20), slice(20, 50)])
     joined = ablation_effects.Readout(7, 6, 3)
     for part in parts:
         joined.merge(readout(logits[part], people[part], shown[part]))

@@ -24,8 +24,8 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 
 def activations(count: int = 240, seed: int = 0) -> units.Activations:
-    """Activations of seven units: many ties, many zeros, scales that grow from picture to picture,
-    a unit that never answers.
+    """Activations of seven units: many ties, many zeros, scales that grow from
+    picture to picture, a unit that never answers.
     """
     rng = np.random.default_rng(seed)
     value = rng.exponential(size=(count, 7)).astype(np.float32)

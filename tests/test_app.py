@@ -1,5 +1,5 @@
-"""The live page: what it tells is what the network answers, and whatever is sent to it, it lives
-on.
+"""The live page: what it tells is what the network answers, and whatever is
+sent to it, it lives on.
 """
 
 from __future__ import annotations
@@ -422,7 +422,8 @@ def test_in_a_browser_the_camera_is_read_and_let_go(address: str) -> None:
         page.wait_for_selector("#units button")
         page.click("#tab-webcam")
         page.click("#camera")
-        page.locator("#note", has_text="no face found").wait_for()  # in the test picture
+        # in the test picture
+        page.locator("#note", has_text="no face found").wait_for()
         first = page.get_attribute("#face", "src")
         page.wait_for_function("first => document.getElementById('face').src !== first", arg=first)
         assert page.evaluate(filming)

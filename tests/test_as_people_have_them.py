@@ -1,5 +1,5 @@
-"""Data sets, tables, pictures and layers as people have them: each kind of oddity is read
-rightly, or told in one line.
+"""Data sets, tables, pictures and layers as people have them: each kind of
+oddity is read rightly, or told in one line.
 """
 
 from __future__ import annotations
@@ -558,8 +558,8 @@ def test_units_of_layers_that_keep_channels_last_are_their_channels(layer: str) 
 
 
 class Squeezed(nn.Module):
-    """Channels weighted by a linear layer's say, as in squeeze-and-excitation: as many as its
-    maps have columns.
+    """Channels weighted by a linear layer's say, as in squeeze-and-excitation:
+    as many as its maps have columns.
     """
 
     def __init__(self) -> None:

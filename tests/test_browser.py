@@ -1,5 +1,5 @@
-"""The report in a browser: opened from disk, filtered, sorted, read by keyboard, on a phone, in
-the dark, in print.
+"""The report in a browser: opened from disk, filtered, sorted, read by
+keyboard, on a phone, in the dark, in print.
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -29,25 +32,35 @@ def command(*arguments: object) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        ("run",),
-        ("recipes",),
-        ("data",),
-        ("data", "check"),
-        ("data", "crop"),
-        ("data", "formats"),
-        ("data", "render"),
-        ("data", "augmented"),
-        ("evaluate",),
-    ],
-)
-def test_every_command_has_help_with_an_example(arguments: tuple[str, ...]) -> None:
-    code, out, _ = command(*arguments, "--help")
+def commands(
+    found: Any, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every command by its words, with the commands below it."""
+    below: list[str] = []
+    if hasattr(found, "list_commands"):
+        context = found.make_context("duchenne", [], resilient_parsing=True)
+        below = found.list_commands(context)
+    yield words, below
+    for name in below:
+        yield from commands(found.get_command(context, name), (*words, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_the_commands_are_found() -> None:
+    assert {("run",), ("data", "check"), ("show", "units")} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(words: tuple[str, ...]) -> None:
+    """A group of commands names each of them in its place."""
+    code, out, _ = command(*words, "--help")
     assert code == 0
-    assert "Example:" in out or arguments == ("data",)
+    if words and COMMANDS[words]:
+        assert all(name in out for name in COMMANDS[words])
+    else:
+        assert "Example:" in out
 
 
 def test_help_does_not_load_heavy_libraries() -> None:

@@ -1,4 +1,6 @@
-"""Studies beside each other: counts are the studies' own, and units that answer alike are found."""
+"""Studies beside each other: counts are the studies' own, and units that
+answer alike are found.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ ORDER = np.random.default_rng(0).permutation(256)
 
 def test_counterparts_are_those_of_largest_correlation() -> None:
     rng = np.random.default_rng(0)
-    one, other = rng.normal(size=(40, 7)), rng.normal(size=(40, 5)).astype(np.float32)
+    one, other = (rng.normal(size=(40, 7)), rng.normal(size=(40, 5)).astype(np.float32))
     one[:, 3], other[:, 2] = 4.0, 0.0  # these never vary
     found = counterparts(one, other).set_index("unit")
     every = np.array(

@@ -1,5 +1,5 @@
-"""Whatever is kept and was damaged since is made again, or told in one line: never believed,
-never a traceback.
+"""Whatever is kept and was damaged since is made again, or told in one line:
+never believed, never a traceback.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def test_what_is_remembered_of_pictures_is_found_again(
     before = fingerprint(table)
     (memory,) = (file for file in (own_cache / "contents").iterdir() if file.suffix != ".sum")
     if way == "a folder":
-        return  # its place would have to be cleared by hand: nothing of ours makes folders there
+        # its place would have to be cleared by hand: nothing of ours makes
+        # folders there
+        return
     WAYS[way](memory)
     assert fingerprint(table) == before
 
@@ -208,7 +210,9 @@ BESIDES = {"evaluate": ("--data", "folder:nowhere")}
 
 
 def on_a_study() -> list[tuple[str, ...]]:
-    """Every command that is given the folder of a study, but ``run`` and all figures but one."""
+    """Every command that is given the folder of a study, but ``run`` and all
+    figures but one.
+    """
     every = typer.main.get_command(app).commands
     taken = {name: {each.name for each in one.params} for name, one in every.items()}
     return [(name,) for name in taken if taken[name] & {"run", "runs"}] + [("show", "units")]

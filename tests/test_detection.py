@@ -1,4 +1,6 @@
-"""Detectors against scikit-learn and against units whose part in an action unit is known."""
+"""Detectors against scikit-learn and against units whose part in an action
+unit is known.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ from duchenne.evidence.probes import COLUMNS, detectors
 def layer(
     seed: int = 0, people: int = 20, each: int = 20
 ) -> tuple[np.ndarray, pd.DataFrame, pd.DataFrame, np.ndarray]:
-    """AU12 is in unit 3 alone, AU04 spread over units 4 to 23 and in none of them clearly, AU01
-    in none, AU05 is rare.
+    """AU12 is in unit 3 alone, AU04 spread over units 4 to 23 and in none of
+    them clearly, AU01 in none, AU05 is rare.
     """
     rng = np.random.default_rng(seed)
     count = people * each
@@ -51,8 +53,8 @@ def test_one_unit_and_many_are_told_apart() -> None:
 
 
 def test_people_who_judge_had_no_say() -> None:
-    """Some people always show it, and the layer tells who is who: that helps nobody whom it has
-    not seen.
+    """Some people always show it, and the layer tells who is who: that helps
+    nobody whom it has not seen.
     """
     found = []
     for seed in range(6):
@@ -66,7 +68,9 @@ def test_people_who_judge_had_no_say() -> None:
 
 
 def test_noise_is_read_as_often_as_it_is_shown_however_people_differ() -> None:
-    """Pictures of some people show it often, of others hardly; nothing in the layer tells of it."""
+    """Pictures of some people show it often, of others hardly; nothing in the
+    layer tells of it.
+    """
     above = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
@@ -82,13 +86,13 @@ def test_noise_is_read_as_often_as_it_is_shown_however_people_differ() -> None:
 
 @pytest.mark.slow
 def test_a_single_unit_that_tells_it_is_not_drowned_by_a_few() -> None:
-    """One of many units tells it: units that only seemed to on the people learned from are not
-    taken along.
+    """One of many units tells it: units that only seemed to on the people
+    learned from are not taken along.
     """
     few = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        person, shown = np.repeat(np.arange(20), 20), rng.random(400) < 0.2
+        person, shown = (np.repeat(np.arange(20), 20), rng.random(400) < 0.2)
         activations = rng.normal(0, 1, (400, 256))
         activations[:, 7] += 1.2 * shown
         labels = pd.DataFrame({"AU12": shown}).astype("boolean")
@@ -104,7 +108,7 @@ def test_a_single_unit_that_tells_it_is_not_drowned_by_a_few() -> None:
 @pytest.mark.parametrize("penalty", [0.1, 10.0, 1000.0])
 def test_ridge_is_scikit_learns(penalty: float) -> None:
     rng = np.random.default_rng(3)
-    values, target = rng.normal(0, 1, (40, 60)), rng.normal(0, 1, 40)
+    values, target = (rng.normal(0, 1, (40, 60)), rng.normal(0, 1, 40))
     wanted = Ridge(penalty, fit_intercept=False).fit(values, target).coef_
     np.testing.assert_allclose(probes.ridge(values, target, [penalty, 3.0])[0], wanted, atol=1e-9)
 
@@ -125,7 +129,7 @@ def test_few_people_are_judged_as_far_as_they_go(people: int) -> None:
 
 def test_numbers_equal_scikit_learn() -> None:
     rng = np.random.default_rng(2)
-    scores, shown = rng.integers(0, 12, 120).astype(float), rng.random(120) < 0.3
+    scores, shown = (rng.integers(0, 12, 120).astype(float), rng.random(120) < 0.3)
     weights = np.concatenate([np.ones((1, 120)), rng.integers(0, 4, (5, 120))]).astype(float)
     ours = probes.weighted_precision(scores, shown, weights)
     for found, row in zip(ours, weights, strict=True):

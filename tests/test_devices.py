@@ -41,7 +41,8 @@ TWO = replace(ALONE, devices=2)
 def trained(
     folder: Path, on: Computing, settings: Training = PLAIN, dropout: float = 0.0
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
-    # from a start at which rounding, which differs by processor, decides on no maximum of a pooling
+    # from a start at which rounding, which differs by processor, decides on no
+    # maximum of a pooling
     network = networks.build("zero_bias", classes=3, seed=1, gain=1.0, dropout=dropout)
     history = fit.fit(network, PREPARE, bars(48, 0), bars(25, 1), settings, 0, folder, on=on)
     return network.state_dict(), history
@@ -49,8 +50,8 @@ def trained(
 
 @pytest.mark.slow
 def test_on_two_devices_a_network_learns_what_it_learns_on_one(tmp_path: Path) -> None:
-    """Batches of 7 and 25 pictures to judge by are not halved evenly; all chance but the order
-    is off.
+    """Batches of 7 and 25 pictures to judge by are not halved evenly; all
+    chance but the order is off.
     """
     one, history = trained(tmp_path / "one", ALONE)
     two, of_two = trained(tmp_path / "two", TWO)

@@ -1,5 +1,5 @@
-"""Every command and every block of code of README and the documentation is run, on small faces
-and studies.
+"""Every command and every block of code of README and the documentation is
+run, on small faces and studies.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def blocks(language: str) -> list[tuple[Path, str]]:
 
 
 def lines() -> dict[str, Path]:
-    """Every line that is meant for a shell, without its remark, and the page where it stands
-    first.
+    """Every line that is meant for a shell, without its remark, and the page
+    where it stands first.
     """
     found: dict[str, Path] = {}
     for page in PAGES:
@@ -84,8 +84,8 @@ PYTHON = blocks("python")
 def place(
     avatar_study: Study, drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder with all that the documentation speaks of: faces, data sets, a detector's table,
-    a recipe and studies.
+    """A folder with all that the documentation speaks of: faces, data sets, a
+    detector's table, a recipe and studies.
     """
     place = tmp_path_factory.mktemp("documentation")
     shutil.copytree(drawings.root, place / "photos")
@@ -107,7 +107,9 @@ def place(
 def small(
     place: Path, avatar_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Studies stay small: trained for an epoch on little faces, in this process, and no further."""
+    """Studies stay small: trained for an epoch on little faces, in this
+    process, and no further.
+    """
     real: Callable[..., Study] = pipeline.run
 
     def run(recipe: Any = None, data: Any = None, out: Any = None, **given: Any) -> Study:

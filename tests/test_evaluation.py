@@ -36,8 +36,8 @@ def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Stud
 
 @pytest.fixture
 def others(drawings: FaceTable, tmp_path: Path) -> Path:
-    """The same drawings a little darker, as another set; the last two show disgust, which the
-    networks do not know.
+    """The same drawings a little darker, as another set; the last two show
+    disgust, which the networks do not know.
     """
     root = tmp_path / "others"
     root.mkdir()
@@ -99,7 +99,8 @@ def test_expressions_are_folded_into_supersets_on_either_side() -> None:
         pd.Series(["negative"]), given, ("neutral", "anger", "contempt", "fear", "surprise")
     )
     assert (same.tolist(), classes) == (["negative"], ("positive", "neutral", "negative"))
-    torch.testing.assert_close(found, torch.tensor([[0.15, 0.1, 0.45]]))  # contempt belongs to none
+    # contempt belongs to none
+    torch.testing.assert_close(found, torch.tensor([[0.15, 0.1, 0.45]]))
 
 
 def test_what_cannot_be_evaluated_is_told_in_one_line(

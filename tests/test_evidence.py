@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from duchenne.errors import InputError
 from duchenne.evidence import (
     association,
+    detection,
     detections,
     divergence,
     exchangeability,
@@ -19,6 +20,7 @@ from duchenne.evidence import (
     strongest,
 )
 from duchenne.evidence.exchangeability import Arrangements, Exchangeability
+from duchenne.evidence.labelled import beside_null
 from duchenne.recipes import Evidence
 
 
@@ -28,21 +30,21 @@ def labelled(
     """Activations with ties and zeros, presence, and which labels were coded."""
     rng = np.random.default_rng(seed)
     activations = np.maximum(rng.normal(0.3, 1, (pictures, units)), 0).round(1)
-    present, coded = rng.random((pictures, labels)) < 0.25, rng.random((pictures, labels)) < 0.8
+    present, coded = (rng.random((pictures, labels)) < 0.25, rng.random((pictures, labels)) < 0.8)
     return activations, present, coded
 
 
 def correlated(
     seed: int, people: int = 12, takes: int = 4, frames: int = 4
 ) -> tuple[np.ndarray, ...]:
-    """People, sequences, a label per sequence, and units that follow the sequence but not the
-    label.
+    """People, sequences, a label per sequence, and units that follow the
+    sequence but not the label.
     """
     rng = np.random.default_rng(seed)
     person = np.repeat(np.arange(people), takes * frames).astype(str)
     sequence = np.repeat(np.arange(people * takes), frames).astype(str)
     label = np.repeat(rng.random((people * takes, 3)) < 0.3, frames, 0)
-    own, of_take = rng.normal(size=(people, 8)), rng.normal(size=(people * takes, 8))
+    own, of_take = (rng.normal(size=(people, 8)), rng.normal(size=(people * takes, 8)))
     noise = 0.3 * rng.normal(size=(len(person), 8))
     units = np.repeat(own, takes * frames, 0) + np.repeat(of_take, frames, 0) + noise
     return person, sequence, label, units - units.min()
@@ -54,7 +56,7 @@ def correlated(
 def test_divergence_is_scipys_entropy() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
-        q, r = rng.integers(0, 9, 16).astype(float), rng.integers(1, 9, 16).astype(float)
+        q, r = (rng.integers(0, 9, 16).astype(float), rng.integers(1, 9, 16).astype(float))
         smoothed = (q / q.sum() + 1e-6, r / r.sum() + 1e-6)
         expected = (smoothed[0] * np.log(smoothed[0] / smoothed[1])).sum()
         assert float(divergence.divergence(q, r)) == pytest.approx(expected, abs=1e-12)
@@ -121,8 +123,8 @@ def test_labels_that_were_not_coded_are_left_out_and_never_taken_for_absent() ->
     [("normal", (1.51, 0.75, 0.29, 0.12)), ("uniform", (1.97, 1.05, 0.38, 0.12))],
 )
 def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[float, ...]) -> None:
-    """Both sides are drawn from one distribution: 3000 pictures, 64 bins over their range, ε
-    1e-6.
+    """Both sides are drawn from one distribution: 3000 pictures, 64 bins over
+    their range, ε 1e-6.
     """
     rng = np.random.default_rng(0)
     for positives, expected in zip((10, 30, 100, 300), listed, strict=True):
@@ -137,15 +139,15 @@ def test_raw_divergence_is_biased_by_rarity_as_stated(kind: str, listed: tuple[f
 
 @pytest.mark.slow
 def test_the_calibrated_divergence_is_not_biased_by_rarity() -> None:
-    """The same samples: z against permuted labels has a mean of 0 ± 0.05 from 10 to 300
-    positives.
+    """The same samples: z against permuted labels has a mean of 0 ± 0.05 from
+    10 to 300 positives.
     """
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3000, 1500))
     values -= values.min(0)
     present = np.arange(3000)[:, None] < [10, 30, 100, 300]
     permuted = [rng.permutation(3000) for _ in range(20)]
-    kl, null, z = matching.beside_null(
+    kl, null, z = beside_null(
         lambda shown, coded: divergence.histograms(values, shown, coded, 64).kl(1e-6),
         present,
         np.ones_like(present),
@@ -205,9 +207,8 @@ def test_p_values_equal_a_loop_over_the_arrangements(monkeypatch: pytest.MonkeyP
         assert found.family[unit, kind] == pytest.approx((z.max((1, 2)) >= z[0, unit, kind]).mean())
     threshold = np.sort(z.max((1, 2)))[-10]
     signed = (every - every.mean(0)) / every.std(0)
-    above = np.where(every > 0, signed, 0)[
-        1:
-    ]  # a detection answers more, so does what permuted labels would have found
+    # a detection answers more, so does what permuted labels would have found
+    above = np.where(every > 0, signed, 0)[1:]
     assert found.null_units.tolist() == (above.max(2) >= threshold).sum(1).tolist()
 
 
@@ -234,8 +235,8 @@ def test_the_smallest_p_counts_distinct_rearrangements() -> None:
 
 
 def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> None:
-    """Units follow people and sequences, labels are unrelated; permuting single frames would cry
-    wolf.
+    """Units follow people and sequences, labels are unrelated; permuting
+    single frames would cry wolf.
     """
     runs, found, found_by_frames = 100, 0, 0
     for seed in range(runs):
@@ -250,7 +251,7 @@ def test_no_more_than_five_in_a_hundred_null_studies_declare_a_detection() -> No
                 Arrangements(Exchangeability.of(who, takes), 99, seed),
             )
             if (sure.family <= 0.05).any():
-                found, found_by_frames = found + (not frames), found_by_frames + frames
+                found, found_by_frames = (found + (not frames), found_by_frames + frames)
     assert found <= stats.binom.ppf(0.99, runs, 0.05)
     assert found_by_frames > 3 * max(found, 5)
 
@@ -280,19 +281,21 @@ def test_a_planted_detector_is_found_and_nothing_else() -> None:
 
 
 def test_labels_removed_or_added_at_random_lower_the_deciding_scores() -> None:
-    """In 95 % of trials or more: the two checks of Neuron_Eval that few scores pass."""
+    """In 95 % of trials or more: the two checks of Neuron_Eval that few scores
+    pass.
+    """
     trials, lowered = 200, np.zeros((2, 2))
     for seed in range(trials):
         units, labels, _, _ = planted(seed)
         rng = np.random.default_rng(seed)
         activations, shown = units[:, [2]], labels[["AU12"]].to_numpy(bool)
         coded = np.ones_like(shown)
-        changes = shown & (rng.random(shown.shape) < 0.5), shown | (rng.random(shown.shape) < 0.5)
+        changes = (shown & (rng.random(shown.shape) < 0.5), shown | (rng.random(shown.shape) < 0.5))
         for number, changed in enumerate(changes):
             before, after = (_deciding(activations, label, coded) for label in (shown, changed))
-            # removing raises the lift over a base rate that falls, adding raises the precision
-            # with the base rate
-            lowered[number] += after[0] < before[0], after[1 + number] < before[1 + number]
+            # removing raises the lift over a base rate that falls, adding
+            # raises the precision with the base rate
+            lowered[number] += (after[0] < before[0], after[1 + number] < before[1 + number])
     assert (lowered >= 0.95 * trials).all(), lowered
 
 
@@ -346,7 +349,9 @@ def test_a_study_without_action_units_matches_expressions_and_says_so() -> None:
 
 
 def test_a_unit_that_answers_to_any_movement_but_less_to_this_one_is_no_detector() -> None:
-    """Neutral frames never carry the action unit, so r lies above 0 under permuted labels too."""
+    """Neutral frames never carry the action unit, so r lies above 0 under
+    permuted labels too.
+    """
     rng = np.random.default_rng(0)
     person, sequence = (
         np.repeat(np.arange(20), 16).astype(str),
@@ -421,13 +426,13 @@ def test_the_best_pair_is_a_detection_wherever_there_is_one() -> None:
     frame = pd.DataFrame(
         [silenced, less_than_its_null, detector], columns=["r", "r_null", "p"]
     ).assign(unit=range(3))
-    assert matching.ranked(frame)["unit"].iloc[0] == 2
+    assert detection.ranked(frame)["unit"].iloc[0] == 2
     assert detections(frame, 0.05)["unit"].tolist() == [2]
 
 
 def test_a_label_that_permuting_took_away_diverges_by_nothing() -> None:
-    """Sequences of one picture may take the place of a longer one's, so that no picture is left
-    with a rare label.
+    """Sequences of one picture may take the place of a longer one's, so that
+    no picture is left with a rare label.
     """
     counts = np.array([[0.0, 2.0, 1.0], [0.0, 1.0, 3.0]])
     found = divergence.divergence(counts, counts[:, ::-1])
@@ -436,7 +441,9 @@ def test_a_label_that_permuting_took_away_diverges_by_nothing() -> None:
 
 
 def test_within_an_expression_what_only_comes_with_it_is_not_found() -> None:
-    """AU12 on most happy faces only: one unit answers to happiness, another to AU12."""
+    """AU12 on most happy faces only: one unit answers to happiness, another to
+    AU12.
+    """
     person, sequence = (
         np.repeat(np.arange(60), 8).astype(str),
         np.repeat(np.arange(120), 4).astype(str),

@@ -1,5 +1,5 @@
-"""Who may be exchanged with whom: the tree, its rearrangements, and what goes wrong where it is
-not kept.
+"""Who may be exchanged with whom: the tree, its rearrangements, and what goes
+wrong where it is not kept.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def test_within_strata_a_persons_labels_stay_together() -> None:
 
 
 def test_a_tree_of_ones_own_permutes_as_its_indices_say() -> None:
-    """Winkler et al. 2015: two families of two pairs each, pairs exchanged within a family, and
-    families as wholes.
+    """Winkler et al. 2015: two families of two pairs each, pairs exchanged
+    within a family, and families as wholes.
     """
     blocks = [[1, family, -pair] for family in (1, 2) for pair in (1, 2) for _ in range(2)]
     tree = Exchangeability.from_blocks(blocks)
@@ -102,7 +102,7 @@ def test_a_tree_of_ones_own_is_refused_where_its_indices_say_nothing() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_as_many_distinct_rearrangements_as_are_counted(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    people, takes = rng.integers(0, 3, 10), rng.integers(0, 4, 10)
+    people, takes = (rng.integers(0, 3, 10), rng.integers(0, 4, 10))
     tree = Exchangeability.of(people, [f"{p}-{t}" for p, t in zip(people, takes, strict=True)])
     assert len(every(tree, 3000)) == tree.distinct
 
@@ -148,8 +148,8 @@ def test_neutral_frames_are_taken_from_the_labels_where_nobody_names_them() -> N
 def null_study(
     seed: int, lost: float, people: int = 24, takes: int = 4
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Units that answer to any movement, and labels of sequences that they know nothing of;
-    frames are lost at random.
+    """Units that answer to any movement, and labels of sequences that they
+    know nothing of; frames are lost at random.
     """
     rng = np.random.default_rng(seed)
     rows = pd.MultiIndex.from_product(
@@ -169,8 +169,8 @@ def null_study(
 @pytest.mark.slow
 @pytest.mark.parametrize("told", [True, False])
 def test_lost_frames_make_no_detectors(told: bool) -> None:
-    """A tenth of the frames is gone; labels moved "by the share of the way" declared a detector
-    in most such studies.
+    """A tenth of the frames is gone; labels moved "by the share of the way"
+    declared a detector in most such studies.
     """
     runs, found = 60, 0
     for seed in range(runs):
@@ -191,11 +191,11 @@ def test_lost_frames_make_no_detectors(told: bool) -> None:
 
 @pytest.mark.slow
 def test_person_effects_make_no_detectors_within_an_expression() -> None:
-    """People differ in how often they show an action unit and in the unit's level, and nothing
-    else.
+    """People differ in how often they show an action unit and in the unit's
+    level, and nothing else.
     """
     runs, found = 100, 0
-    people, shown = np.repeat(np.arange(16), 7), np.tile(np.arange(7), 16).astype(str)
+    people, shown = (np.repeat(np.arange(16), 7), np.tile(np.arange(7), 16).astype(str))
     for seed in range(runs):
         rng = np.random.default_rng(seed)
         often = rng.random(16)[people]
@@ -212,8 +212,8 @@ def test_person_effects_make_no_detectors_within_an_expression() -> None:
 
 
 def test_where_labels_cannot_move_nothing_is_found() -> None:
-    """Films of different lengths, a person each: one arrangement only, and rounding is no
-    evidence.
+    """Films of different lengths, a person each: one arrangement only, and
+    rounding is no evidence.
     """
     for seed in range(4):
         rng = np.random.default_rng(seed)
@@ -272,8 +272,8 @@ def test_a_tree_of_other_pictures_is_refused() -> None:
 
 
 def test_an_action_unit_that_no_exchange_changes_is_said_to_be_untestable() -> None:
-    """Two frames a person, neutral and apex, and a smile at every apex: whoever is exchanged,
-    all smile.
+    """Two frames a person, neutral and apex, and a smile at every apex:
+    whoever is exchanged, all smile.
     """
     apex, people = np.arange(40) % 2 == 1, np.arange(40) // 2
     labels = pd.DataFrame({"AU12": apex, "AU04": np.isin(people, range(10)) & apex}).astype(

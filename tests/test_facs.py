@@ -12,7 +12,8 @@ def test_every_code_of_facs_is_there_once_with_a_name_and_muscles() -> None:
     for number, unit in facs.ACTION_UNITS.items():
         assert unit.number == number
         assert unit.name
-        assert unit.muscles or unit.name == "Sniff"  # of which FACS names no muscle
+        # of which FACS names no muscle
+        assert unit.muscles or unit.name == "Sniff"
 
 
 def test_jaw_drop_and_mouth_stretch_exclude_each_other_and_part_the_lips() -> None:

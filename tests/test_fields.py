@@ -38,8 +38,8 @@ class Flipped(Small):
 def test_a_field_holds_exactly_the_pixels_that_can_change_the_position(
     kind: type[nn.Module], place: tuple[int, int]
 ) -> None:
-    """Independent reference: change one pixel at a time and see whether the position's value
-    changes.
+    """Independent reference: change one pixel at a time and see whether the
+    position's value changes.
     """
     network = kind().double().eval()
     for p in network.parameters():
@@ -66,7 +66,7 @@ class Deciding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 3)
+        self.first, self.last = (nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.first(x)
@@ -118,7 +118,7 @@ def test_neurons_see_the_whole_picture_and_flattened_ones_their_maps_field() -> 
 
 
 def test_what_is_not_there_is_refused() -> None:
-    found, one = Fields(Small(), "last", (1, 32, 32)), np.array([0])
+    found, one = (Fields(Small(), "last", (1, 32, 32)), np.array([0]))
     for unit, row, column in ((5, 0, 0), (-1, 0, 0), (0, 8, 0), (0, 0, 8)):
         with pytest.raises(InputError, match=r"outside of layer 'last', which gives \(5, 8, 8\)"):
             found.of(one + unit, one + row, one + column)
@@ -128,8 +128,8 @@ def test_what_is_not_there_is_refused() -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_fields_of_dilated_layers_are_those_of_the_taps_that_fall_inside(seed: int) -> None:
-    """Every weight positive and averages in place of maxima: a pixel is in the field where its
-    gradient is not 0.
+    """Every weight positive and averages in place of maxima: a pixel is in the
+    field where its gradient is not 0.
     """
     rng = np.random.default_rng(seed)
     parts: list[nn.Module] = []

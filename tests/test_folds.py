@@ -126,7 +126,7 @@ def test_a_set_without_test_pictures_is_tested_on_its_validation_part() -> None:
 
 def test_random_200_leaks_and_people_200_does_not() -> None:
     table = people_table([10] * 100)
-    (leaking,), (honest,) = split(table, "random-200", 0), split(table, "people-200", 0)
+    (leaking,), (honest,) = (split(table, "random-200", 0), split(table, "people-200", 0))
     assert int(leaking.test.sum()) == 200
     subject = table.frame["subject"].to_numpy()
     trained = set(subject[leaking.train])

@@ -138,8 +138,8 @@ def test_a_clean_tree_is_silent(ckplus: tuple[Path, dict[str, str | None]]) -> N
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A clean CK+ of twenty sequences with four frames of noise each; its counts are not held
-    against the published ones.
+    """A clean CK+ of twenty sequences with four frames of noise each; its
+    counts are not held against the published ones.
     """
     rng = np.random.default_rng(0)
     for number in range(20):
@@ -164,8 +164,8 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def plant_twenty_faults(root: Path) -> list[tuple[str, str]]:
-    """Spoil one thing in each of twenty sequences; gives the file that must be named and what
-    must be said of it.
+    """Spoil one thing in each of twenty sequences; gives the file that must be
+    named and what must be said of it.
     """
     images, emotion, facs, points = (
         root / name for name in ("cohn-kanade-images", "Emotion", "FACS", "Landmarks")
@@ -392,7 +392,8 @@ def test_no_file_name_leads_to_more_than_a_line(name: str, text: str) -> None:
         known[: len(text)] + text[:3] + ".jpg",
     ):
         with tempfile.TemporaryDirectory() as root:
-            with contextlib.suppress(OSError, ValueError):  # not every text may name a file
+            # not every text may name a file
+            with contextlib.suppress(OSError, ValueError):
                 (Path(root) / odd).write_bytes(b"")
             assert_a_table_or_a_line(name, Path(root))
 

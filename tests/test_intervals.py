@@ -1,5 +1,5 @@
-"""Intervals over people: against closed forms, SciPy and slow loops, and how often they hold
-what they should.
+"""Intervals over people: against closed forms, SciPy and slow loops, and how
+often they hold what they should.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def test_of_plain_numbers_the_interval_is_students() -> None:
 
 def test_people_weigh_by_their_pictures_against_a_loop() -> None:
     rng = np.random.default_rng(1)
-    counts, sums = rng.integers(1, 9, 8).astype(float), rng.normal(size=8)
+    counts, sums = (rng.integers(1, 9, 8).astype(float), rng.normal(size=8))
     without = [(sums.sum() - s) / (counts.sum() - c) for s, c in zip(sums, counts, strict=True)]
     error = np.sqrt(7 / 8 * ((np.array(without) - np.mean(without)) ** 2).sum())
     half = stats.t.ppf(0.975, 7) * error
@@ -52,7 +52,7 @@ def test_the_interval_of_a_correlation_against_a_loop() -> None:
 def test_too_few_people_have_no_interval() -> None:
     people = np.repeat(np.arange(8), 4).astype(str)
     rng = np.random.default_rng(0)
-    activations, present = rng.normal(size=(32, 1)), np.zeros((32, 1), bool)
+    activations, present = (rng.normal(size=(32, 1)), np.zeros((32, 1), bool))
     present[:20:4] = True  # by five of eight
     low, high = intervals.of_correlation(activations, present, np.ones_like(present), people)
     assert np.isnan([low, high]).all()
@@ -70,7 +70,7 @@ def test_a_share_stays_between_0_and_1() -> None:
 
 def test_the_interval_of_average_precision_against_a_loop() -> None:
     rng = np.random.default_rng(3)
-    person, shown = np.repeat(np.arange(14), 6), rng.random(84) < 0.4
+    person, shown = (np.repeat(np.arange(14), 6), rng.random(84) < 0.4)
     scores = shown + rng.normal(size=84)
 
     def precision(counts: np.ndarray) -> np.ndarray:
@@ -107,7 +107,9 @@ def test_above_500_people_are_dealt_to_groups() -> None:
 def faces(
     rng: np.random.Generator, people: int, base_rate: float, of_person: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Activations and presence (people, 28) in seven sequences of neutral and three frames."""
+    """Activations and presence (people, 28) in seven sequences of neutral and
+    three frames.
+    """
     often = np.sqrt(of_person) * rng.normal(size=(people, 1)) + np.sqrt(1 - of_person) * rng.normal(
         size=(people, 7)
     )

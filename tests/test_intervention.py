@@ -16,8 +16,8 @@ NAMES = ["AU01", "AU12", "AU26"]
 
 
 def answers(seed: int = 0, people: int = 15, units: int = 5) -> np.ndarray:
-    """Unit 0 is moved by nothing; unit 1 by AU12, unit 2 by AU12 and, less, by AU26, downwards;
-    the others by noise.
+    """Unit 0 is moved by nothing; unit 1 by AU12, unit 2 by AU12 and, less, by
+    AU26, downwards; the others by noise.
     """
     rng = np.random.default_rng(seed)
     found = np.repeat(rng.uniform(1, 2, (people, 1, 1, units)), 3, 1) + np.zeros((1, 1, 6, 1))
@@ -30,7 +30,7 @@ def answers(seed: int = 0, people: int = 15, units: int = 5) -> np.ndarray:
 
 
 def test_slopes_effects_and_monotony_equal_loops() -> None:
-    given, scale = answers(), np.array([1, 0.5, 2, 1, 1])
+    given, scale = (answers(), np.array([1, 0.5, 2, 1, 1]))
     frame = dose_response(given, NAMES, DOSES, scale).set_index(["unit", "au"])
     assert len(frame) == 15
     for unit, number in np.ndindex(5, 3):
@@ -87,8 +87,8 @@ def test_where_too_few_were_stimulated_nothing_is_said_of_what_holds() -> None:
 
 
 def test_names_dealt_anew_are_the_null_of_what_holds() -> None:
-    """Units that answer to every action unit hold whatever name they are given; those that
-    answer to one hold by theirs.
+    """Units that answer to every action unit hold whatever name they are
+    given; those that answer to one hold by theirs.
     """
     names = [f"AU{number:02d}" for number in (1, 2, 4, 5)]
     found = pd.DataFrame({"unit": range(40), "au": np.array(names)[np.arange(40) % 4], "r": 0.5})

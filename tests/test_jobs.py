@@ -53,7 +53,9 @@ def test_jobs_are_every_attempt_on_every_fold_each_with_a_seed_of_its_own(tmp_pa
 
 
 def test_every_attempt_starts_from_weights_of_its_own() -> None:
-    """PyTorch's generator on the CPU heeds the lowest 32 binary digits of a seed only."""
+    """PyTorch's generator on the CPU heeds the lowest 32 binary digits of a
+    seed only.
+    """
     recipe = recipes.read("quick")
     starts = [
         jobs.fresh(recipes.changed(recipe, [f"seed={seed}"]), ("anger", "fear"), fold, attempt)
@@ -142,8 +144,8 @@ def test_how_far_jobs_are_is_told_while_they_are_done(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_ends_with_the_process_that_asked_it(tmp_path: Path) -> None:
-    """What a killed study leaves would else go on writing into the folders of the one that is
-    resumed.
+    """What a killed study leaves would else go on writing into the folders of
+    the one that is resumed.
     """
     asking = subprocess.Popen(
         [sys.executable, "-c", _ASKING, str(tmp_path)], cwd=Path(__file__).parent.parent
@@ -235,8 +237,8 @@ def test_a_study_that_another_process_made_meanwhile_is_not_taken_for_ones_own(
 
 
 def test_networks_of_another_study_are_trained_anew(drawings: FaceTable, tmp_path: Path) -> None:
-    """Left in the folder of a job: what a study of another seed made, all of it or its
-    checkpoints.
+    """Left in the folder of a job: what a study of another seed made, all of
+    it or its checkpoints.
     """
     changes = (*CHANGES, "folds.run=[0]", "training.attempts=1")
     one, other = (tmp_path / name for name in ("one", "other"))
@@ -279,8 +281,8 @@ def test_a_damaged_network_is_trained_anew_to_the_same_end(
 def test_an_interrupted_command_says_how_to_go_on(
     kind: signal.Signals, drawings: FaceTable, tmp_path: Path
 ) -> None:
-    """In the middle of a network's training, which Lightning would end without a word; heeding
-    Ctrl-C, as in a terminal.
+    """In the middle of a network's training, which Lightning would end without
+    a word; heeding Ctrl-C, as in a terminal.
     """
     out, sets = (
         tmp_path / "a",

@@ -19,7 +19,9 @@ from .trees import face
 
 
 def manifest(root: Path, values: list[int], more: dict[str, object]) -> FaceTable:
-    """Pictures 0.png, 1.png, … of these brightnesses, each a person's one sequence."""
+    """Pictures 0.png, 1.png, … of these brightnesses, each a person's one
+    sequence.
+    """
     for number, value in enumerate(values):
         face(root / f"{number}.png", value)
     count = range(len(values))

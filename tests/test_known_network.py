@@ -1,8 +1,8 @@
-"""A network whose units are known: each measures, by construction, one action unit's region. Every
-part must find that out.
+"""A network whose units are known: each measures, by construction, one action
+unit's region. Every part must find that out.
 
-A unit is the linear reading of an action unit's strength from the pixels of its region alone,
-fitted on split-half; an expression is a sum of units.
+A unit is the linear reading of an action unit's strength from the pixels of
+its region alone, fitted on split-half; an expression is a sum of units.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
+from duchenne.evidence.detection import detections
 from duchenne.evidence.doses import movers
-from duchenne.evidence.matching import compare, detections
+from duchenne.evidence.matching import compare
 from duchenne.evidence.probes import detectors
 from duchenne.evidence.validity import validity
 from duchenne.experiments.ablate import ablate, sets
@@ -45,8 +46,8 @@ PLAIN = Preparation([])
 
 
 class Known(nn.Module):
-    """A unit an action unit, which sees the whole picture and weighs its region; an expression
-    sums its units.
+    """A unit an action unit, which sees the whole picture and weighs its
+    region; an expression sums its units.
     """
 
     def __init__(self, weights: np.ndarray, biases: np.ndarray) -> None:
@@ -84,18 +85,20 @@ def network() -> nn.Module:
     where = acting.from_mesh(faces, settings)
     regions = np.mean([where.of(row) for row in range(0, len(faces), 40)], 0) > 0.5
     pixels = faces.pictures.reshape(len(faces), -1)
-    weights, biases = np.zeros((len(MEASURED), SIZE * SIZE)), np.zeros(len(MEASURED))
+    weights, biases = (np.zeros((len(MEASURED), SIZE * SIZE)), np.zeros(len(MEASURED)))
     for unit, au in enumerate(MEASURED):
         region = regions[where.action_units.index(au)].ravel()
         strength = faces.table.frame[f"{au}_intensity"].to_numpy(float) / 5
         fitted = Ridge(1.0).fit(pixels[:, region], strength)
-        weights[unit, region], biases[unit] = fitted.coef_, fitted.intercept_ + 0.2
+        weights[unit, region], biases[unit] = (fitted.coef_, fitted.intercept_ + 0.2)
     return Known(weights, biases).eval()
 
 
 @dataclass(frozen=True)
 class Studied:
-    """Faces of split-half whose action units come and go by chance, and what the units answer."""
+    """Faces of split-half whose action units come and go by chance, and what
+    the units answer.
+    """
 
     settings: AvatarSettings
     faces: stack.Stack
@@ -167,7 +170,8 @@ def test_each_units_action_unit_moves_it_most_dose_by_dose(stimulated: Stimulate
     sides = responses.loc[(2, "AU12")]
     assert 0.3 * sides["effect"] < min(sides["left"], sides["right"])
     assert abs(sides["laterality"]) < 0.3
-    assert np.isnan(responses.loc[(3, "AU27"), "laterality"])  # the jaw has no sides
+    # the jaw has no sides
+    assert np.isnan(responses.loc[(3, "AU27"), "laterality"])
 
 
 def test_expressions_react_to_the_action_units_that_they_are_made_of(
@@ -180,9 +184,7 @@ def test_expressions_react_to_the_action_units_that_they_are_made_of(
         assert not read or change[expression].idxmax() in read
 
 
-def test_ablating_a_unit_takes_away_the_expressions_that_are_made_of_it(
-    network: nn.Module,
-) -> None:
+def test_ablating_a_unit_takes_away_the_expressions_that_are_made_of_it(network: nn.Module) -> None:
     posed = loaded(avatars("posed", 8, 5))
     rows = np.flatnonzero(posed.table.frame["expression"].isin(list(READ)))
     faces = posed.where(np.isin(np.arange(len(posed)), rows))

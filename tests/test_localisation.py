@@ -1,5 +1,5 @@
-"""Where projections lie, against loops over pixels; and units that look where an action unit
-acts by construction.
+"""Where projections lie, against loops over pixels; and units that look where
+an action unit acts by construction.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def test_regions_of_avatars_are_where_the_action_unit_moves_the_skin(studio: Stu
 
 def test_regions_from_landmarks_hold_those_of_the_mesh() -> None:
     faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
-    mesh, landmarks = acting.from_mesh(faces, SETTINGS), acting.from_landmarks(faces)
+    mesh, landmarks = (acting.from_mesh(faces, SETTINGS), acting.from_landmarks(faces))
     assert (mesh.source, landmarks.source) == ("mesh", "landmarks")
     mine = dict(zip(mesh.action_units, mesh.of(3), strict=True))
     theirs = dict(zip(landmarks.action_units, landmarks.of(3), strict=True))
@@ -152,7 +152,7 @@ def test_points_lie_on_the_face_and_at_the_same_places_of_every_face() -> None:
 @pytest.mark.parametrize("looks_at", ["AU01", "AU12", "AU26"])
 def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: str) -> None:
     faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
-    where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
+    where, known = (acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56)))
     number = where.action_units.index(looks_at)
     pictures = np.arange(0, 56, 3)
     drawn = [where.of(int(row))[number].astype(np.float32)[None] for row in pictures]
@@ -163,8 +163,7 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
         pictures,
         1,
         where.action_units,
-        where.of,
-        lambda row: lattice(known[row]),
+        [(where.of(row), lattice(known[row])) for row in pictures],
     )
     told = frame.set_index("au")
     assert told.loc[looks_at, "energy"] == pytest.approx(1)
@@ -178,8 +177,8 @@ def test_a_unit_that_looks_where_an_action_unit_acts_is_placed_there(looks_at: s
 
 def test_what_sees_everything_alike_is_placed_nowhere() -> None:
     faces = decode(dataset.load(SETTINGS), 48, cut_already=np.ones(56, bool))
-    where, known = acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56))
-    pictures, rng = np.arange(0, 56, 4), np.random.default_rng(0)
+    where, known = (acting.from_mesh(faces, SETTINGS), faces.landmarks(range(56)))
+    pictures, rng = (np.arange(0, 56, 4), np.random.default_rng(0))
     whole = np.tile([0, 0, 48, 48], (2 * len(pictures), 1))
     drawn = [np.ones((1, 48, 48), np.float32) for _ in pictures]
     drawn += [rng.normal(0, 1, (1, 48, 48)).astype(np.float32) for _ in pictures]
@@ -190,8 +189,7 @@ def test_what_sees_everything_alike_is_placed_nowhere() -> None:
         np.tile(pictures, 2),
         2,
         where.action_units,
-        where.of,
-        lambda row: lattice(known[row]),
+        [(where.of(row), lattice(known[row])) for row in pictures],
     ).dropna()
     alike, noise = (frame[frame["unit"] == unit] for unit in (0, 1))
     np.testing.assert_allclose(alike["enrichment"], 1)

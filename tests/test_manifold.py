@@ -61,12 +61,13 @@ def test_expressions_of_unseen_people_separate_where_they_were_drawn_apart(found
 
 def test_neighbours_vote_as_a_loop_over_a_tree_does() -> None:
     rng = np.random.default_rng(0)
-    codes, labels = rng.normal(size=(60, 2)).astype(np.float32), rng.choice(["fear", "anger"], 60)
+    codes, labels = (rng.normal(size=(60, 2)).astype(np.float32), rng.choice(["fear", "anger"], 60))
     seen = np.arange(60) < 40
     _, nearest = cKDTree(codes[seen]).query(codes[~seen], 5)
     votes = ["fear" if (labels[seen][row] == "fear").sum() > 2 else "anger" for row in nearest]
     expected = np.mean(np.array(votes) == labels[~seen])
-    assert manifolds._named(codes, labels[seen], labels, seen, ~seen) == pytest.approx(expected)
+    found = manifolds._named((codes[seen], labels[seen]), (codes[~seen], labels[~seen]))
+    assert found == pytest.approx(expected)
 
 
 def test_a_face_is_taken_less_the_neutral_faces_of_its_sequence_or_else_of_its_person() -> None:
@@ -82,7 +83,8 @@ def test_a_face_is_taken_less_the_neutral_faces_of_its_sequence_or_else_of_its_p
     faces = manifolds._with_neutral(
         Stack(pictures, FaceTable(frame, Path()), np.tile(np.eye(2, 3), (len(pictures), 1, 1)))
     )
-    assert faces.table.frame["path"].tolist() == ["a", "b", "c", "d"]  # t shows no neutral face
+    # t shows no neutral face
+    assert faces.table.frame["path"].tolist() == ["a", "b", "c", "d"]
     less = manifolds._less_neutral(faces)[:, 0, 0, 0] * 255
     np.testing.assert_allclose(less, [0, 1, 2 - (0 + 2) / 2, 3 - (0 + 2) / 2], atol=1e-4)
 
@@ -166,7 +168,9 @@ def test_a_manifold_of_another_sets_faces_is_not_gone_on_with(
 
 @pytest.mark.slow
 def test_ckplus_is_mapped_as_the_recipe_says(tmp_path: Path, own_cache: Path) -> None:
-    """The recipe's own protocol names neutral frames, and its crop cuts by landmarks."""
+    """The recipe's own protocol names neutral frames, and its crop cuts by
+    landmarks.
+    """
     faces = np.random.default_rng(0).integers(0, 256, (16, 24, 24)).astype(np.uint8)
     trees.ckplus(tmp_path / "ck", faces, frames=2)
     changes = ("training.epochs=1", "folds.count=3", "faces.size=16")

@@ -22,7 +22,9 @@ def pictures(channels: int = 1, count: int = 3, size: int = 17) -> torch.Tensor:
 
 
 def patch_mean(picture: np.ndarray) -> np.ndarray:
-    """A slow loop: the mean over the part of the 5×5 patch that lies in the picture."""
+    """A slow loop: the mean over the part of the 5×5 patch that lies in the
+    picture.
+    """
     mean = np.empty_like(picture)
     for row, column in np.ndindex(*picture.shape):
         mean[row, column] = picture[

@@ -1,5 +1,5 @@
-"""Networks written in ways by which windows, fields or single passes could be misled: each
-against plain autograd.
+"""Networks written in ways by which windows, fields or single passes could be
+misled: each against plain autograd.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from duchenne import units
 from duchenne.errors import InputError
-from duchenne.units import contributions, layers, projection, windows
+from duchenne.units import contributions, layers, windows
 
 from .convolutional import Small, drawn
 
 
 class Written(nn.Module):
-    """Three convolutions ``a``, ``b`` and ``last``, and a function of them and of the picture."""
+    """Three convolutions ``a``, ``b`` and ``last``, and a function of them and
+    of the picture.
+    """
 
     def __init__(
         self, forward: Callable[[Any, Tensor], Tensor], kernels: tuple[int, int, int] = (3, 3, 3)
@@ -34,7 +36,7 @@ class Written(nn.Module):
         self.b = nn.Conv2d(3, 3, b, padding=b // 2)
         self.c = nn.Conv2d(1, 3, b, padding=b // 2)
         self.last = nn.Conv2d(3, 2, last, padding=last // 2)
-        self.norm, self.relu, self._forward = nn.BatchNorm2d(3), nn.ReLU(inplace=True), forward
+        self.norm, self.relu, self._forward = (nn.BatchNorm2d(3), nn.ReLU(inplace=True), forward)
         drawn(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -197,8 +199,8 @@ def test_layers_that_are_not_understood_are_projected_from_whole_pictures(layer:
 
 
 class Residuals(nn.Module):
-    """Writes into its picture, into what a layer gave (as torchvision's ResNet does), and uses a
-    ReLU twice.
+    """Writes into its picture, into what a layer gave (as torchvision's ResNet
+    does), and uses a ReLU twice.
     """
 
     def __init__(self) -> None:
@@ -208,7 +210,7 @@ class Residuals(nn.Module):
             nn.Conv2d(4, 4, 3, padding=1),
             nn.BatchNorm2d(4),
         )
-        self.relu, self.last = nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3)
+        self.relu, self.last = (nn.ReLU(inplace=True), nn.Conv2d(4, 3, 3))
         drawn(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -228,7 +230,7 @@ def test_several_layers_read_in_one_pass_are_what_each_is_alone() -> None:
     every: dict[str, list[units.Every]] = {name: [units.Every()] for name in names}
     list(units.read(network, every, pictures.split(4)))
     for name in names:
-        alone, (together,) = units.responses(network, name, pictures.split(4)), every[name]
+        alone, (together,) = (units.responses(network, name, pictures.split(4)), every[name])
         for part in ("value", "row", "column"):
             np.testing.assert_array_equal(getattr(together.compute(), part), getattr(alone, part))
 
@@ -240,7 +242,7 @@ def test_pictures_are_left_as_they_were_given() -> None:
     )
     before = pictures.clone()
     activations = units.responses(network, "last", [pictures])
-    chosen, image = np.array([0, 1, 2]), np.arange(3)
+    chosen, image = (np.array([0, 1, 2]), np.arange(3))
     places = np.stack([activations.row[image, chosen], activations.column[image, chosen]], 1)
     found = units.project(network, "last", pictures, chosen, "max").full((16, 16))
     layers.activation_maps(network, "last", pictures)
@@ -281,7 +283,7 @@ def test_a_network_that_fails_on_the_way_is_left_as_it_was_found(
             for m in network.modules()
         ]
 
-    before, pictures = state(), torch.rand(2, 1, 32, 32)
+    before, pictures = (state(), torch.rand(2, 1, 32, 32))
     failed = False
     for work in (
         lambda: units.project(network, "last", pictures, [0, 1], "max"),
@@ -333,7 +335,7 @@ def test_compiled_relus_are_met_by_windows_and_refused_otherwise(
         warnings.simplefilter("ignore")
         written = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
         compiled = nn.Sequential(torch.jit.script(written), nn.Conv2d(4, 3, 3))
-    as_written, picture = nn.Sequential(written, compiled[1]), torch.rand(1, 1, 20, 20)
+    as_written, picture = (nn.Sequential(written, compiled[1]), torch.rand(1, 1, 20, 20))
     expected = units.project(as_written, "1", picture, [0], [[9, 9]]).full((20, 20))
     np.testing.assert_allclose(
         units.project(compiled, "1", picture, [0], [[9, 9]]).full((20, 20)), expected, atol=1e-6
@@ -355,7 +357,7 @@ def test_no_layer_at_all_is_refused() -> None:
 
 
 def test_pictures_may_want_gradients_and_come_from_inference_mode() -> None:
-    network, pictures = Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0))
+    network, pictures = (Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0)))
     expected = units.project(network, "last", pictures, [0, 1], method="gradient_x_input").full(
         (32, 32)
     )
@@ -410,11 +412,11 @@ def test_what_rectifies_without_a_relu_is_said() -> None:
 
 
 def test_signals_are_held_in_bounded_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, pictures = Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0))
-    of, places = np.array([0, 0, 0, 1, 0]), np.array([[0, 0], [1, 2], [3, 4], [5, 6], [7, 7]])
+    network, pictures = (Small(), torch.rand(2, 1, 32, 32, generator=Generator().manual_seed(0)))
+    of, places = (np.array([0, 0, 0, 1, 0]), np.array([[0, 0], [1, 2], [3, 4], [5, 6], [7, 7]]))
     expected = units.project(network, "last", pictures, [0] * 5, places, of=of).full((32, 32))
     monkeypatch.setattr(windows, "all_numbers", lambda way: 0)
-    monkeypatch.setattr(projection, "_HELD", 1)
+    monkeypatch.setattr("duchenne.units.signals._HELD", 1)
     found = units.project(network, "last", pictures, [0] * 5, places, of=of).full((32, 32))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

@@ -1,5 +1,5 @@
-"""The figures and tables of the papers from one study: as wide as is asked, all in one document,
-and true to the study.
+"""The figures and tables of the papers from one study: as wide as is asked,
+all in one document, and true to the study.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def study(avatar_study: Study, tmp_path_factory: pytest.TempPathFactory) -> Stud
     ids=["some", "all"],
 )
 def printed(request: pytest.FixtureRequest, study: Study) -> tuple[Path, list[str]]:
-    """The sheet, and the names of the figures on it; all of them take a minute."""
+    """The sheet, and the names of the figures on it; all of them take a
+    minute.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(papers, "PLATES", {name: papers.PLATES[name] for name in request.param})
         code, told, error = command("report", study.folder, "--figures", "--columns", 1)
@@ -90,7 +92,7 @@ def test_every_figure_and_table_is_printed_as_wide_as_a_column_and_fits_a_page(
 
 
 def test_the_sheet_and_the_document_hold_all_of_them(sheet: Path, plates: list[str]) -> None:
-    page, document = sheet.read_text(), sheet.with_name("papers.tex").read_text()
+    page, document = (sheet.read_text(), sheet.with_name("papers.tex").read_text())
     for name in plates:
         assert f'src="{name}.svg"' in page
         assert f"totalheight=0.85\\textheight]{{{name}}}" in document
@@ -172,7 +174,7 @@ def test_nothing_is_half_written(
     def fails(*arguments: object) -> None:
         raise RuntimeError("full")
 
-    monkeypatch.setattr(papers, "_told", fails)
+    monkeypatch.setattr(papers, "_printed_table", fails)
     monkeypatch.setattr(papers, "PLATES", {"confusion": papers.PLATES["confusion"]})
     with pytest.raises(RuntimeError, match="full"):
         papers.write(study)

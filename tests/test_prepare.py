@@ -182,8 +182,8 @@ def test_whitened_in_the_fourier_domain_every_frequency_has_the_identity_as_its_
 
 
 def test_whitening_in_the_fourier_domain_is_exact_where_pictures_vary_alike_everywhere() -> None:
-    """White noise, smoothed around a ring: its covariance is a circulant matrix, which the
-    Fourier domain diagonalises.
+    """White noise, smoothed around a ring: its covariance is a circulant
+    matrix, which the Fourier domain diagonalises.
     """
     noise = torch.randn(60_000, 1, 1, 8, generator=Generator().manual_seed(0))
     given = 10 * (noise + 0.6 * noise.roll(1, 3) + 0.3 * noise.roll(2, 3))

@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 
 from duchenne import networks, units
 from duchenne.errors import InputError
-from duchenne.units import layers, projection, windows
+from duchenne.units import layers, signals, windows
 from duchenne.units.receptive_fields import Fields
 
 from .convolutional import Residual, Small, drawn
@@ -51,8 +51,8 @@ NETWORKS = {
 
 
 def neurons(layer: units.Fields, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Units and positions drawn of a layer; the first four are corners, the next four lie on
-    edges.
+    """Units and positions drawn of a layer; the first four are corners, the
+    next four lie on edges.
     """
     rng = np.random.default_rng(seed)
     channels, rows, columns = layer.shape
@@ -89,8 +89,8 @@ def test_projections_equal_captums_corners_and_edges_included(name: str, method:
 
 
 def convolved(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """mousavi2016's equation (1), its sums as loops, over maps (m, h, w) padded with zeros: (n,
-    h, w).
+    """mousavi2016's equation (1), its sums as loops, over maps (m, h, w)
+    padded with zeros: (n, h, w).
     """
     count, channels, side, _ = weights.shape
     padded = np.pad(maps, ((0, 0), (side // 2,) * 2, (side // 2,) * 2))
@@ -101,8 +101,8 @@ def convolved(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def test_deconvnet_is_what_equations_1_to_3_say_in_loops() -> None:
-    """Equation (2): filters flipped, from the upper maps to the lower; (3): the largest, whose
-    place is kept as a switch.
+    """Equation (2): filters flipped, from the upper maps to the lower; (3):
+    the largest, whose place is kept as a switch.
     """
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -112,7 +112,7 @@ def test_deconvnet_is_what_equations_1_to_3_say_in_loops() -> None:
         nn.Conv2d(3, 2, 3, padding=1),
     )
     picture = torch.randn(1, 1, 8, 8)
-    first, second = network[0].weight.detach().numpy(), network[3].weight.detach().numpy()
+    first, second = (network[0].weight.detach().numpy(), network[3].weight.detach().numpy())
     below = np.maximum(convolved(picture[0].numpy(), first), 0)
     switches = {
         (n, x, y): max(
@@ -137,14 +137,16 @@ def test_deconvnet_is_what_equations_1_to_3_say_in_loops() -> None:
 def test_of_equal_answers_the_first_takes_the_signal_by_windows_and_by_whole_pictures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ties in pooling, in numbers that are exact: a flat picture, and whole weights."""
+    """Ties in pooling, in numbers that are exact: a flat picture, and whole
+    weights.
+    """
     network = nn.Sequential(
         nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 2, 3, padding=1)
     )
     for layer in (network[0], network[3]):
         nn.init.constant_(layer.weight, 1)
         nn.init.constant_(layer.bias, 2)
-    chosen, places = np.array([0, 1, 0]), np.array([[0, 0], [4, 4], [7, 3]])
+    chosen, places = (np.array([0, 1, 0]), np.array([[0, 0], [4, 4], [7, 3]]))
     by_windows = units.project(network, "3", torch.ones(3, 1, 16, 16), chosen, places).full(
         (16, 16)
     )
@@ -164,9 +166,29 @@ def test_of_equal_answers_the_first_takes_the_signal_by_windows_and_by_whole_pic
 def test_the_papers_networks_are_projected_by_windows(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """That they are is seen, and that it is the same."""
     network, layer, side = NETWORKS[name]
-    monkeypatch.setattr(projection, "_by_pictures", None)
-    units.project(network, layer, torch.rand(1, 1, side, side), np.array([1]), np.array([[2, 3]]))
+    picture = torch.rand(1, 1, side, side)
+    neuron = (np.array([1]), np.array([[2, 3]]))
+    ways: list[str] = []
+    for way in ("_by_windows", "_by_pictures"):
+        monkeypatch.setattr(signals, way, noting(getattr(signals, way), ways))
+    by_windows = units.project(network, layer, picture, *neuron)
+    assert ways == ["_by_windows"]
+    monkeypatch.setattr(signals, "_windowed", lambda way, asked: 0)
+    by_pictures = units.project(network, layer, picture, *neuron)
+    assert ways == ["_by_windows", "_by_pictures"]
+    np.testing.assert_allclose(by_windows.pixels[0], by_pictures.pixels[0], rtol=1e-4, atol=1e-7)
+
+
+def noting(way: Any, ways: list[str]) -> Any:
+    """The same, which notes that it was gone."""
+
+    def gone(*arguments: Any) -> Any:
+        ways.append(way.__name__)
+        return way(*arguments)
+
+    return gone
 
 
 LAYERS = st.sampled_from(
@@ -227,7 +249,7 @@ def stacked(makers: list[Any], pictures: Tensor) -> nn.Module:
 def test_windows_give_what_whole_pictures_give(makers: list[Any], method: str, seed: int) -> None:
     pictures = torch.randn(12, 2, 30, 26, generator=Generator().manual_seed(seed))
     network = stacked(makers, pictures)
-    layer, name = Fields(network, name := str(len(network) - 1), (2, 30, 26)), name
+    layer, name = (Fields(network, name := str(len(network) - 1), (2, 30, 26)), name)
     chosen, places = neurons(layer, len(pictures), seed)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -264,9 +286,9 @@ def test_images_that_serve_several_neurons_are_run_once() -> None:
 
 
 def test_the_peak_is_projected_unless_told_otherwise() -> None:
-    network, pictures = Small(), torch.randn(4, 1, 32, 32, generator=Generator().manual_seed(0))
+    network, pictures = (Small(), torch.randn(4, 1, 32, 32, generator=Generator().manual_seed(0)))
     activations = units.responses(network, "last", [pictures])
-    chosen, image = np.array([0, 4, 2, 2]), np.arange(4)
+    chosen, image = (np.array([0, 4, 2, 2]), np.arange(4))
     places = np.stack([activations.row[image, chosen], activations.column[image, chosen]], 1)
     expected = units.project(network, "last", pictures, chosen, places)
     np.testing.assert_array_equal(
@@ -278,7 +300,7 @@ def test_the_peak_is_projected_unless_told_otherwise() -> None:
 def test_a_whole_map_is_the_mean_of_its_neurons_projections_by_their_activations(
     rectified: bool,
 ) -> None:
-    network, pictures = Small(), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
+    network, pictures = (Small(), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0)))
     if rectified:
         network = nn.Sequential(OrderedDict(last=network, relu=nn.ReLU()))
     found = units.project(network, "last", pictures, np.array([1, 4]), "mean", "deconvnet")
@@ -312,8 +334,8 @@ def test_no_relu_on_the_way_is_said_and_the_gradient_given() -> None:
 
 @pytest.fixture
 def zennit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Zennit, which asks torchvision for four classes that it tells networks by; here they are
-    empty.
+    """Zennit, which asks torchvision for four classes that it tells networks
+    by; here they are empty.
     """
     for name, classes in {
         "": (),
@@ -331,8 +353,8 @@ def test_relevance_is_zennits_and_none_is_lost(zennit: Any) -> None:
     from zennit.attribution import Gradient
     from zennit.composites import EpsilonPlus
 
-    network, pictures = networks.build("zero_bias", classes=8, seed=0), torch.rand(2, 1, 96, 96)
-    chosen, places = np.array([3, 100]), np.array([[3, 4], [23, 23]])
+    network, pictures = (networks.build("zero_bias", classes=8, seed=0), torch.rand(2, 1, 96, 96))
+    chosen, places = (np.array([3, 100]), np.array([[3, 4], [23, 23]]))
     found = units.project(network, "conv3", pictures, chosen, places, "relevance").full((96, 96))
 
     def start(maps: Tensor) -> Tensor:
@@ -377,7 +399,7 @@ class Attending(nn.Module):
 
 def test_the_tokens_of_a_transformer_are_places_of_its_units() -> None:
     torch.manual_seed(0)
-    network, pictures = Attending().eval(), torch.rand(3, 1, 16, 16)
+    network, pictures = (Attending().eval(), torch.rand(3, 1, 16, 16))
     found = units.project(
         network,
         "block",

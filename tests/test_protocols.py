@@ -17,8 +17,8 @@ FRAMES = 6
 
 @pytest.fixture(scope="module")
 def ckplus() -> FaceTable:
-    """The published sequences of six frames each: labels at the last one, AU12 there and AU01
-    not.
+    """The published sequences of six frames each: labels at the last one, AU12
+    there and AU01 not.
     """
     rows = []
     for subject, sequence, expression in ckplus_sequences():

@@ -34,14 +34,17 @@ def test_brightness_is_the_weighted_mean_of_the_most_active_neurons_gradients(
         for neuron in most:
             (signal,) = torch.autograd.grad(activity[neuron], pixels, retain_graph=True)
             weight = abs(activity[neuron].item())
-            summed, weights = summed + weight * signal[0, 0].numpy(), weights + weight
+            summed, weights = (summed + weight * signal[0, 0].numpy(), weights + weight)
         expected = np.abs(summed / weights)
         np.testing.assert_allclose(found[number], 255 * expected / expected.max(), atol=0.01)
 
 
 @pytest.mark.parametrize("kind", ["modules", "functions", "reused", "methods"])
 def test_neurons_that_a_relu_silences_are_not_active(kind: str) -> None:
-    network, pictures = Small(kind), torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0))
+    network, pictures = (
+        Small(kind),
+        torch.randn(2, 1, 16, 16, generator=Generator().manual_seed(0)),
+    )
     with torch.no_grad():
         made = network.conv1(pictures)
         assert torch.equal(layers.activation_maps(network, "conv1", pictures), made.clamp_min(0))
@@ -51,7 +54,7 @@ def test_neurons_that_a_relu_silences_are_not_active(kind: str) -> None:
 
 
 def test_of_a_rectified_layer_the_loudest_neurons_are_traced_and_not_the_most_negative() -> None:
-    network, pictures = Small(), torch.randn(1, 1, 16, 16, generator=Generator().manual_seed(0))
+    network, pictures = (Small(), torch.randn(1, 1, 16, 16, generator=Generator().manual_seed(0)))
     found = contributions.contributions(
         network, "conv2", pictures, pictures.numpy(), share=0.1
     ).brightness[0]

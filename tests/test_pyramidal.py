@@ -5,20 +5,19 @@ import pytest
 import torch
 from torch import Generator
 
-from duchenne.networks.pyramidal import READINGS, LipNet, Pyramidal, PyraNet
+from duchenne.networks.pyramidal import READINGS, Inhibition, LipNet, Pyramidal, PyraNet
 
 
 def layer(reading: str = "lateral", strength: float = 0.0, side: int = 13) -> Pyramidal:
-    made = Pyramidal(
-        (2, side, side + 2), 5, 3, 2, strength, reading, Generator().manual_seed(0)
-    ).double()
+    inhibition = Inhibition(2, strength, reading)
+    made = Pyramidal((2, side, side + 2), 5, 3, inhibition, Generator().manual_seed(0)).double()
     torch.nn.init.normal_(made.bias, generator=Generator().manual_seed(1))
     return made
 
 
 def fields(maps: np.ndarray, made: Pyramidal, wider: int = 0) -> np.ndarray:
-    """A slow loop over neurons and positions: the weighted input of each field, 0 outside of the
-    map.
+    """A slow loop over neurons and positions: the weighted input of each
+    field, 0 outside of the map.
     """
     weight = made.weight.detach().numpy()
     height, width = made.bias.shape
@@ -101,8 +100,8 @@ def test_without_strength_lipnet_is_pyranet(reading: str) -> None:
 
 
 def test_probabilities_of_three_classes_stay_where_the_paper_reports_them() -> None:
-    """softmax(sigmoid(s)) lies in [1 / (1 + 2e), e / (e + 2)]: its Fig. 10 shows 38, 45 and 48
-    %.
+    """softmax(sigmoid(s)) lies in [1 / (1 + 2e), e / (e + 2)]: its Fig. 10
+    shows 38, 45 and 48 %.
     """
     network = LipNet(3, generator=Generator().manual_seed(1))
     torch.nn.init.normal_(network.output.weight, std=30, generator=Generator().manual_seed(2))

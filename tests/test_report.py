@@ -1,5 +1,5 @@
-"""The page: what it says is what the study's frames hold, and every part of it can be reached
-and stands on its own.
+"""The page: what it says is what the study's frames hold, and every part of it
+can be reached and stands on its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 from duchenne import facs
 from duchenne.evidence import detections
 from duchenne.faces.images import stack
-from duchenne.report import gallery, tables
+from duchenne.report import gallery, legends
 from duchenne.report.page import answers, cards, document, drawings
 from duchenne.report.words import WORDS, explained
 from duchenne.study.record import Study
@@ -89,7 +89,7 @@ def test_every_column_of_the_tables_is_explained() -> None:
         "units there",
         "name",
     }
-    for stage, columns in tables.CONDENSED.items():
+    for stage, columns in legends.CONDENSED.items():
         assert {explained(column, stage) for column in set(columns) - plain} <= set(WORDS)
     assert (
         explained("p", "evidence") != explained("p", "localisation") != explained("p", "ablation")
@@ -117,13 +117,16 @@ def test_every_action_unit_has_a_face_and_those_that_are_rendered_a_place_of_the
         {face.partition('class="moved"')[2] for face in (drawn[code] for code in rendered)}
     ) == len(rendered)
     down = {code: _down(drawn[code]) for code in ("AU01", "AU05", "AU09", "AU12", "AU17")}
-    assert max(down["AU01"]) < min(down["AU12"])  # brows above cheeks and mouth
+    # brows above cheeks and mouth
+    assert max(down["AU01"]) < min(down["AU12"])
     assert np.mean(down["AU01"]) < np.mean(down["AU05"]) < np.mean(down["AU12"])
     assert np.mean(down["AU09"]) < np.mean(down["AU17"])
 
 
 def _down(face: str) -> list[float]:
-    """How far below the top the outline of an action unit's place lies, point by point."""
+    """How far below the top the outline of an action unit's place lies, point
+    by point.
+    """
     outline = re.findall(r'class="place" d="([^"]*)"', face)[0]
     return [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", outline)]
 

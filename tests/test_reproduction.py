@@ -30,8 +30,8 @@ SMALL_FACES = {"zero_bias": 32, "zhu": 32, "sparse": 80, "pyranet": 40, "lipnet"
 
 
 def tiny(name: str) -> tuple[str, ...]:
-    """Changes that let a recipe end within seconds: small faces of just as many people as its
-    split asks for.
+    """Changes that let a recipe end within seconds: small faces of just as
+    many people as its split asks for.
     """
     recipe = recipes.read(name)
     people = 22 if recipe.folds.rule.endswith("200") else 12
@@ -121,7 +121,8 @@ def test_a_reproduction_sets_our_figures_beside_the_papers_and_goes_on(
         found.table,
         check_dtype=False,
     )
-    monkeypatch.setattr("duchenne.training.jobs.train", None)  # nothing is trained twice
+    # nothing is trained twice
+    monkeypatch.setattr("duchenne.training.jobs.train", None)
     again = reproduce(tmp_path / "papers", rows="khorrami2015-[ap]*", workers=1)
     pd.testing.assert_frame_equal(again.table, found.table)
 

@@ -1,5 +1,5 @@
-"""Scores that are taken in batch by batch, against loops and scikit-learn, and in any order and
-split.
+"""Scores that are taken in batch by batch, against loops and scikit-learn, and
+in any order and split.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def test_the_distance_is_blind_to_sign_which_is_told() -> None:
 
 
 def test_zeros_and_too_few_pictures_are_defined_for_the_distance() -> None:
-    """A zero counts as a millionth of the unit's largest activation; two zeros, or a picture
-    without partner, tell nothing.
+    """A zero counts as a millionth of the unit's largest activation; two
+    zeros, or a picture without partner, tell nothing.
     """
     activations, present = (
         np.array([[2.0], [0.0], [0.0], [0.0], [1.0]]),
@@ -98,7 +98,8 @@ def test_batches_in_any_order_and_split_give_the_same_scores(score: str, seed: i
     whole = make()
     whole.update(PEAKS, PRESENT, CODED)
     order = rng.permutation(len(PEAKS))
-    parts = np.split(order, np.sort(rng.choice(len(order), 9)))  # some may be empty
+    # some may be empty
+    parts = np.split(order, np.sort(rng.choice(len(order), 9)))
     merged = [make() for _ in range(3)]
     for number, part in enumerate(parts):
         merged[number % 3].update(PEAKS[part], PRESENT[part], CODED[part])
@@ -110,7 +111,7 @@ def test_batches_in_any_order_and_split_give_the_same_scores(score: str, seed: i
 
 def test_a_large_mean_costs_no_digits() -> None:
     rng = np.random.default_rng(0)
-    activations, present = rng.normal(1e6, 1, (3000, 4)), rng.random((3000, 2)) < 0.3
+    activations, present = (rng.normal(1e6, 1, (3000, 4)), rng.random((3000, 2)) < 0.3)
     joined = Correlation()
     for part in np.array_split(np.arange(3000), 60):
         joined.update(activations[part], present[part], np.ones((len(part), 2), bool))
@@ -142,8 +143,8 @@ def test_what_cannot_be_merged_or_read_is_refused() -> None:
 
 
 def test_correlation_within_strata_is_that_of_what_their_means_leave() -> None:
-    """A reference with residuals, of the strata in which the label varies; a unit that only
-    tells expressions gets 0.
+    """A reference with residuals, of the strata in which the label varies; a
+    unit that only tells expressions gets 0.
     """
     rng = np.random.default_rng(0)
     strata = rng.choice(["neutral", "fear", "anger"], 200)
@@ -151,7 +152,7 @@ def test_correlation_within_strata_is_that_of_what_their_means_leave() -> None:
     found = within(PEAKS, present, CODED, strata)
     for unit, label in np.ndindex(*found.shape):
         rows = CODED[:, label] & (strata != "neutral")
-        activations, shown = PEAKS[rows, unit], present[rows, label].astype(float)
+        activations, shown = (PEAKS[rows, unit], present[rows, label].astype(float))
         for stratum in ("fear", "anger"):
             own = strata[rows] == stratum
             activations, shown = (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from duchenne import evidence, units
 from duchenne.errors import InputError
 from duchenne.evidence import traits
 from duchenne.experiments import measure_traits
+from duchenne.faces.images import decoding
 from duchenne.report import figures, gallery
 from duchenne.report.figures import FIGURES, sheets, source
 from duchenne.report.figures.registry import Drawing, figure, opened
@@ -24,6 +26,7 @@ from duchenne.study.workspace import Workspace
 
 from .small import SMALL
 from .test_cli import command
+from .test_papers import inches
 
 
 @pytest.fixture(scope="module")
@@ -218,15 +221,12 @@ def test_traits_are_those_of_pictures_not_trained_on(study: Study) -> None:
         np.arange(len(frame)),
         [list(study.scores["classes"]).index(name) for name in frame["expression"]],
     ]
+    faces = measure_traits.Pictures(
+        prepared, frame["expression"].to_numpy(str), frame["subject"].to_numpy(str), right
+    )
     for name, network in (("trained", work.pair.trained), ("untrained", work.pair.untrained)):
         expected = measure_traits.of_layer(
-            network,
-            "conv1",
-            prepared,
-            frame["expression"].to_numpy(str),
-            frame["subject"].to_numpy(str),
-            right,
-            top=3,
+            network, "conv1", faces, counts=measure_traits.Counts(top=3)
         )
         found = (
             shown.table[shown.table["network"] == name]
@@ -265,7 +265,10 @@ def test_how_like_the_random_start_projections_are_is_told_for_every_unit_and_me
 
 
 def test_the_command_draws_a_file_that_prints_and_its_table(study: Study, tmp_path: Path) -> None:
-    for kind, begins in ((".pdf", b"%PDF"), (".svg", b"<?xml"), (".png", b"\x89PNG")):
+    """All three are as large, and hold the figure that Python draws."""
+    drawn = duchenne.show(study, "units", units=[3, 17], top=2).figure
+    written = {}
+    for kind in (".pdf", ".svg", ".png"):
         code, told, _ = command(
             "show",
             "units",
@@ -277,9 +280,19 @@ def test_the_command_draws_a_file_that_prints_and_its_table(study: Study, tmp_pa
             "--out",
             tmp_path / f"units{kind}",
         )
-        table, figure = map(Path, told.splitlines())
-        assert (code, figure.read_bytes()[: len(begins)]) == (0, begins)
+        table, written[kind] = map(Path, told.splitlines())
+        assert code == 0
         assert pd.read_csv(table)["unit"].tolist() == [3, 3, 17, 17]
+    size = drawn.get_size_inches()
+    assert inches(written[".pdf"]) == pytest.approx(size, abs=0.01)
+    vector = ElementTree.parse(written[".svg"]).getroot()
+    _, _, wide, high = map(float, vector.get("viewBox", "").split())
+    assert (wide / 72, high / 72) == pytest.approx(size, abs=0.01)
+    pictures = len(vector.findall(".//{http://www.w3.org/2000/svg}image"))
+    assert pictures == sum(len(axes.images) for axes in drawn.axes) == 8
+    pixels = decoding.read(written[".png"], 3)
+    assert pixels.shape[2] / pixels.shape[1] == pytest.approx(size[0] / size[1], rel=0.01)
+    assert 0.02 < pixels.std() < 0.5
 
 
 @pytest.mark.parametrize(
@@ -293,7 +306,14 @@ def test_the_command_draws_what_it_is_asked_for(
     code, told, _ = command(
         "show", arguments[0], study.folder, *arguments[1:], "--out", tmp_path / "a.png"
     )
-    assert (code, Path(told.splitlines()[-1]).exists()) == (0, True)
+    assert code == 0
+    table, picture = map(Path, told.splitlines())
+    names = [name.removeprefix("--") for name in arguments[1::2]]
+    options = dict(zip(names, arguments[2::2], strict=True))
+    shown = duchenne.show(study, arguments[0], **options)
+    pd.testing.assert_frame_equal(pd.read_csv(table), shown.table, check_dtype=False)
+    shown.save(tmp_path / "b.png")
+    np.testing.assert_array_equal(decoding.read(picture, 3), decoding.read(tmp_path / "b.png", 3))
 
 
 def test_every_figure_is_a_command_whose_help_explains_every_option() -> None:
@@ -333,8 +353,15 @@ def test_a_figure_registers_itself_and_is_drawn_by_its_name_and_by_its_command(
         FIGURES.update(held)
 
 
-def test_a_figure_shows_itself_in_a_notebook(study: Study) -> None:
-    assert duchenne.show(study, "units", units=[3], top=1)._repr_png_().startswith(b"\x89PNG")
+def test_a_figure_shows_itself_in_a_notebook(study: Study, tmp_path: Path) -> None:
+    shown = duchenne.show(study, "units", units=[3], top=1)
+    (tmp_path / "shown.png").write_bytes(shown._repr_png_())
+    shown.save(tmp_path / "saved.png")
+    in_notebook = decoding.read(tmp_path / "shown.png", 3)
+    saved = decoding.read(tmp_path / "saved.png", 3)
+    share = in_notebook.shape[1] / saved.shape[1]
+    assert in_notebook.shape[2] == pytest.approx(share * saved.shape[2], abs=1)
+    assert in_notebook.mean() == pytest.approx(saved.mean(), abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Stages as data: what each reads, what a change redoes, and where new things go."""
+"""Stages as data: what each reads, what a change redoes, and where new things
+go.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ QUICK = recipes.read("quick")
 LEAVES = leaves(QUICK.model_dump(mode="json"))
 TABLES = {"faces", "folds", "network", "training", "units", "evidence", "stimulation", "ablation"}
 OF_THE_FACES = {key for key in LEAVES if key.startswith("faces.")}
-"""Keys that decide which pictures are given, which the fingerprint of the faces stands for."""
+"""Keys that decide which pictures are given, which the fingerprint of the
+faces stands for.
+"""
 NAMES_ONLY = {"training.log"}
 """Keys that change where something is told, and no number."""
 

@@ -34,7 +34,8 @@ def test_answers_are_those_to_each_face_alone() -> None:
             own = table.frame["sequence"] == f"{subject}_{facs.rendered().index(number):02d}"
             mask = (own & table.frame["frame"].isin([0, 5])).to_numpy()
             faces = decode(table.where(mask), 32, cut_already=np.ones(2, bool))
-            order = faces.table.frame["frame"].to_numpy().argsort()[::-1]  # the dose first
+            # the dose first
+            order = faces.table.frame["frame"].to_numpy().argsort()[::-1]
             pictures = prepare(torch.from_numpy(faces.pictures[order.copy()]))
             with torch.no_grad():
                 maps = torch.relu(_maps(network, pictures))

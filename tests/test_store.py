@@ -33,7 +33,9 @@ def photographs(tmp_path: Path, own_cache: Path) -> Path:
 
 
 def served(root: Path) -> stack.Stack:
-    """Load a folder through the store, and hold every picture against its file."""
+    """Load a folder through the store, and hold every picture against its
+    file.
+    """
     found = stack.decode(folder.load(root), SIZE)
     for picture, path in zip(found.pictures, found.table.paths, strict=True):
         np.testing.assert_allclose(picture, decoding.read(path), atol=1e-7)

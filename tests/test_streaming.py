@@ -1,5 +1,5 @@
-"""Scores of shards, taken in by other processes and merged, against one accumulator and against
-``match``.
+"""Scores of shards, taken in by other processes and merged, against one
+accumulator and against ``match``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = ["AU01", "AU04", "AU12", "AU26"]
 
 def shard(seed: int, rows: int, units: int = 32) -> tuple[np.ndarray, pd.DataFrame]:
     rng = np.random.default_rng(seed)
-    present, coded = rng.random((rows, 4)) < (0.3, 0.02, 0.1, 0.5), rng.random((rows, 4)) < 0.9
+    present, coded = (rng.random((rows, 4)) < (0.3, 0.02, 0.1, 0.5), rng.random((rows, 4)) < 0.9)
     activations = np.maximum(rng.normal(0, 1, (rows, units)) + present[:, [2]], 0)
     return activations, pd.DataFrame(present, columns=NAMES).astype("boolean").mask(~coded)
 

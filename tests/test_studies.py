@@ -99,7 +99,7 @@ def test_a_finished_study_opens_again(study: Study) -> None:
     assert again.scores == study.scores
     assert len(again.table) == 108
     assert "report" in again._repr_html_()
-    assert str(study.summary["units"]) in " ".join(study.told())
+    assert str(study.summary["units"]) in " ".join(study.summary_lines())
 
 
 @pytest.mark.slow
@@ -173,8 +173,8 @@ def test_a_changed_stage_and_those_that_follow_from_it_are_done_again_as_the_rec
 
 @pytest.mark.parametrize("change", ["units.top=5", "units.layer=conv2"])
 def test_traits_are_measured_again_where_what_they_read_of_units_changes(change: str) -> None:
-    """They are measured on as many top pictures a filter, and of the layer where a network names
-    none.
+    """They are measured on as many top pictures a filter, and of the layer
+    where a network names none.
     """
     before, after = (
         identities(LINE, recipes.read("quick", changes), "faces") for changes in ((), (change,))
@@ -310,7 +310,7 @@ def test_a_killed_run_resumes_to_the_same_results(
 
 def test_a_set_without_action_units_still_runs_and_says_so(bare_study: Study) -> None:
     assert bare_study.evidence.empty
-    assert bare_study.untested in bare_study.told()[0]
+    assert bare_study.untested in bare_study.summary_lines()[0]
     assert "No action unit is coded" in bare_study.untested
     assert "No action unit is coded" in bare_study.report.read_text()
 
@@ -468,7 +468,7 @@ def test_a_set_that_names_no_people_and_a_picture_that_cannot_be_read_are_told(
     root = shutil.copytree(drawings.root, tmp_path / "drawings")
     (root / "gone.png").write_bytes(b"")
     study = duchenne.run("quick", FaceTable(frame, root), tmp_path / "a", changes=SMALL)
-    assert "people who are not named" in study.told()[0]
+    assert "people who are not named" in study.summary_lines()[0]
     assert "a person may stand in both" in study.report.read_text()
     assert "given as a table" in study.report.read_text()
     for file in (study.folder / "remarks.txt", study.report):

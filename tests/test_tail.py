@@ -1,4 +1,6 @@
-"""How small a p is that too few permutations reach, against distributions that are known."""
+"""How small a p is that too few permutations reach, against distributions that
+are known.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ def test_the_shape_is_that_of_the_samples() -> None:
 
 @pytest.mark.parametrize("true", [1e-3, 1e-4])
 def test_p_far_into_the_tail_is_right_on_average(true: float) -> None:
-    """Nulls of 500 permutations of normal statistics, as a correlation's are: the median of
-    log10 p within 0.1.
+    """Nulls of 500 permutations of normal statistics, as a correlation's are:
+    the median of log10 p within 0.1.
     """
     nulls = np.abs(np.random.default_rng(1).normal(size=(600, 500)))
     largest = largest_of(nulls)

@@ -57,7 +57,7 @@ def test_a_network_learns_and_its_history_says_so(tmp_path: Path) -> None:
 
 
 def test_one_seed_gives_one_result(tmp_path: Path) -> None:
-    (one, first), (two, second) = trained(tmp_path / "a"), trained(tmp_path / "b")
+    (one, first), (two, second) = (trained(tmp_path / "a"), trained(tmp_path / "b"))
     assert first == second
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -132,8 +132,8 @@ def test_one_cycle_goes_round_in_any_number_of_steps(steps: int, tmp_path: Path)
 def test_training_ends_when_patience_does_and_an_interruption_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rprop on all pictures at once: one step an epoch. The end comes three epochs after the
-    best.
+    """Rprop on all pictures at once: one step an epoch. The end comes three
+    epochs after the best.
     """
     settings = SETTINGS.model_copy(
         update={"epochs": 60, "patience": 3, "batch": 0, "optimiser": "rprop", "augment": "off"}
@@ -357,8 +357,8 @@ def test_calibration_is_torchmetrics_and_brier_that_of_scikit_learn() -> None:
 
 
 def test_the_interval_draws_people_not_pictures() -> None:
-    """Half the people are always read right and half never: twenty people's worth of doubt, not
-    two thousand pictures'.
+    """Half the people are always read right and half never: twenty people's
+    worth of doubt, not two thousand pictures'.
     """
     frame = pd.DataFrame(
         {"fold": 0, "subject": np.repeat(np.arange(20), 100).astype(str), "expression": "fear"}

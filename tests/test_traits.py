@@ -21,7 +21,8 @@ RNG = np.random.default_rng(0)
 def test_invariance_is_the_mean_correlation_over_pairs_of_whole_fields() -> None:
     pixels = [RNG.normal(size=(1, 5, 7)).astype(np.float32) for _ in range(9)]
     boxes = np.tile([0, 0, 7, 5], (9, 1))
-    pixels[4], boxes[4] = pixels[4][:, :3], np.array([0, 0, 7, 3])  # cut short by the border
+    # cut short by the border
+    pixels[4], boxes[4] = (pixels[4][:, :3], np.array([0, 0, 7, 3]))
     units = np.array([3, 3, 3, 3, 3, 8, 8, 5, 5])
     classes = np.array(["fear", "fear", "anger", "fear", "anger", "fear", "fear", "fear", "anger"])
     found = traits.invariance(Windows(pixels, boxes), units, classes).set_index("unit")
@@ -63,7 +64,9 @@ def test_sparsity_and_resemblance_follow_their_formulas() -> None:
 
 
 def test_intervals_are_over_groups() -> None:
-    """Student's where every row is a group of its own, and wider where rows repeat a few people."""
+    """Student's where every row is a group of its own, and wider where rows
+    repeat a few people.
+    """
     values = RNG.normal(size=200)
     found = traits.estimate(values, np.mean)
     expected = stats.t.interval(0.95, 199, values.mean(), stats.sem(values))
@@ -75,7 +78,7 @@ def test_intervals_are_over_groups() -> None:
 
 
 def test_that_resembling_projections_go_with_small_errors_would_be_found() -> None:
-    resembling, people = RNG.random(120), np.repeat(np.arange(24), 5)
+    resembling, people = (RNG.random(120), np.repeat(np.arange(24), 5))
     right = np.clip(resembling + 0.2 * RNG.normal(size=120), 0, 1)
     found = traits.resemblance_and_error(resembling, right, people)
     assert found.value == pytest.approx(stats.spearmanr(resembling, 1 - right).statistic)
@@ -87,11 +90,11 @@ def test_that_resembling_projections_go_with_small_errors_would_be_found() -> No
 def test_a_layers_traits_are_those_of_its_projections() -> None:
     network, count = Small(), 12
     pictures = torch.rand(count, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    people, expressions = np.repeat(np.arange(6), 2), np.tile(["fear", "anger"], 6)
+    people, expressions = (np.repeat(np.arange(6), 2), np.tile(["fear", "anger"], 6))
     right = RNG.random(count)
-    found = measure_traits.of_layer(
-        network, "last", pictures, expressions, people, right, top=4, pictures=count
-    ).set_index("trait")
+    faces = measure_traits.Pictures(pictures, expressions, people, right)
+    counts = measure_traits.Counts(top=4, pictures=count)
+    found = measure_traits.of_layer(network, "last", faces, counts=counts).set_index("trait")
     cosines, shares, resembling = [], [], []
     for picture in pictures:
         seen = units.project(
@@ -122,7 +125,10 @@ def test_a_layers_traits_are_those_of_its_projections() -> None:
 
 
 def test_what_a_map_keeps_is_what_it_alone_gives_back() -> None:
-    network, picture = Small(), torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    network, picture = (
+        Small(),
+        torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0)),
+    )
     found = measure_traits.kept(network, "last", picture, "gradient")
     pixels = picture.clone().requires_grad_()
     made = network(pixels)
@@ -143,31 +149,30 @@ def test_filters_that_are_all_the_same_are_one() -> None:
         layer.weight.data = layer.weight.data[:1].abs().repeat(len(layer.weight), 1, 1, 1)
     pictures = torch.rand(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     same = np.array(["fear"] * 4)
-    found = measure_traits.of_layer(
-        network, "2", pictures, same, np.arange(4), np.ones(4)
-    ).set_index("trait")["value"]
+    faces = measure_traits.Pictures(pictures, same, np.arange(4), np.ones(4))
+    found = measure_traits.of_layer(network, "2", faces).set_index("trait")["value"]
     assert found["effective share"] == pytest.approx(1 / 4, rel=1e-5)
     assert found["cosine"] == pytest.approx(1, rel=1e-5)
 
 
 @pytest.mark.slow
 def test_where_a_layer_gives_a_single_map_its_neurons_are_the_filters() -> None:
-    """As in pyramidal layers: against weights written out, which a layer without overlap makes
-    alike on all pictures.
+    """As in pyramidal layers: against weights written out, which a layer
+    without overlap makes alike on all pictures.
     """
     network = networks.build("pyranet", classes=3, seed=0).eval()
     pictures = torch.rand(3, 1, 100, 100, generator=torch.Generator().manual_seed(0))
-    drawn = np.array(["fear", "anger", "fear"]), np.arange(3), np.ones(3)
-    found = measure_traits.of_layer(
-        network, "pyramid1", pictures, *drawn, method="gradient"
-    ).set_index("trait")["value"]
+    drawn = (np.array(["fear", "anger", "fear"]), np.arange(3), np.ones(3))
+    faces = measure_traits.Pictures(pictures, *drawn)
+    found = measure_traits.of_layer(network, "pyramid1", faces, "gradient")
+    found = found.set_index("trait")["value"]
     layer = network.pyramid1
     cosines, resembling = [], []
     for picture in pictures:
         made = layer(picture[None])[0, 0].detach().numpy()
         seen = np.zeros((30, 30, 100, 100))
         for row, column in np.ndindex(30, 30):
-            rows, columns = slice(3 * row, 3 * row + 15), slice(3 * column, 3 * column + 15)
+            rows, columns = (slice(3 * row, 3 * row + 15), slice(3 * column, 3 * column + 15))
             weights = layer.weight[0, rows, columns].detach().numpy()
             seen[row, column, rows, columns] = (1 - made[row, column] ** 2) * weights
         flat = seen.reshape(900, -1)

@@ -43,8 +43,8 @@ def test_however_a_relu_is_written_the_projection_is_the_same(kind: str, method:
 
 
 def test_deconvnet_follows_the_definition_step_by_step() -> None:
-    """Unpool by switches, rectify, convolve with the transposed filters: written out for one
-    convolution of each.
+    """Unpool by switches, rectify, convolve with the transposed filters:
+    written out for one convolution of each.
     """
     network = nn.Sequential(
         nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 3, padding=1)
@@ -84,7 +84,7 @@ def test_colour_and_linear_layers_are_projected_whole() -> None:
 
 
 def test_what_a_projection_cannot_use_is_refused(zero_bias: nn.Module) -> None:
-    given, unit, place = pictures(1), np.array([0]), np.array([[0, 0]])
+    given, unit, place = (pictures(1), np.array([0]), np.array([[0, 0]]))
     with pytest.raises(InputError, match="'magic'"):
         units.project(zero_bias, "conv3", given, unit, place, "magic")
     with pytest.raises(InputError, match="conv3"):
@@ -211,8 +211,8 @@ def test_what_are_no_batches_of_pictures_or_gives_no_row_for_each_is_refused() -
 
 
 class TokensFirst(nn.Module):
-    """(n, channels, tokens) to (tokens, n, channels), as PyTorch's transformers have them by
-    default.
+    """(n, channels, tokens) to (tokens, n, channels), as PyTorch's
+    transformers have them by default.
     """
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,5 @@
-"""Data sets in their makers' layout, written from rendered faces: what is written is known, and
-read back in the tests.
+"""Data sets in their makers' layout, written from rendered faces: what is
+written is known, and read back in the tests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def write(path: Path, text: str) -> None:
 
 
 def ckplus_sequences() -> list[tuple[str, str, str | None]]:
-    """Subject, sequence and expression of each sequence, with the published counts."""
+    """Subject, sequence and expression of each sequence, with the published
+    counts.
+    """
     subjects = [f"S{5 + number:03d}" for number in range(SUBJECTS)]
     labels = [name for name, count in CLASSES.items() for _ in range(count)]
     taken = dict.fromkeys(subjects, 0)
@@ -62,10 +64,11 @@ def ckplus_sequences() -> list[tuple[str, str, str | None]]:
 
 
 def ckplus(root: Path, faces: NDArray[np.uint8], frames: int = 5) -> dict[str, str | None]:
-    """Write a full-size CK+ with small pictures; gives the expression of each sequence.
+    """Write a full-size CK+ with small pictures; gives the expression of each
+    sequence.
 
-    Quirks: wrapped archives, ``.DS_Store`` among the frames, empty label folders, some frames in
-    colour.
+    Quirks: wrapped archives, ``.DS_Store`` among the frames, empty label
+    folders, some frames in colour.
     """
     decoding = root / "extended-cohn-kanade-images" / "cohn-kanade-images"
     emotions, codes, points = (
@@ -76,7 +79,8 @@ def ckplus(root: Path, faces: NDArray[np.uint8], frames: int = 5) -> dict[str, s
         place, stem = Path(subject) / sequence, f"{subject}_{sequence}"
         for frame in range(1, frames + 1):
             face = faces[(number + frame) % len(faces)].copy()
-            face[0, :2] = divmod(number * frames + frame, 256)  # no two pictures are the same
+            # no two pictures are the same
+            face[0, :2] = divmod(number * frames + frame, 256)
             colour = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if number == 7 else face
             picture(decoding / place / f"{stem}_{frame:08d}.png", colour)
             write(
@@ -100,7 +104,8 @@ def ckplus(root: Path, faces: NDArray[np.uint8], frames: int = 5) -> dict[str, s
     return written
 
 
-# the other formats: each writes a clean tree and gives the rows that must be read from it
+# the other formats: each writes a clean tree and gives the rows that must be
+# read from it
 
 Rows = list[dict[str, object]]
 _CODES = {
@@ -115,7 +120,9 @@ _CODES = {
 
 
 def jaffe(root: Path, faces: NDArray[np.uint8]) -> Rows:
-    """Flat and in sub-folders, ``.tif`` and ``.tiff``, ``Thumbs.db`` beside them."""
+    """Flat and in sub-folders, ``.tif`` and ``.tiff``, ``Thumbs.db`` beside
+    them.
+    """
     rows: Rows = []
     for number, subject in enumerate(("KA", "YM")):
         for take, (expression, code) in enumerate(_CODES.items()):
@@ -187,7 +194,9 @@ def fer2013(root: Path, faces: NDArray[np.uint8]) -> Rows:
 
 
 def ferplus(root: Path, faces: NDArray[np.uint8]) -> Rows:
-    """Ten votes a picture; the third is blank (removed), the fourth a tie, the fifth unknown."""
+    """Ten votes a picture; the third is blank (removed), the fourth a tie, the
+    fifth unknown.
+    """
     rows = fer2013(root, faces)
     names = (
         "neutral",
@@ -224,7 +233,9 @@ _AFFECT = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "an
 
 
 def affectnet(root: Path, faces: NDArray[np.uint8]) -> Rows:
-    """Lists beside the pictures; codes 8 to 10 are no expression, valence −2 is none."""
+    """Lists beside the pictures; codes 8 to 10 are no expression, valence −2
+    is none.
+    """
     header = (
         "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,"
         "expression,valence,arousal\n"
@@ -254,7 +265,9 @@ def affectnet(root: Path, faces: NDArray[np.uint8]) -> Rows:
 
 
 def affectnet_folders(root: Path, faces: NDArray[np.uint8]) -> Rows:
-    """The later layout: one small NumPy file a picture, the code written as a number or as text."""
+    """The later layout: one small NumPy file a picture, the code written as a
+    number or as text.
+    """
     rows: Rows = []
     for code in range(9):
         folder, split = ("val_set", "validation") if code > 6 else ("train_set", "train")
@@ -301,7 +314,9 @@ def disfa(root: Path, faces: NDArray[np.uint8]) -> Rows:
 
 
 def disfaplus(root: Path, faces: NDArray[np.uint8]) -> Rows:
-    """Trials below subjects; each label file opens with a line of names and names pictures."""
+    """Trials below subjects; each label file opens with a line of names and
+    names pictures.
+    """
     rows: Rows = []
     for trial in ("A1_AU1_TrailNo_1", "Y_Angry_TrailNo_1"):
         for frame in range(2):

@@ -1,17 +1,26 @@
 """Find out which facial action units your expression network has learned.
 
-The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` → ``report``; ``run``
-walks it, ``open`` finds a finished study again.
+The line: ``faces`` → ``networks`` → ``training`` → ``units`` → ``evidence`` →
+``report``; ``run`` walks it, ``open`` finds a finished study again.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
-    from duchenne import evidence, faces, facs, networks, recipes, training, units
+    from duchenne import (
+        evidence,
+        faces,
+        facs,
+        networks,
+        recipes,
+        training,
+        units,
+    )
     from duchenne.analyses.transfer import evaluate
     from duchenne.errors import InputError
     from duchenne.pipeline.run import run
@@ -37,25 +46,24 @@ __all__ = [
     "units",
 ]
 
-_WHERE = {
-    "run": "pipeline.run",
-    "show": "report.figures",
-    "open": "study.record",
-    "evaluate": "analyses.transfer",
-    "Study": "study.record",
-    "InputError": "errors",
-    "unit": "report.unit",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import parts when they are first asked for: PyTorch and Lightning take seconds."""
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"duchenne.{_WHERE[name]}"), name)
-    if name in __all__:
-        return importlib.import_module(f"duchenne.{name}")
-    raise AttributeError(f"module 'duchenne' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+# PyTorch and Lightning take seconds: parts are imported when first asked for
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "evidence",
+        "faces",
+        "facs",
+        "networks",
+        "recipes",
+        "training",
+        "units",
+    ],
+    submod_attrs={
+        "analyses.transfer": ["evaluate"],
+        "errors": ["InputError"],
+        "pipeline.run": ["run"],
+        "report.figures": ["show"],
+        "report.unit": ["unit"],
+        "study.record": ["Study", "open"],
+    },
+)

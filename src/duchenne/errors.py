@@ -6,8 +6,8 @@ import unicodedata
 
 
 class InputError(ValueError):
-    """Something given from outside cannot be used; the message is one line and names the file,
-    key or value.
+    """Something given from outside cannot be used; the message is one line and
+    names the file, key or value.
     """
 
     def __str__(self) -> str:
@@ -15,7 +15,8 @@ class InputError(ValueError):
 
 
 class ArgumentError(InputError):
-    r"""An argument that cannot be used; a command says the option of that name.
+    r"""An argument that cannot be used; a command says the option of that
+    name.
 
     >>> str(ArgumentError("out", "runs/a: holds another study"))
     'out runs/a: holds another study'
@@ -23,12 +24,16 @@ class ArgumentError(InputError):
     'out two\\nlines: not a folder'
     """
 
-    def __init__(self, argument: str, told: str = "") -> None:
-        super().__init__(argument, told)
+    def __init__(self, argument: str, problem: str = "") -> None:
+        super().__init__(argument, problem)
 
     def __str__(self) -> str:
-        argument, told = self.args
-        line = f"{argument}{told}" if told.startswith(":") else f"{argument} {told}".rstrip()
+        argument, problem = self.args
+        line = (
+            f"{argument}{problem}"
+            if problem.startswith(":")
+            else f"{argument} {problem}".rstrip()
+        )
         return printable(line)
 
 
@@ -37,14 +42,17 @@ class DivergedError(InputError):
 
 
 def printable(text: str) -> str:
-    r"""Write a text on one line that can be printed: line breaks, and bytes that are not UTF-8, as
-    in Python.
+    r"""Write a text on one line that can be printed: line breaks, and bytes
+    that are not UTF-8, as in Python.
 
     >>> print(printable("caf\udce9\n.png"))
     caf\udce9\n.png
     """
     return "".join(
-        ascii(each)[1:-1] if unicodedata.category(each) in _NOT_PRINTED else each for each in text
+        ascii(each)[1:-1]
+        if unicodedata.category(each) in _NOT_PRINTED
+        else each
+        for each in text
     )
 
 

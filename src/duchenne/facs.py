@@ -1,10 +1,11 @@
-"""The vocabulary of the Facial Action Coding System: action units, intensities, expressions,
-prototypes.
+"""The vocabulary of the Facial Action Coding System: action units,
+intensities, expressions, prototypes.
 
-Data and look-ups only. Numbers, names and muscles follow the FACS manual (Ekman, Friesen & Hager
-2002); 41, 42 and 44 are codes of its first edition (1978), which the second grades as 43 (to droop,
-slit) and 7. The face-model shapes are those that the packaged head knows, named as in ARKit, and
-two that ``faces.avatars.basis`` makes of them.
+Data and look-ups only. Numbers, names and muscles follow the FACS manual
+(Ekman, Friesen & Hager 2002); 41, 42 and 44 are codes of its first edition
+(1978), which the second grades as 43 (to droop, slit) and 7. The face-model
+shapes are those that the packaged head knows, named as in ARKit, and two that
+``faces.avatars.basis`` makes of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Region = Literal["brow", "eye", "nose", "cheek", "mouth", "chin", "jaw", "neck", "head", "gaze"]
+Region = Literal[
+    "brow",
+    "eye",
+    "nose",
+    "cheek",
+    "mouth",
+    "chin",
+    "jaw",
+    "neck",
+    "head",
+    "gaze",
+]
 
 EXPRESSIONS = (
     "neutral",
@@ -32,16 +44,18 @@ SUPERSETS = {
     "neutral": ("neutral",),
     "negative": ("anger", "disgust", "fear", "sadness"),
 }
-"""The three classes of mousavi2016, and the expressions that each holds; contempt belongs to
-none.
+"""The three classes of mousavi2016, and the expressions that each holds;
+contempt belongs to none.
 """
 
-SUPERSET_OF = {name: superset for superset, names in SUPERSETS.items() for name in names}
+SUPERSET_OF = {
+    name: superset for superset, names in SUPERSETS.items() for name in names
+}
 """The class of mousavi2016 that an expression belongs to."""
 
 INTENSITIES = {"A": 0.2, "B": 0.4, "C": 0.6, "D": 0.8, "E": 1.0}
-"""FACS intensity letters and the share of a full contraction that they stand for when a face is
-rendered.
+"""FACS intensity letters and the share of a full contraction that they stand
+for when a face is rendered.
 """
 
 
@@ -49,9 +63,10 @@ rendered.
 class ActionUnit:
     """One code of FACS.
 
-    ``shapes`` holds the weight of each face-model shape at intensity E; it is empty where the model
-    has none. Weights above 1 were set by eye, where the model's own full action falls short of what
-    FACS calls maximal (the brows rise 5 mm at weight 1).
+    ``shapes`` holds the weight of each face-model shape at intensity E; it is
+    empty where the model has none. Weights above 1 were set by eye, where the
+    model's own full action falls short of what FACS calls maximal (the brows
+    rise 5 mm at weight 1).
     """
 
     number: int
@@ -78,12 +93,16 @@ class ActionUnit:
 
     @property
     def sided(self) -> bool:
-        """Whether the face model can show this action unit on one side of the face alone.
+        """Whether the face model can show this action unit on one side of the
+        face alone.
 
         >>> ACTION_UNITS[12].sided, ACTION_UNITS[26].sided, ACTION_UNITS[61].sided
         (True, False, False)
         """
-        sides = {shape.removesuffix("Left").removesuffix("Right") for shape in self.shapes}
+        sides = {
+            shape.removesuffix("Left").removesuffix("Right")
+            for shape in self.shapes
+        }
         return 2 * len(sides) == len(self.shapes) and self.region != "gaze"
 
 
@@ -106,7 +125,9 @@ def coded(code: str) -> ActionUnit:
 
 
 def _both(*shapes: str, weight: float = 1.0) -> dict[str, float]:
-    return {shape + side: weight for shape in shapes for side in ("Left", "Right")}
+    return {
+        shape + side: weight for shape in shapes for side in ("Left", "Right")
+    }
 
 
 _ORBICULARIS_ORIS = "orbicularis oris"
@@ -115,7 +136,11 @@ ACTION_UNITS: dict[int, ActionUnit] = {
     unit.number: unit
     for unit in (
         ActionUnit(
-            1, "Inner Brow Raiser", ("frontalis, pars medialis",), "brow", {"browInnerUp": 1.6}
+            1,
+            "Inner Brow Raiser",
+            ("frontalis, pars medialis",),
+            "brow",
+            {"browInnerUp": 1.6},
         ),
         ActionUnit(
             2,
@@ -177,9 +202,19 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             _both("mouthSmile", weight=0.7),
         ),
         ActionUnit(13, "Sharp Lip Puller", ("levator anguli oris",), "mouth"),
-        ActionUnit(14, "Dimpler", ("buccinator",), "mouth", _both("mouthDimple", weight=1.4)),
         ActionUnit(
-            15, "Lip Corner Depressor", ("depressor anguli oris",), "mouth", _both("mouthFrown")
+            14,
+            "Dimpler",
+            ("buccinator",),
+            "mouth",
+            _both("mouthDimple", weight=1.4),
+        ),
+        ActionUnit(
+            15,
+            "Lip Corner Depressor",
+            ("depressor anguli oris",),
+            "mouth",
+            _both("mouthFrown"),
         ),
         ActionUnit(
             16,
@@ -205,7 +240,12 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             {"mouthPucker": 1.3},
         ),
         ActionUnit(
-            19, "Tongue Show", ("genioglossus",), "mouth", {"tongueOut": 1.0}, implies=(25, 26)
+            19,
+            "Tongue Show",
+            ("genioglossus",),
+            "mouth",
+            {"tongueOut": 1.0},
+            implies=(25, 26),
         ),
         ActionUnit(
             20,
@@ -231,7 +271,11 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             (_ORBICULARIS_ORIS,),
             "mouth",
             _both("mouthPress", weight=0.8)
-            | {"mouthRollLower": 0.45, "mouthRollUpper": 0.45, "mouthPucker": 0.35},
+            | {
+                "mouthRollLower": 0.45,
+                "mouthRollUpper": 0.45,
+                "mouthPucker": 0.35,
+            },
             excludes=(25, 26, 27, 28),
         ),
         ActionUnit(
@@ -262,7 +306,12 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             excludes=(27,),
         ),
         ActionUnit(
-            27, "Mouth Stretch", ("pterygoids", "digastric"), "jaw", {"jawOpen": 1.0}, implies=(25,)
+            27,
+            "Mouth Stretch",
+            ("pterygoids", "digastric"),
+            "jaw",
+            {"jawOpen": 1.0},
+            implies=(25,),
         ),
         ActionUnit(
             28,
@@ -271,8 +320,16 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             "mouth",
             {"mouthRollLower": 1.0, "mouthRollUpper": 1.0},
         ),
-        ActionUnit(29, "Jaw Thrust", ("pterygoids",), "jaw", {"jawForward": 1.6}),
-        ActionUnit(30, "Jaw Sideways", ("pterygoids", "temporalis"), "jaw", {"jawLeft": 1.8}),
+        ActionUnit(
+            29, "Jaw Thrust", ("pterygoids",), "jaw", {"jawForward": 1.6}
+        ),
+        ActionUnit(
+            30,
+            "Jaw Sideways",
+            ("pterygoids", "temporalis"),
+            "jaw",
+            {"jawLeft": 1.8},
+        ),
         ActionUnit(31, "Jaw Clencher", ("masseter",), "jaw"),
         ActionUnit(32, "Lip Bite", (_ORBICULARIS_ORIS, "temporalis"), "mouth"),
         ActionUnit(33, "Cheek Blow", ("buccinator",), "cheek"),
@@ -289,34 +346,75 @@ ACTION_UNITS: dict[int, ActionUnit] = {
         ActionUnit(37, "Lip Wipe", ("genioglossus",), "mouth"),
         ActionUnit(38, "Nostril Dilator", ("nasalis, pars alaris",), "nose"),
         ActionUnit(
-            39, "Nostril Compressor", ("nasalis, pars transversa", "depressor septi nasi"), "nose"
+            39,
+            "Nostril Compressor",
+            ("nasalis, pars transversa", "depressor septi nasi"),
+            "nose",
         ),
         ActionUnit(40, "Sniff", (), "nose"),
-        ActionUnit(41, "Lid Droop", ("relaxation of levator palpebrae superioris",), "eye"),
+        ActionUnit(
+            41,
+            "Lid Droop",
+            ("relaxation of levator palpebrae superioris",),
+            "eye",
+        ),
         ActionUnit(42, "Slit", ("orbicularis oculi",), "eye"),
         ActionUnit(
             43,
             "Eyes Closed",
-            ("relaxation of levator palpebrae superioris", "orbicularis oculi"),
+            (
+                "relaxation of levator palpebrae superioris",
+                "orbicularis oculi",
+            ),
             "eye",
             _both("eyeBlink"),
         ),
-        ActionUnit(44, "Squint", ("orbicularis oculi, pars palpebralis",), "eye"),
         ActionUnit(
-            45, "Blink", ("relaxation of levator palpebrae superioris", "orbicularis oculi"), "eye"
+            44, "Squint", ("orbicularis oculi, pars palpebralis",), "eye"
+        ),
+        ActionUnit(
+            45,
+            "Blink",
+            (
+                "relaxation of levator palpebrae superioris",
+                "orbicularis oculi",
+            ),
+            "eye",
         ),
         ActionUnit(46, "Wink", ("orbicularis oculi",), "eye"),
         ActionUnit(
-            51, "Head Turn Left", ("sternocleidomastoid", "splenius"), "head", excludes=(52,)
+            51,
+            "Head Turn Left",
+            ("sternocleidomastoid", "splenius"),
+            "head",
+            excludes=(52,),
         ),
-        ActionUnit(52, "Head Turn Right", ("sternocleidomastoid", "splenius"), "head"),
-        ActionUnit(53, "Head Up", ("splenius", "semispinalis"), "head", excludes=(54,)),
-        ActionUnit(54, "Head Down", ("longus capitis", "sternocleidomastoid"), "head"),
         ActionUnit(
-            55, "Head Tilt Left", ("scalenes", "sternocleidomastoid"), "head", excludes=(56,)
+            52, "Head Turn Right", ("sternocleidomastoid", "splenius"), "head"
         ),
-        ActionUnit(56, "Head Tilt Right", ("scalenes", "sternocleidomastoid"), "head"),
-        ActionUnit(57, "Head Forward", ("sternocleidomastoid",), "head", excludes=(58,)),
+        ActionUnit(
+            53, "Head Up", ("splenius", "semispinalis"), "head", excludes=(54,)
+        ),
+        ActionUnit(
+            54, "Head Down", ("longus capitis", "sternocleidomastoid"), "head"
+        ),
+        ActionUnit(
+            55,
+            "Head Tilt Left",
+            ("scalenes", "sternocleidomastoid"),
+            "head",
+            excludes=(56,),
+        ),
+        ActionUnit(
+            56, "Head Tilt Right", ("scalenes", "sternocleidomastoid"), "head"
+        ),
+        ActionUnit(
+            57,
+            "Head Forward",
+            ("sternocleidomastoid",),
+            "head",
+            excludes=(58,),
+        ),
         ActionUnit(58, "Head Back", ("splenius",), "head"),
         ActionUnit(
             61,
@@ -341,10 +439,18 @@ ACTION_UNITS: dict[int, ActionUnit] = {
             _both("eyeLookUp", weight=1.4),
             excludes=(64,),
         ),
-        ActionUnit(64, "Eyes Down", ("inferior rectus",), "gaze", _both("eyeLookDown", weight=1.2)),
+        ActionUnit(
+            64,
+            "Eyes Down",
+            ("inferior rectus",),
+            "gaze",
+            _both("eyeLookDown", weight=1.2),
+        ),
     )
 }
-"""Every code from 1 to 46 and the head and eye codes 51 to 64, by number; 3 is none."""
+"""Every code from 1 to 46 and the head and eye codes 51 to 64, by number; 3 is
+none.
+"""
 
 
 def rendered() -> tuple[int, ...]:
@@ -353,7 +459,9 @@ def rendered() -> tuple[int, ...]:
     >>> 12 in rendered(), 11 in rendered()
     (True, False)
     """
-    return tuple(number for number, unit in ACTION_UNITS.items() if unit.rendered)
+    return tuple(
+        number for number, unit in ACTION_UNITS.items() if unit.rendered
+    )
 
 
 def excluded(first: int, second: int) -> bool:
@@ -362,48 +470,63 @@ def excluded(first: int, second: int) -> bool:
     >>> excluded(26, 27), excluded(27, 26), excluded(1, 2)
     (True, True, False)
     """
-    return second in ACTION_UNITS[first].excludes or first in ACTION_UNITS[second].excludes
+    return (
+        second in ACTION_UNITS[first].excludes
+        or first in ACTION_UNITS[second].excludes
+    )
 
 
 @dataclass(frozen=True)
 class Prototype:
     """The action units that one source gives for one expression.
 
-    ``required`` must all be shown, ``optional`` may be. ``grades`` bounds intensities (lowest,
-    highest; 1 to 5 = A to E) where the source does, of action units that are shown. ``sides``:
-    whether the expression is one of both halves of the face, of one, or of either kind.
+    ``required`` must all be shown, ``optional`` may be. ``grades`` bounds
+    intensities (lowest, highest; 1 to 5 = A to E) where the source does, of
+    action units that are shown. ``sides``: whether the expression is one of
+    both halves of the face, of one, or of either kind.
     """
 
     expression: str
     source: str
     required: frozenset[int]
     optional: frozenset[int] = frozenset()
-    grades: dict[int, tuple[int, int]] = field(default_factory=dict, hash=False)
+    grades: dict[int, tuple[int, int]] = field(
+        default_factory=dict, hash=False
+    )
     sides: Literal["both", "one", "either"] = "both"
 
     def matches(
-        self, action_units: Iterable[int], intensities: Mapping[int, int] | None = None
+        self,
+        action_units: Iterable[int],
+        intensities: Mapping[int, int] | None = None,
     ) -> bool:
-        """Say whether a face shows all that the prototype asks for, and nothing stronger or weaker
-        than it allows.
+        """Say whether a face shows all that the prototype asks for, and
+        nothing stronger or weaker than it allows.
 
         Args:
             action_units: The action units that are shown.
-            intensities: Of these, 1 to 5 = A to E; bounds of those that are not named here are not
-                checked.
+            intensities: Of these, 1 to 5 = A to E; bounds of those that are
+                not named here are not checked.
 
         >>> prototypes("happiness", "ckplus")[0].matches({6, 12})
         True
-        >>> [prototypes("surprise", "ckplus")[0].matches({1, 2, 5}, {5: grade}) for grade in (2, 4)]
+        >>> [
+        ...     prototypes("surprise", "ckplus")[0].matches({1, 2, 5}, {5: grade})
+        ...     for grade in (2, 4)
+        ... ]
         [True, False]
         """
         if not self.required <= set(action_units):
             return False
         known = intensities or {}
         bounds = [
-            (known[number], *bound) for number, bound in self.grades.items() if number in known
+            (known[number], *bound)
+            for number, bound in self.grades.items()
+            if number in known
         ]
-        return all(lowest <= grade <= highest for grade, lowest, highest in bounds)
+        return all(
+            lowest <= grade <= highest for grade, lowest, highest in bounds
+        )
 
 
 SOURCES = {
@@ -425,7 +548,9 @@ SOURCES = {
 """Where each list of prototypes was published."""
 
 
-def _listed(source: str, *entries: tuple[str, set[int], set[int]]) -> tuple[Prototype, ...]:
+def _listed(
+    source: str, *entries: tuple[str, set[int], set[int]]
+) -> tuple[Prototype, ...]:
     return tuple(
         Prototype(name, source, frozenset(required), frozenset(optional))
         for name, required, optional in entries
@@ -456,8 +581,12 @@ PROTOTYPES: tuple[Prototype, ...] = (
         ("happiness", {6, 12, 25}, set()),
         ("sadness", {1, 4, 15}, set()),
     ),
-    Prototype("surprise", "facs1978", frozenset({1, 2, 5, 26}), grades={5: (1, 2)}),
-    Prototype("surprise", "facs1978", frozenset({1, 2, 5, 27}), grades={5: (2, 2)}),
+    Prototype(
+        "surprise", "facs1978", frozenset({1, 2, 5, 26}), grades={5: (1, 2)}
+    ),
+    Prototype(
+        "surprise", "facs1978", frozenset({1, 2, 5, 27}), grades={5: (2, 2)}
+    ),
     *_listed(
         "emfacs",
         ("anger", {4, 5, 7, 23}, {17}),
@@ -468,10 +597,14 @@ PROTOTYPES: tuple[Prototype, ...] = (
         ("sadness", {1, 4, 15}, {17}),
     ),
 )
-"""Published prototypes, several for an expression where the source lists several."""
+"""Published prototypes, several for an expression where the source lists
+several.
+"""
 
 
-def prototypes(expression: str, source: str | None = None) -> tuple[Prototype, ...]:
+def prototypes(
+    expression: str, source: str | None = None
+) -> tuple[Prototype, ...]:
     """Find the published prototypes of an expression.
 
     Raises ``KeyError`` for an expression or a source that is not known.
@@ -482,7 +615,13 @@ def prototypes(expression: str, source: str | None = None) -> tuple[Prototype, .
     [26]
     """
     if expression not in EXPRESSIONS:
-        raise KeyError(f"expression {expression!r}: not one of {', '.join(EXPRESSIONS)}")
+        raise KeyError(
+            f"expression {expression!r}: not one of {', '.join(EXPRESSIONS)}"
+        )
     if source is not None and source not in SOURCES:
         raise KeyError(f"source {source!r}: not one of {', '.join(SOURCES)}")
-    return tuple(p for p in PROTOTYPES if p.expression == expression and source in (None, p.source))
+    return tuple(
+        p
+        for p in PROTOTYPES
+        if p.expression == expression and source in (None, p.source)
+    )

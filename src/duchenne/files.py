@@ -1,8 +1,9 @@
-"""Where computed things are kept, and how files are written whole or not at all, and known again.
+"""Where computed things are kept, and how files are written whole or not at
+all, and known again.
 
-What is kept has a length and a checksum (CRC-32, a gigabyte a second), and is believed only where
-they are right: a disk that lost power leaves empty files, and a flipped bit makes wrong pictures
-without a word.
+What is kept has a length and a checksum (CRC-32, a gigabyte a second), and is
+believed only where they are right: a disk that lost power leaves empty files,
+and a flipped bit makes wrong pictures without a word.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ _PARTIAL = ".partial"
 
 
 def folder(name: str) -> Path:
-    """Make a folder of the user's cache; ``DUCHENNE_CACHE`` moves the whole cache.
-
-    Raises ``InputError`` where it cannot be made.
+    """Make a folder of the user's cache; ``DUCHENNE_CACHE`` moves the whole
+    cache.
 
     Args:
         name: Below the cache.
@@ -49,7 +49,10 @@ def folder(name: str) -> Path:
     Raises:
         InputError: Where it cannot be made.
     """
-    root = Path(os.environ.get("DUCHENNE_CACHE") or platformdirs.user_cache_dir("duchenne"))
+    root = Path(
+        os.environ.get("DUCHENNE_CACHE")
+        or platformdirs.user_cache_dir("duchenne")
+    )
     path = root / name
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -67,8 +70,8 @@ _SWEPT: set[Path] = set()
 
 
 def stamp(path: Path) -> str:
-    """Tell a file's state: another text after it has changed, even where its size and time were set
-    back.
+    """Tell a file's state: another text after it has changed, even where its
+    size and time were set back.
 
     Args:
         path: The file.
@@ -78,9 +81,8 @@ def stamp(path: Path) -> str:
     """
     try:
         state = os.stat(path)
-        return (
-            f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ctime_ns}\0{state.st_ino}\0"
-        )
+        times = f"{state.st_mtime_ns}\0{state.st_ctime_ns}"
+        return f"{path}\0{state.st_size}\0{times}\0{state.st_ino}\0"
     except (OSError, ValueError):  # a name with a null byte is no file's
         return f"{path}\0missing\0"
 
@@ -112,7 +114,8 @@ _BLOCK = 1 << 22
 
 
 def unsound(folder: Path, sums: Mapping[str, str]) -> list[str]:
-    """Name the files of a folder that are missing, or other than their checksums say.
+    """Name the files of a folder that are missing, or other than their
+    checksums say.
 
     Args:
         folder: The folder.
@@ -134,22 +137,27 @@ def unsound(folder: Path, sums: Mapping[str, str]) -> list[str]:
 
 
 def seal(folder: Path, some: Sequence[str] = ()) -> None:
-    """Note the checksums of ``some`` files in a folder, or of all, for ``sealed`` to know that it
-    is whole.
+    """Note the checksums of ``some`` files in a folder, or of all, for
+    ``sealed`` to know that it is whole.
 
     Args:
         folder: The folder.
         some: Files; all where none is named.
     """
     names = some or sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
     )
-    write_json(folder / _SUMS, {name: checksum(folder / name) for name in names if name != _SUMS})
+    write_json(
+        folder / _SUMS,
+        {name: checksum(folder / name) for name in names if name != _SUMS},
+    )
 
 
 def sealed(folder: Path) -> bool:
-    """Say whether a folder was sealed and every file in it is as it was; one that was looked at
-    before is believed.
+    """Say whether a folder was sealed and every file in it is as it was; one
+    that was looked at before is believed.
 
     Args:
         folder: The folder.
@@ -162,7 +170,9 @@ def sealed(folder: Path) -> bool:
         return True
     try:
         sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
-        whole = not unsound(folder, {str(name): str(told) for name, told in sums.items()})
+        whole = not unsound(
+            folder, {str(name): str(told) for name, told in sums.items()}
+        )
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
     if whole:
@@ -175,7 +185,8 @@ _SOUND: set[str] = set()
 
 
 def remove(folder: Path) -> None:
-    """Take a folder away at once, whatever is still open in it, then delete it.
+    """Take a folder away at once, whatever is still open in it, then delete
+    it.
 
     Args:
         folder: The folder.
@@ -188,12 +199,13 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, checked: bool = False) -> Iterator[Path]:
-    """Give a path beside ``path`` to write a file to; it takes its place when the block ends
-    without an error.
+    """Give a path beside ``path`` to write a file to; it takes its place when
+    the block ends without an error.
 
     Args:
         path: The file.
-        checked: Whether its checksum is kept in a file beside it, for ``sound`` to know it by.
+        checked: Whether its checksum is kept in a file beside it, for
+            ``sound`` to know it by.
 
     Yields:
         The path to write to.
@@ -208,7 +220,9 @@ def replacing(path: Path, checked: bool = False) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_beside(path), suffix=_PARTIAL, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=_beside(path), suffix=_PARTIAL, dir=path.parent
+    )
     os.close(handle)
     partial = Path(name)
     try:
@@ -217,9 +231,8 @@ def replacing(path: Path, checked: bool = False) -> Iterator[Path]:
         partial.chmod(0o644)
         if checked:
             before = _sums_of(path)[:1]
-            write_json(
-                _sum_file(path), [checksum(partial), *before]
-            )  # whichever of the two a kill leaves is known
+            # whichever of the two a kill leaves is known
+            write_json(_sum_file(path), [checksum(partial), *before])
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -227,8 +240,8 @@ def replacing(path: Path, checked: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Raise ``OSError`` for a disk that takes no more, in whatever way a writer of files says
-    so.
+    """Raise ``OSError`` for a disk that takes no more, in whatever way a
+    writer of files says so.
     """
     try:
         yield
@@ -237,7 +250,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         for number, says in _FULL.items():
             if says in str(error):
-                raise OSError(number, os.strerror(number), str(path)) from error
+                raise OSError(
+                    number, os.strerror(number), str(path)
+                ) from error
         raise
 
 
@@ -277,8 +292,8 @@ def _sum_file(path: Path) -> Path:
 
 
 def _beside(path: Path) -> str:
-    """How what is written beside ``path`` begins: it names the process, which may be gone when
-    it is found.
+    """How what is written beside ``path`` begins: it names the process, which
+    may be gone when it is found.
     """
     return f".{path.name}.{os.getpid()}@{_HOST}."
 
@@ -286,26 +301,33 @@ def _beside(path: Path) -> str:
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", platform.node())
 
 
-def write_json(path: Path, told: Any) -> None:
+def write_json(path: Path, contents: Any) -> None:
     """Write a file of JSON, whole or not at all.
 
     Args:
         path: The file.
-        told: What JSON can hold.
+        contents: What JSON can hold.
     """
     with replacing(path) as partial:
-        partial.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(contents, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def sweep(folder: Path, every: bool = False) -> None:
-    """Remove what killed processes left half-written in a folder; what any process did, in it and
-    below, where ``every``.
+    """Remove what killed processes left half-written in a folder; what any
+    process did, in it and below, where ``every``.
 
     Args:
         folder: The folder.
-        every: Whether what processes that run have half-written goes too, in it and below.
+        every: Whether what processes that run have half-written goes too, in
+            it and below.
     """
-    found = folder.rglob(f".*{_PARTIAL}") if every else folder.glob(f".*{_PARTIAL}")
+    found = (
+        folder.rglob(f".*{_PARTIAL}")
+        if every
+        else folder.glob(f".*{_PARTIAL}")
+    )
     for path in sorted(found):
         if not (every or _abandoned(path)):
             continue
@@ -316,8 +338,8 @@ def sweep(folder: Path, every: bool = False) -> None:
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether whoever wrote it is gone: a process of this machine that is no more, or anybody a
-    day ago.
+    """Whether whoever wrote it is gone: a process of this machine that is no
+    more, or anybody a day ago.
     """
     named = _WRITER.search(path.name)
     if (
@@ -345,8 +367,8 @@ def _runs(process: int) -> bool:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside ``path`` to fill; it takes the place of ``path`` when the block ends
-    without an error.
+    """Give a folder beside ``path`` to fill; it takes the place of ``path``
+    when the block ends without an error.
 
     Args:
         path: The folder.
@@ -363,9 +385,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_files(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill whose files take the place of those of their names in ``folder`` when
-    the block ends without an error, and of those that were put there so before; what else lies
-    there stays.
+    """Give a folder to fill whose files take the place of those of their names
+    in ``folder`` when the block ends without an error, and of those that were
+    put there so before; what else lies there stays.
 
     Args:
         folder: Where they go.
@@ -376,7 +398,9 @@ def replacing_files(folder: Path) -> Iterator[Path]:
     with _folder_beside(folder) as partial:
         yield partial
         folder.mkdir(exist_ok=True)
-        names = sorted(path.name for path in partial.iterdir() if path.is_file())
+        names = sorted(
+            path.name for path in partial.iterdir() if path.is_file()
+        )
         for name in _put_before(folder) - set(names):
             (folder / name).unlink(missing_ok=True)
         for name in names:
@@ -387,10 +411,14 @@ def replacing_files(folder: Path) -> Iterator[Path]:
 def _put_before(folder: Path) -> set[str]:
     """The files that ``replacing_files`` put into a folder the last time."""
     try:
-        told = json.loads((folder / _PUT).read_text(encoding="utf-8"))
+        contents = json.loads((folder / _PUT).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return set()
-    return {Path(str(name)).name for name in told} if isinstance(told, list) else set()
+    return (
+        {Path(str(name)).name for name in contents}
+        if isinstance(contents, list)
+        else set()
+    )
 
 
 _PUT = ".written.json"
@@ -398,8 +426,8 @@ _PUT = ".written.json"
 
 @contextmanager
 def keeping_folder(path: Path) -> Iterator[Path]:
-    """Give a folder beside ``path`` to fill; it becomes ``path`` unless another process was first,
-    whose folder stays.
+    """Give a folder beside ``path`` to fill; it becomes ``path`` unless
+    another process was first, whose folder stays.
 
     Args:
         path: The folder.
@@ -418,9 +446,15 @@ def keeping_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
-    """Make a folder beside ``path`` and remove it if it is still there at the end."""
+    """Make a folder beside ``path`` and remove it if it is still there at the
+    end.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=_beside(path), suffix=_PARTIAL, dir=path.parent))
+    partial = Path(
+        tempfile.mkdtemp(
+            prefix=_beside(path), suffix=_PARTIAL, dir=path.parent
+        )
+    )
     partial.chmod(0o755)
     try:
         yield partial
@@ -440,13 +474,15 @@ def read_frame(path: Path) -> pd.DataFrame:
     Raises:
         InputError: Where it is missing or damaged.
     """
-    import pandas  # takes half a second, which processes that only cut pictures do without
+    # takes half a second, which processes that only cut pictures do without
+    import pandas
 
     try:
         return pandas.read_parquet(path)
     except FileNotFoundError:
         raise lost(path) from None
-    except Exception as error:  # PyArrow fails in many ways on what is not a table
+    except Exception as error:
+        # PyArrow fails in many ways on what is not a table
         raise unreadable(path, error) from None
 
 
@@ -463,14 +499,14 @@ def read_mapping(path: Path) -> dict[str, Any]:
         InputError: Where it is missing or damaged.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise lost(path) from None
     except (OSError, ValueError, RecursionError) as error:
         raise unreadable(path, error) from None
-    if not isinstance(told, dict):
+    if not isinstance(contents, dict):
         raise InputError(f"{path}: holds no JSON object")
-    return told
+    return contents
 
 
 def lost(path: Path) -> InputError:
@@ -482,7 +518,9 @@ def lost(path: Path) -> InputError:
     Returns:
         The error to raise.
     """
-    return InputError(f"{path}: is missing; copy it back, or run the study anew in another folder")
+    return InputError(
+        f"{path}: is missing; copy it back, or run the study anew in another folder"
+    )
 
 
 def unreadable(path: Path, error: Exception) -> InputError:

@@ -1,8 +1,9 @@
 """Progress of anything that takes longer than two seconds.
 
-Whoever has something long to do says so, ``with progress("Rendering faces", 400) as advance``, and
-calls ``advance(count)`` meanwhile. What is shown of it is up to whoever called: nothing, unless
-they are ``showing(bars)``.
+Whoever has something long to do says so,
+``with progress("Rendering faces", 400) as advance``, and calls
+``advance(count)`` meanwhile. What is shown of it is up to whoever called:
+nothing, unless they are ``showing(bars)``.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
 
 @contextmanager
 def showing(display: Display) -> Iterator[None]:
-    """Show the progress of whatever is done within: ``bars``, ``quiet``, or a display of one's own.
+    """Show the progress of whatever is done within: ``bars``, ``quiet``, or a
+    display of one's own.
 
     >>> with showing(bars), progress("Counting", 3) as advance:
     ...     advance(3)
@@ -65,7 +67,8 @@ def showing(display: Display) -> Iterator[None]:
 
 @contextmanager
 def about(subject: str) -> Iterator[None]:
-    """Say of whatever is done within what it is about: "Permuting labels (untrained)".
+    """Say of whatever is done within what it is about: "Permuting labels
+    (untrained)".
 
     >>> @contextmanager
     ... def said(what, total):
@@ -83,7 +86,8 @@ def about(subject: str) -> Iterator[None]:
 
 
 def noted(file: Path) -> Display:
-    """Keep in a file which share is done, for another process to read with ``read_note``.
+    """Keep in a file which share is done, for another process to read with
+    ``read_note``.
 
     Args:
         file: Where it is kept.
@@ -134,7 +138,9 @@ def read_note(file: Path) -> float:
 
 @contextmanager
 def bars(what: str, total: int | None) -> Iterator[Advance]:
-    """Show a bar on the terminal's error stream, with the time left, once a second has passed."""
+    """Show a bar on the terminal's error stream, with the time left, once a
+    second has passed.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,

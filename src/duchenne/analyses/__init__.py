@@ -1,3 +1,3 @@
-"""What is asked of finished studies, or of several: compare, transfer, the papers' tables, the
-manifold of expressions.
+"""What is asked of finished studies, or of several: compare, transfer, the
+papers' tables, the manifold of expressions.
 """

@@ -1,5 +1,5 @@
-"""Studies beside each other: accuracies, detectors of each action unit, and units that answer
-alike on the same faces.
+"""Studies beside each other: accuracies, detectors of each action unit, and
+units that answer alike on the same faces.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several studies have in common, as frames; ``page`` is where it can be looked at.
+    """What several studies have in common, as frames; ``page`` is where it can
+    be looked at.
 
-    ``studies``: a row a study: study, network, layer, accuracy with low and high, units, detecting,
-    untrained.
-    ``detectors``: a row an action unit, a column a study: how many units detect it; NA where it is
-    not coded often enough.
-    ``alike``: a row a pair of studies: one, other, units; r, the median correlation of units of one
-    with their counterparts
-    in the other; r_untrained, the same with the other untrained; mutual, the share
-    that are each other's; same, the share of counterparts whose strongest action unit is the same,
-    and chance, that were they dealt anew. ``pairs``: a row a unit of one and pair of studies: one,
-    other, unit, counterpart, r, mutual, au, counterpart_au.
+    ``studies``: a row a study: study, network, layer, accuracy with low and
+    high, units, detecting, untrained. ``detectors``: a row an action unit, a
+    column a study: how many units detect it; NA where it is not coded often
+    enough. ``alike``: a row a pair of studies: one, other, units; r, the
+    median correlation of units of one with their counterparts in the other;
+    r_untrained, the same with the other untrained; mutual, the share that are
+    each other's; same, the share of counterparts whose strongest action unit
+    is the same, and chance, that were they dealt anew. ``pairs``: a row a unit
+    of one and pair of studies: one, other, unit, counterpart, r, mutual, au,
+    counterpart_au.
     """
 
     studies: pd.DataFrame
@@ -59,10 +60,11 @@ class Comparison:
 
 
 def compare(runs: Sequence[str | Path | Study], out: str | Path) -> Comparison:
-    """Set finished studies beside each other; write ``compare.html`` and its tables as csv.
+    """Set finished studies beside each other; write ``compare.html`` and its
+    tables as csv.
 
-    Units are matched by their activations on the pictures that the first study's network was not
-    trained on.
+    Units are matched by their activations on the pictures that the first
+    study's network was not trained on.
 
     Args:
         runs: Studies, or their folders.
@@ -72,13 +74,26 @@ def compare(runs: Sequence[str | Path | Study], out: str | Path) -> Comparison:
         What was found.
 
     Raises:
-        InputError: For fewer than two studies, for one that is named twice, and as ``open`` does.
+        InputError: For fewer than two studies, for one that is named twice,
+            and as ``open`` does.
     """
-    opened = [run if isinstance(run, Study) else record.open(run, until="evidence") for run in runs]
+    opened = [
+        run if isinstance(run, Study) else record.open(run, until="evidence")
+        for run in runs
+    ]
     names = _names(opened)
-    studies = pd.DataFrame([_told(name, study) for name, study in names.items()])
-    counts = pd.DataFrame({name: _detectors(study) for name, study in names.items()})
-    detectors = counts.astype("Int64").rename_axis("action unit").sort_index().reset_index()
+    studies = pd.DataFrame(
+        [_study_row(name, study) for name, study in names.items()]
+    )
+    counts = pd.DataFrame(
+        {name: _detectors(study) for name, study in names.items()}
+    )
+    detectors = (
+        counts.astype("Int64")
+        .rename_axis("action unit")
+        .sort_index()
+        .reset_index()
+    )
     pairs, alike = _counterparts(names)
     page = Path(out) / "compare.html"
     comparison = Comparison(studies, detectors, alike, pairs, page)
@@ -86,24 +101,35 @@ def compare(runs: Sequence[str | Path | Study], out: str | Path) -> Comparison:
     return comparison
 
 
-def _counterparts(names: dict[str, Study]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every unit's counterpart in every other study, and how alike each two studies are."""
+def _counterparts(
+    names: dict[str, Study],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every unit's counterpart in every other study, and how alike each two
+    studies are.
+    """
     activations, untrained = _answers(names)
     pairs = []
     alike = []
     for one, other in itertools.permutations(names, 2):
         matched = counterparts(activations[one], activations[other])
-        by_chance = counterparts(activations[one], untrained[other])["r"].median()
+        by_chance = counterparts(activations[one], untrained[other])[
+            "r"
+        ].median()
         frame = _with_action_units(matched, names[one], names[other])
         pairs.append(frame.assign(one=one, other=other))
-        row = {"one": one, "other": other, "units": len(frame), **_alike(frame)}
+        row = {
+            "one": one,
+            "other": other,
+            "units": len(frame),
+            **_alike(frame),
+        }
         alike.append(row | {"r_untrained": by_chance})
     return pd.concat(pairs, ignore_index=True), pd.DataFrame(alike)
 
 
 def _names(opened: Sequence[Study]) -> dict[str, Study]:
-    """Studies by the names of their folders, with the parent's where that does not tell them
-    apart.
+    """Studies by the names of their folders, with the parent's where that does
+    not tell them apart.
     """
     folders = [study.folder.resolve() for study in opened]
     if len(folders) < 2:
@@ -117,15 +143,20 @@ def _names(opened: Sequence[Study]) -> dict[str, Study]:
         for name, folder in zip(short, folders, strict=True)
     ]
     return dict(
-        zip(told if len(set(told)) == len(told) else map(str, folders), opened, strict=True)
+        zip(
+            told if len(set(told)) == len(told) else map(str, folders),
+            opened,
+            strict=True,
+        )
     )
 
 
-def _told(name: str, study: Study) -> dict[str, object]:
+def _study_row(name: str, study: Study) -> dict[str, object]:
     scores, summary = study.scores, study.summary
     low, high = scores["interval"] or (np.nan, np.nan)
     counted = {
-        key: summary[key]["units"] if key in summary else pd.NA for key in ("trained", "untrained")
+        key: summary[key]["units"] if key in summary else pd.NA
+        for key in ("trained", "untrained")
     }
     return {
         "study": name,
@@ -144,20 +175,28 @@ def _detectors(study: Study) -> pd.Series:
     """How many units detect each action unit that is coded often enough."""
     if study.evidence.empty:
         return pd.Series(dtype="Int64")
-    counted = detections(study.evidence, study.recipe.evidence.level)["au"].value_counts()
+    counted = detections(study.evidence, study.recipe.evidence.level)[
+        "au"
+    ].value_counts()
     return counted.reindex(sorted(study.evidence["au"].unique()), fill_value=0)
 
 
-def _answers(names: dict[str, Study]) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Every network's activations on the same pictures, trained and untrained: (n, units)
-    each.
+def _answers(
+    names: dict[str, Study],
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Every network's activations on the same pictures, trained and untrained:
+    (n, units) each.
     """
     first = next(iter(names.values()))
     not_trained_on = Workspace(first, first.table).not_trained_on
-    table = first.table.where(np.isin(np.arange(len(first.table)), not_trained_on))
+    table = first.table.where(
+        np.isin(np.arange(len(first.table)), not_trained_on)
+    )
     activations: dict[str, Floats] = {}
     untrained: dict[str, Floats] = {}
-    with progress("Showing every network the same faces", len(names)) as advance:
+    with progress(
+        "Showing every network the same faces", len(names)
+    ) as advance:
         for name, study in names.items():
             faces = _as_large_as(study, first, table)
             trained, control = Workspace(study, study.table).examined()
@@ -169,23 +208,35 @@ def _answers(names: dict[str, Study]) -> tuple[dict[str, Floats], dict[str, Floa
 
 def _as_large_as(study: Study, first: Study, table: FaceTable) -> Stack:
     """The first study's faces, of the size that another study's network takes."""
-    size = {"size": study.recipe.faces.size, "channels": study.recipe.faces.channels}
+    size = {
+        "size": study.recipe.faces.size,
+        "channels": study.recipe.faces.channels,
+    }
     faces = decode(first.recipe.faces.model_copy(update=size), table)
     if len(faces) != len(table):
         lost = faces.table.left_out[0]
-        raise InputError(f"{lost}; the pictures of {first.folder} cannot all be read")
+        raise InputError(
+            f"{lost}; the pictures of {first.folder} cannot all be read"
+        )
     return faces
 
 
 def _responses(layer: Layer, faces: Stack) -> Floats:
-    batches = (faces.floats(slice(at, at + _BATCH)) for at in range(0, len(faces), _BATCH))
+    batches = (
+        faces.floats(slice(at, at + _BATCH))
+        for at in range(0, len(faces), _BATCH)
+    )
     prepared = (layer.prepare(torch.from_numpy(batch)) for batch in batches)
-    return responses(layer.network, layer.name, prepared, layer.activation).value
+    return responses(
+        layer.network, layer.name, prepared, layer.activation
+    ).value
 
 
-def _with_action_units(matched: pd.DataFrame, one: Study, other: Study) -> pd.DataFrame:
-    """Counterparts with the action unit that each is strongest evidence of; NA where the faces
-    code none.
+def _with_action_units(
+    matched: pd.DataFrame, one: Study, other: Study
+) -> pd.DataFrame:
+    """Counterparts with the action unit that each is strongest evidence of; NA
+    where the faces code none.
     """
     of_one, of_other = (
         strongest(study.evidence).set_index("unit")["au"]
@@ -195,15 +246,28 @@ def _with_action_units(matched: pd.DataFrame, one: Study, other: Study) -> pd.Da
     )
     return matched.assign(
         au=of_one.reindex(matched["unit"]).to_numpy(),
-        counterpart_au=of_other.reindex(matched["counterpart"].fillna(-1)).to_numpy(),
+        counterpart_au=of_other.reindex(
+            matched["counterpart"].fillna(-1)
+        ).to_numpy(),
     )
 
 
 def _alike(pairs: pd.DataFrame) -> dict[str, float]:
     known = pairs.dropna(subset=["au", "counterpart_au"])
-    shares = [known[name].value_counts(normalize=True) for name in ("au", "counterpart_au")]
-    chance = float(shares[0].mul(shares[1], fill_value=0).sum()) if len(known) else np.nan
-    same = float((known["au"] == known["counterpart_au"]).mean()) if len(known) else np.nan
+    shares = [
+        known[name].value_counts(normalize=True)
+        for name in ("au", "counterpart_au")
+    ]
+    chance = (
+        float(shares[0].mul(shares[1], fill_value=0).sum())
+        if len(known)
+        else np.nan
+    )
+    same = (
+        float((known["au"] == known["counterpart_au"]).mean())
+        if len(known)
+        else np.nan
+    )
     return {
         "r": float(pairs["r"].median()),
         "mutual": float(pairs["mutual"].mean()),
@@ -218,12 +282,22 @@ def _write(found: Comparison, names: dict[str, Study]) -> None:
         with files.replacing(folder / f"{name}.csv") as partial:
             getattr(found, name).to_csv(partial, index=False)
     reports = {
-        name: quote(Path(os.path.relpath(study.report.resolve(), folder.resolve())).as_posix())
+        name: quote(
+            Path(
+                os.path.relpath(study.report.resolve(), folder.resolve())
+            ).as_posix()
+        )
         for name, study in names.items()
         if study.report.exists()
     }
     with files.replacing(found.page) as partial:
         partial.write_text(
-            comparison.page(found.studies, found.detectors, found.alike, found.pairs, reports),
+            comparison.page(
+                found.studies,
+                found.detectors,
+                found.alike,
+                found.pairs,
+                reports,
+            ),
             "utf-8",
         )

@@ -1,8 +1,9 @@
-"""Every row of the papers' tables in one table of ours: on the papers' own data sets where one has
-them, else on avatars.
+"""Every row of the papers' tables in one table of ours: on the papers' own
+data sets where one has them, else on avatars.
 
-On avatars the rows are trained in hours rather than weeks, as ``SHORT`` says: their order can be
-set beside the papers', their figures cannot, and the table says so.
+On avatars the rows are trained in hours rather than weeks, as ``SHORT`` says:
+their order can be set beside the papers', their figures cannot, and the table
+says so.
 """
 
 from __future__ import annotations
@@ -31,14 +32,20 @@ _FAST = (
 )
 
 SHORT: dict[str, tuple[str, ...]] = {
-    "zero_bias": (_PEOPLE, *_FAST, "faces.size=48", "network.options.gain=1.0"),
+    "zero_bias": (
+        _PEOPLE,
+        *_FAST,
+        "faces.size=48",
+        "network.options.gain=1.0",
+    ),
     "zhu": (_PEOPLE, "training.epochs=24", "training.batch=16"),
     "sparse": (_PEOPLE,),
     "lipnet": (_PEOPLE,),
 }
-"""What is changed on avatars, by network: faces of 40 people; pictures of half the side and an
-optimiser that needs a hundredth of the passes where khorrami2015's takes days; for zhu2018 small
-batches, as few passes are few steps.
+"""What is changed on avatars, by network: faces of 40 people; pictures of half
+the side and an optimiser that needs a hundredth of the passes where
+khorrami2015's takes days; for zhu2018 small batches, as few passes are few
+steps.
 """
 
 
@@ -57,8 +64,8 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Where it is kept, and ``table``: a row a recipe, figures in per cent as the papers print
-    them.
+    """Where it is kept, and ``table``: a row a recipe, figures in per cent as
+    the papers print them.
     """
 
     folder: Path
@@ -75,27 +82,24 @@ def reproduce(
     sets: Mapping[str, str] | None = None,
     *,
     rows: str = "*",
-    workers: int = 0,
-    backend: str = "processes",
-    address: str = "",
-    devices: int = 0,
     announce: Callable[[str], None] = lambda line: None,
+    **machine: Any,
 ) -> Reproduction:
     """Train every row of the papers' tables and set its figure beside theirs.
 
-    A row whose sets are all there is run as its recipe says, another on avatars as ``SHORT`` says;
-    those that are done are not done twice. Each is a study in a folder of its own, which ``duchenne
-    run --resume`` walks to its report; the table is ``papers.md`` and ``papers.csv``.
+    A row whose sets are all there is run as its recipe says, another on
+    avatars as ``SHORT`` says; those that are done are not done twice. Each is
+    a study in a folder of its own, which ``duchenne run --resume`` walks to
+    its report; the table is ``papers.md`` and ``papers.csv``.
 
     Args:
         out: The folder.
-        sets: Where the papers' data sets are, as in ``{"ckplus": "/data/CK+"}``.
+        sets: Where the papers' data sets are, as in
+            ``{"ckplus": "/data/CK+"}``.
         rows: Picks recipes, as in ``"mousavi2016*"``.
-        workers: How many networks are trained side by side.
-        backend: Who the workers are.
-        address: Of a cluster.
-        devices: On how many each network is trained.
         announce: Is told of every row.
+        machine: Who trains and on what: ``workers``, ``backend``, ``address``
+            and ``devices``, as ``run`` takes them.
 
     Returns:
         The table, and where it lies.
@@ -103,48 +107,84 @@ def reproduce(
     Raises:
         InputError: As ``pipeline.run`` does.
     """
-    folder, given = Path(out), dict(sets or {})
+    _refuse_unknown(machine)
+    folder = Path(out)
+    given = dict(sets or {})
     chosen = [recipe for recipe in published() if fnmatch(recipe.name, rows)]
     if not chosen:
-        raise ArgumentError("rows", f"{rows!r}: no recipe of a paper is called that")
-    machine: dict[str, Any] = {
-        "workers": workers,
-        "backend": backend,
-        "address": address,
-        "devices": devices,
-    }
+        raise ArgumentError(
+            "rows", f"{rows!r}: no recipe of a paper is called that"
+        )
     found = []
     for number, recipe in enumerate(chosen, 1):
         announce(f"{recipe.name} ({number} of {len(chosen)})")
         row = _reproduced(recipe, folder, given, machine)
+        announce("    " + _summary(row))
         found.append(row)
-        told = [f"{name} {row[name]}" for name in ("ours", "paper", "remark") if row[name]]
-        announce("    " + "; ".join(told))
         _keep(folder, _framed(found))
     return Reproduction(folder, _framed(found))
 
 
+_MACHINE = ("workers", "backend", "address", "devices")
+
+
+def _refuse_unknown(machine: Mapping[str, Any]) -> None:
+    for name in machine:
+        if name not in _MACHINE:
+            raise ArgumentError(
+                name, f"is not known; there are {', '.join(_MACHINE)}"
+            )
+
+
+def _summary(row: Mapping[str, Any]) -> str:
+    """What a row of the table says, in a line."""
+    names = ("ours", "paper", "remark")
+    return "; ".join(f"{name} {row[name]}" for name in names if row[name])
+
+
 def _reproduced(
-    recipe: Recipe, folder: Path, given: Mapping[str, str], machine: Mapping[str, Any]
+    recipe: Recipe,
+    folder: Path,
+    given: Mapping[str, str],
+    machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Train what a recipe says and set our figure beside the paper's."""
     source, changes = _faces(recipe, given)
-    sources = recipes.changed(recipe, changes).sources if ":" in source else (source,)
-    place = folder / "-".join((recipe.name, *sources))
-    options: dict[str, Any] = {"changes": changes, "resume": True, "until": "training"}
+    sources = (
+        recipes.changed(recipe, changes).sources
+        if ":" in source
+        else (source,)
+    )
+    out = folder / "-".join((recipe.name, *sources))
+    options: dict[str, Any] = {
+        "changes": changes,
+        "resume": True,
+        "until": "training",
+    }
     try:
-        study = run(recipe, source, place, **options, **machine)
+        study = run(recipe, source, out, **options, **machine)
     except DivergedError as error:
-        return _told(recipe, source) | {"ours": "", "remark": str(error).rpartition(":")[0]}
-    return _told(recipe, source) | _row(study.scores, recipe.training.attempts > 1)
+        return _paper_row(recipe, source) | {
+            "ours": "",
+            "remark": str(error).rpartition(":")[0],
+        }
+    return _paper_row(recipe, source) | _row(
+        study.scores, recipe.training.attempts > 1
+    )
 
 
 def published() -> list[Recipe]:
     """The recipes that stand for a row of a paper's table."""
-    return [recipe for recipe in map(recipes.read, recipes.names()) if recipe.paper.faces]
+    return [
+        recipe
+        for recipe in map(recipes.read, recipes.names())
+        if recipe.paper.faces
+    ]
 
 
-def _faces(recipe: Recipe, given: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+def _faces(
+    recipe: Recipe, given: Mapping[str, str]
+) -> tuple[str, tuple[str, ...]]:
     """Where a row's faces come from, and what is changed for them."""
     wanted = recipe.paper.faces
     if not all(name in given for name in wanted):
@@ -154,10 +194,12 @@ def _faces(recipe: Recipe, given: Mapping[str, str]) -> tuple[str, tuple[str, ..
 
 
 def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([{name: row.get(name, "") for name in _COLUMNS} for row in rows])
+    return pd.DataFrame(
+        [{name: row.get(name, "") for name in _COLUMNS} for row in rows]
+    )
 
 
-def _told(recipe: Recipe, source: str) -> dict[str, Any]:
+def _paper_row(recipe: Recipe, source: str) -> dict[str, Any]:
     paper = recipe.paper
     return {
         "recipe": recipe.name,
@@ -168,7 +210,9 @@ def _told(recipe: Recipe, source: str) -> dict[str, Any]:
 
 
 def _row(scores: Mapping[str, Any], attempts: bool) -> dict[str, Any]:
-    """What a study found; the best of its networks where they are attempts at the same thing."""
+    """What a study found; the best of its networks where they are attempts at
+    the same thing.
+    """
     spread = "" if scores["sd"] is None else f" ± {100 * scores['sd']:.1f}"
     return {
         "ours": f"{100 * scores['mean']:.1f}{spread}"
@@ -180,7 +224,9 @@ def _row(scores: Mapping[str, Any], attempts: bool) -> dict[str, Any]:
     }
 
 
-def _figure(mean: float | None, spread: float | None, best: float | None) -> str:
+def _figure(
+    mean: float | None, spread: float | None, best: float | None
+) -> str:
     parts = [
         f"{mean}" if mean else "",
         f" ± {spread}" if spread else "",
@@ -194,7 +240,9 @@ def _remark(scores: Mapping[str, Any]) -> str:
         f"{scores['leaked']} of {scores['pictures']} test pictures show people trained on"
         if scores["leaked"]
         else "",
-        "epoch chosen by the test pictures" if scores["chosen_by"] == "test" else "",
+        "epoch chosen by the test pictures"
+        if scores["chosen_by"] == "test"
+        else "",
     ]
     return "; ".join(remark for remark in remarks if remark)
 
@@ -203,7 +251,9 @@ def _keep(folder: Path, table: pd.DataFrame) -> None:
     with files.replacing(folder / "papers.csv") as partial:
         table.to_csv(partial, index=False)
     with files.replacing(folder / "papers.md") as partial:
-        partial.write_text(f"{_explained(table)}\n{markdown(table)}", encoding="utf-8")
+        partial.write_text(
+            f"{_explained(table)}\n{markdown(table)}", encoding="utf-8"
+        )
 
 
 def _explained(table: pd.DataFrame) -> str:
@@ -211,9 +261,12 @@ def _explained(table: pd.DataFrame) -> str:
     rows = table["faces"].eq("avatars")
     if not rows.any():
         return (
-            "Accuracy on held-out pictures in per cent: mean ± standard deviation over networks.\n"
+            "Accuracy on held-out pictures in per cent: mean ± standard "
+            "deviation over networks.\n"
         )
-    wanted = {recipes.read(name).network.name for name in table["recipe"][rows]}
+    wanted = {
+        recipes.read(name).network.name for name in table["recipe"][rows]
+    }
     changes = "".join(
         f"- `{name}`: {', '.join(f'`{change}`' for change in SHORT[name])}\n"
         for name in SHORT
@@ -244,5 +297,9 @@ def markdown(table: pd.DataFrame) -> str:
     | plain | 80.0 |
     <BLANKLINE>
     """
-    rows = [list(table), ["---"] * table.shape[1], *table.astype(str).to_numpy().tolist()]
+    rows = [
+        list(table),
+        ["---"] * table.shape[1],
+        *table.astype(str).to_numpy().tolist(),
+    ]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

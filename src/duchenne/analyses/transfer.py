@@ -1,5 +1,5 @@
-"""The networks of a finished study on another data set, as mousavi2016 takes its networks from
-CK+ to JAFFE.
+"""The networks of a finished study on another data set, as mousavi2016 takes
+its networks from CK+ to JAFFE.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ _COARSE = frozenset(facs.SUPERSETS) - frozenset(facs.EXPRESSIONS)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Where it is kept, ``scores`` as in a study's ``scores.json``, and ``predictions``, a row a
-    picture and network.
+    """Where it is kept, ``scores`` as in a study's ``scores.json``, and
+    ``predictions``, a row a picture and network.
     """
 
     folder: Path
@@ -64,13 +65,15 @@ class Evaluation:
         )
 
 
-def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = ()) -> Evaluation:
-    """Show another data set to every network that a study has trained; its ``evaluations/<data>/``
-    keeps the result.
+def evaluate(
+    run: str | Path | Study, data: str, *, changes: tuple[str, ...] = ()
+) -> Evaluation:
+    """Show another data set to every network that a study has trained; its
+    ``evaluations/<data>/`` keeps the result.
 
-    Faces are selected, cut and prepared as in the study. Classes are matched by name; where one
-    side has the three supersets of mousavi2016 and the other expressions, expressions are folded
-    into supersets.
+    Faces are selected, cut and prepared as in the study. Classes are matched
+    by name; where one side has the three supersets of mousavi2016 and the
+    other expressions, expressions are folded into supersets.
 
     Args:
         run: A study, or its folder.
@@ -81,26 +84,37 @@ def evaluate(run: str | Path | Study, data: str, *, changes: tuple[str, ...] = (
         What was read.
 
     Raises:
-        InputError: Where the study or the faces cannot be used, where they are the faces of the
-            study, and where no picture shows a class that the networks know.
+        InputError: Where the study or the faces cannot be used, where they are
+            the faces of the study, and where no picture shows a class that the
+            networks know.
     """
-    study = run if isinstance(run, Study) else record.open(run, until="training")
+    study = (
+        run if isinstance(run, Study) else record.open(run, until="training")
+    )
+    faces = _other_faces(study, data, changes)
+    predictions = _of_every_network(study, faces)
+    known = predictions[predictions["expression"].notna()]
+    if known.empty:
+        raise InputError(f"{data}: shows no expression that the networks know")
+    columns = [name for name in predictions if name.startswith("p_")]
+    classes = [name.removeprefix("p_") for name in columns]
+    found = scores(known, classes, Paper())
+    found["unread"] = len(faces) - found["pictures"]
+    found["data"] = data
+    found["changes"] = list(changes)
+    folder = _keep(study, " ".join([data, *changes]), found, predictions)
+    return Evaluation(folder, found, predictions)
+
+
+def _other_faces(study: Study, data: str, changes: Sequence[str]) -> Stack:
+    """Faces that are not the study's, selected and cut as its own were."""
     source = f"faces.source={json.dumps(data, ensure_ascii=False)}"
     recipe = recipes.changed(study.recipe, [*changes, "faces.other=", source])
     table = gather(recipe.faces)
     if fingerprint(table) == study.state["faces"]["fingerprint"]:
         where = "how well they are read stands in its scores.json"
         raise InputError(f"{data}: the faces of the study itself; {where}")
-    faces = decode(recipe.faces, table)
-    found = _of_every_network(study, faces)
-    known = found[found["expression"].notna()]
-    if known.empty:
-        raise InputError(f"{data}: shows no expression that the networks know")
-    classes = [name.removeprefix("p_") for name in found if name.startswith("p_")]
-    told = scores(known, classes, Paper())
-    told |= {"unread": len(faces) - told["pictures"], "data": data, "changes": list(changes)}
-    folder = _keep(study, " ".join([data, *changes]), told, found)
-    return Evaluation(folder, told, found)
+    return decode(recipe.faces, table)
 
 
 def _of_every_network(study: Study, faces: Stack) -> pd.DataFrame:
@@ -117,7 +131,8 @@ def _of_every_network(study: Study, faces: Stack) -> pd.DataFrame:
 def folded(
     shown: pd.Series, found: Tensor, classes: tuple[str, ...]
 ) -> tuple[pd.Series, Tensor, tuple[str, ...]]:
-    """Match the expressions shown with a network's classes, folding one side where it takes it.
+    """Match the expressions shown with a network's classes, folding one side
+    where it takes it.
 
     Args:
         shown: (n,) expressions.
@@ -125,35 +140,43 @@ def folded(
         classes: In their order.
 
     Returns:
-        Expressions, probabilities and classes as they match; an expression that no class stands for
-        is NA.
+        Expressions, probabilities and classes as they match; an expression
+        that no class stands for is NA.
 
     >>> found = torch.tensor([[0.5, 0.3, 0.2]])
-    >>> folded(pd.Series(["positive"]), found, ("anger", "happiness", "surprise"))[1:]
+    >>> folded(pd.Series(["positive"]), found, ("anger", "happiness", "surprise"))[
+    ...     1:
+    ... ]
     (tensor([[0.5000, 0.5000]]), ('positive', 'negative'))
     """
     if _COARSE & set(shown.dropna()) and not _COARSE & set(classes):
-        members = {
-            name: [i for i, each in enumerate(classes) if facs.SUPERSET_OF.get(each) == name]
-            for name in facs.SUPERSETS
-        }
-        members = {name: places for name, places in members.items() if places}
-        found, classes = (
-            torch.stack([found[:, places].sum(1) for places in members.values()], 1),
-            tuple(members),
-        )
+        found, classes = _summed(found, classes)
     if _COARSE & set(classes):
-        shown = shown.map(
-            lambda name: name if name in classes else facs.SUPERSET_OF.get(name), na_action="ignore"
-        )
+        supersets = {**facs.SUPERSET_OF, **{name: name for name in classes}}
+        shown = shown.map(supersets.get, na_action="ignore")
     return shown.where(shown.isin(classes)), found, classes
+
+
+def _summed(
+    found: Tensor, classes: tuple[str, ...]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Probabilities (n, classes) of expressions as those of their supersets."""
+    members: dict[str, list[int]] = {}
+    for superset in facs.SUPERSETS:
+        for index, name in enumerate(classes):
+            if facs.SUPERSET_OF.get(name) == superset:
+                members.setdefault(superset, []).append(index)
+    sums = [found[:, places].sum(1) for places in members.values()]
+    return torch.stack(sums, 1), tuple(members)
 
 
 def _read(folder: Path, faces: Stack, fold: int, attempt: int) -> pd.DataFrame:
     """The predictions of one network, a row a picture."""
     saved = networks.load(folder)
     prepare = Preparation(saved.description.prepare).restore(saved.preparation)
-    found = probabilities(saved.network, prepare, torch.from_numpy(np.array(faces.stored)))
+    found = probabilities(
+        saved.network, prepare, torch.from_numpy(np.array(faces.stored))
+    )
     shown, found, classes = folded(
         faces.table.frame["expression"], found, saved.description.classes
     )
@@ -163,8 +186,8 @@ def _read(folder: Path, faces: Stack, fold: int, attempt: int) -> pd.DataFrame:
 
 
 def _called(name: str) -> str:
-    """A folder's name for a data set and changes; where letters had to be left out, a digest tells
-    it from others.
+    """A folder's name for a data set and changes; where letters had to be left
+    out, a digest tells it from others.
 
     >>> _called("jaffe:/data/jaffe")
     'jaffe-data-jaffe'
@@ -174,14 +197,18 @@ def _called(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
     if name.isascii() and len(plain) <= _LONGEST:
         return plain
-    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[
+        :8
+    ]
     return f"{plain[-_LONGEST:]}-{digest}".lstrip("-")
 
 
 _LONGEST = 80
 
 
-def _keep(study: Study, name: str, told: dict[str, Any], found: pd.DataFrame) -> Path:
+def _keep(
+    study: Study, name: str, told: dict[str, Any], found: pd.DataFrame
+) -> Path:
     folder = study.folder / "evaluations" / _called(name)
     with files.replacing(folder / "predictions.parquet") as partial:
         found.to_parquet(partial, index=False)

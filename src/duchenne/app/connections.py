@@ -1,8 +1,9 @@
-"""Connections to the live page: a client that sends nothing, or hardly anything, keeps nobody else
-out.
+"""Connections to the live page: a client that sends nothing, or hardly
+anything, keeps nobody else out.
 
-A connection has ten seconds for a request's first lines. Of one address at most sixty-four are
-held; a further one takes the place of the oldest whose request has not arrived yet.
+A connection has ten seconds for a request's first lines. Of one address at
+most sixty-four are held; a further one takes the place of the oldest whose
+request has not arrived yet.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ MOST = 64
 
 
 class Bounded(H11Protocol):
-    """Uvicorn's own protocol, with a time for a request to arrive and a number of connections an
-    address.
+    """Uvicorn's own protocol, with a time for a request to arrive and a number
+    of connections an address.
     """
 
-    _of_address: ClassVar[defaultdict[str, OrderedDict[Bounded, None]]] = defaultdict(OrderedDict)
+    _of_address: ClassVar[defaultdict[str, OrderedDict[Bounded, None]]] = (
+        defaultdict(OrderedDict)
+    )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, in place of an idle one of the same address where there are too
-        many.
+        """Take a connection, in place of an idle one of the same address where
+        there are too many.
         """
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
@@ -42,7 +45,9 @@ class Bounded(H11Protocol):
             else:
                 oldest.transport.abort()
         others[self] = None
-        self._late = self.loop.call_later(PATIENCE, self._close_where_nothing_came)
+        self._late = self.loop.call_later(
+            PATIENCE, self._close_where_nothing_came
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
@@ -62,8 +67,13 @@ class Bounded(H11Protocol):
         """Give the next request on the same connection as long to arrive."""
         super().on_response_complete()
         self._late.cancel()
-        self._late = self.loop.call_later(PATIENCE, self._close_where_nothing_came)
+        self._late = self.loop.call_later(
+            PATIENCE, self._close_where_nothing_came
+        )
 
     def _close_where_nothing_came(self, *_: Any) -> None:
-        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+        if (
+            self.conn.their_state is h11.IDLE
+            and not self.transport.is_closing()
+        ):
             self.transport.close()

@@ -1,5 +1,5 @@
-"""Reading one face with a study's network: where it is, what it shows, which units fire, and
-what these see in it.
+"""Reading one face with a study's network: where it is, what it shows, which
+units fire, and what these see in it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from duchenne.units.receptive_fields import Fields
 from duchenne.units.responses import answers
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
 
 MOST_PIXELS = 40_000_000
 """A photograph that says it is larger is not decoded."""
@@ -41,9 +42,10 @@ _RED, _BLUE = (178, 34, 24), (30, 86, 160)
 
 @dataclass(frozen=True)
 class Firing:
-    """A unit that answers more to this face than to most: by how many standard deviations of its
-    answers to the study's faces, the action unit that it is evidence of and whether that is sure
-    (``detects``), and what it sees, (S, S, 4) to be laid over.
+    """A unit that answers more to this face than to most: by how many standard
+    deviations of its answers to the study's faces, the action unit that it is
+    evidence of and whether that is sure (``detects``), and what it sees, (S,
+    S, 4) to be laid over.
     """
 
     unit: int
@@ -55,9 +57,9 @@ class Firing:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the network makes of a face (C, S, S): the probability of every class, the units that
-    fire most, and how long the network itself took, in seconds. ``note`` says what is odd about
-    where the face was found.
+    """What the network makes of a face (C, S, S): the probability of every
+    class, the units that fire most, and how long the network itself took, in
+    seconds. ``note`` says what is odd about where the face was found.
     """
 
     face: Floats
@@ -68,38 +70,44 @@ class Answer:
 
 
 class Reader:
-    """A study's network, ready to read face after face; it is not changed, and calls must not
-    overlap.
+    """A study's network, ready to read face after face; it is not changed, and
+    calls must not overlap.
     """
 
     def __init__(self, study: Study) -> None:
-        work = Workspace(study, study.table)
-        faces, units = study.recipe.faces, study.recipe.units
-        self.study, self._pair, self._units = study, work.pair, units
-        self._size, self._channels = faces.size, faces.channels
-        name = faces.crop
-        self._crop = crop.named(name if name in _FINDERS or name.startswith("yunet:") else "haar")
-        activations = Activations.from_frame(study.responses).value.astype(np.float64)
+        self.study = study
+        self._pair = Workspace(study, study.table).pair
+        self._units = study.recipe.units
+        self._size = study.recipe.faces.size
+        self._channels = study.recipe.faces.channels
+        self._crop = _finder(study.recipe.faces.crop)
+        activations = Activations.from_frame(study.responses).value.astype(
+            np.float64
+        )
         deviations = activations.std(0)
         self._mean = activations.mean(0)
-        self._deviations = np.where(deviations > 0, deviations, np.inf)  # what never varied is mute
-        self._fields = Fields(
-            self._pair.trained, units.layer, (self._channels, self._size, self._size)
-        )
+        # what never varied is mute
+        self._deviations = np.where(deviations > 0, deviations, np.inf)
+        shape = (self._channels, self._size, self._size)
+        self._fields = Fields(self._pair.trained, self._units.layer, shape)
         self._named, self._sure = _evidence(study, activations.shape[1])
 
     def photograph(self, content: bytes) -> Answer:
-        """Read the largest face of a photograph; raises ``InputError`` for what is none, or too
-        large.
+        """Read the largest face of a photograph; raises ``InputError`` for
+        what is none, or too large.
         """
-        picture = _smaller(
-            decoding.from_bytes(content, "the picture", self._channels, MOST_PIXELS, _LOOKED_AT)
+        whole = decoding.from_bytes(
+            content, "the picture", self._channels, MOST_PIXELS, _LOOKED_AT
         )
+        picture = _smaller(whole)
         found = self._crop(picture, crop.Hints())
-        note = found.note if found.region else "no face found: its middle was taken"
-        return self.face(
-            crop.cut(picture, found.region or crop.centred_square(picture), self._size), note
+        note = (
+            found.note
+            if found.region
+            else "no face found: its middle was taken"
         )
+        region = found.region or crop.centred_square(picture)
+        return self.face(crop.cut(picture, region, self._size), note)
 
     def face(self, face: Floats, note: str = "") -> Answer:
         """Read a face that fills the picture.
@@ -112,41 +120,53 @@ class Reader:
             What it shows and which units fire.
         """
         prepared = self._pair.prepare(torch.from_numpy(face[None]))
+        layer = self._units.layer
         began = time.perf_counter()
-        ((responses, outputs),) = answers(
-            self._pair.trained, self._units.layer, [prepared], self._units.activation
+        read = answers(
+            self._pair.trained, layer, [prepared], self._units.activation
         )
+        ((responses, outputs),) = read
         seconds = time.perf_counter() - began
         probabilities = torch.softmax(outputs, 1)[0].tolist()
-        return Answer(
-            face,
-            dict(zip(self.study.scores["classes"], probabilities, strict=True)),
-            self._firing(prepared, responses),
-            seconds,
-            note,
+        shares = dict(
+            zip(self.study.scores["classes"], probabilities, strict=True)
         )
+        firing = self._firing(prepared, responses)
+        return Answer(face, shares, firing, seconds, note)
 
-    def _firing(self, prepared: Tensor, responses: Activations) -> tuple[Firing, ...]:
-        """The units that answer most, beside their answers to the study's faces."""
-        above = (responses.value[0] - self._mean) / self._deviations
+    def _firing(
+        self, prepared: Tensor, responses: Activations
+    ) -> tuple[Firing, ...]:
+        """The units that answer most, beside their answers to the study's
+        faces.
+        """
+        activations = responses.value[0]
+        above = (activations - self._mean) / self._deviations
         first = np.argsort(-above, kind="stable")[:FIRING]
-        first = first[responses.value[0, first] > 0]
-        places = np.column_stack([responses.row[0, first], responses.column[0, first]])
+        first = first[activations[first] > 0]
+        pictures = self._projected(prepared, responses, first)
+        firing = []
+        for unit, seen in zip(first, pictures, strict=True):
+            firing.append(self._fired(int(unit), float(above[unit]), seen))
+        return tuple(firing)
+
+    def _projected(
+        self, prepared: Tensor, responses: Activations, units: Places
+    ) -> Floats:
+        """What units see in the one picture, (units, C, S, S)."""
+        rows = responses.row[0, units]
+        columns = responses.column[0, units]
         windows = project(
             self._pair.trained,
             self._units.layer,
             prepared,
-            first,
-            places,
+            units,
+            np.column_stack([rows, columns]),
             self._units.method,
-            of=np.zeros(len(first), np.int64),
+            of=np.zeros(len(units), np.int64),
             fields=self._fields,
         )
-        whole = windows.full((self._size, self._size))
-        return tuple(
-            self._fired(int(unit), float(above[unit]), seen)
-            for unit, seen in zip(first, whole, strict=True)
-        )
+        return windows.full((self._size, self._size))
 
     def _fired(self, unit: int, above: float, seen: Floats) -> Firing:
         detects = bool(self._sure[unit])
@@ -165,8 +185,11 @@ class Sitter:
         self._population = people.POPULATIONS[faces.avatars.population]
         self._people: dict[int, people.Person] = {}
 
-    def draw(self, person: int, strengths: dict[int, float]) -> tuple[Floats, NDArray[np.uint8]]:
-        """Draw a person as the network is shown it, and larger, in colour, to look at.
+    def draw(
+        self, person: int, strengths: dict[int, float]
+    ) -> tuple[Floats, NDArray[np.uint8]]:
+        """Draw a person as the network is shown it, and larger, in colour, to
+        look at.
 
         Args:
             person: Its number.
@@ -179,23 +202,42 @@ class Sitter:
             rng = np.random.default_rng((person, 1))
             drawn = people.draw_person(self._basis, rng, self._population)
             self._people = {person: drawn}  # the last one only
-        both_sides = {number: (value, value) for number, value in strengths.items()}
+        both_sides = {
+            number: (value, value) for number, value in strengths.items()
+        }
         shot = Shot(self._people[person], people.STUDIO, both_sides)
-        small = self._studio.draw([shot], self._size, self._samples, self._colour)[0]
+        small = self._studio.draw(
+            [shot], self._size, self._samples, self._colour
+        )[0]
         shown = self._studio.draw([shot], _DRAWN, 1, colour=True)[0]
-        face = (small / np.float32(255)).reshape(self._size, self._size, -1).transpose(2, 0, 1)
+        face = (
+            (small / np.float32(255))
+            .reshape(self._size, self._size, -1)
+            .transpose(2, 0, 1)
+        )
         return np.ascontiguousarray(face), shown
 
 
-def _evidence(study: Study, units: int) -> tuple[list[str], NDArray[np.bool_]]:
-    """The action unit that each unit is strongest evidence of, with its name, and whether it is
-    sure.
+def _finder(name: str) -> crop.Crop:
+    """The crop that finds a face by itself: the study's where it does, else
+    OpenCV's.
     """
-    named, sure = [""] * units, np.zeros(units, bool)
-    if len(study.evidence):
-        for row in strongest(study.evidence).itertuples():
-            named[int(row.unit)] = f"{row.au} {facs.coded(str(row.au)).name}"
-        sure[detections(study.evidence, study.recipe.evidence.level)["unit"].to_numpy(int)] = True
+    finds = name in _FINDERS or name.startswith("yunet:")
+    return crop.named(name if finds else "haar")
+
+
+def _evidence(study: Study, units: int) -> tuple[list[str], NDArray[np.bool_]]:
+    """The action unit that each unit is strongest evidence of, with its name,
+    and whether it is sure.
+    """
+    named = [""] * units
+    sure = np.zeros(units, bool)
+    if not len(study.evidence):
+        return named, sure
+    for row in strongest(study.evidence).itertuples():
+        named[int(row.unit)] = f"{row.au} {facs.coded(str(row.au)).name}"
+    detecting = detections(study.evidence, study.recipe.evidence.level)
+    sure[detecting["unit"].to_numpy(int)] = True
     return named, sure
 
 
@@ -206,13 +248,17 @@ def _smaller(picture: Floats) -> Floats:
     if share >= 1:
         return picture
     size = (max(2, round(width * share)), max(2, round(height * share)))
-    smaller = cv2.resize(picture.transpose(1, 2, 0), size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(smaller.reshape(size[1], size[0], -1).transpose(2, 0, 1))
+    smaller = cv2.resize(
+        picture.transpose(1, 2, 0), size, interpolation=cv2.INTER_AREA
+    )
+    return np.ascontiguousarray(
+        smaller.reshape(size[1], size[0], -1).transpose(2, 0, 1)
+    )
 
 
 def _overlay(seen: Floats) -> NDArray[np.uint8]:
-    """A projection (C, S, S), red where it drives the unit up and blue where it holds it down,
-    the clearer the stronger.
+    """A projection (C, S, S), red where it drives the unit up and blue where
+    it holds it down, the clearer the stronger.
     """
     signed = seen[np.abs(seen).sum((1, 2)).argmax()]
     largest = float(np.abs(signed).max()) or 1.0

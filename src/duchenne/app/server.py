@@ -1,5 +1,5 @@
-"""The server of the live page: three addresses, each with bounds on what it takes. It writes
-nothing.
+"""The server of the live page: three addresses, each with bounds on what it
+takes. It writes nothing.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ MOST_BYTES = 16 * 2**20
 _LONGEST_ORDER = 10_000  # bytes of what sliders say
 _WAITING = 24  # requests that may wait for their turn
 _PATIENCE = 30  # seconds for a photograph to arrive
-_START, _SLOWEST = (
-    3.0,
-    32_768,
-)  # seconds before what arrives is timed, and bytes a second that it must have
+# seconds before what arrives is timed, and bytes a second that it must have
+_START, _SLOWEST = (3.0, 32_768)
 _PEOPLE = 10_000
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 _GUARDED = {
@@ -55,23 +53,28 @@ _GUARDED = {
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(study: Study, everywhere: bool = False, host: str = "localhost") -> Starlette:
-    """The live page of a study, for requests to this machine by its local names and ``host``, or
-    ``everywhere`` by any name.
+def application(
+    study: Study, everywhere: bool = False, host: str = "localhost"
+) -> Starlette:
+    """The live page of a study, for requests to this machine by its local
+    names and ``host``, or ``everywhere`` by any name.
 
-    GET / is the page; POST /read takes a picture's bytes; POST /draw takes {"person": 0,
-    "action_units": {"AU12": 0.5}}. Both answer with what the network makes of the face; a mistake
-    with {"error": …} and a 4xx.
+    GET / is the page; POST /read takes a picture's bytes; POST /draw takes
+    {"person": 0, "action_units": {"AU12": 0.5}}. Both answer with what the
+    network makes of the face; a mistake with {"error": …} and a 4xx.
     """
     desk = _Desk(Reader(study), Sitter(study))
     routes = [
         Route("/", _page(study)),
         *(
             Route(f"/{name}", _file(name, kind))
-            for name, kind in (("app.js", "text/javascript"), ("app.css", "text/css"))
+            for name, kind in (
+                ("app.js", "text/javascript"),
+                ("app.css", "text/css"),
+            )
         ),
-        Route("/read", _told(desk.photograph), methods=["POST"]),
-        Route("/draw", _told(desk.sitter), methods=["POST"]),
+        Route("/read", _answering(desk.photograph), methods=["POST"]),
+        Route("/draw", _answering(desk.sitter), methods=["POST"]),
     ]
     hosts = ["*"] if everywhere else [*_HERE, host]
     return Starlette(
@@ -86,21 +89,31 @@ class _Desk:
 
     def __init__(self, reader: Reader, sitter: Sitter) -> None:
         self._reader, self._sitter = reader, sitter
-        self._turn, self._waiting, self._arriving = anyio.CapacityLimiter(1), 0, 0
+        self._turn, self._waiting, self._arriving = (
+            anyio.CapacityLimiter(1),
+            0,
+            0,
+        )
 
     async def photograph(self, request: Request) -> dict[str, Any]:
         """Read the picture that a request brings."""
         if self._arriving >= _WAITING:
-            raise HTTPException(503, "too many pictures at once: try again in a moment")
+            raise HTTPException(
+                503, "too many pictures at once: try again in a moment"
+            )
         self._arriving += 1
         try:
             content = await _body(request, MOST_BYTES)
         finally:
             self._arriving -= 1
-        return await self._in_turn(lambda: _answer(self._reader.photograph(content)))
+        return await self._in_turn(
+            lambda: _answer(self._reader.photograph(content))
+        )
 
     async def sitter(self, request: Request) -> dict[str, Any]:
-        """Draw a person whose action units are as the request says, and read that."""
+        """Draw a person whose action units are as the request says, and read
+        that.
+        """
         person, strengths = _order(await _body(request, _LONGEST_ORDER))
 
         def work() -> dict[str, Any]:
@@ -109,9 +122,13 @@ class _Desk:
 
         return await self._in_turn(work)
 
-    async def _in_turn(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    async def _in_turn(
+        self, work: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
         if self._waiting >= _WAITING:
-            raise HTTPException(503, "too many pictures at once: try again in a moment")
+            raise HTTPException(
+                503, "too many pictures at once: try again in a moment"
+            )
         self._waiting += 1
         try:
             began = time.perf_counter()
@@ -122,8 +139,8 @@ class _Desk:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """What a request brings, as long as it is not longer than ``most`` bytes and does not take
-    for ever.
+    """What a request brings, as long as it is not longer than ``most`` bytes
+    and does not take for ever.
     """
     told = request.headers.get("content-length", "0")
     if not told.isdigit() or int(told) > most:
@@ -133,23 +150,29 @@ async def _body(request: Request, most: int) -> bytes:
     with anyio.move_on_after(_START) as late:
         async for part in request.stream():
             taken += part
-            late.deadline = began + min(_PATIENCE, _START + len(taken) / _SLOWEST)
+            late.deadline = began + min(
+                _PATIENCE, _START + len(taken) / _SLOWEST
+            )
             if len(taken) > most:
-                raise HTTPException(413, f"more than {most:,} bytes are not taken")
+                raise HTTPException(
+                    413, f"more than {most:,} bytes are not taken"
+                )
     if late.cancelled_caught:
         raise HTTPException(408, "the picture took too long to arrive")
     return bytes(taken)
 
 
 def _order(body: bytes) -> tuple[int, dict[int, float]]:
-    """The person and the strengths of action units that sliders ask for; raises ``InputError``
-    for anything else.
+    """The person and the strengths of action units that sliders ask for;
+    raises ``InputError`` for anything else.
     """
     try:
-        told = json.loads(body)
-        person, wanted = told["person"], told["action_units"].items()
+        order = json.loads(body)
+        person, wanted = order["person"], order["action_units"].items()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise InputError('expected {"person": 0, "action_units": {"AU12": 0.5}}') from None
+        raise InputError(
+            'expected {"person": 0, "action_units": {"AU12": 0.5}}'
+        ) from None
     if type(person) is not int or not 0 <= person < _PEOPLE:
         raise InputError(f"person: expected a number from 0 to {_PEOPLE - 1}")
     known = {facs.code(number): number for number in facs.rendered()}
@@ -163,7 +186,9 @@ def _order(body: bytes) -> tuple[int, dict[int, float]]:
     return person, {known[code]: float(strength) for code, strength in wanted}
 
 
-def _answer(answer: Answer, shown: NDArray[np.uint8] | None = None) -> dict[str, Any]:
+def _answer(
+    answer: Answer, shown: NDArray[np.uint8] | None = None
+) -> dict[str, Any]:
     """What the page is told of a answer."""
     face = np.rint(answer.face.transpose(1, 2, 0) * 255).astype(np.uint8)
     return {
@@ -186,19 +211,29 @@ def _answer(answer: Answer, shown: NDArray[np.uint8] | None = None) -> dict[str,
 
 def _picture(pixels: NDArray[np.uint8]) -> str:
     packed = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(packed, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(
+        packed, "PNG", compress_level=1
+    )
+    return (
+        "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode()
+    )
 
 
 # answers
 
 
-def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
-    """Answer with what a function tells, or with the line that says what was wrong."""
+def _answering(
+    work: Callable[[Request], Awaitable[dict[str, Any]]],
+) -> Handler:
+    """Answer with what a function tells, or with the line that says what was
+    wrong.
+    """
 
     async def answered(request: Request) -> Response:
         if not _of_this_page(request):
-            raise HTTPException(403, "this page answers to itself, not to other sites")
+            raise HTTPException(
+                403, "this page answers to itself, not to other sites"
+            )
         try:
             return JSONResponse(await work(request), headers=_GUARDED)
         except InputError as error:
@@ -210,28 +245,46 @@ def _told(work: Callable[[Request], Awaitable[dict[str, Any]]]) -> Handler:
 
 
 def _of_this_page(request: Request) -> bool:
-    """Whether a browser says that the page itself asks; who says nothing is no browser."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    """Whether a browser says that the page itself asks; who says nothing is no
+    browser.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in (
+        "same-origin",
+        "none",
+    ):
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or urlsplit(origin).netloc == request.headers.get(
+        "host"
+    )
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # what it is registered for
-    return JSONResponse({"error": error.detail}, error.status_code, headers=_GUARDED)
+    return JSONResponse(
+        {"error": error.detail}, error.status_code, headers=_GUARDED
+    )
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     return JSONResponse(
-        {"error": "the server made a mistake; its terminal says which"}, 500, headers=_GUARDED
+        {"error": "the server made a mistake; its terminal says which"},
+        500,
+        headers=_GUARDED,
     )
 
 
 def _page(study: Study) -> Handler:
-    environment = Environment(loader=PackageLoader("duchenne.app"), autoescape=True)
-    known = [(facs.code(number), facs.ACTION_UNITS[number]) for number in facs.rendered()]
-    html = environment.get_template("app.html").render(study=study, action_units=known)
+    environment = Environment(
+        loader=PackageLoader("duchenne.app"), autoescape=True
+    )
+    known = [
+        (facs.code(number), facs.ACTION_UNITS[number])
+        for number in facs.rendered()
+    ]
+    html = environment.get_template("app.html").render(
+        study=study, action_units=known
+    )
 
     async def answered(request: Request) -> Response:
         return HTMLResponse(html, headers=_GUARDED)

@@ -1,4 +1,6 @@
-"""The command line: parse, call, say where the result is. Nothing is computed here."""
+"""The command line: parse, call, say where the result is. Nothing is computed
+here.
+"""
 
 from __future__ import annotations
 
@@ -45,12 +47,14 @@ Data = Annotated[
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of the study; runs/<recipe>-<date> by default.")
+    Path | None,
+    typer.Option(help="Folder of the study; runs/<recipe>-<date> by default."),
 ]
 Resume = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Go on with the study in --out, with its own recipe where none is named."
+        "--resume",
+        help="Go on with the study in --out, with its own recipe where none is named.",
     ),
 ]
 WorkerCount = Annotated[
@@ -60,7 +64,9 @@ WorkerCount = Annotated[
         help="Networks trained side by side; as many as pay on this machine by default.",
     ),
 ]
-Backend = Annotated[str, typer.Option(help="Who trains them: processes, ray or dask.")]
+Backend = Annotated[
+    str, typer.Option(help="Who trains them: processes, ray or dask.")
+]
 Address = Annotated[
     str,
     typer.Option(
@@ -82,7 +88,9 @@ _GO_ON = "; the same command with --resume and --out goes on"
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.")
+    ] = False,
 ) -> None:
     if version:
         from importlib.metadata import version as installed
@@ -101,7 +109,9 @@ def run(
     recipe: Recipe = None,
     data: Data = None,
     out: Out = None,
-    layer: Annotated[str | None, typer.Option(help="Layer whose units are looked at.")] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer whose units are looked at.")
+    ] = None,
     changes: Changes = None,
     resume: Resume = False,
     workers: WorkerCount = None,
@@ -113,7 +123,10 @@ def run(
     with explained(_GO_ON):
         from duchenne.pipeline.run import run as run_recipe
 
-        wanted = [*(changes or []), *([f'units.layer="{layer}"'] if layer else [])]
+        wanted = [
+            *(changes or []),
+            *([f'units.layer="{layer}"'] if layer else []),
+        ]
         study = run_recipe(
             recipe,
             _only(data),
@@ -126,7 +139,7 @@ def run(
             backend=backend,
             address=address,
         )
-        for line in study.told():
+        for line in study.summary_lines():
             typer.echo(line)
         typer.echo(study.report.resolve())
 
@@ -148,8 +161,8 @@ def train(
     address: Address = "",
     devices: DeviceCount = None,
 ) -> None:
-    """Run a study as far as trained networks and their scores; 'duchenne run --resume' goes on to
-    the report.
+    """Run a study as far as trained networks and their scores; 'duchenne run
+    --resume' goes on to the report.
     """
     with explained(_GO_ON):
         from duchenne.pipeline.run import run as run_recipe
@@ -177,32 +190,47 @@ def train(
 )
 def reproduce(
     out: Annotated[
-        Path, typer.Option(help="Folder of the studies, one a row, and of the table.")
+        Path,
+        typer.Option(
+            help="Folder of the studies, one a row, and of the table."
+        ),
     ] = Path("runs/papers"),
-    rows: Annotated[str, typer.Option(help="Which recipes, as in 'mousavi2016*'.")] = "*",
+    rows: Annotated[
+        str, typer.Option(help="Which recipes, as in 'mousavi2016*'.")
+    ] = "*",
     ckplus: Annotated[
-        str | None, typer.Option(metavar="PATH", help="CK+, where you have it.")
+        str | None,
+        typer.Option(metavar="PATH", help="CK+, where you have it."),
     ] = None,
-    tfd: Annotated[str | None, typer.Option(metavar="PATH", help="TFD, where you have it.")] = None,
+    tfd: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="TFD, where you have it."),
+    ] = None,
     jaffe: Annotated[
-        str | None, typer.Option(metavar="PATH", help="JAFFE, where you have it.")
+        str | None,
+        typer.Option(metavar="PATH", help="JAFFE, where you have it."),
     ] = None,
     workers: WorkerCount = None,
     backend: Backend = "processes",
     address: Address = "",
     devices: DeviceCount = None,
 ) -> None:
-    """Train every row of the papers' tables, on their data sets or on avatars, and set our figures
-    beside theirs.
+    """Train every row of the papers' tables, on their data sets or on avatars,
+    and set our figures beside theirs.
 
-    An interrupted run goes on with the same command. On avatars it takes hours on two cores.
+    An interrupted run goes on with the same command. On avatars it takes hours
+    on two cores.
     """
     with explained("; the same command goes on"):
         from duchenne.analyses import reproduction
 
         given = {
             name: path
-            for name, path in {"ckplus": ckplus, "tfd": tfd, "jaffe": jaffe}.items()
+            for name, path in {
+                "ckplus": ckplus,
+                "tfd": tfd,
+                "jaffe": jaffe,
+            }.items()
             if path
         }
         found = reproduction.reproduce(
@@ -221,7 +249,9 @@ def reproduce(
 
 def _only(data: list[str] | None) -> str | None:
     if data and len(data) > 1:
-        raise InputError("--data is given twice; a second data set is named by --set faces.other=…")
+        raise InputError(
+            "--data is given twice; a second data set is named by --set faces.other=…"
+        )
     return data[0] if data else None
 
 
@@ -231,15 +261,25 @@ def _at_least_one(option: str, number: int | None) -> int:
     return number or 0
 
 
-@app.command(epilog="Example:  duchenne evaluate runs/ckplus --data jaffe:/data/jaffe")
+@app.command(
+    epilog="Example:  duchenne evaluate runs/ckplus --data jaffe:/data/jaffe"
+)
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished study.")],
+    run: Annotated[
+        Path, typer.Argument(help="The folder of a finished study.")
+    ],
     data: Annotated[
-        str, typer.Option(help="The faces to read; see 'duchenne data formats'.", metavar="SPEC")
+        str,
+        typer.Option(
+            help="The faces to read; see 'duchenne data formats'.",
+            metavar="SPEC",
+        ),
     ],
     changes: Changes = None,
 ) -> None:
-    """Evaluate a study's networks on another data set; classes are matched by name."""
+    """Evaluate a study's networks on another data set; classes are matched by
+    name.
+    """
     with explained():
         from duchenne.analyses import transfer
 
@@ -248,34 +288,43 @@ def evaluate(
         typer.echo((found.folder / "scores.json").resolve())
 
 
-@app.command(epilog="Example:  duchenne manifold --data ckplus:/data/CK+ --out runs/manifold")
+@app.command(
+    epilog="Example:  duchenne manifold --data ckplus:/data/CK+ --out runs/manifold"
+)
 def manifold(
     recipe: Annotated[
         str, typer.Argument(help="A recipe whose network is an autoencoder.")
     ] = "zhu2018-manifold",
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("runs/manifold"),
+    out: Annotated[Path, typer.Option(help="Folder of the result.")] = Path(
+        "runs/manifold"
+    ),
     changes: Changes = None,
 ) -> None:
-    """Show that expressions lie on a manifold of few dimensions: an autoencoder's map of faces,
-    and a walk on it.
+    """Show that expressions lie on a manifold of few dimensions: an
+    autoencoder's map of faces, and a walk on it.
     """
     with explained("; the same command goes on"):
         from duchenne.analyses import manifold as manifolds
 
-        found = manifolds.manifold(recipe, _only(data), out, changes=tuple(changes or ()))
+        found = manifolds.manifold(
+            recipe, _only(data), out, changes=tuple(changes or ())
+        )
         typer.echo(found.headline)
         typer.echo((out / "manifold.png").resolve())
 
 
 @app.command(epilog="Example:  duchenne recipes khorrami2015")
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Show every key of this recipe.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show every key of this recipe.")
+    ] = None,
 ) -> None:
-    """List the recipes, and the table of a paper that each stands beside; or the keys of one, as
-    --set takes them.
+    """List the recipes, and the table of a paper that each stands beside; or
+    the keys of one, as --set takes them.
 
-    The keys can be kept as a recipe of your own: duchenne recipes quick > mine.toml.
+    The keys can be kept as a recipe of your own: duchenne recipes quick >
+    mine.toml.
     """
     with explained():
         from duchenne import recipes as known
@@ -286,11 +335,19 @@ def recipes(
             return
         for each in known.names():
             recipe = known.read(each)
-            figure = f" ({recipe.paper.accuracy} %)" if recipe.paper.accuracy else ""
-            typer.echo(f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table}{figure}")
+            figure = (
+                f" ({recipe.paper.accuracy} %)"
+                if recipe.paper.accuracy
+                else ""
+            )
+            typer.echo(
+                f"{each}\n    {recipe.about}\n    beside: {recipe.paper.table}{figure}"
+            )
 
 
 def main() -> None:
-    """Entry point of the command ``duchenne``; a request to end is an interruption like Ctrl-C."""
+    """Entry point of the command ``duchenne``; a request to end is an
+    interruption like Ctrl-C.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(app())

@@ -16,7 +16,9 @@ reports = typer.Typer()
 Run = Annotated[Path, typer.Argument(help="The folder of a finished study.")]
 
 
-@reports.command(epilog="Example:  duchenne report runs/quick --figures --columns 1")
+@reports.command(
+    epilog="Example:  duchenne report runs/quick --figures --columns 1"
+)
 def report(
     run: Run,
     figures: Annotated[
@@ -32,14 +34,16 @@ def report(
     columns: Annotated[
         int | None,
         typer.Option(
-            min=1, max=2, help="With --figures: the columns of a page that one takes; 2 by default."
+            min=1,
+            max=2,
+            help="With --figures: the columns of a page that one takes; 2 by default.",
         ),
     ] = None,
 ) -> None:
     """Write the page, its figures and tables anew, from the run folder alone."""
     with explained():
         from duchenne.pipeline.stages import open_reportable
-        from duchenne.report import tables
+        from duchenne.report import printed_tables
         from duchenne.report.page import document
 
         if columns and not figures:
@@ -55,23 +59,28 @@ def report(
             return
         study = open_reportable(run)
         document.write(study)
-        tables.write_all(study)
+        printed_tables.write_all(study)
         typer.echo(study.report.resolve())
 
 
-@reports.command(epilog="Example:  duchenne compare runs/a runs/b --out runs/compared")
+@reports.command(
+    epilog="Example:  duchenne compare runs/a runs/b --out runs/compared"
+)
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="The folders of two finished studies or more.")
+        list[Path],
+        typer.Argument(help="The folders of two finished studies or more."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the page and its tables.")] = Path(
-        "runs/compared"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder of the page and its tables.")
+    ] = Path("runs/compared"),
 ) -> None:
-    """Compare studies: accuracies, detectors, and corresponding units on the same faces."""
+    """Compare studies: accuracies, detectors, and corresponding units on the
+    same faces.
+    """
     with explained():
         from duchenne.analyses import compare
-        from duchenne.report.tables import written
+        from duchenne.report.printed_tables import written
 
         found = compare.compare(runs, out)
         show(written(found.studies))
@@ -79,11 +88,16 @@ def compare(
         typer.echo(found.page.resolve())
 
 
-@reports.command(name="app", epilog="Example:  duchenne app runs/quick --port 8000")
+@reports.command(
+    name="app", epilog="Example:  duchenne app runs/quick --port 8000"
+)
 def live(
     run: Run,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Where to listen; 0 takes a free one."
+        ),
     ] = 8000,
     host: Annotated[
         str,
@@ -94,8 +108,8 @@ def live(
         ),
     ] = "127.0.0.1",
 ) -> None:
-    """Serve a live page: a photograph or a slider face in, the expression and the units that fire
-    out.
+    """Serve a live page: a photograph or a slider face in, the expression and
+    the units that fire out.
 
     Pictures stay in memory and are never written. Ctrl-C ends it.
     """

@@ -1,5 +1,5 @@
-"""What all commands share: how they tell of mistakes and of what happens, and how a recipe is
-changed.
+"""What all commands share: how they tell of mistakes and of what happens, and
+how a recipe is changed.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ _OPTIONS = {"changes": "set", "action_unit": "au"}
 
 @contextmanager
 def explained(hint: str = "") -> Iterator[None]:
-    """Show how far long work has come; say a user's mistake in one line and exit with 2; let
-    everything else be seen whole.
+    """Show how far long work has come; say a user's mistake in one line and
+    exit with 2; let everything else be seen whole.
     """
     try:
         with showing(bars):
             yield
     except ArgumentError as error:
-        argument, told = error.args
+        argument, problem = error.args
         option = _OPTIONS.get(argument, argument.replace("_", "-"))
-        fail(f"--{ArgumentError(option, told)}")
+        fail(f"--{ArgumentError(option, problem)}")
     except InputError as error:
         fail(str(error))
     except KeyboardInterrupt:
         typer.echo(f"duchenne: interrupted{hint}", err=True)
         raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of a pipe has had enough: Typer ends quietly
+    except BrokenPipeError:
+        # the reader of a pipe has had enough: Typer ends quietly
         raise
     except OSError as error:
         if error.errno == errno.EFBIG or "File too large" in str(error):
@@ -78,7 +79,8 @@ def say(line: str) -> None:
 
 
 def show(table: pd.DataFrame) -> None:
-    """Print a table of texts, as wide as it is: a narrower terminal breaks its lines.
+    """Print a table of texts, as wide as it is: a narrower terminal breaks its
+    lines.
 
     Args:
         table: Of texts.
@@ -91,7 +93,9 @@ def show(table: pd.DataFrame) -> None:
     for name in table:
         drawn.add_column(
             Text(str(name)),
-            justify="left" if table[name].str.contains("[a-z]").all() else "right",
+            justify="left"
+            if table[name].str.contains("[a-z]").all()
+            else "right",
             no_wrap=True,
         )
     for row in table.itertuples(index=False):

@@ -1,8 +1,9 @@
-"""Scores to decide on: point-biserial correlation and average precision; and the area under the ROC
-curve beside them.
+"""Scores to decide on: point-biserial correlation and average precision; and
+the area under the ROC curve beside them.
 
-All take activations (n, u) and labels (n, a), ``present`` and ``coded``, and give (u, a); pictures
-in which an action unit was not coded are left out of its column.
+All take activations (n, u) and labels (n, a), ``present`` and ``coded``, and
+give (u, a); pictures in which an action unit was not coded are left out of its
+column.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ Mask = NDArray[np.bool_]
 
 
 class Correlation:
-    """Point-biserial correlation of every unit with every label, from one batch of pictures after
-    another, in any order.
+    """Point-biserial correlation of every unit with every label, from one
+    batch of pictures after another, in any order.
 
-    Means and sums of squares about them are joined as by Chan, Golub & LeVeque (1983), so that
-    nothing is lost to rounding.
+    Means and sums of squares about them are joined as by Chan, Golub & LeVeque
+    (1983), so that nothing is lost to rounding.
 
     >>> found = Correlation()
     >>> for activation, present in ((0.0, False), (1.0, False), (2.0, True)):
-    ...     found.update(np.array([[activation]]), np.array([[present]]), np.array([[True]]))
+    ...     found.update(
+    ...         np.array([[activation]]), np.array([[present]]), np.array([[True]])
+    ...     )
     >>> round(float(found.compute()[0, 0]), 4)
     0.866
     """
@@ -46,7 +49,8 @@ class Correlation:
             present: (n, a) whether each action unit is present.
             coded: (n, a) whether it was coded.
         """
-        self._join(_Comoments.of(*_tensors(activations, present, coded)))
+        batch = _tensors(activations, present, coded)
+        self._join(_Comoments.of(*batch))
 
     def merge(self, other: Correlation) -> None:
         """Take in what another accumulator took in."""
@@ -54,7 +58,9 @@ class Correlation:
             self._join(other._joined)
 
     def _join(self, other: _Comoments) -> None:
-        self._joined = self._joined.joined(other) if self._joined else other
+        if self._joined:
+            other = self._joined.joined(other)
+        self._joined = other
 
     def compute(self) -> Floats:
         """Pearson's r between activations and presence as 0 or 1.
@@ -70,8 +76,9 @@ class Correlation:
 
 @dataclass(frozen=True)
 class _Comoments:
-    """Of pictures in which a label was coded: their number (a,), the share with it (a,), the units'
-    mean (u, a), and sums of squares and of products about the means, by unit and label (u, a).
+    """Of pictures in which a label was coded: their number (a,), the share
+    with it (a,), the units' mean (u, a), and sums of squares and of products
+    about the means, by unit and label (u, a).
     """
 
     count: Tensor
@@ -90,7 +97,9 @@ class _Comoments:
         share = positive.sum(0) / count.clamp_min(1)
         mean, squares = _mean_and_squares(centred, coded, count)
         products = centred.T @ positive - mean * (share * count)
-        return _Comoments(count, share, mean + about[:, None], squares, products)
+        return _Comoments(
+            count, share, mean + about[:, None], squares, products
+        )
 
     def joined(self, other: _Comoments) -> _Comoments:
         """Those of both."""
@@ -111,15 +120,21 @@ class _Comoments:
 
     def correlation(self) -> Tensor:
         """Pearson's r, 0 where either side is constant, NaN where a number is."""
-        spread = (self.squares.clamp_min(0) * (self.count * self.share * (1 - self.share))).sqrt()
-        return torch.where(spread <= _CONSTANT * self.count, 0.0, self.products / spread)
+        spread = (
+            self.squares.clamp_min(0)
+            * (self.count * self.share * (1 - self.share))
+        ).sqrt()
+        return torch.where(
+            spread <= _CONSTANT * self.count, 0.0, self.products / spread
+        )
 
 
 _CONSTANT = 1e-12  # standard deviations' product that counts as rounding
 
 
 def correlation(activations: Floats, present: Mask, coded: Mask) -> Floats:
-    """Point-biserial correlation r: Pearson's between activations and presence as 0 or 1.
+    """Point-biserial correlation r: Pearson's between activations and presence
+    as 0 or 1.
 
     Args:
         activations: (n, u) activations.
@@ -136,12 +151,17 @@ def correlation(activations: Floats, present: Mask, coded: Mask) -> Floats:
     >>> round(float(correlation(activations, label, np.ones_like(label))[0, 0]), 4)
     0.866
     """
-    found: Floats = correlations(*_tensors(activations, present, coded)).numpy()
+    found: Floats = correlations(
+        *_tensors(activations, present, coded)
+    ).numpy()
     return found
 
 
 def correlations(
-    activations: Tensor, present: Tensor, coded: Tensor, strata: NDArray[np.generic] | None = None
+    activations: Tensor,
+    present: Tensor,
+    coded: Tensor,
+    strata: NDArray[np.generic] | None = None,
 ) -> Tensor:
     """The same of tensors, on the device where they are.
 
@@ -149,28 +169,40 @@ def correlations(
         activations: (n, u) activations.
         present: (n, a) whether each action unit is present.
         coded: (n, a) whether it was coded.
-        strata: (n,) where given, pictures are compared within their own only, as ``within`` does.
+        strata: (n,) where given, pictures are compared within their own only,
+            as ``within`` does.
 
     Returns:
         (u, a).
     """
     if strata is None:
         return _Comoments.of(activations, present, coded).correlation()
-    squares, products, of_label = _within_strata(activations, present, coded, strata)
+    squares, products, of_label = _within_strata(
+        activations, present, coded, strata
+    )
     spread = (squares.clamp_min(0) * of_label).sqrt()
-    return torch.where(spread <= _CONSTANT * len(activations), 0.0, products / spread)
+    return torch.where(
+        spread <= _CONSTANT * len(activations), 0.0, products / spread
+    )
 
 
 def _within_strata(
-    activations: Tensor, present: Tensor, coded: Tensor, strata: NDArray[np.generic]
+    activations: Tensor,
+    present: Tensor,
+    coded: Tensor,
+    strata: NDArray[np.generic],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of squares, of products and of the labels' squares about the means of strata."""
+    """Sums of squares, of products and of the labels' squares about the means
+    of strata.
+    """
     shape = (activations.shape[1], present.shape[1])
     squares = activations.new_zeros(shape)
     products = activations.new_zeros(shape)
     of_label = activations.new_zeros(shape)
     for stratum in np.unique(strata):
-        rows = torch.from_numpy(np.flatnonzero(strata == stratum)).to(activations.device)
+        rows = torch.from_numpy(np.flatnonzero(strata == stratum)).to(
+            activations.device
+        )
         part = _Comoments.of(activations[rows], present[rows], coded[rows])
         varies = (part.share > 0) & (part.share < 1)
         squares += part.squares * varies
@@ -179,20 +211,33 @@ def _within_strata(
     return squares, products, of_label
 
 
-def _mean_and_squares(centred: Tensor, coded: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of activations, and their sums of squares about these, where each label is coded."""
+def _mean_and_squares(
+    centred: Tensor, coded: Tensor, count: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Means of activations, and their sums of squares about these, where each
+    label is coded.
+    """
     if coded.all():
-        return centred.new_zeros(centred.shape[1], 1), centred.square().sum(0)[:, None]
+        return centred.new_zeros(centred.shape[1], 1), centred.square().sum(0)[
+            :, None
+        ]
     weights = coded.to(centred)
     mean = centred.T @ weights / count.clamp_min(1)
     return mean, centred.square().T @ weights - mean**2 * count
 
 
-def within(activations: Floats, present: Mask, coded: Mask, strata: NDArray[np.generic]) -> Floats:
-    """Point-biserial correlation among pictures of one stratum only, pooled over strata.
+def within(
+    activations: Floats,
+    present: Mask,
+    coded: Mask,
+    strata: NDArray[np.generic],
+) -> Floats:
+    """Point-biserial correlation among pictures of one stratum only, pooled
+    over strata.
 
-    What an action unit and a unit share because both come with one expression is not in it. Strata
-    in which a label is the same on all pictures are left out; 0 where there are no others.
+    What an action unit and a unit share because both come with one expression
+    is not in it. Strata in which a label is the same on all pictures are left
+    out; 0 where there are no others.
 
     Args:
         activations: (n, u) activations.
@@ -217,11 +262,15 @@ def within(activations: Floats, present: Mask, coded: Mask, strata: NDArray[np.g
     ... )
     1.0
     """
-    found: Floats = correlations(*_tensors(activations, present, coded), strata).numpy()
+    found: Floats = correlations(
+        *_tensors(activations, present, coded), strata
+    ).numpy()
     return found
 
 
-def _tensors(activations: Floats, present: Mask, coded: Mask) -> tuple[Tensor, Tensor, Tensor]:
+def _tensors(
+    activations: Floats, present: Mask, coded: Mask
+) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.tensor(activations, dtype=torch.float64),
         torch.tensor(present),
@@ -229,9 +278,11 @@ def _tensors(activations: Floats, present: Mask, coded: Mask) -> tuple[Tensor, T
     )
 
 
-def average_precision(activations: Floats, present: Mask, coded: Mask) -> Floats:
-    """Average precision: Σ (recall gained) · precision over the distinct activations from high to
-    low.
+def average_precision(
+    activations: Floats, present: Mask, coded: Mask
+) -> Floats:
+    """Average precision: Σ (recall gained) · precision over the distinct
+    activations from high to low.
 
     Equal activations count as one threshold, as in scikit-learn.
 
@@ -248,16 +299,19 @@ def average_precision(activations: Floats, present: Mask, coded: Mask) -> Floats
         shown = present[rows][:, columns]
         for unit, values in enumerate(activations[rows].T):
             order = np.argsort(-values, kind="stable")
+            # last place of each distinct activation
             ends = np.append(
                 np.flatnonzero(np.diff(values[order])), len(order) - 1
-            )  # last place of each distinct activation
-            scores[unit, columns] = _precision_of_sorted(np.cumsum(shown[order], 0)[ends], ends + 1)
+            )
+            scores[unit, columns] = _precision_of_sorted(
+                np.cumsum(shown[order], 0)[ends], ends + 1
+            )
     return scores
 
 
 def auroc(activations: Floats, present: Mask, coded: Mask) -> Floats:
-    """Probability that a picture with the action unit has the higher activation than one without;
-    ties count one half.
+    """Probability that a picture with the action unit has the higher
+    activation than one without; ties count one half.
 
     By the sum of ranks (Mann & Whitney 1947).
 
@@ -274,7 +328,10 @@ def auroc(activations: Floats, present: Mask, coded: Mask) -> Floats:
         shown = present[rows][:, columns].astype(np.float64)
         count = shown.sum(0)
         pairs = count * (len(shown) - count)
-        above = stats.rankdata(activations[rows], axis=0).T @ shown - count * (count + 1) / 2
+        above = (
+            stats.rankdata(activations[rows], axis=0).T @ shown
+            - count * (count + 1) / 2
+        )
         scores[:, columns] = np.divide(
             above, pairs, out=np.full_like(above, np.nan), where=pairs > 0
         )
@@ -284,11 +341,20 @@ def auroc(activations: Floats, present: Mask, coded: Mask) -> Floats:
 def _alike(coded: Mask) -> list[tuple[Mask, NDArray[np.int64]]]:
     """Group columns that were coded in the same pictures."""
     patterns, group = np.unique(coded, axis=1, return_inverse=True)
-    return [(patterns[:, i], np.flatnonzero(group.ravel() == i)) for i in range(patterns.shape[1])]
+    return [
+        (patterns[:, i], np.flatnonzero(group.ravel() == i))
+        for i in range(patterns.shape[1])
+    ]
 
 
-def _precision_of_sorted(hits: NDArray[np.int64], seen: NDArray[np.int64]) -> Floats:
-    """``hits`` (t, a) positives among the ``seen`` (t,) pictures down to each threshold."""
+def _precision_of_sorted(
+    hits: NDArray[np.int64], seen: NDArray[np.int64]
+) -> Floats:
+    """``hits`` (t, a) positives among the ``seen`` (t,) pictures down to each
+    threshold.
+    """
     gained = np.diff(hits, axis=0, prepend=0)
-    result: Floats = (gained * hits / seen[:, None]).sum(0) / np.maximum(hits[-1], 1)
+    result: Floats = (gained * hits / seen[:, None]).sum(0) / np.maximum(
+        hits[-1], 1
+    )
     return result

@@ -1,5 +1,5 @@
-"""Units of two networks that answer alike: to the same pictures, most when and where the other
-does.
+"""Units of two networks that answer alike: to the same pictures, most when and
+where the other does.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ Floats = NDArray[np.floating]
 
 
 def counterparts(one: Floats, other: Floats) -> pd.DataFrame:
-    """For each unit of one network the unit of another whose activations correlate with it most.
+    """For each unit of one network the unit of another whose activations
+    correlate with it most.
 
     Args:
         one: (n, u) activations of one network.
         other: (n, v) those of another on the same pictures.
 
     Returns:
-        One row a unit of ``one``: ``unit``; ``counterpart``, the unit of largest correlation, with
-        that ``r``; ``mutual``, whether the first is also the counterpart's own. Units that never
-        vary have none (NA, NaN).
+        One row a unit of ``one``: ``unit``; ``counterpart``, the unit of
+        largest correlation, with that ``r``; ``mutual``, whether the first is
+        also the counterpart's own. Units that never vary have none (NA, NaN).
 
     >>> activations = np.array([[0.0, 2.0], [1.0, 1.0], [3.0, 0.0]])
     >>> counterparts(activations, activations[:, ::-1])[
@@ -45,12 +46,14 @@ def counterparts(one: Floats, other: Floats) -> pd.DataFrame:
 
 
 def _correlations(one: Floats, other: Floats) -> NDArray[np.float64]:
-    """Pearson's r of all columns of one (n, u) with all of other (n, v): (u, v), NaN where
-    either never varies.
+    """Pearson's r of all columns of one (n, u) with all of other (n, v): (u,
+    v), NaN where either never varies.
     """
     standard = []
     for activations in (one, other):
-        centred = np.asarray(activations, np.float64) - activations.mean(0, dtype=np.float64)
+        centred = np.asarray(activations, np.float64) - activations.mean(
+            0, dtype=np.float64
+        )
         length = np.linalg.norm(centred, axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             standard.append(
@@ -64,4 +67,5 @@ def _correlations(one: Floats, other: Floats) -> NDArray[np.float64]:
     return found.clip(-1, 1)
 
 
-_CONSTANT = 1e-6  # a spread, as a share of the largest activation, that counts as rounding
+# a spread, as a share of the largest activation, that counts as rounding
+_CONSTANT = 1e-6

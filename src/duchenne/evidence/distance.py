@@ -1,11 +1,13 @@
-"""zhu2018's score: how far the largest answers with an action unit lie from the largest without it
-(§4, eqs. 8–15).
+"""zhu2018's score: how far the largest answers with an action unit lie from
+the largest without it (§4, eqs. 8–15).
 
-The n largest activations of a unit on pictures with the action unit, r₁ ≥ … ≥ rₙ, are paired with
-the n largest on those without, q₁ ≥ … ≥ qₙ: D(R‖Q) = Σ rₖ log(rₖ / qₖ) (eq. 10) and, as the paper
-decides by, D(R‖Q) + D(Q‖R) (eq. 13). Activations are no probabilities, so that eq. 10 can be
-negative, and both grow with the scale of a unit. Eq. 13 does not tell which side answers more: a
-unit that the action unit silences scores as high as one that it drives; hence ``sign``.
+The n largest activations of a unit on pictures with the action unit, r₁ ≥ … ≥
+rₙ, are paired with the n largest on those without, q₁ ≥ … ≥ qₙ: D(R‖Q) = Σ rₖ
+log(rₖ / qₖ) (eq. 10) and, as the paper decides by, D(R‖Q) + D(Q‖R) (eq. 13).
+Activations are no probabilities, so that eq. 10 can be negative, and both grow
+with the scale of a unit. Eq. 13 does not tell which side answers more: a unit
+that the action unit silences scores as high as one that it drives; hence
+``sign``.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ from duchenne.errors import InputError
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# of a unit's largest activation: what one of 0 or below counts as, whose logarithm the paper leaves
-# open
+# of a unit's largest activation: what one of 0 or below counts as, whose
+# logarithm the paper leaves open
 _LEAST = 1e-6
 
 
 class Distance:
-    """The distance of every unit for every label, from one batch of pictures after another, in any
-    order.
+    """The distance of every unit for every label, from one batch of pictures
+    after another, in any order.
 
     >>> distance = Distance(n=2)
     >>> activations, present = (
@@ -62,7 +64,9 @@ class Distance:
     def merge(self, other: Distance) -> None:
         """Take in what another accumulator of as many pictures took in."""
         if other.n != self.n:
-            raise InputError(f"distances of {self.n} and of {other.n} pictures cannot be merged")
+            raise InputError(
+                f"distances of {self.n} and of {other.n} pictures cannot be merged"
+            )
         self._take(other._with, other._without)
 
     def _take(self, with_au: Floats, without_au: Floats) -> None:
@@ -73,7 +77,10 @@ class Distance:
         else:
             self._with, self._without = (
                 -np.sort(-np.concatenate(pair), 0)[: self.n]
-                for pair in ((self._with, with_au), (self._without, without_au))
+                for pair in (
+                    (self._with, with_au),
+                    (self._without, without_au),
+                )
             )
 
     def compute(self, symmetric: bool = True) -> Floats:
@@ -87,19 +94,21 @@ class Distance:
         """
         with_au, without_au = self._paired()
         highest = np.maximum(with_au, without_au).max(0)
-        least = _LEAST * np.where(
-            highest > 0, highest, 1.0
-        )  # a unit below zero throughout has no distance
+        # a unit below zero throughout has no distance
+        least = _LEAST * np.where(highest > 0, highest, 1.0)
         r, q = np.maximum(with_au, least), np.maximum(without_au, least)
         one_sided = rel_entr(r, q)
-        summed: Floats = (one_sided + rel_entr(q, r) if symmetric else one_sided).sum(0)
+        summed: Floats = (
+            one_sided + rel_entr(q, r) if symmetric else one_sided
+        ).sum(0)
         return summed
 
     def sign(self) -> Floats:
         """Which side has the larger activations, by the sums of both.
 
         Returns:
-            (u, a): 1 for the pictures with the action unit, −1 for those without.
+            (u, a): 1 for the pictures with the action unit, −1 for those
+            without.
         """
         with_au, without_au = self._paired()
         found: Floats = np.sign((with_au - without_au).sum(0))
@@ -110,23 +119,40 @@ class Distance:
         if not self._with.size:
             raise InputError("no pictures to look at")
         there = np.isfinite(self._with) & np.isfinite(self._without)
-        return np.where(there, self._with, 0.0), np.where(there, self._without, 0.0)
+        return np.where(there, self._with, 0.0), np.where(
+            there, self._without, 0.0
+        )
 
 
 def _largest(activations: Floats, masks: Iterable[Mask], n: int) -> Floats:
-    """The n largest activations of each unit among the pictures of each mask: (n, u, a); −∞ where
-    there are no more.
+    """The n largest activations of each unit among the pictures of each mask:
+    (n, u, a); −∞ where there are no more.
     """
     found = []
     for mask in masks:
         some = np.asarray(activations[mask], np.float64)
-        best = -np.sort(-(np.partition(some, len(some) - n, 0)[-n:] if len(some) > n else some), 0)
-        found.append(np.pad(best, ((0, n - len(best)), (0, 0)), constant_values=-np.inf))
-    return np.stack(found, 2) if found else np.zeros((n, activations.shape[1], 0))
+        best = -np.sort(
+            -(
+                np.partition(some, len(some) - n, 0)[-n:]
+                if len(some) > n
+                else some
+            ),
+            0,
+        )
+        found.append(
+            np.pad(best, ((0, n - len(best)), (0, 0)), constant_values=-np.inf)
+        )
+    return (
+        np.stack(found, 2) if found else np.zeros((n, activations.shape[1], 0))
+    )
 
 
 def distance(
-    activations: Floats, present: Mask, coded: Mask, n: int = 9, symmetric: bool = True
+    activations: Floats,
+    present: Mask,
+    coded: Mask,
+    n: int = 9,
+    symmetric: bool = True,
 ) -> Floats:
     """Distance of every unit for every action unit.
 
@@ -135,7 +161,8 @@ def distance(
         present: (n, a) whether each action unit is present.
         coded: (n, a) whether it was coded.
         n: How many of the largest activations are compared.
-        symmetric: Whether both directions are added (eq. 13), or one is taken (eq. 10).
+        symmetric: Whether both directions are added (eq. 13), or one is taken
+            (eq. 10).
 
     Returns:
         (u, a).
@@ -145,8 +172,11 @@ def distance(
     return found.compute(symmetric)
 
 
-def sign(activations: Floats, present: Mask, coded: Mask, n: int = 9) -> Floats:
-    """Whether a unit's n largest activations are larger with an action unit than without.
+def sign(
+    activations: Floats, present: Mask, coded: Mask, n: int = 9
+) -> Floats:
+    """Whether a unit's n largest activations are larger with an action unit
+    than without.
 
     Args:
         activations: (n, u) activations.

@@ -1,17 +1,19 @@
-"""Who may be exchanged with whom: the tree of people, sequences and pictures that every permutation
-respects.
+"""Who may be exchanged with whom: the tree of people, sequences and pictures
+that every permutation respects.
 
-Pictures of one sequence are alike, and so are sequences of one person; a neutral frame never shows
-an action unit. Labels therefore move in whole sequences between sequences of as many frames with
-neutral at the same places, or in whole people between people of equal structure: multilevel
+Pictures of one sequence are alike, and so are sequences of one person; a
+neutral frame never shows an action unit. Labels therefore move in whole
+sequences between sequences of as many frames with neutral at the same places,
+or in whole people between people of equal structure: multilevel
 exchangeability blocks (Winkler, Webster, Vidaurre, Nichols & Smith 2015).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +21,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from duchenne.errors import InputError
+from duchenne.evidence.blocks import Level, levels
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -26,62 +29,8 @@ Indices = NDArray[np.int64]
 _AT_ONCE = 2**22  # numbers of rearranged labels that are held at once
 _MANY = 10**12
 _HALF = 0.5
-_FEW_AT_ONCE = 64  # labels that as many numbers stand for where arrangements are taken one by one
-
-
-@dataclass(frozen=True)
-class Level:
-    """Blocks of pictures that are exchanged as wholes, one level of the tree.
-
-    Attributes:
-        rows: (k,) the pictures of all blocks, block after block.
-        start: (m,) where each block begins in ``rows``.
-        length: (m,) how many pictures each block holds.
-        pool: (m,) blocks of one pool are exchanged with each other.
-    """
-
-    rows: Indices
-    start: Indices
-    length: Indices
-    pool: Indices
-
-    def draw(self, rng: np.random.Generator, count: int) -> Indices:
-        """Draw permutations of the blocks within their pools.
-
-        Args:
-            rng: The source of chance.
-            count: How many permutations, b.
-
-        Returns:
-            (b, k) for each of ``rows`` the picture whose labels it is given.
-        """
-        by_pool = np.argsort(self.pool, kind="stable")
-        chance = rng.random((count, len(self.pool)))
-        given = np.empty(chance.shape, np.int64)
-        given[:, by_pool] = np.argsort(self.pool + chance, axis=1)
-        block = np.repeat(np.arange(len(self.start)), self.length)
-        within = np.arange(len(self.rows)) - self.start[block]
-        moved: Indices = self.rows[self.start[given[:, block]] + within]
-        return moved
-
-    def within(self, strata: NDArray[np.str_]) -> Level:
-        """Keep apart what shows other strata.
-
-        Args:
-            strata: (n,) as the expression that each picture shows.
-
-        Returns:
-            The level, its groups split by stratum.
-        """
-        shown = [tuple(part) for part in np.split(strata[self.rows], self.start[1:])]
-        known = {
-            pair: number
-            for number, pair in enumerate(
-                dict.fromkeys(zip(self.pool.tolist(), shown, strict=True))
-            )
-        }
-        pool = np.array([known[pair] for pair in zip(self.pool.tolist(), shown, strict=True)])
-        return replace(self, pool=pool)
+# labels that as many numbers stand for where arrangements are taken one by one
+_FEW_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -91,8 +40,8 @@ class Exchangeability:
     Args:
         pictures: How many pictures there are, n.
         levels: What is exchanged, from whole people down to whole sequences.
-        faces: Subject, sequence, frame and kind of each picture, where the tree was built from
-            them.
+        faces: Subject, sequence, frame and kind of each picture, where the
+            tree was built from them.
 
     >>> tree = Exchangeability.of(list("aaaa"), list("xxyy"))
     >>> tree.distinct, tree.smallest_p(999)
@@ -114,17 +63,20 @@ class Exchangeability:
     ) -> Exchangeability:
         """Build the tree of a set of faces.
 
-        Sequences of one person that have as many frames, neutral at the same places, are exchanged.
-        Where each of a person's sequences is the only one of its kind, whole people are, with those
-        whose sequences are of the same kinds.
+        Sequences of one person that have as many frames, neutral at the same
+        places, are exchanged. Where each of a person's sequences is the only
+        one of its kind, whole people are, with those whose sequences are of
+        the same kinds.
 
         Args:
-            subjects: (n,) the person of each picture; who is not named is as many people as there
-                are sequences.
-            sequences: (n,) the sequence of each picture; a picture without one stands alone.
-            frames: (n,) the order of the pictures of a sequence; the order of the rows where it is
-                not given.
-            neutral: (n,) whether each picture is a neutral frame; none is where it is not given.
+            subjects: (n,) the person of each picture; who is not named is as
+                many people as there are sequences.
+            sequences: (n,) the sequence of each picture; a picture without one
+                stands alone.
+            frames: (n,) the order of the pictures of a sequence; the order of
+                the rows where it is not given.
+            neutral: (n,) whether each picture is a neutral frame; none is
+                where it is not given.
 
         Returns:
             The tree.
@@ -138,21 +90,26 @@ class Exchangeability:
         ... ).distinct  # y lost its neutral frame
         2
         """
-        return cls._of_faces(_regular(subjects, sequences, frames, neutral), whole=False)
+        return cls._of_faces(
+            _regular(subjects, sequences, frames, neutral), whole=False
+        )
 
     @classmethod
     def _of_faces(cls, faces: pd.DataFrame, whole: bool) -> Exchangeability:
         tree = cls.from_blocks(
-            _blocks(faces, _sequences(faces), whole), order=faces["frame"].to_numpy()
+            _blocks(faces, _sequences(faces), whole),
+            order=faces["frame"].to_numpy(),
         )
         return replace(tree, faces=faces)
 
     def within(self, strata: ArrayLike) -> Exchangeability:
-        """Give the tree whose rearrangements leave strata, such as expressions, at their places.
+        """Give the tree whose rearrangements leave strata, such as
+        expressions, at their places.
 
-        Whole people are exchanged with those who have sequences of as many frames that show the
-        same, a person's labels together; so are a person's own sequences of this kind. In a tree of
-        one's own, blocks stay unless they show the same.
+        Whole people are exchanged with those who have sequences of as many
+        frames that show the same, a person's labels together; so are a
+        person's own sequences of this kind. In a tree of one's own, blocks
+        stay unless they show the same.
 
         Args:
             strata: (n,) such as the expression of each picture.
@@ -164,22 +121,30 @@ class Exchangeability:
         shown = np.asarray(strata).astype(str)
         if self.faces is not None:
             kind = [
-                f"{kind} {stratum}" for kind, stratum in zip(self.faces["kind"], shown, strict=True)
+                f"{kind} {stratum}"
+                for kind, stratum in zip(
+                    self.faces["kind"], shown, strict=True
+                )
             ]
             return self._of_faces(self.faces.assign(kind=kind), whole=True)
-        return replace(self, levels=tuple(level.within(shown) for level in self.levels))
+        return replace(
+            self, levels=tuple(level.within(shown) for level in self.levels)
+        )
 
     @classmethod
-    def from_blocks(cls, blocks: ArrayLike, order: ArrayLike | None = None) -> Exchangeability:
+    def from_blocks(
+        cls, blocks: ArrayLike, order: ArrayLike | None = None
+    ) -> Exchangeability:
         """Build a tree of one's own, in the notation of Winkler et al. (2015).
 
         Args:
-            blocks: (n, l) the index of the block that holds each picture on every level, from the
-                largest blocks to the smallest. The blocks (in the last column: the pictures) within
-                a block of positive index are exchanged where they are of equal structure; those
-                within a block of negative index stay.
-            order: (n,) the order of the pictures within their blocks; that of the rows where it is
-                not given.
+            blocks: (n, l) the index of the block that holds each picture on
+                every level, from the largest blocks to the smallest. The
+                blocks (in the last column: the pictures) within a block of
+                positive index are exchanged where they are of equal structure;
+                those within a block of negative index stay.
+            order: (n,) the order of the pictures within their blocks; that of
+                the rows where it is not given.
 
         Returns:
             The tree.
@@ -201,8 +166,8 @@ class Exchangeability:
             raise InputError(
                 "blocks: a whole number other than 0 is needed for each picture and level"
             )
-        place = np.arange(len(indices)) if order is None else np.asarray(order)
-        return cls(len(indices), tuple(_levels(indices, place)))
+        ranks = np.arange(len(indices)) if order is None else np.asarray(order)
+        return cls(len(indices), tuple(levels(indices, ranks)))
 
     @property
     def distinct(self) -> int:
@@ -214,52 +179,69 @@ class Exchangeability:
         return count
 
     def smallest_p(self, permutations: int) -> float:
-        """Tell the smallest p that so many permutations can reach by being counted, 0 … 1."""
+        """Tell the smallest p that so many permutations can reach by being
+        counted, 0 … 1.
+        """
         return max(1 / (permutations + 1), 1 / self.distinct)
 
     @property
     def exchanged(self) -> float:
         """The share of the pictures whose labels are exchanged with others'."""
         rows = [level.rows for level in self.levels]
-        return len(np.unique(np.concatenate(rows))) / self.pictures if rows else 0.0
+        return (
+            len(np.unique(np.concatenate(rows))) / self.pictures
+            if rows
+            else 0.0
+        )
 
-    def too_few(self, level: float) -> str:
-        """Say in one line that too little can be exchanged for a level of significance, or for much
-        power; or nothing.
+    def too_few(self, level: float, where: str = "") -> str:
+        """Say in one line that too little can be exchanged for a level of
+        significance, or for much power; or nothing.
+
+        Args:
+            level: Of significance.
+            where: What the line begins with.
+
+        Returns:
+            The line; empty where enough can be exchanged.
 
         >>> Exchangeability.of(list("aaaa"), list("xxyy")).too_few(0.05)
         'only 2 distinct rearrangements of the labels: p cannot fall to 0.05'
         """
         if 1 / self.distinct > level:
-            number = (
-                "1 rearrangement"
-                if self.distinct == 1
-                else f"{self.distinct} distinct rearrangements"
-            )
-            return f"only {number} of the labels: p cannot fall to {level:g}"
+            number = f"{self.distinct} distinct rearrangements"
+            if self.distinct == 1:
+                number = "1 rearrangement"
+            return f"{where}only {number} of the labels: p cannot fall to {level:g}"
         if self.exchanged < _HALF:
-            return (
-                f"only {self.exchanged:.0%} of the pictures have counterparts (sequences of as "
-                "many frames, neutral at the same places) to exchange labels with: much that is "
-                "there will not be found"
+            few = (
+                f"only {self.exchanged:.0%} of the pictures have counterparts"
             )
+            alike = "sequences of as many frames, neutral at the same places"
+            lost = "much that is there will not be found"
+            return f"{where}{few} ({alike}) to exchange labels with: {lost}"
         return ""
 
 
 class Arrangements:
-    """So many rearrangements of the labels of pictures, the same whenever they are gone through.
+    """So many rearrangements of the labels of pictures, the same whenever they
+    are gone through.
 
     Args:
         tree: Who may be exchanged with whom.
         count: How many.
         seed: Of the chance by which they are drawn.
 
-    >>> arrangements = Arrangements(Exchangeability.of(list("aaaa"), list("xxyy")), 3, seed=1)
+    >>> arrangements = Arrangements(
+    ...     Exchangeability.of(list("aaaa"), list("xxyy")), 3, seed=1
+    ... )
     >>> [sorted(moved.tolist()) for moved in arrangements]
     [[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]
     """
 
-    def __init__(self, tree: Exchangeability, count: int, seed: int = 0) -> None:
+    def __init__(
+        self, tree: Exchangeability, count: int, seed: int = 0
+    ) -> None:
         self.tree = tree
         self.count = count
         self._seed = seed
@@ -267,42 +249,55 @@ class Arrangements:
     def __len__(self) -> int:
         return self.count
 
+    def first(self, count: int) -> list[Indices]:
+        """The first few of them."""
+        return list(itertools.islice(self, count))
+
     def __iter__(self) -> Iterator[Indices]:
-        """For each picture the picture whose labels it is given, (n,), arrangement after
-        arrangement.
+        """For each picture the picture whose labels it is given, (n,),
+        arrangement after arrangement.
         """
         for block in self.blocks(_FEW_AT_ONCE):
             yield from block
 
     def blocks(self, labels: int = 1) -> Iterator[Indices]:
-        """Give as many arrangements at once as of so many ``labels`` can be held: (b, n)."""
+        """Give as many arrangements at once as of so many ``labels`` can be
+        held: (b, n).
+        """
         size = max(1, _AT_ONCE // (labels * self.tree.pictures))
         chances = [
-            np.random.default_rng((self._seed, depth)) for depth in range(len(self.tree.levels))
+            np.random.default_rng((self._seed, depth))
+            for depth in range(len(self.tree.levels))
         ]
         for first in range(0, self.count, size):
             yield self._drawn(chances, min(size, self.count - first))
 
-    def _drawn(self, chances: Sequence[np.random.Generator], count: int) -> Indices:
-        """Compose the permutations of all levels, each by a chance of its own, whole people
-        first: (b, n).
+    def _drawn(
+        self, chances: Sequence[np.random.Generator], count: int
+    ) -> Indices:
+        """Compose the permutations of all levels, each by a chance of its own,
+        whole people first: (b, n).
         """
         moved = np.tile(np.arange(self.tree.pictures), (count, 1))
         for level, rng in zip(self.tree.levels, chances, strict=True):
             inner = moved.copy()
-            inner[:, level.rows] = np.take_along_axis(moved, level.draw(rng, count), 1)
+            inner[:, level.rows] = np.take_along_axis(
+                moved, level.draw(rng, count), 1
+            )
             moved = inner
         return moved
 
     @property
     def smallest_p(self) -> float:
-        """The smallest p that can be reached by counting: bounded by how many there are, and how
-        many distinct ones.
+        """The smallest p that can be reached by counting: bounded by how many
+        there are, and how many distinct ones.
         """
         return self.tree.smallest_p(self.count)
 
 
-def named(subjects: ArrayLike, sequences: ArrayLike) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+def named(
+    subjects: ArrayLike, sequences: ArrayLike
+) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Name the person and the sequence of each picture, also where nobody did.
 
     A picture without either stands alone.
@@ -326,12 +321,17 @@ def named(subjects: ArrayLike, sequences: ArrayLike) -> tuple[NDArray[np.str_], 
 
 
 def apparent_neutral(
-    present: Mask, subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None = None
+    present: Mask,
+    subjects: ArrayLike,
+    sequences: ArrayLike,
+    frames: ArrayLike | None = None,
 ) -> Mask:
-    """Take for neutral, where nobody says which frames are, those that show no action unit.
+    """Take for neutral, where nobody says which frames are, those that show no
+    action unit.
 
-    Of a sequence that shows none at all that is not known: it is taken to be like the others of as
-    many frames where these are all alike, and else is exchanged with such as itself only.
+    Of a sequence that shows none at all that is not known: it is taken to be
+    like the others of as many frames where these are all alike, and else is
+    exchanged with such as itself only.
 
     Args:
         present: (n, a) whether each action unit is present.
@@ -351,18 +351,20 @@ def apparent_neutral(
     sequence = ["subject", "sequence"]
     in_order = faces.sort_values("frame").groupby(sequence)
     known = _patterns(in_order["resting"].agg(tuple))
-    place = in_order.cumcount().sort_index().to_numpy()
+    frame_number = in_order.cumcount().sort_index().to_numpy()
     neutral: Mask = faces["resting"].to_numpy(bool).copy()
     for rows in faces.groupby(sequence).indices.values():
         alike = known.get(len(rows), set())
         if neutral[rows].all() and len(alike) == 1:
             (pattern,) = alike
-            neutral[rows] = np.array(pattern)[place[rows]]
+            neutral[rows] = np.array(pattern)[frame_number[rows]]
     return neutral
 
 
 def _patterns(sequences: pd.Series) -> dict[int, set[tuple[bool, ...]]]:
-    """Where neutral frames stand in the sequences that have others too, by their length."""
+    """Where neutral frames stand in the sequences that have others too, by
+    their length.
+    """
     known: dict[int, set[tuple[bool, ...]]] = {}
     for pattern in sequences[~sequences.map(all)]:
         known.setdefault(len(pattern), set()).add(pattern)
@@ -370,59 +372,92 @@ def _patterns(sequences: pd.Series) -> dict[int, set[tuple[bool, ...]]]:
 
 
 def _regular(
-    subjects: ArrayLike, sequences: ArrayLike, frames: ArrayLike | None, neutral: ArrayLike | None
+    subjects: ArrayLike,
+    sequences: ArrayLike,
+    frames: ArrayLike | None,
+    neutral: ArrayLike | None,
 ) -> pd.DataFrame:
-    """Put what is known of the pictures in one frame: subject, sequence, frame, and the kind
-    that must stay in its place.
+    """Put what is known of the pictures in one frame: subject, sequence,
+    frame, and the kind that must stay in its place.
     """
-    given = {"subjects": subjects, "sequences": sequences, "frames": frames, "neutral": neutral}
-    lengths = {
-        name: len(np.asarray(values)) for name, values in given.items() if values is not None
+    given = {
+        "subjects": subjects,
+        "sequences": sequences,
+        "frames": frames,
+        "neutral": neutral,
     }
-    if len(set(lengths.values())) > 1:
-        raise InputError(
-            "one row a picture is needed: "
-            + ", ".join(f"{name} {n}" for name, n in lengths.items())
-        )
+    known = {
+        name: np.asarray(values)
+        for name, values in given.items()
+        if values is not None
+    }
+    refuse_unequal({name: len(values) for name, values in known.items()})
     person, sequence = named(subjects, sequences)
-    kind = np.full(len(person), "") if neutral is None else np.asarray(neutral).astype(str)
-    number = None if frames is None else np.asarray(frames)
-    return pd.DataFrame(
-        {
-            "subject": person,
-            "sequence": sequence,
-            "frame": _ranks(number, len(person)),
-            "kind": kind,
-        }
-    )
+    kind = np.full(len(person), "")
+    if neutral is not None:
+        kind = known["neutral"].astype(str)
+    columns = {
+        "subject": person,
+        "sequence": sequence,
+        "frame": _ranks(known.get("frames"), len(person)),
+        "kind": kind,
+    }
+    return pd.DataFrame(columns)
+
+
+def refuse_unequal(lengths: Mapping[str, int]) -> None:
+    """Refuse arguments that do not have one row a picture each.
+
+    Args:
+        lengths: How many rows each has, by its name.
+
+    Raises:
+        InputError: Where they differ.
+    """
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(
+            f"{name} {count}" for name, count in lengths.items()
+        )
+        raise InputError(f"one row a picture is needed: {counts}")
 
 
 def _ranks(given: NDArray[np.generic] | None, count: int) -> Indices:
-    """Rank the pictures by their frame's number, then by their row; those without a number come
-    last.
+    """Rank the pictures by their frame's number, then by their row; those
+    without a number come last.
     """
     rows = np.arange(count)
     if given is None:
         return rows
-    number = pd.to_numeric(pd.Series(given), errors="coerce").fillna(np.inf).to_numpy()
+    number = (
+        pd.to_numeric(pd.Series(given), errors="coerce")
+        .fillna(np.inf)
+        .to_numpy()
+    )
     order = np.empty(count, np.int64)
     order[np.lexsort((rows, number))] = rows
     return order
 
 
 def _sequences(faces: pd.DataFrame) -> pd.DataFrame:
-    """Tell for each sequence, by subject and sequence, of which class it is: as many frames of
-    the same kinds, in order.
+    """Tell for each sequence, by subject and sequence, of which class it is:
+    as many frames of the same kinds, in order.
     """
     inorder = faces.sort_values("frame")
-    pattern = inorder.groupby(["subject", "sequence"], sort=True)["kind"].agg(tuple)
-    classes = {kinds: number for number, kinds in enumerate(sorted(set(pattern)), start=1)}
+    pattern = inorder.groupby(["subject", "sequence"], sort=True)["kind"].agg(
+        tuple
+    )
+    classes = {
+        kinds: number
+        for number, kinds in enumerate(sorted(set(pattern)), start=1)
+    }
     return pattern.map(classes).rename("class").reset_index()
 
 
-def _blocks(faces: pd.DataFrame, sequences: pd.DataFrame, whole: bool) -> Indices:
-    """Write the tree in Winkler's notation: everything, people of one structure, person, class,
-    sequence; (n, 5).
+def _blocks(
+    faces: pd.DataFrame, sequences: pd.DataFrame, whole: bool
+) -> Indices:
+    """Write the tree in Winkler's notation: everything, people of one
+    structure, person, class, sequence; (n, 5).
     """
     by_person = sequences.groupby("subject", sort=True)["class"]
     of_person = by_person.agg(lambda classes: tuple(sorted(classes)))
@@ -433,84 +468,22 @@ def _blocks(faces: pd.DataFrame, sequences: pd.DataFrame, whole: bool) -> Indice
     known = faces.merge(numbers, on=["subject", "sequence"], how="left")
     known = known.join(person, on="subject")
     known.insert(0, "all", -1)
-    blocks: Indices = known[["all", "branch", "person", "class", "number"]].to_numpy(np.int64)
+    blocks: Indices = known[
+        ["all", "branch", "person", "class", "number"]
+    ].to_numpy(np.int64)
     return blocks
 
 
 def _branches(of_person: pd.Series, whole: bool) -> list[int]:
-    """A number for each structure of people who may be exchanged whole; −1 for all others."""
-    structures = {kinds: number for number, kinds in enumerate(sorted(set(of_person)), start=2)}
+    """A number for each structure of people who may be exchanged whole; −1 for
+    all others.
+    """
+    structures = {
+        kinds: number
+        for number, kinds in enumerate(sorted(set(of_person)), start=2)
+    }
     branches = []
     for kinds in of_person:
         all_different = len(set(kinds)) == len(kinds)
         branches.append(structures[kinds] if whole or all_different else -1)
     return branches
-
-
-def _levels(blocks: Indices, order: NDArray[np.generic]) -> Iterator[Level]:
-    """Give, from the largest blocks to the smallest, those that can be exchanged with others of
-    equal structure.
-    """
-    rows = np.lexsort((order, *np.abs(blocks.T[::-1])))
-    inorder = blocks[rows]
-    nodes = [_nodes(inorder, depth) for depth in range(blocks.shape[1])]
-    nodes.append(np.arange(len(rows)))
-    structures = _structures(inorder, nodes)
-    for depth, children in enumerate(nodes[1:]):
-        first = np.unique(children, return_index=True)[1]
-        free = inorder[first, depth] > 0
-        keys = np.where(free, structures[depth + 1], -1 - children[first])
-        pool = _grouped(nodes[depth][first], keys)
-        shared = np.bincount(pool)[pool] > 1
-        if shared.any():
-            yield _level(rows, children, first, pool, shared)
-
-
-def _grouped(parent: Indices, keys: Indices) -> Indices:
-    """Number the pairs of a parent and a key."""
-    pairs = np.stack([parent, keys], 1)
-    numbers: Indices = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
-    return numbers
-
-
-def _level(rows: Indices, children: Indices, first: Indices, pool: Indices, shared: Mask) -> Level:
-    """Keep the blocks that share a pool."""
-    length = np.diff(np.append(first, len(rows)))
-    kept = np.repeat(shared, length)
-    start = np.cumsum(length[shared]) - length[shared]
-    return Level(rows[kept], start, length[shared], np.unique(pool[shared], return_inverse=True)[1])
-
-
-def _nodes(inorder: Indices, depth: int) -> Indices:
-    """Number the blocks of one level, (n,), by all indices down to it."""
-    prefix = inorder[:, : depth + 1]
-    if len(np.unique(np.abs(prefix), axis=0)) != len(np.unique(prefix, axis=0)):
-        raise InputError("blocks: one block has a positive and a negative index")
-    changes = np.append(False, (np.diff(prefix, axis=0) != 0).any(1))
-    numbers: Indices = np.cumsum(changes)
-    return numbers
-
-
-def _structures(inorder: Indices, nodes: Sequence[Indices]) -> list[Indices]:
-    """Number the structures of the blocks of each level: how many pictures lie in which blocks,
-    and what is exchanged.
-    """
-    known: dict[tuple[object, ...], int] = {}
-    structures = [np.zeros(len(inorder), np.int64)]
-    for depth in reversed(range(inorder.shape[1])):
-        below = _below(nodes[depth], nodes[depth + 1], structures[0])
-        own = np.unique(nodes[depth], return_index=True)[1]
-        positive = inorder[own, depth] > 0
-        numbers = []
-        for sign, parts in zip(positive.tolist(), below, strict=True):
-            structure = (depth, sign, *parts.tolist())
-            numbers.append(known.setdefault(structure, len(known)))
-        structures.insert(0, np.array(numbers))
-    return structures
-
-
-def _below(parents: Indices, children: Indices, structures: Indices) -> list[Indices]:
-    """The structures of each node's children."""
-    first = np.unique(children, return_index=True)[1]
-    ends = np.flatnonzero(np.diff(parents[first])) + 1
-    return np.split(structures, ends)

@@ -1,10 +1,11 @@
-"""How sure a number is that was measured on some people: 95 % intervals over people, all of whose
-pictures go together.
+"""How sure a number is that was measured on some people: 95 % intervals over
+people, all of whose pictures go together.
 
-Every interval is studentised: the standard error is that of the jackknife that leaves out one
-person at a time (Efron & Stein 1981), its quantile that of Student's t. None is given where too few
-people tell anything, as its coverage would be another than stated; ``benchmarks/evidence.md`` has
-the coverage by simulation.
+Every interval is studentised: the standard error is that of the jackknife that
+leaves out one person at a time (Efron & Stein 1981), its quantile that of
+Student's t. None is given where too few people tell anything, as its coverage
+would be another than stated; ``benchmarks/evidence.md`` has the coverage by
+simulation.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
 LEAST = 6
-"""People who must show an action unit, and who must have pictures without it, for an interval of
-its scores.
+"""People who must show an action unit, and who must have pictures without it,
+for an interval of its scores.
 """
 
 LEAST_OF_PRECISION = 13
@@ -37,8 +38,9 @@ def of_correlation(
 ) -> tuple[Floats, Floats]:
     """Give the 95 % intervals of the correlations of units with action units.
 
-    Fisher's z = artanh r, its standard error by the jackknife over people, t with as many degrees
-    of freedom as people show the action unit, less one: they are who a rare one is known by.
+    Fisher's z = artanh r, its standard error by the jackknife over people, t
+    with as many degrees of freedom as people show the action unit, less one:
+    they are who a rare one is known by.
 
     Args:
         activations: (n, u) activations.
@@ -47,8 +49,8 @@ def of_correlation(
         groups: (n,) the person of each picture.
 
     Returns:
-        Low and high, each (u, a); NaN where fewer than six people show the action unit, or have
-        pictures without it.
+        Low and high, each (u, a); NaN where fewer than six people show the
+        action unit, or have pictures without it.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random((80, 1)) < 0.5
@@ -64,7 +66,9 @@ def of_correlation(
     high = low.copy()
     centred = activations - activations.mean(0)
     for label in range(present.shape[1]):
-        sums = _Sums.of(centred, present[:, label], coded[:, label], person, people)
+        sums = _Sums.of(
+            centred, present[:, label], coded[:, label], person, people
+        )
         if sums.telling >= LEAST:
             low[:, label], high[:, label] = _on_fishers_scale(sums)
     return low, high
@@ -79,15 +83,19 @@ def _on_fishers_scale(sums: _Sums) -> tuple[Floats, Floats]:
 
 
 def of_mean(
-    of_people: Floats, weights: Floats | None = None, besides: Floats | float = 0.0
+    of_people: Floats,
+    weights: Floats | None = None,
+    besides: Floats | float = 0.0,
 ) -> Floats:
     """Give the 95 % interval of a mean over people.
 
     Args:
-        of_people: (p, …) a number of each person; with ``weights`` a sum over their pictures.
-        weights: (p,) how many pictures each sum is over; people without any are left out.
-        besides: (…) variance that the mean has from elsewhere, such as a random choice of what it
-            is compared with.
+        of_people: (p, …) a number of each person; with ``weights`` a sum over
+            their pictures.
+        weights: (p,) how many pictures each sum is over; people without any
+            are left out.
+        besides: (…) variance that the mean has from elsewhere, such as a
+            random choice of what it is compared with.
 
     Returns:
         (2, …) low and high; NaN where fewer than six people count.
@@ -95,29 +103,38 @@ def of_mean(
     >>> of_mean(np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])).round(2).tolist()
     [1.06, 2.94]
     """
-    counted = np.ones(len(of_people)) if weights is None else np.asarray(weights, np.float64)
+    counted = (
+        np.ones(len(of_people))
+        if weights is None
+        else np.asarray(weights, np.float64)
+    )
     sums = of_people[counted > 0]
     counts = counted[counted > 0].reshape(-1, *[1] * (of_people.ndim - 1))
     if len(sums) < LEAST:
         return np.full((2, *of_people.shape[1:]), np.nan)
     mean = sums.sum(0) / counts.sum(0)
     without = (sums.sum(0) - sums) / (counts.sum(0) - counts)
-    half = _quantile(len(sums)) * np.sqrt(jackknife_error(without) ** 2 + besides)
+    half = _quantile(len(sums)) * np.sqrt(
+        jackknife_error(without) ** 2 + besides
+    )
     return np.stack([mean - half, mean + half])
 
 
-def of_share(share: Callable[[Floats], Floats], people: int, telling: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share between 0 and 1, such as accuracy, on the scale of its
-    log-odds.
+def of_share(
+    share: Callable[[Floats], Floats], people: int, telling: int
+) -> tuple[float, float]:
+    """Give the 95 % interval of a share between 0 and 1, such as accuracy, on
+    the scale of its log-odds.
 
     Args:
-        share: From (d, p) how often each person counts in each of d draws to the share in each,
-            (d,).
+        share: From (d, p) how often each person counts in each of d draws to
+            the share in each, (d,).
         people: How many there are, p.
         telling: How many of them tell anything of the share.
 
     Returns:
-        Low and high; NaN where fewer than six people tell anything, or the share is 0 or 1.
+        Low and high; NaN where fewer than six people tell anything, or the
+        share is 0 or 1.
     """
     if telling < LEAST:
         return np.nan, np.nan
@@ -133,21 +150,23 @@ def of_share(share: Callable[[Floats], Floats], people: int, telling: int) -> tu
 def of_average_precision(
     precision: Callable[[Floats], Floats], people: int, showing: int
 ) -> tuple[float, float]:
-    """Give the 95 % interval of an average precision, on the scale ln(−ln AP), where it is least
-    skewed.
+    """Give the 95 % interval of an average precision, on the scale ln(−ln AP),
+    where it is least skewed.
 
-    Its error is widened by √(k / (k − 1)) for k people who show the action unit: without it, and on
-    the scale of log-odds, simulated coverage is 90 to 93 % where the action unit is rare.
+    Its error is widened by √(k / (k − 1)) for k people who show the action
+    unit: without it, and on the scale of log-odds, simulated coverage is 90 to
+    93 % where the action unit is rare.
 
     Args:
-        precision: From (d, p) how often each person counts in each of d draws to the average
-            precision in each, (d,).
+        precision: From (d, p) how often each person counts in each of d draws
+            to the average precision in each, (d,).
         people: How many there are, p.
-        showing: How many of them show the action unit, or have pictures without it: the smaller
-            number, k.
+        showing: How many of them show the action unit, or have pictures
+            without it: the smaller number, k.
 
     Returns:
-        Low and high; NaN where k is less than thirteen, or the average precision is 0 or 1.
+        Low and high; NaN where k is less than thirteen, or the average
+        precision is 0 or 1.
     """
     if showing < LEAST_OF_PRECISION:
         return np.nan, np.nan
@@ -163,7 +182,9 @@ def of_average_precision(
 
 def _all_and_without_one(people: int) -> Floats:
     """How often each person counts (p + 1, p): all once, then all but one."""
-    return np.concatenate([np.ones((1, people)), 1 - np.eye(people)])
+    every = np.ones((1, people))
+    without_one = 1 - np.eye(people)
+    return np.concatenate([every, without_one])
 
 
 def of_statistic(
@@ -173,32 +194,40 @@ def of_statistic(
     *,
     correlation: bool = False,
 ) -> tuple[float, float]:
-    """Give the 95 % interval of a statistic of columns of values, such as a mean or a rank
-    correlation.
+    """Give the 95 % interval of a statistic of columns of values, such as a
+    mean or a rank correlation.
 
     Args:
         statistic: From columns, as many rows each, to a number.
         columns: Each (n,).
         groups: (n,) who is left out together, such as the person of each row.
-        correlation: Whether the statistic lies between −1 and 1; its interval is then made on
-            Fisher's scale.
+        correlation: Whether the statistic lies between −1 and 1; its interval
+            is then made on Fisher's scale.
 
     Returns:
-        Low and high; NaN where there are fewer than six groups, or the statistic is not known
-        without one of them.
+        Low and high; NaN where there are fewer than six groups, or the
+        statistic is not known without one of them.
 
     >>> values = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 3.0])
-    >>> [round(bound, 2) for bound in of_statistic(np.mean, [values], np.arange(6))]
+    >>> [
+    ...     round(bound, 2)
+    ...     for bound in of_statistic(np.mean, [values], np.arange(6))
+    ... ]
     [1.06, 2.94]
     """
     member, count = numbered(groups)
     if count < LEAST:
         return np.nan, np.nan
     without = (
-        statistic(*(column[member != number] for column in columns)) for number in range(count)
+        statistic(*(column[member != number] for column in columns))
+        for number in range(count)
     )
     found = np.array([statistic(*columns), *without])
-    scaled = np.arctanh(found.clip(-1 + _ROUNDING, 1 - _ROUNDING)) if correlation else found
+    scaled = (
+        np.arctanh(found.clip(-1 + _ROUNDING, 1 - _ROUNDING))
+        if correlation
+        else found
+    )
     half = _quantile(count) * jackknife_error(scaled[1:])
     bounds = scaled[0] + np.array([-half, half])
     low, high = np.tanh(bounds) if correlation else bounds
@@ -206,8 +235,8 @@ def of_statistic(
 
 
 def jackknife_error(without: Floats) -> Floats:
-    """Standard error of a statistic from what it is without each person: √((p − 1)/p · Σ (θ₋ᵢ −
-    θ̄)²).
+    """Standard error of a statistic from what it is without each person: √((p
+    − 1)/p · Σ (θ₋ᵢ − θ̄)²).
 
     Args:
         without: (p, …) the statistic without each person.
@@ -217,12 +246,16 @@ def jackknife_error(without: Floats) -> Floats:
 
     >>> values = np.array([1.0, 2.0, 4.0])
     >>> means = (values.sum() - values) / 2
-    >>> jackknife_error(means).round(6) == (values.std(ddof=1) / np.sqrt(3)).round(6)
+    >>> jackknife_error(means).round(6) == (values.std(ddof=1) / np.sqrt(3)).round(
+    ...     6
+    ... )
     np.True_
     """
     people = len(without)
-    told: Floats = np.sqrt((people - 1) / people * ((without - without.mean(0)) ** 2).sum(0))
-    return told
+    error: Floats = np.sqrt(
+        (people - 1) / people * ((without - without.mean(0)) ** 2).sum(0)
+    )
+    return error
 
 
 def numbered(groups: NDArray[np.generic]) -> tuple[Indices, int]:
@@ -248,34 +281,58 @@ def _quantile(people: int) -> float:
 
 
 class _Sums:
-    """Sums over each person's pictures in which one action unit is coded, as sums and products
-    about the overall mean.
+    """Sums over each person's pictures in which one action unit is coded, as
+    sums and products about the overall mean.
 
     Attributes:
-        count, shown: (p, 1) pictures, and pictures with the action unit. total, squares, joint: (p,
-        u) of activations, their squares, and activations with the action unit. telling: Of how many
-        people the action unit is known, with it and without: the smaller number.
+        count, shown: (p, 1) pictures, and pictures with the action unit.
+        total, squares, joint: (p, u) of activations, their squares, and
+            activations with the action unit.
+        telling: Of how many people the action unit is known, with it and
+            without: the smaller number.
     """
 
     def __init__(
-        self, count: Floats, shown: Floats, total: Floats, squares: Floats, joint: Floats
+        self,
+        count: Floats,
+        shown: Floats,
+        total: Floats,
+        squares: Floats,
+        joint: Floats,
     ) -> None:
-        self.count, self.shown = count, shown
-        self.total, self.squares, self.joint = total, squares, joint
-        self.telling = int(min((shown > 0).sum(), (count > shown).sum()))
+        self.count = count
+        self.shown = shown
+        self.total = total
+        self.squares = squares
+        self.joint = joint
+        with_it = (shown > 0).sum()
+        without_it = (count > shown).sum()
+        self.telling = int(min(with_it, without_it))
 
     @classmethod
     def of(
-        cls, activations: Floats, present: Mask, coded: Mask, person: Indices, people: int
+        cls,
+        activations: Floats,
+        present: Mask,
+        coded: Mask,
+        person: Indices,
+        people: int,
     ) -> _Sums:
-        """Sum activations (n, u) of pictures of persons (n,) by whether an action unit is
-        present and coded (n,).
+        """Sum activations (n, u) of pictures of persons (n,) by whether an
+        action unit is present and coded (n,).
         """
         rows = np.arange(len(person))
-        member = sparse.csr_array((np.ones(len(person)), (person, rows)), (people, len(person)))
+        member = sparse.csr_array(
+            (np.ones(len(person)), (person, rows)), (people, len(person))
+        )
         known, shown = member * coded, member * (present & coded)
         counts = (known.sum(1)[:, None], shown.sum(1)[:, None])
-        return cls(*counts, known @ activations, known @ activations**2, shown @ activations)
+        return cls(
+            *counts,
+            known @ activations,
+            known @ activations**2,
+            shown @ activations,
+        )
 
     def correlation(self) -> Floats:
         """Of everybody: (u,)."""
@@ -287,9 +344,16 @@ class _Sums:
 
     def _correlation(self, chosen: Callable[[Floats], Floats]) -> Floats:
         count, shown = chosen(self.count), chosen(self.shown)
-        total, squares, joint = chosen(self.total), chosen(self.squares), chosen(self.joint)
+        total, squares, joint = (
+            chosen(self.total),
+            chosen(self.squares),
+            chosen(self.joint),
+        )
         products = joint - total * shown / count
         spread = (squares - total**2 / count) * shown * (1 - shown / count)
-        constant = spread <= _ROUNDING * squares * shown  # relative, as units are of any scale
-        told: Floats = np.where(constant, np.nan, products / np.sqrt(np.where(constant, 1, spread)))
-        return told.clip(-1 + _ROUNDING, 1 - _ROUNDING)
+        # relative, as units are of any scale
+        constant = spread <= _ROUNDING * squares * shown
+        correlation: Floats = np.where(
+            constant, np.nan, products / np.sqrt(np.where(constant, 1, spread))
+        )
+        return correlation.clip(-1 + _ROUNDING, 1 - _ROUNDING)

@@ -1,14 +1,14 @@
-"""Does what a unit sees lie where an action unit acts? Energy of projections in the action unit's
-region, beside chance.
+"""Does what a unit sees lie where an action unit acts? Energy of projections
+in the action unit's region, beside chance.
 
-Two chances are told: the region's share of the receptive field, as if a unit saw all of its field
-alike; and the same region displaced all over the face, as if what it sees lay anywhere. Pure:
-projections and masks in, a frame out.
+Two chances are told: the region's share of the receptive field, as if a unit
+saw all of its field alike; and the same region displaced all over the face, as
+if what it sees lay anywhere. Pure: projections and masks in, a frame out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,10 +26,12 @@ Masks = NDArray[np.bool_]
 
 
 class Localisation:
-    """Where the projections of ``units`` lie against the regions of some ``action_units``, picture
-    after picture.
+    """Where the projections of ``units`` lie against the regions of some
+    ``action_units``, picture after picture.
 
-    >>> windows = Windows([np.ones((1, 2, 2), np.float32)], np.array([[0, 0, 2, 2]]))
+    >>> windows = Windows(
+    ...     [np.ones((1, 2, 2), np.float32)], np.array([[0, 0, 2, 2]])
+    ... )
     >>> region = np.array([[[True, True, False, False]] * 4])
     >>> found = Localisation(1, ["AU12"])
     >>> found.update(
@@ -45,17 +47,23 @@ class Localisation:
     def __init__(self, units: int, action_units: Sequence[str]) -> None:
         self.action_units = tuple(action_units)
         shape = (units, len(self.action_units))
-        self._pictures, self._area = np.zeros(shape), np.zeros(shape)
-        self._energy, self._pointing = np.zeros(shape), np.zeros(shape)
-        self._energies = self._pointings = self._counted = self._true = np.zeros((*shape, 0))
+        self._pictures = np.zeros(shape)
+        self._area = np.zeros(shape)
+        self._energy = np.zeros(shape)
+        self._pointing = np.zeros(shape)
+        self._begin(points=0)
 
     def update(
-        self, windows: Windows, units: Places, regions: Masks, lattice: Lattice | None
+        self,
+        windows: Windows,
+        units: Places,
+        regions: Masks,
+        lattice: Lattice | None,
     ) -> None:
         """Take in what some units see of one picture.
 
-        Regions that are empty, projections that are, and pictures without a lattice, or that lies
-        beside them, tell nothing.
+        Regions that are empty, projections that are, and pictures without a
+        lattice, or that lies beside them, tell nothing.
 
         Args:
             windows: The projections.
@@ -64,12 +72,18 @@ class Localisation:
             lattice: Whose points the middle of each region is displaced to.
         """
         there = np.flatnonzero(regions.any((1, 2)))
-        if lattice is None or not lattice.on(max(regions.shape[1:])) or not len(there):
+        if (
+            lattice is None
+            or not lattice.on(max(regions.shape[1:]))
+            or not len(there)
+        ):
             return
         displaced = _Displaced(regions[there], lattice)
         if not self._energies.shape[2]:
             self._begin(int(lattice.inside.sum()))
-        for unit, pixels, box in zip(units, windows.pixels, windows.boxes, strict=True):
+        for unit, pixels, box in zip(
+            units, windows.pixels, windows.boxes, strict=True
+        ):
             energy = (pixels.astype(np.float64) ** 2).sum(0)
             if energy.any():
                 self._add(unit, there, energy / energy.sum(), box, displaced)
@@ -83,7 +97,12 @@ class Localisation:
         self._true = np.zeros(shape)
 
     def _add(
-        self, unit: int, there: Places, energy: Floats, box: Places, displaced: _Displaced
+        self,
+        unit: int,
+        there: Places,
+        energy: Floats,
+        box: Places,
+        displaced: _Displaced,
     ) -> None:
         """Add a projection's energy, which sums to 1, in its receptive field."""
         x0, y0, x1, y1 = box
@@ -95,9 +114,25 @@ class Localisation:
         self._energy[at] += held
         self._area[at] += within.mean((1, 2))
         self._pointing[at] += within[:, row, column]
+        strongest = (x0 + int(column), y0 + int(row))
+        self._add_displaced(
+            at, held, displaced.energies(energy, x0, y0), displaced, strongest
+        )
+
+    def _add_displaced(
+        self,
+        at: tuple[int, Places],
+        held: Floats,
+        energies: Floats,
+        displaced: _Displaced,
+        strongest: tuple[int, int],
+    ) -> None:
+        """Add what displaced regions hold of the same, where enough of them is
+        in the picture.
+        """
         counts = displaced.inside > 0
-        self._energies[at] += displaced.energies(energy, x0, y0)
-        self._pointings[at] += displaced.points(x0 + column, y0 + row)
+        self._energies[at] += energies
+        self._pointings[at] += displaced.points(*strongest)
         self._counted[at] += counts
         self._true[at] += held[:, None] * counts
 
@@ -105,13 +140,15 @@ class Localisation:
         """Where units look, against where action units act.
 
         Returns:
-            One row a unit and action unit: ``unit, au, pictures``; ``energy``, the share of the
-            squared projection within the region; ``area``, the region's share of the receptive
-            field, and ``enrichment``, their ratio, 1 by chance; ``pointing``, the share of pictures
-            in which the projection's strongest pixel lies within (Zhang et al. 2016); each a mean
-            over pictures. Of displaced regions: ``energy_null``, ``pointing_null``, their means,
-            and ``p``, the share of them, the true one included, that hold as much energy in the
-            same pictures. NaN where no picture tells.
+            One row a unit and action unit: ``unit, au, pictures``; ``energy``,
+            the share of the squared projection within the region; ``area``,
+            the region's share of the receptive field, and ``enrichment``,
+            their ratio, 1 by chance; ``pointing``, the share of pictures in
+            which the projection's strongest pixel lies within (Zhang et al.
+            2016); each a mean over pictures. Of displaced regions:
+            ``energy_null``, ``pointing_null``, their means, and ``p``, the
+            share of them, the true one included, that hold as much energy in
+            the same pictures. NaN where no picture tells.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             energy = self._energy / self._pictures
@@ -129,16 +166,22 @@ class Localisation:
             "au": np.tile(self.action_units, units),
             "pictures": self._pictures.ravel().astype(int),
         }
-        return pd.DataFrame(frame | {name: values.ravel() for name, values in columns.items()})
+        return pd.DataFrame(
+            frame | {name: values.ravel() for name, values in columns.items()}
+        )
 
     def _beside_displaced(self) -> dict[str, Floats]:
-        """Means over displaced regions, and how many of them hold as much energy."""
+        """Means over displaced regions, and how many of them hold as much
+        energy.
+        """
         points = (self._counted > 0).sum(2)
         as_much = self._energies >= self._true * (1 - _ROUNDING)
         reached = (as_much & (self._counted > 0)).sum(2)
         return {
-            "energy_null": np.nansum(self._energies / self._counted, 2) / points,
-            "pointing_null": np.nansum(self._pointings / self._counted, 2) / points,
+            "energy_null": np.nansum(self._energies / self._counted, 2)
+            / points,
+            "pointing_null": np.nansum(self._pointings / self._counted, 2)
+            / points,
             "p": np.where(points > 0, (1 + reached) / (1 + points), np.nan),
         }
 
@@ -152,8 +195,7 @@ def localise(
     pictures: Places,
     count: int,
     action_units: Sequence[str],
-    regions: Callable[[int], Masks],
-    lattices: Callable[[int], Lattice | None],
+    faces: Iterable[tuple[Masks, Lattice | None]],
 ) -> pd.DataFrame:
     """Tell where units look, from their projections; see ``Localisation``.
 
@@ -163,8 +205,8 @@ def localise(
         pictures: (n,) the picture of each projection.
         count: How many units there are.
         action_units: Names of the action units.
-        regions: From the number of a picture to where action units act in it, (a, H, W).
-        lattices: From the number of a picture to the points that regions are displaced to.
+        faces: For each picture, by rising number, where action units act in
+            it, (a, H, W), and the points that these regions are displaced to.
 
     Returns:
         One row a unit and action unit, as ``Localisation.compute`` tells.
@@ -172,9 +214,9 @@ def localise(
     found = Localisation(count, action_units)
     numbers = np.unique(pictures)
     with progress("Placing units on the face", len(numbers)) as advance:
-        for picture in numbers:
-            own = np.flatnonzero(pictures == picture)
-            found.update(windows[own], units[own], regions(int(picture)), lattices(int(picture)))
+        for picture, (regions, lattice) in zip(numbers, faces, strict=True):
+            rows = np.flatnonzero(pictures == picture)
+            found.update(windows[rows], units[rows], regions, lattice)
             advance(1)
     return found.compute()
 
@@ -182,9 +224,9 @@ def localise(
 class _Displaced:
     """Masks (a, H, W) with their middles moved to each point of a lattice.
 
-    ``inside`` (a, p) is which share of a mask stays in the picture. What is found is divided by it,
-    as a mask that is cut off finds less by itself; points at which it is less than half are 0 and
-    count for nothing.
+    ``inside`` (a, p) is which share of a mask stays in the picture. What is
+    found is divided by it, as a mask that is cut off finds less by itself;
+    points at which it is less than half are 0 and count for nothing.
     """
 
     def __init__(self, masks: Masks, lattice: Lattice) -> None:
@@ -211,24 +253,29 @@ class _Displaced:
         return found
 
     def energies(self, energy: Floats, x0: int, y0: int) -> Floats:
-        """How much of an energy (h, w) whose corner lies at x0, y0 is in each mask at each
-        point: (a, p).
+        """How much of an energy (h, w) whose corner lies at x0, y0 is in each
+        mask at each point: (a, p).
         """
         height, width = energy.shape
         rows = self._read_along(self._lattice.rows, y0, height)
         columns = self._read_along(self._lattice.columns, x0, width)
         read = self._centred[:, None, rows, columns]
         steps = [
-            int(points[1] - points[0]) for points in (self._lattice.rows, self._lattice.columns)
+            int(points[1] - points[0])
+            for points in (self._lattice.rows, self._lattice.columns)
         ]
         kernel = torch.from_numpy(energy.astype(np.float32))[None, None]
         found = F.conv2d(read, kernel, stride=steps)[:, 0].flip(1, 2)
         return self._of_inside(found.double().numpy())
 
     def _read_along(self, points: Places, corner: int, length: int) -> slice:
-        """Where masks are read along one axis: the farther the mask, the earlier in it."""
-        start = corner - int(points[-1]) + 2 * self._ahead
-        return slice(start, start + int(points[-1] - points[0]) + length)
+        """Where masks are read along one axis: the farther the mask, the
+        earlier in it.
+        """
+        first = int(points[0])
+        last = int(points[-1])
+        start = corner - last + 2 * self._ahead
+        return slice(start, start + last - first + length)
 
     def points(self, column: int, row: int) -> Floats:
         """Whether a pixel lies in each mask at each point: (a, p)."""
@@ -236,11 +283,18 @@ class _Displaced:
             row - self._lattice.rows + 2 * self._ahead,
             column - self._lattice.columns + 2 * self._ahead,
         )
-        return self._of_inside(self._centred.numpy()[:, rows[:, None], columns])
+        return self._of_inside(
+            self._centred.numpy()[:, rows[:, None], columns]
+        )
 
     def _of_inside(self, found: NDArray[np.floating]) -> Floats:
         chosen = found[:, self._lattice.inside].astype(np.float64)
-        return np.divide(chosen, self.inside, out=np.zeros_like(chosen), where=self.inside > 0)
+        return np.divide(
+            chosen,
+            self.inside,
+            out=np.zeros_like(chosen),
+            where=self.inside > 0,
+        )
 
 
 _HELD = 0.5

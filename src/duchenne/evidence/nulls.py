@@ -1,10 +1,11 @@
-"""The evidence of a study: the trained network beside its untrained control and beside permuted
-labels.
+"""The evidence of a study: the trained network beside its untrained control
+and beside permuted labels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne import facs
+from duchenne.evidence.detection import detections, ranked
 from duchenne.evidence.exchangeability import Exchangeability, named
-from duchenne.evidence.matching import compare, detections, ranked
+from duchenne.evidence.matching import Matched, compare
 from duchenne.progress import about
 from duchenne.recipes import Evidence
 
@@ -21,9 +23,9 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Frames of ``match``: for action units (trained and untrained; None where none are coded) and
-    for expressions.
+class NetworkEvidence:
+    """Frames of ``match``: for action units (trained and untrained; None where
+    none are coded) and for expressions.
     """
 
     evidence: pd.DataFrame | None
@@ -33,13 +35,17 @@ class Found:
 
 
 def beside_nulls(
-    activations: Floats, untrained: Floats, faces: pd.DataFrame, settings: Evidence, seed: int = 0
-) -> Found:
-    """Match units of a trained network and of its untrained control with the labels of their
-    pictures.
+    activations: Floats,
+    untrained: Floats,
+    faces: pd.DataFrame,
+    settings: Evidence,
+    seed: int = 0,
+) -> NetworkEvidence:
+    """Match units of a trained network and of its untrained control with the
+    labels of their pictures.
 
-    Where no action unit is coded often enough, only expressions are matched and the summary says
-    so.
+    Where no action unit is coded often enough, only expressions are matched
+    and the summary says so.
 
     Args:
         activations: (n, u) activations of the trained network's units.
@@ -55,22 +61,52 @@ def beside_nulls(
     labels, rare = often_enough(faces, settings.least)
     expressions = _expressions(activations, faces, settings, seed)
     summary = _of_pictures(faces, tree, settings)
-    summary |= {"units": activations.shape[1], "action_units": list(labels.columns), "rare": rare}
-    if labels.empty or not len(labels.columns):
-        return Found(None, None, expressions, summary)
-    options = _options(settings, seed)
-    options |= {"exchangeability": tree, "strata": faces["expression"]}
-    with about("trained"):
-        trained = compare(activations, labels, *who(faces), **options)
-    with about("untrained"):
-        control = compare(untrained, labels, *who(faces), **options)
     summary |= {
+        "units": activations.shape[1],
+        "action_units": list(labels.columns),
+        "rare": rare,
+    }
+    if labels.empty or not len(labels.columns):
+        return NetworkEvidence(None, None, expressions, summary)
+    options = _options(settings, seed)
+    options["strata"] = faces["expression"]
+    matching = partial(
+        _matched, labels=labels, faces=faces, tree=tree, options=options
+    )
+    with about("trained"):
+        trained = matching(activations)
+    with about("untrained"):
+        control = matching(untrained)
+    summary |= _detecting(trained, control, settings.level)
+    return NetworkEvidence(trained.frame, control.frame, expressions, summary)
+
+
+def _matched(
+    activations: Floats,
+    labels: pd.DataFrame,
+    faces: pd.DataFrame,
+    tree: Exchangeability,
+    options: dict[str, Any],
+) -> Matched:
+    """The units of a network matched with the labels of pictures."""
+    people, takes = who(faces)
+    return compare(
+        activations, labels, people, takes, exchangeability=tree, **options
+    )
+
+
+def _detecting(
+    trained: Matched, control: Matched, level: float
+) -> dict[str, Any]:
+    """How many units detect anything, in either network and under permuted
+    labels.
+    """
+    return {
         "too_few": trained.too_few,
-        "trained": _counted(trained.frame, settings.level),
-        "untrained": _counted(control.frame, settings.level),
+        "trained": _counted(trained.frame, level),
+        "untrained": _counted(control.frame, level),
         "permuted_labels": _of_permutations(trained.null_units),
     }
-    return Found(trained.frame, control.frame, expressions, summary)
 
 
 def _of_permutations(units: NDArray[np.integer]) -> dict[str, float]:
@@ -82,8 +118,12 @@ def _of_permutations(units: NDArray[np.integer]) -> dict[str, float]:
     }
 
 
-def _of_pictures(faces: pd.DataFrame, tree: Exchangeability, settings: Evidence) -> dict[str, Any]:
-    """What the summary says of the pictures and of who may be exchanged with whom."""
+def _of_pictures(
+    faces: pd.DataFrame, tree: Exchangeability, settings: Evidence
+) -> dict[str, Any]:
+    """What the summary says of the pictures and of who may be exchanged with
+    whom.
+    """
     people, _ = who(faces)
     return {
         "pictures": len(faces),
@@ -100,27 +140,29 @@ def _expressions(
     activations: Floats, faces: pd.DataFrame, settings: Evidence, seed: int
 ) -> pd.DataFrame:
     """Units matched with expressions in place of action units."""
-    people, takes = who(faces)
+    labels = _one_hot(faces["expression"])
+    tree = exchangeable(faces, stills=True)
     options = _options(settings, seed) | {"least": 2}
     with about("expressions"):
-        matched = compare(
-            activations,
-            _one_hot(faces["expression"]),
-            people,
-            takes,
-            exchangeability=exchangeable(faces, stills=True),
-            **options,
-        )
+        matched = _matched(activations, labels, faces, tree, options)
     return matched.frame.rename(columns={"au": "expression"})
 
 
 def _options(settings: Evidence, seed: int) -> dict[str, Any]:
-    names = ("bins", "epsilon", "permutations", "score_permutations", "level", "least")
+    names = (
+        "bins",
+        "epsilon",
+        "permutations",
+        "score_permutations",
+        "level",
+        "least",
+    )
     return {name: getattr(settings, name) for name in names} | {"seed": seed}
 
 
 def who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Person and sequence of each picture; a picture without either stands alone.
+    """Person and sequence of each picture; a picture without either stands
+    alone.
 
     Args:
         faces: The frame of a face table.
@@ -137,8 +179,9 @@ def exchangeable(faces: pd.DataFrame, stills: bool = False) -> Exchangeability:
 
     Args:
         faces: The frame.
-        stills: Whether neutral pictures are like any other where there are nothing but stills: what
-            is matched is then the expressions themselves.
+        stills: Whether neutral pictures are like any other where there are
+            nothing but stills: what is matched is then the expressions
+            themselves.
 
     Returns:
         The tree that every permutation respects.
@@ -147,7 +190,9 @@ def exchangeable(faces: pd.DataFrame, stills: bool = False) -> Exchangeability:
     neutral = faces["expression"].eq("neutral").fillna(False).to_numpy(bool)
     if stills and len(np.unique(takes)) == len(takes):
         neutral = np.zeros(len(faces), bool)
-    return Exchangeability.of(people, takes, frames=faces.get("frame"), neutral=neutral)
+    return Exchangeability.of(
+        people, takes, frames=faces.get("frame"), neutral=neutral
+    )
 
 
 def _one_hot(expression: pd.Series) -> pd.DataFrame:
@@ -156,7 +201,9 @@ def _one_hot(expression: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
-def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[str]]:
+def often_enough(
+    faces: pd.DataFrame, least: int
+) -> tuple[pd.DataFrame, list[str]]:
     """Labels of the action units that are shown, and not shown, often enough.
 
     Args:
@@ -164,8 +211,8 @@ def often_enough(faces: pd.DataFrame, least: int) -> tuple[pd.DataFrame, list[st
         least: Pictures on either side.
 
     Returns:
-        Their nullable booleans, a column an action unit; and the names of those that were coded but
-        are rarer.
+        Their nullable booleans, a column an action unit; and the names of
+        those that were coded but are rarer.
     """
     codes = [facs.code(number) for number in facs.ACTION_UNITS]
     present = [code for code in codes if code in faces]
@@ -183,7 +230,8 @@ def _counted(evidence: pd.DataFrame, level: float) -> dict[str, Any]:
         "pairs": len(found),
         "units": int(found["unit"].nunique()),
         "action_units": {
-            row.au: {"unit": int(row.unit), "r": float(row.r)} for row in best.itertuples()
+            row.au: {"unit": int(row.unit), "r": float(row.r)}
+            for row in best.itertuples()
         },
         "largest_r": float(evidence["r"].max()),
     }

@@ -1,17 +1,19 @@
-"""Units as detectors of action units on people that they were not chosen by: one unit, a few, or
-all that a layer tells.
+"""Cross-validated linear probes: best unit, best few, all units; tested on
+held-out subjects.
 
-Linear readings of the activations by ridge regression: of the unit that goes with the action unit
-best, of the best few, and of all units, the linear probe. How much of the probe one unit reaches
-tells how much of the action unit is in one unit, and how much is spread over many. That a probe
-finds an action unit says little by itself: it often does so in the untrained network too.
+Ridge regression on the activations of the unit that goes with the action unit
+best, of the best few, and of all units. How much of the probe of all one unit
+reaches tells how much of the action unit is in one unit, and how much is
+spread over many. That a probe finds an action unit says little by itself: it
+often does so in the untrained network too.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,10 +31,12 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.int64]
 
 _PENALTIES = tuple(10.0**power for power in range(-1, 6))
-_FIRM = 1.0  # penalty of few units: enough for a solution where units are alike
+# penalty of few units: enough for a solution where units are alike
+_FIRM = 1.0
 _FEW = (2, 3, 5, 10, 20)
 _FOLDS = 5
-_LIFT = 0.02  # of average precision over the base rate, below which no share of it is told
+# of average precision over the base rate, below which no share of it is told
+_LIFT = 0.02
 
 
 def detectors(
@@ -44,13 +48,14 @@ def detectors(
     least: int = 10,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Cross-validated linear probes: how well the best unit, the best few and all units detect each
-    action unit, tested on held-out subjects.
+    """Cross-validated linear probes: how well the best unit, the best few and
+    all units detect each action unit, tested on held-out subjects.
 
-    Which units, how many of a few, the probe's penalty and the thresholds are found on all folds
-    but one, by cross-validation over people, and tested on that one; folds that leave nothing to
-    learn from are left out. So are action units with fewer than ``least`` pictures with or without
-    them, or shown by fewer people than folds.
+    Which units, how many of a few, the probe's penalty and the thresholds are
+    found on all folds but one, by cross-validation over people, and tested on
+    that one; folds that leave nothing to learn from are left out. So are
+    action units with fewer than ``least`` pictures with or without them, or
+    shown by fewer people than folds.
 
     Args:
         activations: (n, u) activations.
@@ -62,19 +67,23 @@ def detectors(
         seed: By which people are dealt.
 
     Returns:
-        Three rows an action unit: ``au``; ``detector``: "best unit", "best few" or "all units";
-        ``unit``, that chosen in most folds (NA of all), and ``units``, how many on average;
-        ``n_with, people, base_rate``; ``f1``; ``ap``, average precision, with its 95 % interval
-        over people ``ap_low, ap_high`` (NaN where fewer than thirteen show the action unit);
-        ``intensity_r``, correlation with the intensity; ``share``, what of the probe's ``ap`` above
-        base rate is reached, NaN where the probe finds next to nothing.
+        Three rows an action unit: ``au``; ``detector``: "best unit", "best
+        few" or "all units"; ``unit``, that chosen in most folds (NA of all),
+        and ``units``, how many on average; ``n_with, people, base_rate``;
+        ``f1``; ``ap``, average precision, with its 95 % interval over people
+        ``ap_low, ap_high`` (NaN where fewer than thirteen show the action
+        unit); ``intensity_r``, correlation with the intensity; ``share``, what
+        of the probe's ``ap`` above base rate is reached, NaN where the probe
+        finds next to nothing.
 
     Raises:
         InputError: For fewer people than folds.
 
     >>> rng = np.random.default_rng(0)
     >>> shown = rng.random(200) < 0.5
-    >>> activations = np.column_stack([shown + rng.normal(1, 0.1, 200), rng.random(200)])
+    >>> activations = np.column_stack(
+    ...     [shown + rng.normal(1, 0.1, 200), rng.random(200)]
+    ... )
     >>> labels = pd.DataFrame({"AU12": shown}).astype("boolean")
     >>> found = detectors(
     ...     activations,
@@ -85,22 +94,31 @@ def detectors(
     >>> found[["detector", "unit", "ap"]].round(2).values.tolist()[0]
     ['best unit', 0, 1.0]
     """
-    people = np.unique(np.asarray(groups, str), return_inverse=True)[1]
-    if people.max() + 1 < folds:
-        raise InputError(f"{folds} folds of {people.max() + 1} people cannot be made")
+    people = _numbered(groups, folds)
     values = np.asarray(activations, np.float64)
     rows = []
-    with progress("Reading action units from units", presence.shape[1]) as advance:
+    with progress(
+        "Reading action units from units", presence.shape[1]
+    ) as advance:
         for au in presence:
-            coded = presence[au].notna().to_numpy()
-            shown = presence[au][coded].to_numpy(bool)
-            of_au = Pictures(values[coded], shown, people[coded])
-            if of_au.shown_often_enough(least, folds):
-                intensity = intensities[au].to_numpy(float)[coded]
-                found = _told(of_au, intensity, folds, seed)
-                rows += [{"au": au, **row} for row in found]
+            coded = np.flatnonzero(presence[au].notna())
+            shown = presence[au].iloc[coded].to_numpy(bool)
+            pictures = Pictures(values[coded], shown, people[coded])
+            if pictures.shown_often_enough(least, folds):
+                intensity = intensities[au].iloc[coded].to_numpy(float)
+                rows += _of_action_unit(au, pictures, intensity, folds, seed)
             advance(1)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"unit": "Int64"})
+
+
+def _numbered(groups: ArrayLike, folds: int) -> Places:
+    """A number for each person; refuses fewer people than folds."""
+    names, people = np.unique(np.asarray(groups, str), return_inverse=True)
+    if len(names) < folds:
+        raise InputError(
+            f"{folds} folds of {len(names)} people cannot be made"
+        )
+    return people
 
 
 COLUMNS = [
@@ -122,31 +140,46 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Pictures:
-    """Activations (n, u), whether the action unit is shown (n,), and whose face it is (n,)."""
+    """Activations (n, u), whether the action unit is shown (n,), and whose
+    face it is (n,).
+    """
 
     activations: Floats
     shown: Mask
     people: Places
 
     def __getitem__(self, rows: Places) -> Pictures:
-        return Pictures(self.activations[rows], self.shown[rows], self.people[rows])
+        return Pictures(
+            self.activations[rows], self.shown[rows], self.people[rows]
+        )
 
     def shown_often_enough(self, least: int, folds: int) -> bool:
-        """Whether so many pictures show it, so many do not, and a person for every fold does."""
-        both = min(self.shown.sum(), (~self.shown).sum()) >= least
-        return bool(both and len(np.unique(self.people[self.shown])) >= folds)
+        """Whether so many pictures show it, so many do not, and a person for
+        every fold does.
+        """
+        with_it = self.shown.sum()
+        without_it = len(self.shown) - with_it
+        people = len(np.unique(self.people[self.shown]))
+        return bool(min(with_it, without_it) >= least and people >= folds)
 
-    def folds(self, count: int, seed: int = 0) -> Iterator[tuple[Places, Places]]:
-        """Rows to learn from and to judge by, people apart, such that both kinds of pictures are
-        learned from.
+    def folds(
+        self, count: int, seed: int = 0
+    ) -> Iterator[tuple[Places, Places]]:
+        """Rows to learn from and to judge by, people apart, such that both
+        kinds of pictures are learned from.
         """
         people = len(np.unique(self.people))
         if people < 2:
             return
-        dealt = StratifiedGroupKFold(min(count, people), shuffle=True, random_state=seed)
+        dealt = StratifiedGroupKFold(
+            min(count, people), shuffle=True, random_state=seed
+        )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # classes with fewer pictures than folds
-            parts = list(dealt.split(self.activations, self.shown, self.people))
+            # classes with fewer pictures than folds
+            warnings.simplefilter("ignore")
+            parts = list(
+                dealt.split(self.activations, self.shown, self.people)
+            )
         yield from (
             (learned, judged)
             for learned, judged in parts
@@ -156,8 +189,8 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _Detector:
-    """Some ``units``, and how their standardised activations are read: a score, and the
-    ``threshold`` from which it says yes.
+    """Some ``units``, and how their standardised activations are read: a
+    score, and the ``threshold`` from which it says yes.
     """
 
     units: Places
@@ -167,8 +200,8 @@ class _Detector:
 
 @dataclass(frozen=True)
 class _Readings:
-    """What detectors read on people left out: scores (n,), NaN where none did, whether they said
-    yes (n,), and the units of each fold's.
+    """What detectors read on people left out: scores (n,), NaN where none did,
+    whether they said yes (n,), and the units of each fold's.
     """
 
     scores: Floats
@@ -176,36 +209,55 @@ class _Readings:
     units: list[Places]
 
 
-def _told(of_au: Pictures, intensity: Floats, folds: int, seed: int) -> list[dict[str, object]]:
-    """The rows of one action unit; none where no fold leaves anything to learn from."""
-    read = {name: _out_of_fold(of_au, make, folds, seed) for name, make in _MAKERS.items()}
-    rows = np.flatnonzero(np.isfinite(read["best unit"].scores))
-    judged = of_au[rows]
-    if not 0 < judged.shown.sum() < len(rows):
+def _of_action_unit(
+    au: str, pictures: Pictures, intensity: Floats, folds: int, seed: int
+) -> list[dict[str, Any]]:
+    """The rows of one action unit; none where no fold leaves anything to learn
+    from.
+    """
+    readings = {
+        name: _out_of_fold(pictures, make, folds, seed)
+        for name, make in _MAKERS.items()
+    }
+    tested = np.flatnonzero(np.isfinite(readings["best unit"].scores))
+    judged = pictures[tested]
+    if not 0 < judged.shown.sum() < len(tested):
         return []
-    precisions = {name: _precision(each, rows, judged) for name, each in read.items()}
-    base_rate = float(judged.shown.mean())
-    probe = precisions["all units"]["ap"] - base_rate
+    rows = []
+    for name, reading in readings.items():
+        row: dict[str, Any] = {"au": au, "detector": name}
+        row |= _units_of(name, reading)
+        row |= _counts(judged)
+        row |= _precision(reading, tested, judged)
+        row["intensity_r"] = _pearson(
+            reading.scores[tested], intensity[tested]
+        )
+        rows.append(row)
+    return _with_shares(rows)
+
+
+def _with_shares(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tell how much of the last one's lift over the base rate each detector
+    has.
+    """
+    lifts = [row["ap"] - row["base_rate"] for row in rows]
     return [
-        {
-            "detector": name,
-            **_units_of(name, readings),
-            **_counts(judged),
-            **precisions[name],
-            "intensity_r": _pearson(readings.scores[rows], intensity[rows]),
-            "share": _share(precisions[name]["ap"] - base_rate, probe),
-        }
-        for name, readings in read.items()
+        row | {"share": _share(lift, lifts[-1])}
+        for row, lift in zip(rows, lifts, strict=True)
     ]
 
 
 def _share(lift: float, probe: float) -> float:
-    """How much of the probe's lift over the base rate a detector has; NaN where that is nothing."""
+    """How much of the probe's lift over the base rate a detector has; NaN
+    where that is nothing.
+    """
     return lift / probe if probe > _LIFT else np.nan
 
 
 def _counts(judged: Pictures) -> dict[str, object]:
-    """How many pictures show the action unit, of how many people, and its base rate."""
+    """How many pictures show the action unit, of how many people, and its base
+    rate.
+    """
     return {
         "n_with": int(judged.shown.sum()),
         "people": len(np.unique(judged.people)),
@@ -216,10 +268,13 @@ def _counts(judged: Pictures) -> dict[str, object]:
 def _units_of(name: str, readings: _Readings) -> dict[str, object]:
     """The unit that was chosen in most folds, and how many on average."""
     chosen = pd.NA if name == "all units" else _most_often(readings.units)
-    return {"unit": chosen, "units": float(np.mean([len(units) for units in readings.units]))}
+    counts = [len(units) for units in readings.units]
+    return {"unit": chosen, "units": float(np.mean(counts))}
 
 
-def _precision(readings: _Readings, rows: Places, judged: Pictures) -> dict[str, float]:
+def _precision(
+    readings: _Readings, rows: Places, judged: Pictures
+) -> dict[str, float]:
     """F1 and average precision with its interval."""
     scores = readings.scores[rows]
     low, high = interval(scores, judged)
@@ -242,7 +297,10 @@ def interval(scores: Floats, judged: Pictures) -> tuple[float, float]:
         Low and high; NaN where fewer than thirteen people show it.
     """
     person, people = intervals.numbered(judged.people.astype(str))
-    showing = min(len(np.unique(person[judged.shown])), len(np.unique(person[~judged.shown])))
+    showing = min(
+        len(np.unique(person[judged.shown])),
+        len(np.unique(person[~judged.shown])),
+    )
 
     def precision(counts: Floats) -> Floats:
         return weighted_precision(scores, judged.shown, counts[:, person])
@@ -251,27 +309,38 @@ def interval(scores: Floats, judged: Pictures) -> tuple[float, float]:
 
 
 def _out_of_fold(
-    of_au: Pictures, make: Callable[[Pictures], _Detector], folds: int, seed: int
+    pictures: Pictures,
+    make: Callable[[Pictures], _Detector],
+    folds: int,
+    seed: int,
 ) -> _Readings:
-    """What detectors of one kind read in each fold's people, made from those of all others."""
-    read = _Readings(np.full(len(of_au.shown), np.nan), np.zeros(len(of_au.shown), bool), [])
-    for learned, judged in of_au.folds(folds, seed):
-        learning, judging = _standardised(of_au[learned], of_au[judged])
+    """What detectors of one kind read in each fold's people, made from those
+    of all others.
+    """
+    count = len(pictures.shown)
+    read = _Readings(np.full(count, np.nan), np.zeros(count, bool), [])
+    for learned, judged in pictures.folds(folds, seed):
+        learning, judging = _standardised(pictures[learned], pictures[judged])
         detector = make(learning)
-        read.scores[judged] = detector.read(judging.activations)
-        read.said[judged] = read.scores[judged] >= detector.threshold
+        scores = detector.read(judging.activations)
+        read.scores[judged] = scores
+        read.said[judged] = scores >= detector.threshold
         read.units.append(detector.units)
     return read
 
 
-def _standardised(learned: Pictures, judged: Pictures) -> tuple[Pictures, Pictures]:
+def _standardised(
+    learned: Pictures, judged: Pictures
+) -> tuple[Pictures, Pictures]:
     """Activations in standard deviations of those learned from."""
-    mean, spread = learned.activations.mean(0), learned.activations.std(0)
+    mean = learned.activations.mean(0)
+    spread = learned.activations.std(0)
     scale = np.where(spread > 0, spread, 1)
-    return tuple(  # type: ignore[return-value]  # two of them
-        Pictures((part.activations - mean) / scale, part.shown, part.people)
-        for part in (learned, judged)
+    learning = replace(
+        learned, activations=(learned.activations - mean) / scale
     )
+    judging = replace(judged, activations=(judged.activations - mean) / scale)
+    return learning, judging
 
 
 def _one(learned: Pictures) -> _Detector:
@@ -279,20 +348,21 @@ def _one(learned: Pictures) -> _Detector:
     r = _correlations(learned)
     unit = int(np.abs(r).argmax())
     sign = 1.0 if r[unit] >= 0 else -1.0
-    return _Detector(
-        np.array([unit]),
-        lambda activations: sign * activations[:, unit],
-        _threshold(sign * learned.activations[:, unit], learned.shown),
-    )
+    threshold = _threshold(sign * learned.activations[:, unit], learned.shown)
+
+    def read(activations: Floats) -> Floats:
+        scores: Floats = sign * activations[:, unit]
+        return scores
+
+    return _Detector(np.array([unit]), read, threshold)
 
 
 def _few(learned: Pictures) -> _Detector:
-    """So many of the units of largest correlation as read the action unit best on people who had
-    no say in either.
+    """As many of the units of largest correlation as have the highest average
+    precision in cross-validation.
     """
-    counts = [count for count in _FEW if count <= learned.activations.shape[1]] or [
-        learned.activations.shape[1]
-    ]
+    units = learned.activations.shape[1]
+    counts = [count for count in _FEW if count <= units] or [units]
 
     def of(part: Pictures) -> list[tuple[Places, float]]:
         inorder = np.argsort(-np.abs(_correlations(part)))
@@ -302,18 +372,24 @@ def _few(learned: Pictures) -> _Detector:
 
 
 def _all(learned: Pictures) -> _Detector:
-    """The linear probe: all units, under the penalty that reads other people best."""
+    """The linear probe: all units, under the penalty that reads other people
+    best.
+    """
     every = np.arange(learned.activations.shape[1])
-    return _best(learned, lambda part: [(every, penalty) for penalty in _PENALTIES])
+    return _best(
+        learned, lambda part: [(every, penalty) for penalty in _PENALTIES]
+    )
 
 
 _MAKERS = {"best unit": _one, "best few": _few, "all units": _all}
 
 
-def _best(learned: Pictures, of: Callable[[Pictures], list[tuple[Places, float]]]) -> _Detector:
-    """Of several ways to read, each some units and a penalty that are found ``of`` the people
-    learned from, the one of highest average precision on people left out; the threshold is theirs
-    too.
+def _best(
+    learned: Pictures, of: Callable[[Pictures], list[tuple[Places, float]]]
+) -> _Detector:
+    """Of several ways to read, each some units and a penalty that are found
+    ``of`` the people learned from, the one of highest average precision on
+    people left out; the threshold is theirs too.
     """
     candidates = of(learned)
     tried, judged = _tried(learned, of, len(candidates))
@@ -321,18 +397,28 @@ def _best(learned: Pictures, of: Callable[[Pictures], list[tuple[Places, float]]
     best = 0
     threshold = np.inf
     if 0 < shown.sum() < len(shown):
-        precisions = [average_precision_score(shown, scores[judged]) for scores in tried]
+        precisions = [
+            average_precision_score(shown, scores[judged]) for scores in tried
+        ]
         best = int(np.argmax(precisions))
         threshold = _threshold(tried[best, judged], shown)
     units, penalty = candidates[best]
-    weights = ridge(learned.activations[:, units], _centred(learned.shown), [penalty])[0]
-    return _Detector(units, lambda activations: activations[:, units] @ weights, threshold)
+    weights = ridge(
+        learned.activations[:, units], _centred(learned.shown), [penalty]
+    )[0]
+    return _Detector(
+        units, lambda activations: activations[:, units] @ weights, threshold
+    )
 
 
 def _tried(
-    learned: Pictures, of: Callable[[Pictures], list[tuple[Places, float]]], candidates: int
+    learned: Pictures,
+    of: Callable[[Pictures], list[tuple[Places, float]]],
+    candidates: int,
 ) -> tuple[Floats, Mask]:
-    """Scores of every candidate on people left out (k, n), and which pictures have any."""
+    """Scores of every candidate on people left out (k, n), and which pictures
+    have any.
+    """
     scores = np.zeros((candidates, len(learned.shown)))
     judged = np.zeros(len(learned.shown), bool)
     for rows, left in learned.folds(_FOLDS):
@@ -342,24 +428,31 @@ def _tried(
     return scores, judged
 
 
-def _read(learned: Pictures, ways: list[tuple[Places, float]], activations: Floats) -> Floats:
-    """How each way to read, learned from some people, reads the activations (m, u) of others:
-    (ways, m).
+def _read(
+    learned: Pictures, ways: list[tuple[Places, float]], activations: Floats
+) -> Floats:
+    """How each way to read, learned from some people, reads the activations
+    (m, u) of others: (ways, m).
     """
+    target = _centred(learned.shown)
     found = np.empty((len(ways), len(activations)))
-    for units in {way[0].tobytes(): way[0] for way in ways}.values():
-        alike = [number for number, way in enumerate(ways) if np.array_equal(way[0], units)]
-        weights = ridge(
-            learned.activations[:, units],
-            _centred(learned.shown),
-            [ways[number][1] for number in alike],
-        )
+    for units in {units.tobytes(): units for units, _ in ways}.values():
+        alike = [
+            number
+            for number, way in enumerate(ways)
+            if np.array_equal(way[0], units)
+        ]
+        penalties = [ways[number][1] for number in alike]
+        weights = ridge(learned.activations[:, units], target, penalties)
         found[alike] = weights @ activations[:, units].T
     return found
 
 
-def ridge(values: Floats, target: Floats, penalties: Sequence[float]) -> Floats:
-    """Ridge regression without intercept for several penalties, from one decomposition.
+def ridge(
+    values: Floats, target: Floats, penalties: Sequence[float]
+) -> Floats:
+    """Ridge regression without intercept for several penalties, from one
+    decomposition.
 
     Args:
         values: (n, u) activations.
@@ -369,18 +462,22 @@ def ridge(values: Floats, target: Floats, penalties: Sequence[float]) -> Floats:
     Returns:
         Weights (p, u).
 
-    >>> ridge(np.array([[1.0], [1.0]]), np.array([1.0, 3.0]), [0.0, 2.0]).ravel().tolist()
+    >>> ridge(
+    ...     np.array([[1.0], [1.0]]), np.array([1.0, 3.0]), [0.0, 2.0]
+    ... ).ravel().tolist()
     [2.0, 1.0]
     """
     squares, axes = np.linalg.eigh(values.T @ values)
     along = axes.T @ (values.T @ target)
-    found: Floats = (along / (squares.clip(0) + np.asarray(penalties)[:, None])) @ axes.T
+    found: Floats = (
+        along / (squares.clip(0) + np.asarray(penalties)[:, None])
+    ) @ axes.T
     return found
 
 
 def _centred(shown: Mask) -> Floats:
-    """Presence about its mean, so that scores learned from people who show it often are not
-    higher for that.
+    """Presence about its mean, so that scores learned from people who show it
+    often are not higher for that.
     """
     found: Floats = shown - shown.mean()
     return found
@@ -401,7 +498,9 @@ def _threshold(scores: Floats, shown: Mask) -> float:
 
 
 def _f1(said: Mask, shown: Mask) -> float:
-    return float(2 * (said & shown).sum() / max(said.sum() + shown.sum(), 1))
+    hits = (said & shown).sum()
+    either = said.sum() + shown.sum()
+    return float(2 * hits / max(either, 1))
 
 
 def weighted_precision(scores: Floats, shown: Mask, weights: Floats) -> Floats:
@@ -416,23 +515,30 @@ def weighted_precision(scores: Floats, shown: Mask, weights: Floats) -> Floats:
         (d,); 0 where none is shown.
     """
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    hits = np.cumsum(weights[:, order] * shown[order], 1)[:, ends]
-    seen = np.cumsum(weights[:, order], 1)[:, ends]
+    last_of_equal = np.flatnonzero(np.diff(scores[order]))
+    ends = np.append(last_of_equal, len(order) - 1)
+    weighed = weights[:, order]
+    hits = np.cumsum(weighed * shown[order], 1)[:, ends]
+    seen = np.cumsum(weighed, 1)[:, ends]
     precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
-    found: Floats = (np.diff(hits, axis=1, prepend=0) * precision).sum(1) / np.maximum(
-        hits[:, -1], 1
-    )
+    new_hits = np.diff(hits, axis=1, prepend=0)
+    total = np.maximum(hits[:, -1], 1)
+    found: Floats = (new_hits * precision).sum(1) / total
     return found
 
 
 def _most_often(chosen: list[Places]) -> int:
     """The unit that stands first in most folds."""
-    return int(np.bincount([units[0] for units in chosen]).argmax())
+    first = [units[0] for units in chosen]
+    return int(np.bincount(first).argmax())
 
 
 def _pearson(scores: Floats, intensity: Floats) -> float:
-    told = np.isfinite(intensity)
-    if told.sum() < 3 or np.ptp(intensity[told]) == 0 or np.ptp(scores[told]) == 0:
+    graded = np.isfinite(intensity)
+    if (
+        graded.sum() < 3
+        or np.ptp(intensity[graded]) == 0
+        or np.ptp(scores[graded]) == 0
+    ):
         return np.nan
-    return float(np.corrcoef(scores[told], intensity[told])[0, 1])
+    return float(np.corrcoef(scores[graded], intensity[graded])[0, 1])

@@ -1,5 +1,5 @@
-"""Which region of the face a unit looks at: where its projections have their energy (zhu2018's
-mouth shapes, in general).
+"""Which region of the face a unit looks at: where its projections have their
+energy (zhu2018's mouth shapes, in general).
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from duchenne.faces.geometry.regions import REGIONS
 from duchenne.units.projection import Windows
 
 
-def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8]) -> pd.DataFrame:
+def energies(
+    windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8]
+) -> pd.DataFrame:
     """Where the energy of projections lies, by region of the face.
 
     Args:
         windows: The projections.
         units: (n,) the unit of each projection.
-        maps: (n, S, S) the region of every pixel, as ``faces.geometry.regions`` tells, in the
-            picture of each projection.
+        maps: (n, S, S) the region of every pixel, as
+            ``faces.geometry.regions`` tells, in the picture of each
+            projection.
 
     Returns:
-        One row a unit and region: ``unit, region, pictures``; ``energy``, the share of the squared
-        projection that lies in the region; ``area``, that of the receptive field's pixels, both
-        over all of a unit's pictures in which the face is known; ``enrichment``, their ratio, 1 by
-        chance.
+        One row a unit and region: ``unit, region, pictures``; ``energy``, the
+        share of the squared projection that lies in the region; ``area``, that
+        of the receptive field's pixels, both over all of a unit's pictures in
+        which the face is known; ``enrichment``, their ratio, 1 by chance.
 
     >>> row = np.array([[[3.0, 1.0]]], np.float32)
     >>> where = np.array([[[4, 0]]], np.int8)  # mouth, brow
@@ -43,19 +46,27 @@ def energies(windows: Windows, units: NDArray[np.int64], maps: NDArray[np.int8])
             parts += _of_picture(unit, energy, regions[y0:y1, x0:x1])
     table = pd.DataFrame(parts, columns=["unit", "region", "energy", "area"])
     sums = table.groupby(["unit", "region"], sort=False)
-    found = sums.agg(pictures=("energy", "size"), energy=("energy", "sum"), area=("area", "sum"))
+    found = sums.agg(
+        pictures=("energy", "size"),
+        energy=("energy", "sum"),
+        area=("area", "sum"),
+    )
     return _as_shares(found)
 
 
 def _as_shares(sums: pd.DataFrame) -> pd.DataFrame:
-    """Energy and area of regions as shares of those of the whole receptive field."""
+    """Energy and area of regions as shares of those of the whole receptive
+    field.
+    """
     is_whole = sums.index.get_level_values("region") == _WHOLE
     whole = sums[is_whole].droplevel("region")
     found = sums[~is_whole].reset_index()
     for name in ("energy", "area"):
         total = whole[name].reindex(found["unit"]).to_numpy(float)
         found[name] = found[name].to_numpy(float) / total
-    found["enrichment"] = found["energy"] / found["area"].where(found["area"] > 0)
+    found["enrichment"] = found["energy"] / found["area"].where(
+        found["area"] > 0
+    )
     return found
 
 
@@ -74,8 +85,8 @@ def _of_picture(
 
 
 def looked_at(energies: pd.DataFrame) -> pd.DataFrame:
-    """The region that each unit looks at: the one whose share of the energy exceeds its share of
-    the area most.
+    """The region that each unit looks at: the one whose share of the energy
+    exceeds its share of the area most.
 
     A ratio in its place would be won by regions of a few pixels.
 
@@ -83,9 +94,11 @@ def looked_at(energies: pd.DataFrame) -> pd.DataFrame:
         energies: What ``energies`` gives.
 
     Returns:
-        One row a unit of the same columns; units whose energy lies in no region more than chance
-        would have it are left out.
+        One row a unit of the same columns; units whose energy lies in no
+        region more than chance would have it are left out.
     """
     excess = energies["energy"] - energies["area"]
     most = excess.groupby(energies["unit"]).idxmax()
-    return energies.loc[most[excess[most].to_numpy() > 0]].reset_index(drop=True)
+    return energies.loc[most[excess[most].to_numpy() > 0]].reset_index(
+        drop=True
+    )

@@ -1,8 +1,9 @@
 """Every score that says how well a unit detects an action unit, as data.
 
-``SCORES`` is the one registry: ``match`` computes whatever is in it, beside its null; validity,
-tables, figures, the page's map and the documentation read the columns that each gives. To add a
-score, add an entry here, or ``add`` one of your own.
+``SCORES`` is the one registry: ``match`` computes whatever is in it, beside
+its null; validity, tables, figures, the page's map and the documentation read
+the columns that each gives. To add a score, add an entry here, or ``add`` one
+of your own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Size = Callable[[pd.DataFrame], pd.Series]
 
 @dataclass(frozen=True)
 class Binning:
-    """What scores on histograms take besides: how many bins, and what is added to each."""
+    """What scores on histograms take besides: how many bins, and what is added
+    to each.
+    """
 
     bins: int = 64
     epsilon: float = 1e-6
@@ -41,10 +44,12 @@ class Column:
         key: Its name in the frame.
         label: What tables and figures call it.
         says: One or two sentences: what it is.
-        uninformative: Its value where a unit and an action unit have nothing to do with each other.
+        uninformative: Its value where a unit and an action unit have nothing
+            to do with each other.
         digits: How many are written.
-        names: From the frame to a size (its rows): of a unit's action units the column names the
-            one for which this is largest; by the key under which validity judges it.
+        names: From the frame to a size (its rows): of a unit's action units
+            the column names the one for which this is largest; by the key
+            under which validity judges it.
         on_map: Whether the page's map of units and action units can show it.
         in_figure: Whether the figure of validity compares it.
     """
@@ -66,8 +71,8 @@ class Score:
     Attributes:
         key: The name of its own column.
         columns: Those that it gives, its own first.
-        of: From activations (n, u), presence and coding (n, a) to scores (u, a); None where
-            ``match`` computes it with its significance.
+        of: From activations (n, u), presence and coding (n, a) to scores (u,
+            a); None where ``match`` computes it with its significance.
     """
 
     key: str
@@ -75,27 +80,43 @@ class Score:
     of: Statistic | None = None
 
 
-def _kl(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
-    return divergence.histograms(activations, present, coded, binning.bins).kl(binning.epsilon)
+def _kl(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
+    return divergence.histograms(activations, present, coded, binning.bins).kl(
+        binning.epsilon
+    )
 
 
-def _kl_mean(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
+def _kl_mean(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
     return divergence.mean_over_bins(activations, present, coded)
 
 
-def _information(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
-    return divergence.histograms(activations, present, coded, binning.bins).information()
+def _information(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
+    return divergence.histograms(
+        activations, present, coded, binning.bins
+    ).information()
 
 
-def _distance(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
+def _distance(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
     return distance.distance(activations, present, coded)
 
 
-def _average_precision(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
+def _average_precision(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
     return association.average_precision(activations, present, coded)
 
 
-def _auroc(activations: Floats, present: Mask, coded: Mask, binning: Binning) -> Floats:
+def _auroc(
+    activations: Floats, present: Mask, coded: Mask, binning: Binning
+) -> Floats:
     return association.auroc(activations, present, coded)
 
 
@@ -103,7 +124,9 @@ def _column(evidence: pd.DataFrame, key: str) -> pd.Series:
     return evidence[key]
 
 
-def _magnitude(evidence: pd.DataFrame, key: str, uninformative: float = 0.0) -> pd.Series:
+def _magnitude(
+    evidence: pd.DataFrame, key: str, uninformative: float = 0.0
+) -> pd.Series:
     return (evidence[key] - uninformative).abs()
 
 
@@ -113,10 +136,21 @@ def _largest(key: str) -> dict[str, Size]:
 
 
 def _beside_null(
-    key: str, label: str, what: str, *, judged: bool = True, on_map: bool = False
+    key: str,
+    label: str,
+    what: str,
+    *,
+    judged: bool = True,
+    on_map: bool = False,
 ) -> tuple[Column, Column]:
-    """The mean of a score under permuted labels, and how far the score lies from it."""
-    null = Column(f"{key}_null", f"{label}, permuted", f"The mean of {what} under permuted labels.")
+    """The mean of a score under permuted labels, and how far the score lies
+    from it.
+    """
+    null = Column(
+        f"{key}_null",
+        f"{label}, permuted",
+        f"The mean of {what} under permuted labels.",
+    )
     z = Column(
         f"{key}_z",
         f"{label} z",
@@ -142,7 +176,9 @@ _OWN = (
                 on_map=True,
                 in_figure=True,
             ),
-            *_beside_null("kl", "KL", "khorrami2015's divergence", on_map=True),
+            *_beside_null(
+                "kl", "KL", "khorrami2015's divergence", on_map=True
+            ),
         ),
         _kl,
     ),
@@ -253,7 +289,11 @@ _OWN = (
                 "How often the activation is larger on a picture with the action unit than on one "
                 "without it: 0.5 is chance.",
                 uninformative=0.5,
-                names={"auroc": partial(_magnitude, key="auroc", uninformative=0.5)},
+                names={
+                    "auroc": partial(
+                        _magnitude, key="auroc", uninformative=0.5
+                    )
+                },
                 on_map=True,
             ),
             *_beside_null("auroc", "AUROC", "the AUROC", judged=False),
@@ -270,7 +310,9 @@ COLUMNS: dict[str, Column] = {}
 
 
 def add(score: Score) -> None:
-    """Add a score: it is computed by ``match`` and known to whatever reads its columns."""
+    """Add a score: it is computed by ``match`` and known to whatever reads its
+    columns.
+    """
     SCORES[score.key] = score
     COLUMNS.update({column.key: column for column in score.columns})
 
@@ -280,13 +322,17 @@ for _score in _OWN:
 
 
 def computed() -> dict[str, Statistic]:
-    """How those scores are computed that ``match`` sets beside permuted labels one by one."""
-    return {key: score.of for key, score in SCORES.items() if score.of is not None}
+    """How those scores are computed that ``match`` sets beside permuted labels
+    one by one.
+    """
+    return {
+        key: score.of for key, score in SCORES.items() if score.of is not None
+    }
 
 
 def sizes() -> dict[str, Size]:
-    """What each score goes by: of a unit's action units it names the one for which this is
-    largest.
+    """What each score goes by: of a unit's action units it names the one for
+    which this is largest.
     """
     named = (column.names or {} for column in COLUMNS.values())
     return {name: size for names in named for name, size in names.items()}

@@ -1,8 +1,8 @@
-"""Three traits of units that mousavi2016 (§IV-A) shows by eye, as numbers: invariance, redundancy
-and filtering.
+"""Three traits of units that mousavi2016 (§IV-A) shows by eye, as numbers:
+invariance, redundancy and filtering.
 
-Pure functions on projections and maps; intervals are over what is drawn at random in each: units,
-or people.
+Pure functions on projections and maps; intervals are over what is drawn at
+random in each: units, or people.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def estimate(
 ) -> Estimate:
     """A statistic with its 95 % interval.
 
-    NaN where nothing is known; there is no interval of fewer than six rows or groups
-    (``intervals``).
+    NaN where nothing is known; there is no interval of fewer than six rows or
+    groups (``intervals``).
 
     Args:
         values: One or more columns (n,).
@@ -55,12 +55,17 @@ def estimate(
         The statistic, low and high.
     """
     columns = [
-        np.asarray(column) for column in (values if isinstance(values, list | tuple) else [values])
+        np.asarray(column)
+        for column in (
+            values if isinstance(values, list | tuple) else [values]
+        )
     ]
     if not len(columns[0]):
         return _UNKNOWN
     together = np.arange(len(columns[0])) if groups is None else groups
-    low, high = intervals.of_statistic(statistic, columns, together, correlation=correlation)
+    low, high = intervals.of_statistic(
+        statistic, columns, together, correlation=correlation
+    )
     return Estimate(float(statistic(*columns)), low, high)
 
 
@@ -70,11 +75,14 @@ _UNKNOWN = Estimate(float("nan"), float("nan"), float("nan"))
 # invariance: one filter, many pictures
 
 
-def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> pd.DataFrame:
+def invariance(
+    windows: Windows, units: NDArray[np.int64], classes: Classes
+) -> pd.DataFrame:
     """How alike the projections of each unit are on different pictures.
 
-    Projections whose field the picture's border cuts short, against the largest here, are left out,
-    as are those that do not vary; NaN stands where fewer than two are left.
+    Projections whose field the picture's border cuts short, against the
+    largest here, are left out, as are those that do not vary; NaN stands where
+    fewer than two are left.
 
     Args:
         windows: The projections.
@@ -82,8 +90,9 @@ def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> 
         classes: (n,) the class of each projection's picture.
 
     Returns:
-        One row a unit: ``unit, pictures``; ``alike``, the mean correlation over all pairs of a
-        unit's projections; ``across``, over pairs from pictures of different classes.
+        One row a unit: ``unit, pictures``; ``alike``, the mean correlation
+        over all pairs of a unit's projections; ``across``, over pairs from
+        pictures of different classes.
     """
     sides = windows.boxes[:, 2:] - windows.boxes[:, :2]
     whole = np.zeros(0, bool)
@@ -93,7 +102,9 @@ def invariance(windows: Windows, units: NDArray[np.int64], classes: Classes) -> 
     for unit in np.unique(units):
         numbers = np.flatnonzero((units == unit) & whole)
         pixels = [windows.pixels[number].ravel() for number in numbers]
-        rows.append((int(unit), len(numbers), *_alike(pixels, classes[numbers])))
+        rows.append(
+            (int(unit), len(numbers), *_alike(pixels, classes[numbers]))
+        )
     return pd.DataFrame(rows, columns=["unit", "pictures", "alike", "across"])
 
 
@@ -108,7 +119,9 @@ def _alike(pixels: Sequence[Floats], classes: Classes) -> tuple[float, float]:
 
 
 def _correlations(rows: Floats) -> Floats:
-    """Pearson correlation of every row with every other; NaN for rows that do not vary."""
+    """Pearson correlation of every row with every other; NaN for rows that do
+    not vary.
+    """
     centred = rows - rows.mean(1, keepdims=True)
     varies = np.ptp(rows, axis=1) > 0
     return np.where(varies & varies[:, None], cosines(centred), np.nan)
@@ -147,9 +160,10 @@ def cosines(rows: Floats) -> Floats:
 def redundancy(projections: Floats) -> tuple[float, float]:
     """How many filters say the same of one picture.
 
-    The effective number of filters is the participation ratio (Σλ)² / Σλ² of the eigenvalues of the
-    matrix of cosines: the number of filters where none is like another, 1 where all are alike.
-    Filters that are silent are left out.
+    The effective number of filters is the participation ratio (Σλ)² / Σλ² of
+    the eigenvalues of the matrix of cosines: the number of filters where none
+    is like another, 1 where all are alike. Filters that are silent are left
+    out.
 
     Args:
         projections: (units, pixels).
@@ -168,14 +182,17 @@ def redundancy(projections: Floats) -> tuple[float, float]:
     matrix = cosines(heard.astype(np.float64))
     count = len(matrix)
     off = (matrix.sum() - np.trace(matrix)) / (count * (count - 1))
-    return round(float(off), 12), float(np.trace(matrix) ** 2 / (matrix**2).sum())
+    return round(float(off), 12), float(
+        np.trace(matrix) ** 2 / (matrix**2).sum()
+    )
 
 
 # filtering: what is left of the picture with depth
 
 
 def sparsity(maps: Floats) -> Floats:
-    """Hoyer's sparsity of maps: 0 where all positions answer alike, 1 where a single one does.
+    """Hoyer's sparsity of maps: 0 where all positions answer alike, 1 where a
+    single one does.
 
     (√m − ‖x‖₁ / ‖x‖₂) / (√m − 1), P. Hoyer (2004).
 
@@ -196,7 +213,8 @@ def sparsity(maps: Floats) -> Floats:
 
 
 def resemblance(projections: Floats, pictures: Floats) -> Floats:
-    """Share of each picture's variance that its projection tells of: the squared correlation.
+    """Share of each picture's variance that its projection tells of: the
+    squared correlation.
 
     Args:
         projections: (n, pixels).
@@ -205,20 +223,24 @@ def resemblance(projections: Floats, pictures: Floats) -> Floats:
     Returns:
         (n,).
     """
-    one, other = (rows - rows.mean(1, keepdims=True) for rows in (projections, pictures))
+    one, other = (
+        rows - rows.mean(1, keepdims=True) for rows in (projections, pictures)
+    )
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    found: Floats = ((one * other).sum(1) / np.where(lengths > 0, lengths, 1)) ** 2
+    found: Floats = (
+        (one * other).sum(1) / np.where(lengths > 0, lengths, 1)
+    ) ** 2
     return found
 
 
 def resemblance_and_error(
     resembling: Floats, right: Floats, people: NDArray[np.generic]
 ) -> Estimate:
-    """Rank correlation of how much projections resemble pictures with the error 1 − p(the
-    expression that is shown).
+    """Rank correlation of how much projections resemble pictures with the
+    error 1 − p(the expression that is shown).
 
-    mousavi2016 §IV-A: "the more the feature resembles the object … the smaller the classification
-    error", so negative. The interval is over people.
+    mousavi2016 §IV-A: "the more the feature resembles the object … the smaller
+    the classification error", so negative. The interval is over people.
 
     Args:
         resembling: (n,) of each picture.
@@ -228,10 +250,16 @@ def resemblance_and_error(
     Returns:
         The correlation with its interval over people.
     """
-    return estimate([resembling, 1 - right], _rank_correlation, people, correlation=True)
+    return estimate(
+        [resembling, 1 - right], _rank_correlation, people, correlation=True
+    )
 
 
 def _rank_correlation(one: Floats, other: Floats) -> float:
     """Spearman's ρ; NaN where one of them does not vary."""
     varies = np.ptp(one) > 0 and np.ptp(other) > 0
-    return float(stats.spearmanr(one, other).statistic) if varies else float("nan")
+    return (
+        float(stats.spearmanr(one, other).statistic)
+        if varies
+        else float("nan")
+    )

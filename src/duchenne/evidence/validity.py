@@ -1,8 +1,10 @@
-"""How far scores can be trusted: how often the action unit that a score names for a unit is the
-one that moves it most.
+"""How far scores can be trusted: how often the action unit that a score names
+for a unit is the one that moves it most.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,14 @@ RARE = 0.05
 """Share of the coded pictures below which an action unit counts as rare."""
 
 
-def validity(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
-    """How often each score names the action unit that moves a unit most, over all units that
-    respond at all.
+def validity(
+    evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.5
+) -> pd.DataFrame:
+    """How often each score names the action unit that moves a unit most, over
+    all units that respond at all.
 
-    The truth of a unit is, of the action units that both frames know, the one of largest effect,
-    where that is ``least`` or more.
+    The truth of a unit is, of the action units that both frames know, the one
+    of largest effect, where that is ``least`` or more.
 
     Args:
         evidence: What ``match`` gives.
@@ -27,12 +31,14 @@ def validity(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.5
         least: The effect that counts, in standard deviations.
 
     Returns:
-        One row a score: ``score, units, action_units`` that could be named; ``validity``;
-        ``chance``, the validity were the same names dealt to other units; ``percentile``, asked
-        the other way round, as zhu2018 does: the share of units that an action unit moves less than
-        the unit of largest score for it, the mean over action units, 0.5 by chance; ``named_rare``,
-        the share of units for which a rare action unit is named, and ``moved_by_rare``, of those
-        that one moves: rare is what fewer than 5 % of the coded pictures show.
+        One row a score: ``score, units, action_units`` that could be named;
+        ``validity``; ``chance``, the validity were the same names dealt to
+        other units; ``percentile``, asked the other way round, as zhu2018
+        does: the share of units that an action unit moves less than the unit
+        of largest score for it, the mean over action units, 0.5 by chance;
+        ``named_rare``, the share of units for which a rare action unit is
+        named, and ``moved_by_rare``, of those that one moves: rare is what
+        fewer than 5 % of the coded pictures show.
 
     >>> evidence = pd.DataFrame(
     ...     {
@@ -44,31 +50,47 @@ def validity(evidence: pd.DataFrame, responses: pd.DataFrame, least: float = 0.5
     ...     }
     ... )
     >>> responses = pd.DataFrame(
-    ...     {"unit": [0, 0, 1, 1], "au": ["AU01", "AU12"] * 2, "effect": [0.1, 1.0, 0.1, -2.0]}
+    ...     {
+    ...         "unit": [0, 0, 1, 1],
+    ...         "au": ["AU01", "AU12"] * 2,
+    ...         "effect": [0.1, 1.0, 0.1, -2.0],
+    ...     }
     ... )
-    >>> validity(evidence, responses)[["score", "units", "validity", "chance"]].values.tolist()[
-    ...     0
-    ... ]
+    >>> validity(evidence, responses)[
+    ...     ["score", "units", "validity", "chance"]
+    ... ].values.tolist()[0]
     ['r', 2, 0.5, 0.5]
     """
     evidence = evidence[evidence["au"].isin(responses["au"])]
     known = responses[responses["au"].isin(evidence["au"])]
     truth = movers(known, least).set_index("unit")["au"]
-    rare = _rare(evidence)
     rows = []
     for score, size in scores.sizes().items():
-        if score.partition(",")[0] not in evidence:
-            continue
-        sizes = size(evidence)
-        largest = evidence.loc[sizes.groupby(evidence["unit"]).idxmax()]
-        named = largest.set_index("unit")["au"].reindex(truth.index)
-        row = {"score": score, "action_units": evidence["au"].nunique()}
-        row |= _compared(named, truth)
-        row["percentile"] = _percentile(evidence.assign(size=sizes), known)
-        row["named_rare"] = float(named.isin(rare).mean())
-        row["moved_by_rare"] = float(truth.isin(rare).mean())
-        rows.append(row)
+        measured_by = score.partition(",")[0]
+        if measured_by in evidence:
+            sized = evidence.assign(size=size(evidence))
+            row = {"score": score, "action_units": evidence["au"].nunique()}
+            rows.append(row | _of_score(sized, known, truth))
     return pd.DataFrame(rows)
+
+
+def _of_score(
+    sized: pd.DataFrame, known: pd.DataFrame, truth: pd.Series
+) -> dict[str, Any]:
+    """How a score whose ``size`` is given names what moves units."""
+    rare = _rare(sized)
+    named = _named(sized).reindex(truth.index)
+    row = _compared(named, truth)
+    row["percentile"] = _percentile(sized, known)
+    row["named_rare"] = float(named.isin(rare).mean())
+    row["moved_by_rare"] = float(truth.isin(rare).mean())
+    return row
+
+
+def _named(sized: pd.DataFrame) -> pd.Series:
+    """The action unit of largest score for each unit."""
+    largest = sized.groupby("unit")["size"].idxmax()
+    return sized.loc[largest].set_index("unit")["au"]
 
 
 def _rare(evidence: pd.DataFrame) -> set[str]:
@@ -78,12 +100,16 @@ def _rare(evidence: pd.DataFrame) -> set[str]:
     return set(counts.index[base_rate < RARE])
 
 
-def repeatability(one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5) -> pd.DataFrame:
-    """How often half of the people foretell which action unit moves a unit most on the other half.
+def repeatability(
+    one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5
+) -> pd.DataFrame:
+    """How often half of the people foretell which action unit moves a unit
+    most on the other half.
 
     Args:
         one: What ``dose_response`` gives for one half of the people.
-        other: The same for the other half; the units are those that anything moves here.
+        other: The same for the other half; the units are those that anything
+            moves here.
         least: The effect that counts, in standard deviations.
 
     Returns:
@@ -92,26 +118,38 @@ def repeatability(one: pd.DataFrame, other: pd.DataFrame, least: float = 0.5) ->
     truth = movers(other, least).set_index("unit")["au"]
     named = movers(one, 0.0).set_index("unit")["au"].reindex(truth.index)
     return pd.DataFrame(
-        [{"score": "split-half", "action_units": one["au"].nunique(), **_compared(named, truth)}]
+        [
+            {
+                "score": "split-half",
+                "action_units": one["au"].nunique(),
+                **_compared(named, truth),
+            }
+        ]
     )
 
 
 def _compared(named: pd.Series, truth: pd.Series) -> dict[str, float]:
-    """How often the action units named for units are the true ones, and how often by chance."""
+    """How often the action units named for units are the true ones, and how
+    often by chance.
+    """
     hits, count = int((named == truth).sum()), len(truth)
     shares = [each.value_counts(normalize=True) for each in (named, truth)]
     return {
         "units": count,
         "validity": hits / count if count else np.nan,
-        "chance": float(shares[0].mul(shares[1], fill_value=0).sum()) if count else np.nan,
+        "chance": float(shares[0].mul(shares[1], fill_value=0).sum())
+        if count
+        else np.nan,
     }
 
 
 def _percentile(evidence: pd.DataFrame, responses: pd.DataFrame) -> float:
-    """For each action unit, the rank of its unit of largest ``size`` by how far it moves units:
-    0 … 1, the mean.
+    """For each action unit, the rank of its unit of largest ``size`` by how
+    far it moves units: 0 … 1, the mean.
     """
-    chosen = evidence.loc[evidence.groupby("au")["size"].idxmax()].set_index("au")["unit"]
+    chosen = evidence.loc[evidence.groupby("au")["size"].idxmax()].set_index(
+        "au"
+    )["unit"]
     moved = responses.pivot(index="unit", columns="au", values="effect").abs()
     ranks = (moved.rank() - 1) / max(len(moved) - 1, 1)
     return (

@@ -1,3 +1,3 @@
-"""Networks, faces and evidence brought together: what every experiment on a network's units needs,
-done and told as frames.
+"""Networks, faces and evidence brought together: what every experiment on a
+network's units needs, done and told as frames.
 """

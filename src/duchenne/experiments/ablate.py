@@ -1,10 +1,10 @@
-"""What becomes of expressions when units are ablated: each alone, and the detectors of each
-action unit together.
+"""What becomes of expressions when units are ablated: each alone, and the
+detectors of each action unit together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +31,9 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Sets:
-    """Sets of units to ablate: ``asked`` names those that are asked for (what, unit, au, units),
-    the first rows of ``ablated`` (k, u); the others are controls, used by the asked ones in the
-    shares ``controls`` (s, k).
+    """Sets of units to ablate: ``asked`` names those that are asked for (what,
+    unit, au, units), the first rows of ``ablated`` (k, u); the others are
+    controls, used by the asked ones in the shares ``controls`` (s, k).
     """
 
     asked: pd.DataFrame
@@ -42,43 +42,74 @@ class Sets:
 
 
 def sets(
-    detections: pd.DataFrame, spread: NDArray[np.floating], random_sets: int, seed: int = 0
+    detections: pd.DataFrame,
+    spread: NDArray[np.floating],
+    random_sets: int,
+    seed: int = 0,
 ) -> Sets:
-    """Each unit alone, beside all others; and all detectors of an action unit, beside random sets
-    of as many other units.
+    """Each unit alone, beside all others; and all detectors of an action unit,
+    beside random sets of as many other units.
 
     Args:
-        detections: A row a unit and action unit that it detects. Action units that all units or
-            none detect have no set.
-        spread: (u,) standard deviation of each unit's activation. A random set has for each
-            detector a unit that varies about as much: one of the eight others, not yet drawn, whose
-            spread is nearest. Where a layer has fewer other units than detectors, random sets are
-            drawn from all units, the detectors among them.
-        random_sets: How many random sets each set of detectors is compared with.
+        detections: A row a unit and action unit that it detects. Action units
+            that all units or none detect have no set.
+        spread: (u,) standard deviation of each unit's activation. A random set
+            has for each detector a unit that varies about as much: one of the
+            eight others, not yet drawn, whose spread is nearest. Where a layer
+            has fewer other units than detectors, random sets are drawn from
+            all units, the detectors among them.
+        random_sets: How many random sets each set of detectors is compared
+            with.
         seed: Of the random sets.
     """
     units = len(spread)
+    of_au = _detectors(detections, units)
+    rng = np.random.default_rng(seed)
+    masks = [*np.eye(units, dtype=bool)]
+    for detectors in of_au.values():
+        masks.append(_mask(detectors, units))
+    for detectors in of_au.values():
+        for _ in range(random_sets):
+            alike = _alike(detectors, spread, rng)
+            masks.append(_mask(alike, units))
+    controls = _controls(units, len(of_au), random_sets)
+    return Sets(_set_names(units, of_au), np.stack(masks), controls)
+
+
+def _detectors(detections: pd.DataFrame, units: int) -> dict[str, Places]:
+    """The detectors of each action unit that not all units detect."""
     of_au = {}
     for au, detecting in detections.groupby("au"):
         if len(detecting) < units:
             of_au[au] = np.sort(detecting["unit"].to_numpy(int))
-    rng = np.random.default_rng(seed)
-    rows = [{"what": "unit", "unit": unit, "au": None, "units": 1} for unit in range(units)]
-    masks = [*np.eye(units, dtype=bool)]
-    for au, detectors in of_au.items():
-        row = {"what": "detectors", "unit": None, "au": au, "units": len(detectors)}
-        rows.append(row)
-        masks.append(_mask(detectors, units))
-    for detectors in of_au.values():
-        for _ in range(random_sets):
-            masks.append(_mask(_alike(detectors, spread, rng), units))
-    asked = pd.DataFrame(rows).astype({"unit": "Int64", "au": "string"})
-    return Sets(asked, np.stack(masks), _controls(units, len(of_au), random_sets))
+    return of_au
 
 
-def _controls(units: int, action_units: int, random_sets: int) -> NDArray[np.float64]:
-    """The shares in which sets serve as controls: all other units of each unit, and of each set of
-    detectors its random sets.
+def _set_names(units: int, of_au: Mapping[str, Places]) -> pd.DataFrame:
+    """A row a set that is asked for: every unit, then the detectors of every
+    action unit.
+    """
+    single = pd.DataFrame(
+        {"what": "unit", "unit": range(units), "au": None, "units": 1}
+    )
+    together = pd.DataFrame(
+        {
+            "what": "detectors",
+            "unit": None,
+            "au": list(of_au),
+            "units": [len(detectors) for detectors in of_au.values()],
+        }
+    )
+    kinds = {"unit": "Int64", "au": "string", "units": "int64"}
+    parts = [part.astype(kinds) for part in (single, together)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _controls(
+    units: int, action_units: int, random_sets: int
+) -> NDArray[np.float64]:
+    """The shares in which sets serve as controls: all other units of each
+    unit, and of each set of detectors its random sets.
     """
     asked = units + action_units
     controls = np.zeros((asked, asked + random_sets * action_units))
@@ -90,17 +121,23 @@ def _controls(units: int, action_units: int, random_sets: int) -> NDArray[np.flo
     return controls
 
 
-def _alike(own: Places, spread: NDArray[np.floating], rng: np.random.Generator) -> Places:
-    """Draw as many other units as there are ``own``, each of about the spread of one of these."""
-    left = np.setdiff1d(np.arange(len(spread)), own)
-    if len(left) < len(own):
-        return rng.choice(len(spread), len(own), replace=False)
+def _alike(
+    detectors: Places, spread: NDArray[np.floating], rng: np.random.Generator
+) -> Places:
+    """Draw as many other units as there are ``detectors``, each of about the spread
+    of one of these.
+    """
+    left = np.setdiff1d(np.arange(len(spread)), detectors)
+    if len(left) < len(detectors):
+        return rng.choice(len(spread), len(detectors), replace=False)
     drawn = []
-    for unit in rng.permutation(own):
-        nearest = np.argsort(np.abs(spread[left] - spread[unit]), kind="stable")[:_NEAREST]
-        place = rng.choice(nearest)
-        drawn.append(left[place])
-        left = np.delete(left, place)
+    for unit in rng.permutation(detectors):
+        nearest = np.argsort(
+            np.abs(spread[left] - spread[unit]), kind="stable"
+        )[:_NEAREST]
+        index = rng.choice(nearest)
+        drawn.append(left[index])
+        left = np.delete(left, index)
     return np.array(drawn)
 
 
@@ -123,55 +160,74 @@ def ablate(
         stack: The study's pictures.
         rows: Of the stack, the pictures that are shown.
         chosen: Which units are ablated together, as ``sets`` makes them.
-        fill: What an ablated unit passes on: "zero", or its "mean" over the pictures.
+        fill: What an ablated unit passes on: "zero", or its "mean" over the
+            pictures.
 
     Returns:
-        What ``evidence.ablation_effects.effects`` tells, beside ``what`` ("unit" or "detectors"),
-        ``unit`` or ``au``, ``units``, how many are ablated, and ``prototype``, whether a published
-        prototype of the expression holds the action unit.
+        What ``evidence.ablation_effects.effects`` tells, beside ``what``
+        ("unit" or "detectors"), ``unit`` or ``au``, ``units``, how many are
+        ablated, and ``prototype``, whether a published prototype of the
+        expression holds the action unit.
     """
     classes = stack.table.expressions
     readout = _readout(layer, stack, rows, chosen, fill)
     found = effects(readout, chosen.asked, chosen.controls, classes)
-    of_prototypes = held(classes)
+    of_prototypes = in_prototypes(classes)
     pairs = zip(found["au"], found["expression"], strict=True)
     found.insert(4, "prototype", [pair in of_prototypes for pair in pairs])
     return found
 
 
-def _readout(layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str) -> Readout:
+def _readout(
+    layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str
+) -> Readout:
     """What the network gives for every picture under every set."""
     faces = stack.table.frame.iloc[rows]
     classes = stack.table.expressions
     people, count = numbered(nulls.who(faces)[0])
     shown = np.array([classes.index(name) for name in faces["expression"]])
-    filled = _means(layer, _batches(layer, stack, rows)) if fill == "mean" else None
-    first = next(_batches(layer, stack, rows))
-    ablation = Ablation(layer.network, layer.name, first, filled)
-    ablated = np.concatenate([np.zeros((1, ablation.units), bool), chosen.ablated])
+    ablation = _ablation(layer, stack, rows, fill)
+    ablated = _beside_none(chosen.ablated)
     readout = Readout(len(ablated), count, len(classes))
-    done = 0
+    first = 0
     with progress("Ablating units", len(rows)) as advance:
         for batch in _batches(layer, stack, rows):
-            part = slice(done, done + len(batch))
+            part = slice(first, first + len(batch))
             readout.update(ablation(batch, ablated), people[part], shown[part])
-            done += len(batch)
+            first = part.stop
             advance(len(batch))
     return readout
 
 
-def held(classes: Sequence[str]) -> set[tuple[str, str]]:
-    """Action units and the classes whose published prototypes hold them, of any expression where
-    a class joins several.
+def _beside_none(ablated: Mask) -> Mask:
+    """Sets of units, the first of which is empty: the network as it is."""
+    nothing = np.zeros((1, ablated.shape[1]), bool)
+    return np.concatenate([nothing, ablated])
+
+
+def _ablation(layer: Layer, stack: Stack, rows: Places, fill: str) -> Ablation:
+    """The layer's ablation, filled with 0 or with each unit's mean over
+    pictures.
     """
-    of_class = {name: facs.SUPERSETS.get(name, (name,)) for name in classes}
-    return {
-        (facs.code(number), name)
-        for name, expressions in of_class.items()
-        for prototype in facs.PROTOTYPES
-        if prototype.expression in expressions
-        for number in prototype.required | prototype.optional
-    }
+    filled = None
+    if fill == "mean":
+        filled = _means(layer, _batches(layer, stack, rows))
+    first = next(_batches(layer, stack, rows))
+    return Ablation(layer.network, layer.name, first, filled)
+
+
+def in_prototypes(classes: Sequence[str]) -> set[tuple[str, str]]:
+    """Action units and the classes whose published prototypes hold them, of
+    any expression where a class joins several.
+    """
+    pairs = set()
+    for name in classes:
+        expressions = facs.SUPERSETS.get(name, (name,))
+        for prototype in facs.PROTOTYPES:
+            if prototype.expression in expressions:
+                numbers = prototype.required | prototype.optional
+                pairs |= {(facs.code(number), name) for number in numbers}
+    return pairs
 
 
 def _batches(layer: Layer, stack: Stack, rows: Places) -> Iterator[Tensor]:
@@ -181,7 +237,9 @@ def _batches(layer: Layer, stack: Stack, rows: Places) -> Iterator[Tensor]:
 
 
 def _means(layer: Layer, batches: Iterator[Tensor]) -> Tensor:
-    """What every unit passes on (u,), the mean over pictures and over its map or tokens."""
+    """What every unit passes on (u,), the mean over pictures and over its map
+    or tokens.
+    """
     total = torch.zeros(())
     count = 0
     for batch in batches:

@@ -1,13 +1,15 @@
-"""Where the units of a layer look, against where action units act in the same pictures."""
+"""Where the units of a layer look, against where action units act in the same
+pictures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from duchenne.evidence.localisation import localise
@@ -21,51 +23,51 @@ Masks = NDArray[np.bool_]
 
 
 def locate(
-    layer: Layer, stack: Stack, top: pd.DataFrame, acting: Acting, method: str = "guided"
+    layer: Layer,
+    stack: Stack,
+    top: pd.DataFrame,
+    acting: Acting,
+    method: str = "guided",
 ) -> pd.DataFrame:
-    """Project every unit of a layer into its top pictures and tell where that lies.
+    """Project every unit of a layer into its top pictures and tell where that
+    lies.
 
     Args:
         layer: Whose units are projected.
         stack: The study's pictures.
-        top: A row a unit and picture: unit, image (a row of the stack), row, col.
+        top: A row a unit and picture: unit, image (a row of the stack), row,
+            col.
         acting: Where action units act in the pictures.
         method: How units are projected.
 
     Returns:
-        What ``evidence.localisation.localise`` tells, a row a unit and action unit.
+        What ``evidence.localisation.localise`` tells, a row a unit and action
+        unit.
     """
     images, of = np.unique(top["image"], return_inverse=True)
     prepared = layer.prepare(torch.from_numpy(stack.floats(images)))
     units = top["unit"].to_numpy()
     places = top[["row", "col"]].to_numpy()
-    windows = project(layer.network, layer.name, prepared, units, places, method, of=of)
-    known = stack.landmarks(images)
+    windows = project(
+        layer.network, layer.name, prepared, units, places, method, of=of
+    )
+    lattices = map(lattice, stack.landmarks(images))
     return localise(
         windows,
         units,
         of,
         int(units.max()) + 1,
         acting.action_units,
-        _ahead(acting, images),
-        lambda picture: lattice(known[picture]),
+        zip(_regions(acting, images), lattices, strict=True),
     )
 
 
-def _ahead(acting: Acting, images: NDArray[np.int64]) -> Callable[[int], Masks]:
-    """Masks of pictures that are asked for in order, made in threads a little ahead."""
-    threads = ThreadPoolExecutor()
-    made = [threads.submit(acting.of, int(row)) for row in images[:_AHEAD]]
-
-    def of(picture: int) -> Masks:
-        if picture + _AHEAD < len(images):
-            made.append(threads.submit(acting.of, int(images[picture + _AHEAD])))
-        else:
-            threads.shutdown(wait=False)
-        masks, made[picture] = made[picture].result(), None  # type: ignore[call-overload]
-        return masks
-
-    return of
-
-
-_AHEAD = 16
+def _regions(acting: Acting, images: NDArray[np.int64]) -> Iterator[Masks]:
+    """Where action units act in pictures, made in threads a little ahead."""
+    ahead = Parallel(
+        n_jobs=-1,
+        prefer="threads",
+        return_as="generator",
+        pre_dispatch="4*n_jobs",
+    )
+    yield from ahead(delayed(acting.of)(int(row)) for row in images)

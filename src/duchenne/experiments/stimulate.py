@@ -1,8 +1,8 @@
-"""Duchenne's experiment on a network: single action units on rendered faces, and what units and
-expressions make of them.
+"""Duchenne's experiment on a network: single action units on rendered faces,
+and what units and expressions make of them.
 
-The faces are of people whom no study of another seed shows; they are rendered once and kept in the
-user's cache.
+The faces are of people whom no study of another seed shows; they are rendered
+once and kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -32,26 +32,36 @@ Floats = NDArray[np.float64]
 
 _BATCH = 64
 STRENGTHS = tuple(dose / DOSES[-1] for dose in DOSES)
-"""What the doses absent, A … E stand for: the share of a full contraction (facs.INTENSITIES)."""
+"""What the doses absent, A … E stand for: the share of a full contraction
+(facs.INTENSITIES).
+"""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces of people with single action units: ``dosed`` in the order of people, action units and
-    doses, and ``sided`` in that of people, action units that have sides, left and right.
+    """Faces of people with single action units: ``dosed`` in the order of
+    people, action units and doses, and ``sided`` in that of people, action
+    units that have sides, left and right.
     """
 
     people: int
     dosed: stack.Stack
     sided: stack.Stack
 
+    @property
+    def count(self) -> int:
+        """How many faces there are."""
+        return len(self.dosed) + len(self.sided)
+
 
 @dataclass(frozen=True)
 class Stimulated:
-    """What stimulating every action unit did: ``units`` as ``intervention.dose_response`` tells,
-    with ``left, right, laterality`` of ``intervention.sides`` (NaN for those without sides);
-    ``expressions``: au, expression, change of its probability from absent to E, low, high; and
-    ``answers`` (people, action units, doses, units), the activations themselves.
+    """What stimulating every action unit did: ``units`` as
+    ``evidence.doses.dose_response`` tells, with ``left, right, laterality`` of
+    ``evidence.doses.sides`` (NaN for those without sides); ``expressions``: au,
+    expression, change of its probability from absent to E, low, high; and
+    ``answers`` (people, action units, doses, units), the activations
+    themselves.
     """
 
     units: pd.DataFrame
@@ -60,22 +70,26 @@ class Stimulated:
 
 
 def render(avatars: AvatarSettings, size: int, channels: int) -> Faces:
-    """Render, or find in the cache, so many people with every action unit at every dose and on
-    either side.
+    """Render, or find in the cache, so many people with every action unit at
+    every dose and on either side.
     """
     dosed, sided = (
-        loaded(avatars.model_copy(update={"protocol": protocol}), size, channels)
+        loaded(
+            avatars.model_copy(update={"protocol": protocol}), size, channels
+        )
         for protocol in ("dose", "sides")
     )
     return Faces(avatars.people, dosed, sided)
 
 
 def loaded(avatars: AvatarSettings, size: int, channels: int) -> stack.Stack:
-    """Avatars as a network is shown them, in the order of their rendering; raises ``InputError``
-    for damaged ones.
+    """Avatars as a network is shown them, in the order of their rendering;
+    raises ``InputError`` for damaged ones.
     """
     table = dataset.load(avatars)
-    found = stack.decode(table, size, channels, cut_already=np.ones(len(table), bool))
+    found = stack.decode(
+        table, size, channels, cut_already=np.ones(len(table), bool)
+    )
     if found.table.left_out:
         raise InputError(
             f"{found.table.left_out[0]}; remove {table.root} to have these faces rendered again"
@@ -83,7 +97,9 @@ def loaded(avatars: AvatarSettings, size: int, channels: int) -> stack.Stack:
     return found
 
 
-def stimulate(layer: Layer, classes: Sequence[str], scale: Floats, faces: Faces) -> Stimulated:
+def stimulate(
+    layer: Layer, classes: Sequence[str], scale: Floats, faces: Faces
+) -> Stimulated:
     """Show a network every action unit at every dose, and on either side.
 
     Args:
@@ -99,29 +115,40 @@ def stimulate(layer: Layer, classes: Sequence[str], scale: Floats, faces: Faces)
         InputError: As its parts do.
     """
     names = [facs.code(number) for number in facs.rendered()]
-    with progress("Stimulating action units", len(faces.dosed) + len(faces.sided)) as advance:
+    with progress("Stimulating action units", faces.count) as advance:
         activations, probabilities = _answers(layer, faces.dosed, advance)
         of_sides, _ = _answers(layer, faces.sided, advance)
     shape = (faces.people, len(names), len(DOSES), -1)
     dosed = activations.reshape(shape)
-    units = doses.dose_response(dosed.astype(np.float64), names, STRENGTHS, scale)
-    sides = _sides(of_sides, dosed[:, 0, 0], faces.people, scale)
-    shares = probabilities.reshape(shape).astype(np.float64)
-    change = shares[:, :, -1] - shares[:, :, 0]
-    return Stimulated(
-        units.merge(sides, on=["unit", "au"], how="left"),
-        doses.changes(change, names, classes),
-        dosed,
+    units = doses.dose_response(
+        dosed.astype(np.float64), names, STRENGTHS, scale
     )
+    sides = _sides(of_sides, dosed[:, 0, 0], scale)
+    effects = units.merge(sides, on=["unit", "au"], how="left")
+    change = _change(probabilities.reshape(shape))
+    return Stimulated(effects, doses.changes(change, names, classes), dosed)
+
+
+def _change(probabilities: NDArray[np.float32]) -> Floats:
+    """From absent to E, of probabilities (people, action units, doses,
+    classes).
+    """
+    shares = probabilities.astype(np.float64)
+    change: Floats = shares[:, :, -1] - shares[:, :, 0]
+    return change
 
 
 def _sides(
-    of_sides: NDArray[np.float32], rest: NDArray[np.float32], people: int, scale: Floats
+    of_sides: NDArray[np.float32], rest: NDArray[np.float32], scale: Floats
 ) -> pd.DataFrame:
     """Responses to the action units that have sides, on either side alone."""
-    numbers = [number for number in facs.rendered() if facs.ACTION_UNITS[number].sided]
+    numbers = [
+        number for number in facs.rendered() if facs.ACTION_UNITS[number].sided
+    ]
     sided = [facs.code(number) for number in numbers]
-    answers_ = of_sides.reshape(people, len(sided), 2, -1).astype(np.float64)
+    answers_ = of_sides.reshape(len(rest), len(sided), 2, -1).astype(
+        np.float64
+    )
     return doses.sides(answers_, rest.astype(np.float64), sided, scale)
 
 
@@ -132,7 +159,9 @@ def _answers(
     activations = []
     shares = []
     batches = _batches(layer, faces)
-    for found, given in answers(layer.network, layer.name, batches, layer.activation):
+    for found, given in answers(
+        layer.network, layer.name, batches, layer.activation
+    ):
         activations.append(found.value)
         shares.append(torch.softmax(given, 1).numpy())
         advance(len(given))
@@ -146,7 +175,8 @@ def _batches(layer: Layer, faces: stack.Stack) -> Iterator[Tensor]:
 
 
 def repeated(answers: NDArray[np.float32], scale: Floats) -> pd.DataFrame:
-    """How often what moves a unit most on half of the people does so on the other half.
+    """How often what moves a unit most on half of the people does so on the
+    other half.
 
     Args:
         answers: (people, action units, doses, units) those of ``Stimulated``.

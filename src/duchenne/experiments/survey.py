@@ -1,5 +1,5 @@
-"""A survey of one layer: every unit's activation on every picture, and the receptive fields of its
-top pictures.
+"""A survey of one layer: every unit's activation on every picture, and the
+receptive fields of its top pictures.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Survey:
-    """Activations of all units, and ``top``: unit, rank, image, activation, row, col, x0, y0,
-    x1, y1.
+    """Activations of all units, and ``top``: unit, rank, image, activation,
+    row, col, x0, y0, x1, y1.
     """
 
     activations: Activations
@@ -35,7 +35,10 @@ class Survey:
 
 
 def rehearse(
-    network: nn.Module, name: str, shape: tuple[int, int, int], prepare: Preparation
+    network: nn.Module,
+    name: str,
+    shape: tuple[int, int, int],
+    prepare: Preparation,
 ) -> None:
     """Survey two pictures (C, H, W) of noise.
 
@@ -48,7 +51,10 @@ def rehearse(
 
 
 def survey(
-    layer: Layer, pictures: NDArray[np.float32], images: NDArray[np.int64], count: int
+    layer: Layer,
+    pictures: NDArray[np.float32],
+    images: NDArray[np.int64],
+    count: int,
 ) -> Survey:
     """Show pictures to a network and note what each unit of a layer answers.
 
@@ -62,7 +68,8 @@ def survey(
         Every unit's activation on every picture, and its top pictures.
 
     Raises:
-        InputError: For a layer that is not there, or gives neither maps nor vectors.
+        InputError: For a layer that is not there, or gives neither maps nor
+            vectors.
     """
     top = Top(count)
     every = Every()
@@ -77,10 +84,17 @@ def survey(
     return Survey(replace(activations, image=images[activations.image]), best)
 
 
-def _read(layer: Layer, pictures: NDArray[np.float32], takers: list[Any]) -> None:
+def _read(
+    layer: Layer, pictures: NDArray[np.float32], takers: list[Any]
+) -> None:
     batches = layer.batches(pictures, _BATCH)
     done = 0
     with progress(f"Reading units of {layer.name}", len(pictures)) as advance:
-        for seen in read(layer.network, {layer.name: takers}, batches, activation=layer.activation):
+        for seen in read(
+            layer.network,
+            {layer.name: takers},
+            batches,
+            activation=layer.activation,
+        ):
             advance(seen - done)
             done = seen

@@ -1,5 +1,6 @@
-"""How far scores can be trusted on this network: judged by what moves its units, on the study's
-faces and on faces whose action units come and go by chance, by numbers of people.
+"""How far scores can be trusted on this network: judged by what moves its
+units, on the study's faces and on faces whose action units come and go by
+chance, by numbers of people.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def validities(
     seed: int = 0,
     shares: tuple[float, ...] = _SHARES,
 ) -> pd.DataFrame:
-    """Validity of every score with what moves units, by growing shares of the people.
+    """Validity of every score with what moves units, by growing shares of the
+    people.
 
     Args:
         activations: (n, u) activations on pictures.
@@ -50,7 +52,8 @@ def validities(
         responses: What ``evidence.doses.dose_response`` gives.
         settings: Of the scores.
         seed: Of the order in which people are added.
-        shares: Of the people. Those in which no action unit is shown often enough are left out.
+        shares: Of the people. Those in which no action unit is shown often
+            enough are left out.
 
     Returns:
         Columns ``people, pictures`` and those of ``evidence.validity``.
@@ -61,7 +64,9 @@ def validities(
         if not len(labels.columns):
             continue
         with about(f"{people} people"):
-            scores = _scores(activations[mask], faces[mask], labels, settings, seed)
+            scores = _scores(
+                activations[mask], faces[mask], labels, settings, seed
+            )
         found = validity(scores, responses)
         found.insert(0, "pictures", int(mask.sum()))
         found.insert(0, "people", people)
@@ -74,15 +79,23 @@ def validities(
 def _growing(
     faces: pd.DataFrame, shares: tuple[float, ...], seed: int
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Ever more people, those before among them, and the rows of their pictures."""
+    """Ever more people, those before among them, and the rows of their
+    pictures.
+    """
     people, _ = nulls.who(faces)
     inorder = np.random.default_rng(seed).permutation(np.unique(people))
-    for count in sorted({max(1, round(share * len(inorder))) for share in shares}):
+    for count in sorted(
+        {max(1, round(share * len(inorder))) for share in shares}
+    ):
         yield count, np.isin(people, inorder[:count])
 
 
 def _scores(
-    activations: Floats, faces: pd.DataFrame, labels: pd.DataFrame, settings: Evidence, seed: int
+    activations: Floats,
+    faces: pd.DataFrame,
+    labels: pd.DataFrame,
+    settings: Evidence,
+    seed: int,
 ) -> pd.DataFrame:
     """Every score of some people's pictures."""
     people, takes = nulls.who(faces)

@@ -1,9 +1,12 @@
-"""Labelled pictures: where they come from, how they are cut, prepared, augmented and split."""
+"""Labelled pictures: where they come from, how they are cut, prepared,
+augmented and split.
+"""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import lazy_loader
 
 if TYPE_CHECKING:
     from duchenne.faces.images.stack import decode
@@ -15,24 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FaceTable", "Preparation", "decode", "join", "load", "protocol"]
 
-_WHERE = {
-    "FaceTable": "table",
-    "Preparation": "preparation.steps",
-    "decode": "images.stack",
-    "join": "joining",
-    "load": "sources",
-    "protocol": "protocols",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import parts when they are first asked for: processes that only cut pictures need neither
-    pandas nor PyTorch.
-    """
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"duchenne.faces.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'duchenne.faces' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+# processes that only cut pictures need neither pandas nor PyTorch
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "images.stack": ["decode"],
+        "joining": ["join"],
+        "preparation.steps": ["Preparation"],
+        "protocols": ["protocol"],
+        "sources": ["load"],
+        "table": ["FaceTable"],
+    },
+)

@@ -1,5 +1,5 @@
-"""Where action units act in pictures of faces: from the mesh of avatars, else from the 68
-landmarks.
+"""Where action units act in pictures of faces: from the mesh of avatars, else
+from the 68 landmarks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PLACES: dict[str, tuple[str, ...]] = {name: (name,) for name in REGIONS} | {
 
 @dataclass(frozen=True)
 class Acting:
-    """Where each of ``action_units`` acts: ``of`` gives masks (a, S, S) for a row of a stack.
+    """Where each of ``action_units`` acts: ``of`` gives masks (a, S, S) for a
+    row of a stack.
 
     ``source`` says what they were made from: "mesh" or "landmarks".
     """
@@ -40,22 +41,28 @@ class Acting:
 
 
 def from_mesh(stack: Stack, settings: AvatarSettings) -> Acting:
-    """Where action units move the skin of the avatars that a stack shows, as ``settings``
-    rendered them.
+    """Where action units move the skin of the avatars that a stack shows, as
+    ``settings`` rendered them.
     """
     basis = head_basis()
     shots = dataset.shown(settings, basis)
-    paths, size, studio = stack.table.frame["path"].to_numpy(), stack.stored.shape[2], Studio(basis)
+    paths, size, studio = (
+        stack.table.frame["path"].to_numpy(),
+        stack.stored.shape[2],
+        Studio(basis),
+    )
 
     def of(row: int) -> Masks:
         return studio.regions(shots[paths[row]], size)
 
-    return Acting(tuple(facs.code(number) for number in facs.rendered()), of, "mesh")
+    return Acting(
+        tuple(facs.code(number) for number in facs.rendered()), of, "mesh"
+    )
 
 
 def from_landmarks(stack: Stack) -> Acting:
-    """The region of the face that FACS names for each action unit; empty where a face's
-    landmarks are not known.
+    """The region of the face that FACS names for each action unit; empty where
+    a face's landmarks are not known.
     """
     acting = {
         facs.code(number): PLACES[unit.region]
@@ -63,7 +70,9 @@ def from_landmarks(stack: Stack) -> Acting:
         if unit.region in PLACES
     }
     size = stack.stored.shape[2]
-    numbers = [[REGIONS.index(name) for name in names] for names in acting.values()]
+    numbers = [
+        [REGIONS.index(name) for name in names] for names in acting.values()
+    ]
 
     def of(row: int) -> Masks:
         where = regions(stack.landmarks([row])[0], size)

@@ -1,5 +1,5 @@
-"""Checking a data set: what it holds beside what its makers say, and everything in it that is
-not as it should be.
+"""Checking a data set: what it holds beside what its makers say, and
+everything in it that is not as it should be.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ CLEAN, REMARKS, UNUSABLE = 0, 1, 2
 """Verdicts, which are also the exit codes of ``duchenne data check``."""
 
 _MARGIN = 0.1  # of the side: how far outside of the picture a landmark may lie
-_MOST = 0.9  # share of pictures from which a size, or grey, is what the set is meant to have
+# share of pictures from which a size, or grey, is what the set is meant to
+# have
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
 class Checked:
     """What was found in a data set.
 
-    ``counts`` has the columns ``what, found, published`` (NA where its makers give no figure);
-    ``remarks`` a line for each oddity; ``table`` what can be used, None where nothing can.
+    ``counts`` has the columns ``what, found, published`` (NA where its makers
+    give no figure); ``remarks`` a line for each oddity; ``table`` what can be
+    used, None where nothing can.
     """
 
     counts: pd.DataFrame
@@ -44,7 +47,9 @@ class Checked:
 
     @property
     def verdict(self) -> int:
-        """0 for a clean set, 1 for one that can be used, 2 for one that cannot."""
+        """0 for a clean set, 1 for one that can be used, 2 for one that
+        cannot.
+        """
         if self.table is None or any(remark.fatal for remark in self.remarks):
             return UNUSABLE
         return REMARKS if self.remarks else CLEAN
@@ -55,14 +60,17 @@ class Checked:
         return {
             "verdict": self.verdict,
             "counts": counts.to_dict("records"),
-            "remarks": [{"file": r.file, "says": r.says, "fatal": r.fatal} for r in self.remarks],
+            "remarks": [
+                {"file": r.file, "says": r.says, "fatal": r.fatal}
+                for r in self.remarks
+            ],
         }
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What one glance at a picture tells: a digest of its pixels, (width, height), whether it is
-    grey.
+    """What one glance at a picture tells: a digest of its pixels, (width,
+    height), whether it is grey.
     """
 
     digest: str
@@ -82,13 +90,15 @@ def check(spec: str) -> Checked:
         return Checked(_beside({}, format_), (_whole_set(path, error),), None)
     table = found.table
     remarks = [*found.remarks, *_in_pictures(table, format_)]
-    told = counts(table)
+    numbers = counts(table)
     remarks += [
-        Remark(".", f"{what}: {told.get(what, 0)} found, {published} published")
+        Remark(
+            ".", f"{what}: {numbers.get(what, 0)} found, {published} published"
+        )
         for what, published in format_.published.items()
-        if told.get(what, 0) != published
+        if numbers.get(what, 0) != published
     ]
-    return Checked(_beside(told, format_), tuple(remarks), table)
+    return Checked(_beside(numbers, format_), tuple(remarks), table)
 
 
 def table_text(checked: Checked) -> str:
@@ -98,7 +108,9 @@ def table_text(checked: Checked) -> str:
 
     drawn = Table("", "found", "published", box=None, pad_edge=False)
     for what, found, published in checked.counts.itertuples(index=False):
-        drawn.add_row(what, f"{found:,}", "" if pd.isna(published) else f"{published:,}")
+        drawn.add_row(
+            what, f"{found:,}", "" if pd.isna(published) else f"{published:,}"
+        )
     console = Console(width=80)
     with console.capture() as captured:
         console.print(drawn)
@@ -106,38 +118,57 @@ def table_text(checked: Checked) -> str:
 
 
 def counts(table: FaceTable) -> dict[str, int]:
-    """Count pictures, people, sequences, expressions, sides of the set's own split, and action
-    units.
+    """Count pictures, people, sequences, expressions, sides of the set's own
+    split, and action units.
 
-    An expression is counted by sequence where the set has sequences, by picture otherwise.
+    An expression is counted by sequence where the set has sequences, by
+    picture otherwise.
     """
     rows = table.frame
-    shown = rows[rows["expression"].notna()]
+    labelled = rows[rows["expression"].notna()]
     numbers = {
         "pictures": len(rows),
         "subjects": len(table.subjects),
         "action units": len(table.action_units),
-        "labelled": len(shown),
-        "unlabelled": len(rows) - len(shown),
+        "labelled": len(labelled),
+        "unlabelled": len(rows) - len(labelled),
     }
+    shown = labelled
     if rows["sequence"].notna().any():
         numbers["sequences"] = int(rows["sequence"].nunique())
-        numbers["labelled sequences"] = int(shown["sequence"].nunique())
-        numbers["labelled subjects"] = int(shown["subject"].nunique())
-        shown = shown.drop_duplicates(["sequence", "expression"])
-    numbers |= {name: int((shown["expression"] == name).sum()) for name in table.expressions}
-    if "split" in rows:
-        splits = rows["split"].value_counts()
-        numbers |= {str(name): int(count) for name, count in splits.items()}
-    present = {name: int(rows[name].sum()) for name in table.presence()}
-    return numbers | {name: count for name, count in present.items() if count}
+        numbers["labelled sequences"] = int(labelled["sequence"].nunique())
+        numbers["labelled subjects"] = int(labelled["subject"].nunique())
+        shown = labelled.drop_duplicates(["sequence", "expression"])
+    numbers |= {
+        name: int((shown["expression"] == name).sum())
+        for name in table.expressions
+    }
+    return numbers | _sides(rows) | _present(table)
 
 
-def _beside(told: dict[str, int], format_: Format) -> pd.DataFrame:
-    names = list(dict.fromkeys([*told, *format_.published]))
+def _sides(rows: pd.DataFrame) -> dict[str, int]:
+    """How many pictures lie on each side of the set's own split."""
+    if "split" not in rows:
+        return {}
+    return {
+        str(name): int(count)
+        for name, count in rows["split"].value_counts().items()
+    }
+
+
+def _present(table: FaceTable) -> dict[str, int]:
+    """How many pictures show each action unit that any shows."""
+    present = {name: int(table.frame[name].sum()) for name in table.presence()}
+    return {name: count for name, count in present.items() if count}
+
+
+def _beside(counts: dict[str, int], format_: Format) -> pd.DataFrame:
+    names = list(dict.fromkeys([*counts, *format_.published]))
     frame = pd.DataFrame({"what": names})
-    frame["found"] = pd.array([told.get(name, 0) for name in names], "Int64")
-    frame["published"] = pd.array([format_.published.get(name) for name in names], "Int64")
+    frame["found"] = pd.array([counts.get(name, 0) for name in names], "Int64")
+    frame["published"] = pd.array(
+        [format_.published.get(name) for name in names], "Int64"
+    )
     return frame
 
 
@@ -157,13 +188,16 @@ def _in_pictures(table: FaceTable, format_: Format) -> list[Remark]:
     looks: dict[int, _Look] = {}
     found: list[Remark] = []
     names = table.frame["path"].tolist()
-    with progress("Checking pictures", len(names)) as advance, ThreadPoolExecutor() as threads:
-        for place, seen in enumerate(threads.map(_look, table.paths)):
+    with (
+        progress("Checking pictures", len(names)) as advance,
+        ThreadPoolExecutor() as threads,
+    ):
+        for row, seen in enumerate(threads.map(_look, table.paths)):
             advance(1)
             if isinstance(seen, str):
-                found.append(Remark(names[place], seen))
+                found.append(Remark(names[row], seen))
             else:
-                looks[place] = seen
+                looks[row] = seen
     if not looks:
         return [replace(remark, fatal=True) for remark in found]
     found += _unlike(names, looks, format_)
@@ -178,71 +212,104 @@ def _look(path: Path) -> _Look | str:
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
     grey = (
-        pixels.ndim == 2 or pixels.shape[-1] < 3 or bool((pixels[..., :3] == pixels[..., :1]).all())
+        pixels.ndim == 2
+        or pixels.shape[-1] < 3
+        or bool((pixels[..., :3] == pixels[..., :1]).all())
     )
     plain = pixels[..., 0] if grey and pixels.ndim == 3 else pixels
-    digest = hashlib.blake2b(np.ascontiguousarray(plain).tobytes(), digest_size=16).hexdigest()
-    return _Look(f"{plain.shape} {digest}", (pixels.shape[1], pixels.shape[0]), grey)
+    digest = hashlib.blake2b(
+        np.ascontiguousarray(plain).tobytes(), digest_size=16
+    ).hexdigest()
+    return _Look(
+        f"{plain.shape} {digest}", (pixels.shape[1], pixels.shape[0]), grey
+    )
 
 
-def _unlike(names: Sequence[str], looks: dict[int, _Look], format_: Format) -> Iterator[Remark]:
-    """Pictures of another size, or in colour, where nearly all others are alike."""
+def _unlike(
+    names: Sequence[str], looks: dict[int, _Look], format_: Format
+) -> Iterator[Remark]:
+    """Pictures of another size, or in colour, where nearly all others are
+    alike.
+    """
     yield from _of_another_size(names, looks, set(format_.sizes))
     grey = sum(look.grey for look in looks.values())
     if grey < _MOST * len(looks) or format_.mixed:
         return
-    for place, look in looks.items():
+    for row, look in looks.items():
         if not look.grey:
-            yield Remark(names[place], "in colour, where others are grey")
+            yield Remark(names[row], "in colour, where others are grey")
 
 
 def _of_another_size(
     names: Sequence[str], looks: dict[int, _Look], usual: set[tuple[int, int]]
 ) -> Iterator[Remark]:
-    """Pictures of another size than most, but for sizes that the data set is known to have."""
-    (size, most), *_ = Counter(look.size for look in looks.values()).most_common(1)
+    """Pictures of another size than most, but for sizes that the data set is
+    known to have.
+    """
+    (size, most), *_ = Counter(
+        look.size for look in looks.values()
+    ).most_common(1)
     if most < _MOST * len(looks):
         return
     others = f"where others have {size[0]}×{size[1]}"
-    for place, look in looks.items():
+    for row, look in looks.items():
         if look.size != size and not {look.size, size} <= usual:
-            yield Remark(names[place], f"{look.size[0]}×{look.size[1]} pixels, {others}")
+            yield Remark(
+                names[row], f"{look.size[0]}×{look.size[1]} pixels, {others}"
+            )
 
 
-def _twice(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
-    """Pictures with the same pixels, and those of them that stand on two sides of the set's own
-    split.
+def _twice(
+    table: FaceTable, names: Sequence[str], looks: dict[int, _Look]
+) -> Iterator[Remark]:
+    """Pictures with the same pixels, and those of them that stand on two sides
+    of the set's own split.
     """
     alike: dict[str, list[int]] = defaultdict(list)
-    for place, look in looks.items():
-        alike[look.digest].append(place)
+    for row, look in looks.items():
+        alike[look.digest].append(row)
     splits = [name for name in table.frame if name.startswith("split")]
     for first, *others in alike.values():
         for other in others:
-            sides = [set(table.frame.loc[[first, other], name].dropna()) for name in splits]
+            sides = [
+                set(table.frame.loc[[first, other], name].dropna())
+                for name in splits
+            ]
             apart = next((sorted(side) for side in sides if len(side) > 1), [])
-            where = f", on two sides of the split: {' and '.join(apart)}" if apart else ""
-            yield Remark(names[other], f"the same picture as {names[first]}{where}")
+            where = (
+                f", on two sides of the split: {' and '.join(apart)}"
+                if apart
+                else ""
+            )
+            yield Remark(
+                names[other], f"the same picture as {names[first]}{where}"
+            )
 
 
-def _outside(table: FaceTable, names: Sequence[str], looks: dict[int, _Look]) -> Iterator[Remark]:
-    """Landmarks that cannot be read, or lie further outside of their picture than a face cut
-    closely puts its chin.
+def _outside(
+    table: FaceTable, names: Sequence[str], looks: dict[int, _Look]
+) -> Iterator[Remark]:
+    """Landmarks that cannot be read, or lie further outside of their picture
+    than a face cut closely puts its chin.
     """
     if "landmarks" not in table.frame:
         return
-    for place, where in table.frame["landmarks"].dropna().items():
-        if place not in looks:
+    for row, where in table.frame["landmarks"].dropna().items():
+        if row not in looks:
             continue
         try:
             points = landmarks.read(where, table.root)
         except InputError as error:
-            yield Remark(names[place] if ";" in where else where, str(error).rpartition(": ")[2])
+            yield Remark(
+                names[row] if ";" in where else where,
+                str(error).rpartition(": ")[2],
+            )
             continue
-        size = np.array(looks[place].size)
+        size = np.array(looks[row].size)
         far = (points < -_MARGIN * size) | (points > (1 + _MARGIN) * size)
         outside = int(far.any(1).sum())
         if outside:
             yield Remark(
-                names[place], f"{outside} of {len(points)} landmarks lie outside of the picture"
+                names[row],
+                f"{outside} of {len(points)} landmarks lie outside of the picture",
             )

@@ -1,8 +1,8 @@
-"""Splitting pictures into folds: a *fold* is a triple of row masks for training, validation and
-test.
+"""Splitting pictures into folds: a *fold* is a triple of row masks for
+training, validation and test.
 
-No person stands on two sides of a fold, but for ``random-200``, which zhu2018 used: it leaks, and
-whatever is measured with it says so.
+No person stands on two sides of a fold, but for ``random-200``, which zhu2018
+used: it leaks, and whatever is measured with it says so.
 """
 
 from __future__ import annotations
@@ -28,25 +28,29 @@ class Fold:
     test: Mask
 
     def leaked(self, table: FaceTable) -> int:
-        """Count the test pictures that show somebody whom the training pictures show too."""
+        """Count the test pictures that show somebody whom the training
+        pictures show too.
+        """
         subject = table.frame["subject"].to_numpy(str)
         return int(np.isin(subject[self.test], subject[self.train]).sum())
 
 
 def sorted_subjects(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
-    """khorrami2015's rule: subjects sorted by name, subject i in part i mod ``count``; test part t,
-    validation part t + 1.
+    """khorrami2015's rule: subjects sorted by name, subject i in part i mod
+    ``count``; test part t, validation part t + 1.
 
     The seed is not used: the rule draws nothing.
     """
     subject = table.frame["subject"]
-    place = {name: i % count for i, name in enumerate(sorted(subject.unique()))}
-    return _rotated(subject.map(place).to_numpy(), count)
+    rank = {name: i % count for i, name in enumerate(sorted(subject.unique()))}
+    return _rotated(subject.map(rank).to_numpy(), count)
 
 
-def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
-    """scikit-learn's stratified group folds: whole subjects, shuffled, with like shares of every
-    expression.
+def stratified_groups(
+    table: FaceTable, count: int, seed: int = 0
+) -> list[Fold]:
+    """scikit-learn's stratified group folds: whole subjects, shuffled, with
+    like shares of every expression.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -55,7 +59,9 @@ def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]
     expression = table.frame["expression"].to_numpy(str)
     try:
         for number, (_, test) in enumerate(
-            splitter.split(expression, expression, table.frame["subject"].to_numpy(str))
+            splitter.split(
+                expression, expression, table.frame["subject"].to_numpy(str)
+            )
         ):
             part[test] = number
     except ValueError:
@@ -65,9 +71,11 @@ def stratified_groups(table: FaceTable, count: int, seed: int = 0) -> list[Fold]
     return _rotated(part, count)
 
 
-def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """One fold a person, in the order of their names: test on that person, validate on the next,
-    train on all others.
+def leave_one_subject_out(
+    table: FaceTable, count: int = 0, seed: int = 0
+) -> list[Fold]:
+    """One fold a person, in the order of their names: test on that person,
+    validate on the next, train on all others.
 
     Raises ``InputError`` where the set does not name its people.
     """
@@ -76,19 +84,23 @@ def leave_one_subject_out(table: FaceTable, count: int = 0, seed: int = 0) -> li
             "folds.rule 'leave-one-subject-out': the faces come without the names of their people"
         )
     subject = table.frame["subject"]
-    place = {name: i for i, name in enumerate(sorted(subject.unique()))}
-    return _rotated(subject.map(place).to_numpy(), len(place))
+    rank = {name: i for i, name in enumerate(sorted(subject.unique()))}
+    return _rotated(subject.map(rank).to_numpy(), len(rank))
 
 
 def official(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """The set's own sides: one fold, or one for each of ``split_1 …`` (TFD's five).
+    """The set's own sides: one fold, or one for each of ``split_1 …`` (TFD's
+    five).
 
-    A set that publishes no test pictures is tested on its validation pictures; validation pictures
-    that are then missing are a tenth of the training people.
+    A set that publishes no test pictures is tested on its validation pictures;
+    validation pictures that are then missing are a tenth of the training
+    people.
     """
     columns = [name for name in table.frame if name.startswith("split")]
     if not columns:
-        raise InputError("folds.rule 'official': the faces come with no split of their own")
+        raise InputError(
+            "folds.rule 'official': the faces come with no split of their own"
+        )
     folds = []
     for column in columns:
         side = table.frame[column].fillna("").to_numpy(str)
@@ -109,7 +121,8 @@ def official(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
 
 
 def random_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """zhu2018's split: 200 pictures at random to test, 200 more to validate (a reading).
+    """zhu2018's split: 200 pictures at random to test, 200 more to validate (a
+    reading).
 
     People stand on both sides: it leaks.
     """
@@ -119,14 +132,15 @@ def random_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
         )
     order = np.random.default_rng(seed).permutation(len(table))
     test, validation = (
-        np.isin(np.arange(len(table)), order[i * _DRAWN : (i + 1) * _DRAWN]) for i in range(2)
+        np.isin(np.arange(len(table)), order[i * _DRAWN : (i + 1) * _DRAWN])
+        for i in range(2)
     )
     return [Fold(~(test | validation), validation, test)]
 
 
 def people_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """``random-200`` without the leak: whole people drawn until they have 200 pictures to test,
-    then 200 to validate.
+    """``random-200`` without the leak: whole people drawn until they have 200
+    pictures to test, then 200 to validate.
     """
     subject = table.frame["subject"].to_numpy(str)
     names, sizes = np.unique(subject, return_counts=True)
@@ -139,19 +153,22 @@ def people_200(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
             f"{_DRAWN} each"
         )
     test, validation = (
-        np.isin(subject, names[people]) for people in (order[:tested], order[tested:validated])
+        np.isin(subject, names[people])
+        for people in (order[:tested], order[tested:validated])
     )
     return [Fold(~(test | validation), validation, test)]
 
 
 def _until(sizes: NDArray[np.int_], wanted: int) -> int:
-    """Count the people, in their order, until they have the wanted number of pictures."""
+    """Count the people, in their order, until they have the wanted number of
+    pictures.
+    """
     return int(np.searchsorted(np.cumsum(sizes), wanted)) + 1
 
 
 def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
-    """Train on the first data set, test on all others; a tenth of the first one's people
-    validates (mousavi2016).
+    """Train on the first data set, test on all others; a tenth of the first
+    one's people validates (mousavi2016).
     """
     dataset = table.frame["dataset"].fillna("").to_numpy(str)
     train = dataset == dataset[0]
@@ -163,14 +180,18 @@ def other_set(table: FaceTable, count: int = 0, seed: int = 0) -> list[Fold]:
     return [_with_validation(table, train, ~train, seed)]
 
 
-def _with_validation(table: FaceTable, train: Mask, test: Mask, seed: int) -> Fold:
+def _with_validation(
+    table: FaceTable, train: Mask, test: Mask, seed: int
+) -> Fold:
     """Take a tenth of the people to train on for validation."""
     from sklearn.model_selection import GroupShuffleSplit
 
     rows = np.flatnonzero(train)
     subject = table.frame["subject"].to_numpy(str)[rows]
     _, drawn = next(
-        GroupShuffleSplit(1, test_size=0.1, random_state=seed).split(rows, groups=subject)
+        GroupShuffleSplit(1, test_size=0.1, random_state=seed).split(
+            rows, groups=subject
+        )
     )
     validation = np.zeros(len(table), bool)
     validation[rows[drawn]] = True
@@ -192,11 +213,14 @@ RULES: dict[str, Callable[[FaceTable, int, int], list[Fold]]] = {
 """Every rule by its name in recipes."""
 
 
-def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
-    """Split a table by a named rule; ``count`` is for the rules that make any number of folds.
+def split(
+    table: FaceTable, rule: str, count: int, seed: int = 0
+) -> list[Fold]:
+    """Split a table by a named rule; ``count`` is for the rules that make any
+    number of folds.
 
-    Raises ``InputError`` for fewer subjects than folds, for a single expression, and for an
-    expression that a fold's training pictures lack.
+    Raises ``InputError`` for fewer subjects than folds, for a single
+    expression, and for an expression that a fold's training pictures lack.
 
     >>> import pandas as pd
     >>> from pathlib import Path
@@ -207,7 +231,10 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
     ...         "expression": ["fear", "anger"] * 3,
     ...     }
     ... )
-    >>> [int(fold.test.sum()) for fold in split(FaceTable(frame, Path(".")), "khorrami2015", 3)]
+    >>> [
+    ...     int(fold.test.sum())
+    ...     for fold in split(FaceTable(frame, Path(".")), "khorrami2015", 3)
+    ... ]
     [2, 2, 2]
     """
     if rule not in RULES:
@@ -218,10 +245,14 @@ def split(table: FaceTable, rule: str, count: int, seed: int = 0) -> list[Fold]:
         lacking = _lacking(table, fold)
         if lacking:
             names = ", ".join(lacking)
-            raise InputError(f"folds.rule {rule!r}: fold {number} would train without {names}")
+            raise InputError(
+                f"folds.rule {rule!r}: fold {number} would train without {names}"
+            )
         for side in ("validation", "test"):
             if not getattr(fold, side).any():
-                raise InputError(f"folds.rule {rule!r}: fold {number} has no pictures for {side}")
+                raise InputError(
+                    f"folds.rule {rule!r}: fold {number} has no pictures for {side}"
+                )
     return folds
 
 
@@ -232,13 +263,17 @@ def _refuse_too_few(table: FaceTable, rule: str, count: int) -> None:
         needed = "at least 3 are needed, to train, to validate and to test"
         raise InputError(f"folds.count {count}: {needed}")
     if table.frame["subject"].isna().any():
-        raise InputError("a picture without a subject cannot be kept on one side of a split")
+        raise InputError(
+            "a picture without a subject cannot be kept on one side of a split"
+        )
     if len(table.expressions) < 2:
         known = ", ".join(table.expressions) or "none"
         raise InputError(f"only one expression in the faces: {known}")
     if len(table.subjects) < (count if counted else 3):
         asked = f"folds.count {count}" if counted else f"folds.rule {rule!r}"
-        raise InputError(f"{asked}: the faces show only {len(table.subjects)} people")
+        raise InputError(
+            f"{asked}: the faces show only {len(table.subjects)} people"
+        )
 
 
 def _lacking(table: FaceTable, fold: Fold) -> list[str]:

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_LUMA = np.array(
-    [0.299, 0.587, 0.114], np.float32
-)  # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
+# ITU-R BT.601, as OpenCV and Pillow turn colour into grey
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def grey(picture: Floats) -> Floats:
-    """Turn a picture into one band: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+    """Turn a picture into one band: 0.299 R + 0.587 G + 0.114 B (ITU-R
+    BT.601).
 
     Args:
         picture: (C, H, W).

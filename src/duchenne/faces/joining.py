@@ -11,18 +11,24 @@ import pandas as pd
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 
-_SAME_PEOPLE = {"disfaplus": "disfa"}  # the people of DISFA+ are in DISFA too, under the same names
+# the people of DISFA+ are in DISFA too, under the same names
+_SAME_PEOPLE = {"disfaplus": "disfa"}
 
 
 def join(first: FaceTable, second: FaceTable) -> FaceTable:
-    """Put the pictures of ``second`` behind those of ``first``, below the folder that holds both.
+    """Put the pictures of ``second`` behind those of ``first``, below the
+    folder that holds both.
 
-    People and sequences are named after their data set, so that equal names do not meet, but for
-    DISFA and DISFA+, which show the same people. An action unit that one set does not code is NA
-    there. Raises ``InputError`` where no folder holds both, and where they share a picture.
+    People and sequences are named after their data set, so that equal names do
+    not meet, but for DISFA and DISFA+, which show the same people. An action
+    unit that one set does not code is NA there. Raises ``InputError`` where no
+    folder holds both, and where they share a picture.
 
     >>> one, two = (
-    ...     FaceTable(pd.DataFrame({"path": ["1.png"], "dataset": d, "subject": "s"}), Path(d))
+    ...     FaceTable(
+    ...         pd.DataFrame({"path": ["1.png"], "dataset": d, "subject": "s"}),
+    ...         Path(d),
+    ...     )
     ...     for d in ("a", "b")
     ... )
     >>> join(one, two).frame[["path", "subject"]].to_numpy().tolist()
@@ -30,18 +36,23 @@ def join(first: FaceTable, second: FaceTable) -> FaceTable:
     """
     roots = [table.root.resolve() for table in (first, second)]
     root = _common(roots)
-    frames = [
-        _below(table.frame, place.relative_to(root))
-        for table, place in zip((first, second), roots, strict=True)
-    ]
-    shared = sorted(set(frames[0]["path"]) & set(frames[1]["path"]))
+    one = _below(first.frame, roots[0].relative_to(root))
+    other = _below(second.frame, roots[1].relative_to(root))
+    shared = sorted(set(one["path"]) & set(other["path"]))
     if shared:
-        raise InputError(f"{root / shared[0]}: stands in both data sets, {len(shared)} pictures do")
-    taken = frames[0]["dataset"].dropna().unique()
-    datasets = frames[1]["dataset"]
-    frames[1]["dataset"] = datasets.mask(datasets.isin(taken), datasets + "-2")
-    joined = pd.concat([_named_apart(frame) for frame in frames], ignore_index=True)
+        raise InputError(
+            f"{root / shared[0]}: stands in both data sets, {len(shared)} pictures do"
+        )
+    other["dataset"] = _renamed(other["dataset"], one["dataset"])
+    parts = [_named_apart(frame) for frame in (one, other)]
+    joined = pd.concat(parts, ignore_index=True)
     return FaceTable(joined, root, (*first.left_out, *second.left_out))
+
+
+def _renamed(datasets: pd.Series, others: pd.Series) -> pd.Series:
+    """Names of data sets, with a 2 where another has the name."""
+    taken = others.dropna().unique()
+    return datasets.mask(datasets.isin(taken), datasets + "-2")
 
 
 def _common(roots: Sequence[Path]) -> Path:
@@ -50,25 +61,29 @@ def _common(roots: Sequence[Path]) -> Path:
         return Path(os.path.commonpath(roots))
     except ValueError:
         two = f"{roots[0]} and {roots[1]}"
-        raise InputError(f"{two}: on two drives, no folder holds both") from None
+        raise InputError(
+            f"{two}: on two drives, no folder holds both"
+        ) from None
 
 
-def _below(frame: pd.DataFrame, place: Path) -> pd.DataFrame:
+def _below(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Name pictures and landmarks from a folder above."""
-    moved = frame.assign(path=[(place / path).as_posix() for path in frame["path"]])
-    if "landmarks" in moved:
-        files = moved["landmarks"].notna() & ~moved["landmarks"].str.contains(
-            ";", na=False
-        )  # others hold the points
-        moved.loc[files, "landmarks"] = [
-            (place / path).as_posix() for path in moved.loc[files, "landmarks"]
-        ]
-    return moved
+
+    def moved(path: str) -> str:
+        return (folder / path).as_posix()
+
+    frame = frame.assign(path=frame["path"].map(moved))
+    if "landmarks" in frame:
+        points = frame["landmarks"]
+        inline = points.str.contains(";", na=False)
+        files = points.notna() & ~inline
+        frame.loc[files, "landmarks"] = points[files].map(moved)
+    return frame
 
 
 def _named_apart(frame: pd.DataFrame) -> pd.DataFrame:
     dataset = frame["dataset"].fillna("")
     population = dataset.replace(_SAME_PEOPLE)
-    return frame.assign(
-        subject=population + " " + frame["subject"], sequence=dataset + " " + frame["sequence"]
-    )
+    subject = population + " " + frame["subject"]
+    sequence = dataset + " " + frame["sequence"]
+    return frame.assign(subject=subject, sequence=sequence)

@@ -1,13 +1,15 @@
 """FaceTable: labelled pictures as a frame, one row a picture.
 
-Columns ``path dataset subject sequence frame expression``, then presence ``AU01 … AU64`` (nullable
-boolean: True, False, NA = not coded), ``AU12_left``, ``AU12_right`` (of one side, where a set codes
-sides; ``AU12`` is present where either is) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN
-= not scored). An action unit that a set never codes has no column. Between them stand, where a set
-has them, ``split`` (or ``split_1 …``: train, validation, test), the face's box ``left top right
-bottom`` in pixels, ``landmarks`` (where the 68 points are, see ``landmarks``), ``view``, ``valence
-arousal`` in −1 … 1, ``votes_neutral …`` (shares of raters), and behind presence ``AU01_probability
-…``, what a detector thinks.
+Columns ``path dataset subject sequence frame expression``, then presence
+``AU01 … AU64`` (nullable boolean: True, False, NA = not coded), ``AU12_left``,
+``AU12_right`` (of one side, where a set codes sides; ``AU12`` is present where
+either is) and ``AU01_intensity …`` (0 absent, 1 to 5 = A to E, NaN = not
+scored). An action unit that a set never codes has no column. Between them
+stand, where a set has them, ``split`` (or ``split_1 …``: train, validation,
+test), the face's box ``left top right bottom`` in pixels, ``landmarks`` (where
+the 68 points are, see ``landmarks``), ``view``, ``valence arousal`` in −1 … 1,
+``votes_neutral …`` (shares of raters), and behind presence
+``AU01_probability …``, what a detector thinks.
 """
 
 from __future__ import annotations
@@ -37,10 +39,20 @@ _ALWAYS = {
 }
 """Columns that every table has, missing values where a data set tells nothing."""
 
-_GRADED = {"_intensity": (5, "intensities"), "_probability": (1, "probabilities")}
-"""What an action unit's columns hold at most, and what that is called, by their ending."""
+_GRADED = {
+    "_intensity": (5, "intensities"),
+    "_probability": (1, "probabilities"),
+}
+"""What an action unit's columns hold at most, and what that is called, by
+their ending.
+"""
 
-_TEXTS = ("split", *(f"split_{number}" for number in range(1, 11)), "landmarks", "view")
+_TEXTS = (
+    "split",
+    *(f"split_{number}" for number in range(1, 11)),
+    "landmarks",
+    "view",
+)
 NUMBERS = (*BOX, "valence", "arousal", *VOTES)
 COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
 """Every column but the action units'."""
@@ -50,11 +62,14 @@ COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
 class FaceTable:
     """Labelled pictures below one folder.
 
-    ``frame`` holds the columns above, ``root`` the folder that ``path`` is relative to,
-    ``left_out`` a line for each picture that could not be used.
+    ``frame`` holds the columns above, ``root`` the folder that ``path`` is
+    relative to, ``left_out`` a line for each picture that could not be used.
 
     >>> table = FaceTable(
-    ...     pd.DataFrame({"path": ["a.png"], "expression": ["fear"], "AU12": [True]}), Path(".")
+    ...     pd.DataFrame(
+    ...         {"path": ["a.png"], "expression": ["fear"], "AU12": [True]}
+    ...     ),
+    ...     Path("."),
     ... )
     >>> table.frame["AU12"].dtype, table.action_units, len(table)
     (BooleanDtype, (12,), 1)
@@ -77,14 +92,20 @@ class FaceTable:
     @property
     def action_units(self) -> tuple[int, ...]:
         """Numbers of the action units that have a presence column."""
-        return tuple(number for number in facs.ACTION_UNITS if facs.code(number) in self.frame)
+        return tuple(
+            number
+            for number in facs.ACTION_UNITS
+            if facs.code(number) in self.frame
+        )
 
     @property
     def expressions(self) -> tuple[str, ...]:
         """The expressions that occur, in the order of CK+."""
         present = set(self.frame["expression"].dropna())
         return tuple(
-            name for name in dict.fromkeys((*facs.EXPRESSIONS, *facs.SUPERSETS)) if name in present
+            name
+            for name in dict.fromkeys((*facs.EXPRESSIONS, *facs.SUPERSETS))
+            if name in present
         )
 
     @property
@@ -94,11 +115,13 @@ class FaceTable:
 
     @property
     def people_known(self) -> bool:
-        """Whether every data set says that pictures show the same person twice; else each counts
-        as one of its own.
+        """Whether every data set says that pictures show the same person
+        twice; else each counts as one of its own.
         """
         sets = self.frame["dataset"].fillna("")
-        return bool(self.frame["subject"].duplicated().groupby(sets).any().all())
+        return bool(
+            self.frame["subject"].duplicated().groupby(sets).any().all()
+        )
 
     @property
     def paths(self) -> list[Path]:
@@ -114,7 +137,8 @@ class FaceTable:
         return self.frame[[facs.code(number) for number in self.action_units]]
 
     def shares(self, expressions: Sequence[str]) -> NDArray[np.float32]:
-        """Share of the raters that named each of some expressions, of all who named any of them.
+        """Share of the raters that named each of some expressions, of all who
+        named any of them.
 
         A picture's own expression has the share 1 where nobody named any.
 
@@ -128,23 +152,38 @@ class FaceTable:
             InputError: Where the set keeps no votes.
 
         >>> frame = pd.DataFrame(
-        ...     {"path": ["a"], "expression": ["fear"], "votes_fear": [0.6], "votes_anger": [0.2]}
+        ...     {
+        ...         "path": ["a"],
+        ...         "expression": ["fear"],
+        ...         "votes_fear": [0.6],
+        ...         "votes_anger": [0.2],
+        ...     }
         ... )
         >>> FaceTable(frame, Path(".")).shares(["anger", "fear"]).round(2).tolist()
         [[0.25, 0.75]]
         """
         columns = [f"votes_{name}" for name in expressions]
         if not set(columns) & set(self.frame):
-            raise InputError(f"the faces of {self.root} come with no votes, as those of FER+ do")
-        votes = self.frame.reindex(columns=columns).fillna(0.0).to_numpy(np.float32)
-        own = self.frame["expression"].to_numpy(str)[:, None] == np.array(expressions)
+            raise InputError(
+                f"the faces of {self.root} come with no votes, as those of FER+ do"
+            )
+        votes = (
+            self.frame.reindex(columns=columns)
+            .fillna(0.0)
+            .to_numpy(np.float32)
+        )
+        by_name = self.frame["expression"].to_numpy(str)[:, None] == np.array(
+            expressions
+        )
         given = votes.sum(1, keepdims=True)
         shares: NDArray[np.float32] = np.where(
-            given > 0, votes / np.maximum(given, 1e-9), own
+            given > 0, votes / np.maximum(given, 1e-9), by_name
         ).astype(np.float32)
         return shares
 
-    def where(self, rows: Sequence[bool] | pd.Series | np.ndarray) -> FaceTable:
+    def where(
+        self, rows: Sequence[bool] | pd.Series | np.ndarray
+    ) -> FaceTable:
         """Keep the rows that are marked.
 
         Args:
@@ -153,7 +192,23 @@ class FaceTable:
         Returns:
             A table of these.
         """
-        return replace(self, frame=self.frame[np.asarray(rows, bool)].reset_index(drop=True))
+        return replace(
+            self,
+            frame=self.frame[np.asarray(rows, bool)].reset_index(drop=True),
+        )
+
+    def take(self, rows: Sequence[int]) -> FaceTable:
+        """Keep the rows of some numbers.
+
+        Args:
+            rows: (k,) numbers.
+
+        Returns:
+            A table of these, in that order.
+        """
+        return replace(
+            self, frame=self.frame.iloc[list(rows)].reset_index(drop=True)
+        )
 
     def labelled(self) -> FaceTable:
         """Keep the pictures with an expression."""
@@ -162,7 +217,9 @@ class FaceTable:
     def summary(self) -> str:
         """One sentence on what the table holds."""
         counts = self.frame["expression"].value_counts()
-        shares = ", ".join(f"{name} {counts[name]}" for name in self.expressions)
+        shares = ", ".join(
+            f"{name} {counts[name]}" for name in self.expressions
+        )
         coded = (
             f"{len(self.action_units)} action units coded"
             if self.action_units
@@ -179,9 +236,17 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
     if "path" not in frame:
         raise InputError("a face table needs the column 'path'")
     rows = {name: _typed(frame, name, kind) for name, kind in _ALWAYS.items()}
-    rows |= {name: _typed(frame, name, "string") for name in _TEXTS if name in frame}
-    rows |= {name: _typed(frame, name, "float64") for name in NUMBERS if name in frame}
-    _only_known(rows["expression"], (*facs.EXPRESSIONS, *facs.SUPERSETS), "expression")
+    rows |= {
+        name: _typed(frame, name, "string") for name in _TEXTS if name in frame
+    }
+    rows |= {
+        name: _typed(frame, name, "float64")
+        for name in NUMBERS
+        if name in frame
+    }
+    _only_known(
+        rows["expression"], (*facs.EXPRESSIONS, *facs.SUPERSETS), "expression"
+    )
     for name in rows:
         if name.startswith("split"):
             _only_known(rows[name], SPLITS, name)
@@ -191,24 +256,36 @@ def _regular(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _action_units(frame: pd.DataFrame) -> dict[str, pd.Series]:
-    """The columns of action units that a frame has: presence, by side, intensity, probability."""
+    """The columns of action units that a frame has: presence, by side,
+    intensity, probability.
+    """
     codes = [facs.code(number) for number in facs.ACTION_UNITS]
     sides = [f"{code}_{side}" for code in codes for side in ("left", "right")]
-    rows = {name: _typed(frame, name, "boolean") for name in (*codes, *sides) if name in frame}
+    rows = {
+        name: _typed(frame, name, "boolean")
+        for name in (*codes, *sides)
+        if name in frame
+    }
     for ending, (most, what) in _GRADED.items():
-        for name in [code + ending for code in codes if code + ending in frame]:
+        for name in [
+            code + ending for code in codes if code + ending in frame
+        ]:
             rows[name] = _typed(frame, name, "float64")
             _within(rows[name], most, what)
     return rows
 
 
 def _typed(frame: pd.DataFrame, name: str, dtype: str) -> pd.Series:
-    """Give a column its type; it is all missing where the frame has none of that name."""
+    """Give a column its type; it is all missing where the frame has none of
+    that name.
+    """
     if name not in frame:
         return pd.Series(pd.NA, index=frame.index, dtype=dtype)
     values = frame[name]
     try:
-        return (pd.to_numeric(values) if dtype == "Int64" else values).astype(dtype)
+        return (pd.to_numeric(values) if dtype == "Int64" else values).astype(
+            dtype
+        )
     except (TypeError, ValueError):
         kinds = {
             "boolean": "True, False or NA",
@@ -216,7 +293,9 @@ def _typed(frame: pd.DataFrame, name: str, dtype: str) -> pd.Series:
             "float64": "numbers",
             "string": "text",
         }
-        raise InputError(f"column {name}: holds other than {kinds[dtype]}") from None
+        raise InputError(
+            f"column {name}: holds other than {kinds[dtype]}"
+        ) from None
 
 
 def _within(values: pd.Series, most: float, what: str) -> None:
@@ -227,4 +306,6 @@ def _within(values: pd.Series, most: float, what: str) -> None:
 def _only_known(values: pd.Series, known: Sequence[str], name: str) -> None:
     unknown = set(values.dropna()) - set(known)
     if unknown:
-        raise InputError(f"{name} {sorted(unknown)[0]!r}: not one of {', '.join(known)}")
+        raise InputError(
+            f"{name} {sorted(unknown)[0]!r}: not one of {', '.join(known)}"
+        )

@@ -6,7 +6,12 @@
 import importlib
 import pkgutil
 
-from duchenne.networks.registry import NETWORKS, Description, build, from_description
+from duchenne.networks.registry import (
+    NETWORKS,
+    Description,
+    build,
+    from_description,
+)
 from duchenne.networks.saving import UNTRAINED, Saved, load, save
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):

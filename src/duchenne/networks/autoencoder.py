@@ -1,5 +1,5 @@
-"""``autoencoder``: zhu2018's second part, a network that must pass a picture through a
-bottleneck of a few numbers.
+"""``autoencoder``: zhu2018's second part, a network that must pass a picture
+through a bottleneck of a few numbers.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from duchenne.networks.registry import network
 
 @network("autoencoder")
 class Autoencoder(nn.Module):
-    """An encoder φ to ``bottleneck`` numbers and a decoder ψ that mirrors it, trained on Σ‖x −
-    ψ(φ(x))‖².
+    """An encoder φ to ``bottleneck`` numbers and a decoder ψ that mirrors it,
+    trained on Σ‖x − ψ(φ(x))‖².
 
-    Takes prepared pictures (n, channels, size, size), best 48×48, and gives them back as it can.
-    The paper (part 2, §2.2) gives no layers: here three convolutions of stride 2 with 16, 32 and 64
-    filters of 4×4 and a hidden layer of 128, with ELU between, as both are to be smooth maps
-    (readings). Weights are drawn from N(0, 1/fan_in).
+    Takes prepared pictures (n, channels, size, size), best 48×48, and gives
+    them back as it can. The paper (part 2, §2.2) gives no layers: here three
+    convolutions of stride 2 with 16, 32 and 64 filters of 4×4 and a hidden
+    layer of 128, with ELU between, as both are to be smooth maps (readings).
+    Weights are drawn from N(0, 1/fan_in).
 
     >>> import torch
     >>> network = Autoencoder(bottleneck=2)
@@ -40,7 +41,9 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         if size < 8 or size % 8:
-            raise ValueError(f"size {size}: three halvings need a multiple of 8")
+            raise ValueError(
+                f"size {size}: three halvings need a multiple of 8"
+            )
         if bottleneck < 1:
             raise ValueError(f"bottleneck {bottleneck}: at least 1")
         self.encoder = _encoder(channels, size // 8, bottleneck)
@@ -89,9 +92,13 @@ class Autoencoder(nn.Module):
 
 
 def _initialise(
-    layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, fan_in: int, generator: Generator | None
+    layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear,
+    fan_in: int,
+    generator: Generator | None,
 ) -> None:
-    nn.init.normal_(layer.weight, 0, 1 / math.sqrt(fan_in), generator=generator)
+    nn.init.normal_(
+        layer.weight, 0, 1 / math.sqrt(fan_in), generator=generator
+    )
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
 

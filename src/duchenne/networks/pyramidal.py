@@ -1,16 +1,19 @@
-"""``pyranet`` and ``lipnet``: pyramidal networks (Phung & Bouzerdoum 2007), the latter with lateral
-inhibition (Fernandes et al. 2013), as mousavi2016 uses them.
+"""``pyranet`` and ``lipnet``: pyramidal networks (Phung & Bouzerdoum 2007),
+the latter with lateral inhibition (Fernandes et al. 2013), as mousavi2016 uses
+them.
 
-A pyramidal layer has one weight for each *position* of its input, shared by all neurons whose
-fields overlap there, and one bias for each neuron: a = (sum over each field of W · x) + b. How
-neurons inhibit each other could not be found as a formula; ``READINGS`` has three, each a function
-of the layer's own sum.
+A pyramidal layer has one weight for each *position* of its input, shared by
+all neurons whose fields overlap there, and one bias for each neuron: a = (sum
+over each field of W · x) + b. How neurons inhibit each other could not be
+found as a formula; ``READINGS`` has three, each a function of the layer's own
+sum.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +22,33 @@ from torch import Generator, Tensor, nn
 from duchenne.networks.registry import network
 
 
-class Pyramidal(nn.Module):
-    """One pyramidal layer: (n, channels, H, W) -> (n, 1, h, w) with h = ceil((H − overlap) / (field
-    − overlap)).
+@dataclass(frozen=True)
+class Inhibition:
+    """How neurons of a layer inhibit each other.
 
-    Neuron (u, v) sees the ``field``×``field`` positions from (u·g, v·g), g = field − overlap; what
-    the last field overruns is 0. ``radius`` is the reach of the inhibition in neurons and
-    ``strength`` its weight, 0 for none. tanh follows.
+    Attributes:
+        radius: Its reach, in neurons.
+        strength: Its weight, 0 for none.
+        reading: One of ``READINGS``.
+    """
+
+    radius: int = 0
+    strength: float = 0.0
+    reading: str = "lateral"
+
+    def __post_init__(self) -> None:
+        if self.reading not in READINGS:
+            raise ValueError(
+                f"reading {self.reading!r}: not one of {', '.join(READINGS)}"
+            )
+
+
+class Pyramidal(nn.Module):
+    """One pyramidal layer: (n, channels, H, W) -> (n, 1, h, w) with h =
+    ceil((H − overlap) / (field − overlap)).
+
+    Neuron (u, v) sees the ``field``×``field`` positions from (u·g, v·g), g =
+    field − overlap; what the last field overruns is 0. tanh follows.
 
     >>> layer = Pyramidal((1, 100, 100), field=15, overlap=12)
     >>> layer(torch.zeros(2, 1, 100, 100)).shape
@@ -37,32 +60,40 @@ class Pyramidal(nn.Module):
         shape: tuple[int, int, int],
         field: int,
         overlap: int,
-        radius: int = 0,
-        strength: float = 0.0,
-        reading: str = "lateral",
+        inhibition: Inhibition | None = None,
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
-        if reading not in READINGS:
-            raise ValueError(f"reading {reading!r}: not one of {', '.join(READINGS)}")
         self.field = field
         self.gap = field - overlap
-        self.radius = radius
-        self.strength = strength
-        self.reading = reading
-        height, width = (math.ceil((side - overlap) / self.gap) for side in shape[1:])
-        if min(height, width) < 1 or self.gap < 1:
-            given = f"fields of {field} that overlap by {overlap}"
-            raise ValueError(f"{given} do not fit into {shape[1]}×{shape[2]}")
-        weight = torch.empty(shape).uniform_(-1 / field, 1 / field, generator=generator)
+        self.inhibition = inhibition or Inhibition()
+        neurons = self._neurons(shape)
+        weight = torch.empty(shape).uniform_(
+            -1 / field, 1 / field, generator=generator
+        )
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(height, width))
+        self.bias = nn.Parameter(torch.zeros(neurons))
+
+    def _neurons(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        """How many neurons lie in a column and in a row over maps (channels,
+        H, W).
+        """
+        overlap = self.field - self.gap
+        height, width = (
+            math.ceil((side - overlap) / self.gap) for side in shape[1:]
+        )
+        if min(height, width) < 1 or self.gap < 1:
+            given = f"fields of {self.field} that overlap by {overlap}"
+            raise ValueError(f"{given} do not fit into {shape[1]}×{shape[2]}")
+        return height, width
 
     def extra_repr(self) -> str:
-        """What the layer is made of, as in mousavi2016's Table I: field r, overlap o,
-        inhibition's reach i and weight w.
+        """What the layer is made of, as in mousavi2016's Table I: field r,
+        overlap o, inhibition's reach i and weight w.
         """
-        return f"r={self.field}, o={self.field - self.gap}, i={self.radius}, w={self.strength:g}"
+        overlap = self.field - self.gap
+        reach, weight = self.inhibition.radius, self.inhibition.strength
+        return f"r={self.field}, o={overlap}, i={reach}, w={weight:g}"
 
     def forward(self, maps: Tensor) -> Tensor:
         """Answer to maps.
@@ -75,9 +106,11 @@ class Pyramidal(nn.Module):
         """
         weighted = (maps * self.weight).sum(1, keepdim=True)
         sums = self.sums(weighted, 0) + self.bias
-        if not self.strength:
+        strength = self.inhibition.strength
+        if not strength:
             return torch.tanh(sums)
-        return torch.tanh(sums - self.strength * READINGS[self.reading](self, weighted, sums))
+        inhibiting = READINGS[self.inhibition.reading](self, weighted, sums)
+        return torch.tanh(sums - strength * inhibiting)
 
     def sums(self, weighted: Tensor, wider: int) -> Tensor:
         """Sum weighted input over each neuron's field.
@@ -91,15 +124,19 @@ class Pyramidal(nn.Module):
         """
         below, beside = (
             max((count - 1) * self.gap + self.field - side, 0) + wider
-            for count, side in zip(self.bias.shape, weighted.shape[2:], strict=True)
+            for count, side in zip(
+                self.bias.shape, weighted.shape[2:], strict=True
+            )
         )
         padded = F.pad(weighted, (wider, beside, wider, below))
-        return F.avg_pool2d(padded, self.field + 2 * wider, stride=self.gap, divisor_override=1)
+        return F.avg_pool2d(
+            padded, self.field + 2 * wider, stride=self.gap, divisor_override=1
+        )
 
 
 def lateral(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The sums of the neighbours within the radius, in the same layer; there are none outside of
-    it.
+    """The sums of the neighbours within the radius, in the same layer; there
+    are none outside of it.
 
     Args:
         layer: The layer.
@@ -109,12 +146,12 @@ def lateral(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
     Returns:
         (n, 1, h, w).
     """
-    return _neighbours(sums, layer.radius)
+    return _neighbours(sums, layer.inhibition.radius)
 
 
 def surround(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The weighted input in the ring around the neuron's field, as wide as the radius, in the layer
-    before.
+    """The weighted input in the ring around the neuron's field, as wide as the
+    radius, in the layer before.
 
     Args:
         layer: The layer.
@@ -124,11 +161,14 @@ def surround(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
     Returns:
         (n, 1, h, w).
     """
-    return layer.sums(weighted, layer.radius) - layer.sums(weighted, 0)
+    return layer.sums(weighted, layer.inhibition.radius) - layer.sums(
+        weighted, 0
+    )
 
 
 def output(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
-    """The answers tanh(sum) of the neighbours within the radius, in the same layer.
+    """The answers tanh(sum) of the neighbours within the radius, in the same
+    layer.
 
     Args:
         layer: The layer.
@@ -138,7 +178,7 @@ def output(layer: Pyramidal, weighted: Tensor, sums: Tensor) -> Tensor:
     Returns:
         (n, 1, h, w).
     """
-    return _neighbours(torch.tanh(sums), layer.radius)
+    return _neighbours(torch.tanh(sums), layer.inhibition.radius)
 
 
 READINGS: dict[str, Callable[[Pyramidal, Tensor, Tensor], Tensor]] = {
@@ -146,26 +186,35 @@ READINGS: dict[str, Callable[[Pyramidal, Tensor, Tensor], Tensor]] = {
     "surround": surround,
     "output": output,
 }
-"""What inhibits a neuron, before it is weighed: (layer, weighted input, sums) -> (n, 1, h, w)."""
+"""What inhibits a neuron, before it is weighed: (layer, weighted input, sums)
+-> (n, 1, h, w).
+"""
 
 
 def _neighbours(maps: Tensor, radius: int) -> Tensor:
-    """Sum what lies within a Chebyshev distance of each place, itself excluded."""
+    """Sum what lies within a Chebyshev distance of each place, itself
+    excluded.
+    """
     side = 2 * radius + 1
-    return F.avg_pool2d(maps, side, stride=1, padding=radius, divisor_override=1) - maps
+    return (
+        F.avg_pool2d(maps, side, stride=1, padding=radius, divisor_override=1)
+        - maps
+    )
 
 
 @network("lipnet")
 class LipNet(nn.Module):
-    """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10 neurons, and one
-    output a class.
+    """Two pyramidal layers with lateral inhibition and tanh, 30×30 and 10×10
+    neurons, and one output a class.
 
-    Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n, classes), which serve as
-    logits: mousavi2016's output is "sigmoid …, which applies a softmax" (§III-C). Layers worth
-    looking at: ``pyramid1``, ``pyramid2``, of which each neuron has weights of its own, and
-    ``neurons``, those of the latter one by one. Fields, overlaps and inhibition are those of its
-    Table I; ``strength`` multiplies the inhibition's weights 0.05 and 0.02, and ``reading`` is one
-    of ``READINGS``. Weights are drawn from U(−1/r, 1/r), r the field's side (a reading).
+    Takes (n, channels, size, size), best 100×100, and gives sigmoid(s) (n,
+    classes), which serve as logits: mousavi2016's output is "sigmoid …, which
+    applies a softmax" (§III-C). Layers worth looking at: ``pyramid1``,
+    ``pyramid2``, of which each neuron has weights of its own, and ``neurons``,
+    those of the latter one by one. Fields, overlaps and inhibition are those
+    of its Table I; ``strength`` multiplies the inhibition's weights 0.05 and
+    0.02, and ``reading`` is one of ``READINGS``. Weights are drawn from
+    U(−1/r, 1/r), r the field's side (a reading).
 
     >>> network = LipNet(classes=3)
     >>> network(torch.zeros(2, 1, 100, 100)).shape
@@ -188,13 +237,17 @@ class LipNet(nn.Module):
     ) -> None:
         super().__init__()
         shape = (channels, size, size)
-        self.pyramid1 = Pyramidal(shape, 15, 12, 2, 0.05 * strength, reading, generator)
+        first = Inhibition(2, 0.05 * strength, reading)
+        self.pyramid1 = Pyramidal(shape, 15, 12, first, generator)
         shape = (1, *self.pyramid1.bias.shape)
-        self.pyramid2 = Pyramidal(shape, 4, 1, 1, 0.02 * strength, reading, generator)
+        second = Inhibition(1, 0.02 * strength, reading)
+        self.pyramid2 = Pyramidal(shape, 4, 1, second, generator)
         self.neurons = nn.Flatten()
         self.output = nn.Linear(self.pyramid2.bias.numel(), classes)
         bound = 1 / math.sqrt(self.output.in_features)
-        nn.init.uniform_(self.output.weight, -bound, bound, generator=generator)
+        nn.init.uniform_(
+            self.output.weight, -bound, bound, generator=generator
+        )
         nn.init.zeros_(self.output.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -215,7 +268,9 @@ class PyraNet(LipNet):
     """``LipNet`` without inhibition.
 
     >>> pictures, chance = torch.rand(1, 1, 100, 100), torch.Generator()
-    >>> one, two = (net(3, generator=chance.manual_seed(0)) for net in (PyraNet, LipNet))
+    >>> one, two = (
+    ...     net(3, generator=chance.manual_seed(0)) for net in (PyraNet, LipNet)
+    ... )
     >>> torch.equal(one(pictures), two(pictures))
     False
     """
@@ -227,4 +282,6 @@ class PyraNet(LipNet):
         size: int = LipNet.SIZE,
         generator: Generator | None = None,
     ) -> None:
-        super().__init__(classes, channels, size, strength=0.0, generator=generator)
+        super().__init__(
+            classes, channels, size, strength=0.0, generator=generator
+        )

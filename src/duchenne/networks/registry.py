@@ -1,4 +1,6 @@
-"""Every network by its name: a module of this folder that makes one registers it."""
+"""Every network by its name: a module of this folder that makes one registers
+it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def network(name: str) -> Callable[[_Network], _Network]:
 
 @dataclass(frozen=True)
 class Description:
-    """All it takes to build a network and to prepare its input, except its weights."""
+    """All it takes to build a network and to prepare its input, except its
+    weights.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -41,11 +45,15 @@ class Description:
     prepare: tuple[str, ...] = ()
 
 
-def build(name: str, classes: int = 0, seed: int | None = None, **options: Any) -> nn.Module:
-    """Make a network by name with fresh weights, drawn from ``seed`` where one is given.
+def build(
+    name: str, classes: int = 0, seed: int | None = None, **options: Any
+) -> nn.Module:
+    """Make a network by name with fresh weights, drawn from ``seed`` where one
+    is given.
 
-    Raises ``InputError`` for a network or an option that is not known, and for classes where they
-    are missing or where the network, as ``autoencoder``, tells none apart.
+    Raises ``InputError`` for a network or an option that is not known, and for
+    classes where they are missing or where the network, as ``autoencoder``,
+    tells none apart.
 
     >>> build("zero_bias", classes=8, seed=0).output.out_features
     8
@@ -61,26 +69,40 @@ def build(name: str, classes: int = 0, seed: int | None = None, **options: Any) 
             )
     reads = "classes" in known
     if reads != (classes > 0):
-        told = (
+        problem = (
             "how many classes is it to tell apart?"
             if reads
             else "tells no classes apart; 'duchenne manifold' trains it"
         )
-        raise InputError(f"network {name}: {told}")
+        raise InputError(f"network {name}: {problem}")
     try:
         return NETWORKS[name](
-            **({"classes": classes} if reads else {}), generator=generator, **options
+            **({"classes": classes} if reads else {}),
+            generator=generator,
+            **options,
         )
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"network {name} with {options}: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"network {name} with {options}: {str(error).splitlines()[0]}"
+        ) from None
 
 
-def from_description(description: Description, seed: int | None = None) -> nn.Module:
+def from_description(
+    description: Description, seed: int | None = None
+) -> nn.Module:
     """Make the described network with fresh weights."""
     if description.name not in NETWORKS:
-        raise InputError(f"network {description.name!r}: not one of {', '.join(NETWORKS)}")
-    sized = (
-        "size" in inspect.signature(NETWORKS[description.name]).parameters
-    )  # the others take any
-    shape = {"channels": description.channels} | ({"size": description.size} if sized else {})
-    return build(description.name, len(description.classes), seed, **shape | description.options)
+        raise InputError(
+            f"network {description.name!r}: not one of {', '.join(NETWORKS)}"
+        )
+    # the others take any
+    sized = "size" in inspect.signature(NETWORKS[description.name]).parameters
+    shape = {"channels": description.channels} | (
+        {"size": description.size} if sized else {}
+    )
+    return build(
+        description.name,
+        len(description.classes),
+        seed,
+        **shape | description.options,
+    )

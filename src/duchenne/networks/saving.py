@@ -1,6 +1,8 @@
-"""A network in a folder: weights, and all it takes to build it and to prepare its input.
+"""A network in a folder: weights, and all it takes to build it and to prepare
+its input.
 
-``network.safetensors`` beside a ``network.json``; no pickle is written or read.
+``network.safetensors`` beside a ``network.json``; no pickle is written or
+read.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ _PREPARATION = "preparation."
 
 @dataclass(frozen=True)
 class Saved:
-    """A network that was read back, its description, and what the steps that prepare its input
-    had learned.
+    """A network that was read back, its description, and what the steps that
+    prepare its input had learned.
     """
 
     network: nn.Module
@@ -40,21 +42,25 @@ def save(
     description: Description,
     preparation: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Write ``network.safetensors`` and ``network.json`` into a folder, each whole or not at all.
+    """Write ``network.safetensors`` and ``network.json`` into a folder, each
+    whole or not at all.
 
     Args:
         folder: Where to.
         network: Whose weights are kept.
         description: How it is built again.
-        preparation: What the steps that prepare the input have learned; kept with "preparation."
-            before their names.
+        preparation: What the steps that prepare the input have learned; kept
+            with "preparation." before their names.
     """
     from safetensors.torch import save_file
 
     kept = network.state_dict() | {
         _PREPARATION + name: values for name, values in preparation.items()
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+    weights = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in kept.items()
+    }
     with files.replacing(folder / "network.safetensors") as partial:
         save_file(weights, partial)
     files.write_json(folder / "network.json", asdict(description))
@@ -70,7 +76,8 @@ def load(folder: str | Path) -> Saved:
         The network, its description and its preparation.
 
     Raises:
-        InputError: Where a file is missing or does not fit the network that it describes.
+        InputError: Where a file is missing or does not fit the network that it
+            describes.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -79,7 +86,10 @@ def load(folder: str | Path) -> Saved:
     try:
         told = json.loads((folder / "network.json").read_text())
         description = Description(
-            **(told | {key: tuple(told[key]) for key in ("classes", "prepare")})
+            **(
+                told
+                | {key: tuple(told[key]) for key in ("classes", "prepare")}
+            )
         )
         network = from_description(description)
         kept = load_file(folder / "network.safetensors")
@@ -102,5 +112,7 @@ def load(folder: str | Path) -> Saved:
         RecursionError,
         SafetensorError,
     ) as error:
-        raise InputError(f"{folder}: not a saved network: {str(error).splitlines()[0]}") from None
+        raise InputError(
+            f"{folder}: not a saved network: {str(error).splitlines()[0]}"
+        ) from None
     return Saved(network.eval(), description, learned)

@@ -1,5 +1,5 @@
-"""``sparse``: the convolutional network of mousavi2016, kept small so that its filters are not
-redundant.
+"""``sparse``: the convolutional network of mousavi2016, kept small so that its
+filters are not redundant.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from duchenne.networks.registry import network
 
 @network("sparse")
 class Sparse(nn.Module):
-    """Three times 10 filters of 11×11 with ReLU and 2×2 max pooling, hidden layers of 500 and 250
-    with tanh.
+    """Three times 10 filters of 11×11 with ReLU and 2×2 max pooling, hidden
+    layers of 500 and 250 with tanh.
 
-    Takes (n, channels, size, size), best 128×128, and gives logits (n, classes): a logistic
-    regression on the last hidden layer (mousavi2016 §III-B, Fig. 4). Layers worth looking at:
-    ``conv1``, ``conv2``, ``conv3``, ``hidden1``, ``hidden2``. Filters are not padded, and weights
-    are drawn from Glorot and Bengio's uniform distribution (readings).
+    Takes (n, channels, size, size), best 128×128, and gives logits (n,
+    classes): a logistic regression on the last hidden layer (mousavi2016
+    §III-B, Fig. 4). Layers worth looking at: ``conv1``, ``conv2``, ``conv3``,
+    ``hidden1``, ``hidden2``. Filters are not padded, and weights are drawn
+    from Glorot and Bengio's uniform distribution (readings).
 
     >>> import torch
     >>> network = Sparse(classes=7)
@@ -75,13 +76,17 @@ class Sparse(nn.Module):
         maps = self.pool1(self.relu1(self.conv1(pictures)))
         maps = self.pool2(self.relu2(self.conv2(maps)))
         maps = self.pool3(self.relu3(self.conv3(maps)))
-        hidden = self.tanh2(self.hidden2(self.tanh1(self.hidden1(maps.flatten(1)))))
+        hidden = self.tanh2(
+            self.hidden2(self.tanh1(self.hidden1(maps.flatten(1))))
+        )
         logits: Tensor = self.output(hidden)
         return logits
 
 
 def _left(size: int) -> int:
-    """The side of the maps that three convolutions and poolings leave of a picture."""
+    """The side of the maps that three convolutions and poolings leave of a
+    picture.
+    """
     left = size
     for _ in range(3):
         left = (left - 10) // 2

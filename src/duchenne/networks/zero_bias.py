@@ -1,5 +1,5 @@
-"""``zero_bias``: the network of khorrami2015, three convolutions without bias and quadrant
-pooling.
+"""``zero_bias``: the network of khorrami2015, three convolutions without bias
+and quadrant pooling.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ DropoutOn = Literal["input", "output"]
 
 @network("zero_bias")
 class ZeroBias(nn.Module):
-    """64, 128 and 256 filters of 5×5 without bias, ReLU after each, 2×2 max pooling after the first
-    two, quadrant pooling after the third, 300 hidden units with ReLU, one output a class.
+    """64, 128 and 256 filters of 5×5 without bias, ReLU after each, 2×2 max
+    pooling after the first two, quadrant pooling after the third, 300 hidden
+    units with ReLU, one output a class.
 
-    Takes (n, channels, H, W), best 96×96, and gives logits (n, classes). Layers worth looking at:
-    ``conv1``, ``conv2``, ``conv3``, ``hidden``. Weights are drawn from N(0, σ), σ = k/√fan_in, k ~
-    U(0.2, 1.2) once a network (khorrami2015 §3.2; the paper prints k/fan_in, its released code
-    takes the root: ``initialisation="as_printed"`` is the former). ``dropout`` acts on the input of
-    the hidden layer, as in the released code, or on its output, as §3.2 of the paper says ("each
-    neuron's output is set to zero"): ``dropout_on``. The hidden bias starts at 1, as in the
-    released code.
+    Takes (n, channels, H, W), best 96×96, and gives logits (n, classes).
+    Layers worth looking at: ``conv1``, ``conv2``, ``conv3``, ``hidden``.
+    Weights are drawn from N(0, σ), σ = k/√fan_in, k ~ U(0.2, 1.2) once a
+    network (khorrami2015 §3.2; the paper prints k/fan_in, its released code
+    takes the root: ``initialisation="as_printed"`` is the former). ``dropout``
+    acts on the input of the hidden layer, as in the released code, or on its
+    output, as §3.2 of the paper says ("each neuron's output is set to zero"):
+    ``dropout_on``. The hidden bias starts at 1, as in the released code.
 
     >>> network = ZeroBias(classes=8)
     >>> network(torch.zeros(2, 1, 96, 96)).shape
@@ -51,7 +53,9 @@ class ZeroBias(nn.Module):
     ) -> None:
         super().__init__()
         if dropout_on not in ("input", "output"):
-            raise ValueError(f"dropout_on {dropout_on!r}: not one of input, output")
+            raise ValueError(
+                f"dropout_on {dropout_on!r}: not one of input, output"
+            )
         self.dropout_on = dropout_on
         self.conv1 = _convolution(channels, 64)
         self.relu1 = nn.ReLU()
@@ -89,15 +93,28 @@ class ZeroBias(nn.Module):
         return logits
 
     def _initialise(
-        self, initialisation: Initialisation, gain: float | None, generator: Generator | None
+        self,
+        initialisation: Initialisation,
+        gain: float | None,
+        generator: Generator | None,
     ) -> None:
         if initialisation not in ("root", "as_printed"):
-            raise ValueError(f"initialisation {initialisation!r}: not one of root, as_printed")
+            raise ValueError(
+                f"initialisation {initialisation!r}: not one of root, as_printed"
+            )
         if gain is None:
             gain = 0.2 + torch.rand((), generator=generator).item()
-        for layer in (self.conv1, self.conv2, self.conv3, self.hidden, self.output):
+        for layer in (
+            self.conv1,
+            self.conv2,
+            self.conv3,
+            self.hidden,
+            self.output,
+        ):
             fan_in = layer.weight[0].numel()
-            spread = gain / (math.sqrt(fan_in) if initialisation == "root" else fan_in)
+            spread = gain / (
+                math.sqrt(fan_in) if initialisation == "root" else fan_in
+            )
             nn.init.normal_(layer.weight, 0, spread, generator=generator)
         nn.init.ones_(self.hidden.bias)
         nn.init.zeros_(self.output.bias)

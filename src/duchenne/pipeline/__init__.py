@@ -1,3 +1,3 @@
-"""The whole line: faces → network → units → evidence → report, stage after stage, in a folder
-that can be resumed.
+"""The whole line: faces → network → units → evidence → report, stage after
+stage, in a folder that can be resumed.
 """

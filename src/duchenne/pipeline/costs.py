@@ -24,8 +24,13 @@ def costs(recipe: Recipe) -> list[str]:
     ... )
     ([], 1)
     """
-    told = (_rendering(recipe), _training(recipe), _permuting(recipe), _stimulating(recipe))
-    return [line for line in told if line]
+    lines = (
+        _rendering(recipe),
+        _training(recipe),
+        _permuting(recipe),
+        _stimulating(recipe),
+    )
+    return [line for line in lines if line]
 
 
 def _rendering(recipe: Recipe) -> str:

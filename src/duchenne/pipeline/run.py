@@ -1,7 +1,9 @@
-"""A study, made: its stages one after another, in a folder that can be resumed.
+"""A study, made: its stages one after another, in a folder that can be
+resumed.
 
-Each stage has an *identity*, a digest of the part of the recipe that it depends on and of the
-identities before it, and is done again only where that has changed.
+Each stage has an *identity*, a digest of the part of the recipe that it
+depends on and of the identities before it, and is done again only where that
+has changed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +50,18 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Doing:
-    """How a study is done, which does not change what it finds: up to which stage, by whom, and
-    who is told.
+    """How a study is done, which does not change what it finds: up to which
+    stage, by whom, and who is told.
     """
 
     stages: tuple[Stage, ...]
     workers: Workers
     announce: Callable[[str], None]
+
+    def announce_all(self, lines: Iterable[str]) -> None:
+        """Tell some lines."""
+        for line in lines:
+            self.announce(line)
 
 
 def run(
@@ -74,15 +81,15 @@ def run(
     """Run a recipe from faces to report and return the study.
 
     Args:
-        recipe: A name, a TOML file of one's own, or ``quick``; with ``resume`` and neither recipe
-            nor data, that of the study in ``out``.
+        recipe: A name, a TOML file of one's own, or ``quick``; with ``resume``
+            and neither recipe nor data, that of the study in ``out``.
         data: A source such as ``"folder:/photos"``, or a table.
         out: A folder, ``runs/<recipe>-<date>`` by default.
         changes: Single keys, as in ``("training.epochs=4",)``.
         resume: Go on with the study that ``out`` holds.
         until: The stage to get to, by those that it follows from.
-        workers: How many networks are trained side by side; 0 for as many as the machine is best
-            used by.
+        workers: How many networks are trained side by side; 0 for as many as
+            the machine is best used by.
         backend: Who the workers are: ``"processes"``, ``"ray"`` or ``"dask"``.
         address: Of a cluster; by default one is started here.
         devices: On how many each network is trained; 0 for one.
@@ -92,12 +99,14 @@ def run(
         The study.
 
     Raises:
-        InputError: For everything that the user gave and that cannot be used, and where ``out``
-            holds another study or one that is being done.
+        InputError: For everything that the user gave and that cannot be used,
+            and where ``out`` holds another study or one that is being done.
     """
     by = Workers(workers, backend, address, devices)
     if resume and out is None:
-        raise ArgumentError("out", "is missing: resume needs the study's folder")
+        raise ArgumentError(
+            "out", "is missing: resume needs the study's folder"
+        )
     stored = None if out is None else _stored(Path(out), resume)
     if resume and stored is None:
         _refuse_nothing_to_resume(out, recipe, data)
@@ -107,15 +116,18 @@ def run(
     if out is None:
         _stored(folder, resume)
     _refuse_other_faces(folder, chosen, data, stored)
-    begun = time.monotonic()
-    for line in costs(chosen):
-        announce(line)
     doing = Doing(_stages_until(until), by, announce)
+    doing.announce_all(costs(chosen))
+    begun = time.monotonic()
     table = _gathered(chosen, data, announce)
-    return _walk(folder, chosen, table, stored, doing, time.monotonic() - begun)
+    return _walk(
+        folder, chosen, table, stored, doing, time.monotonic() - begun
+    )
 
 
-def _refuse_nothing_to_resume(out: object, recipe: object, data: object) -> None:
+def _refuse_nothing_to_resume(
+    out: object, recipe: object, data: object
+) -> None:
     if recipe is None and data is None:
         raise ArgumentError("resume", f": {out} holds no study")
 
@@ -146,7 +158,10 @@ def _folder(out: str | Path | None, chosen: Recipe) -> Path:
 
 
 def _refuse_other_faces(
-    folder: Path, chosen: Recipe, data: str | FaceTable | None, stored: dict[str, Any] | None
+    folder: Path,
+    chosen: Recipe,
+    data: str | FaceTable | None,
+    stored: dict[str, Any] | None,
 ) -> None:
     if stored and stored["faces"]["source"] != chosen.faces.source:
         raise ArgumentError(
@@ -154,11 +169,15 @@ def _refuse_other_faces(
             f"{folder}: holds another study, of the faces {stored['faces']['source']}",
         )
     if chosen.faces.source == "table" and data is None:
-        raise ArgumentError("out", f"{folder}: its faces were given as a table; give it again")
+        raise ArgumentError(
+            "out", f"{folder}: its faces were given as a table; give it again"
+        )
 
 
 def _gathered(
-    chosen: Recipe, data: str | FaceTable | None, announce: Callable[[str], None]
+    chosen: Recipe,
+    data: str | FaceTable | None,
+    announce: Callable[[str], None],
 ) -> FaceTable:
     given = data if isinstance(data, FaceTable) else None
     table = gather(chosen.faces, given, announce)
@@ -179,7 +198,8 @@ def go_on(
     changes: tuple[str, ...] = (),
     announce: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Go on with the study in a folder to a stage, under changes of its recipe.
+    """Go on with the study in a folder to a stage, under changes of its
+    recipe.
 
     Args:
         folder: Of the study.
@@ -195,7 +215,13 @@ def go_on(
     """
     if read_state(Path(folder)) is None:
         raise no_study(folder)
-    return run(out=folder, changes=changes, resume=True, until=until, announce=announce)
+    return run(
+        out=folder,
+        changes=changes,
+        resume=True,
+        until=until,
+        announce=announce,
+    )
 
 
 def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
@@ -204,11 +230,19 @@ def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
         raise ArgumentError("out", f"{folder}: a file of that name exists")
     state = read_state(folder)
     if state is None:
-        if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
-            raise ArgumentError("out", f"{folder}: holds files that are not a study")
+        if folder.exists() and any(
+            not path.name.startswith(".") for path in folder.iterdir()
+        ):
+            raise ArgumentError(
+                "out", f"{folder}: holds files that are not a study"
+            )
         return None
     if not resume:
-        kind = "a finished study" if "report" in state["stages"] else "an unfinished study"
+        kind = (
+            "a finished study"
+            if "report" in state["stages"]
+            else "an unfinished study"
+        )
         raise ArgumentError(
             "out",
             f"{folder}: holds {kind}; 'duchenne run --resume --out {folder}' goes on with it; "
@@ -218,9 +252,9 @@ def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
 
 
 def _stages_until(last: str) -> tuple[Stage, ...]:
-    from duchenne.pipeline.stages import (
-        LINE,
-    )  # Lightning and matplotlib take seconds: after the user's mistakes are found
+    # Lightning and matplotlib take seconds: after the user's mistakes are
+    # found
+    from duchenne.pipeline.stages import LINE
 
     names = [stage.name for stage in LINE]
     if last not in names:
@@ -242,8 +276,8 @@ def _walk(
 ) -> Study:
     """Do every stage that is wanted and whose identity has changed.
 
-    ``study.json`` is written before a stage begins, without it and those that follow from it: what
-    a kill leaves half done is never taken for done.
+    ``study.json`` is written before a stage begins, without it and those that
+    follow from it: what a kill leaves half done is never taken for done.
     """
     from duchenne.pipeline.stage import identities
     from duchenne.pipeline.stages import LINE, rehearse
@@ -255,7 +289,12 @@ def _walk(
     kept = _kept(folder, LINE, done, keys, doing.announce)
     study = Study(folder, recipe, _state(recipe, table, digest, keys))
     if stored and "training" in kept:
-        study.state.update({name: stored[name] for name in ("versions", "device", "precision")})
+        study.state.update(
+            {
+                name: stored[name]
+                for name in ("versions", "device", "precision")
+            }
+        )
     study.state["stages"].update(kept)
     work = Workspace(study, table, doing.announce, doing.workers)
     rehearse(work)
@@ -267,7 +306,9 @@ def _walk(
 
 
 def _refuse_changed(folder: Path, stored: dict[str, Any] | None) -> None:
-    """Refuse a folder that is no longer what it was when this run looked at it first."""
+    """Refuse a folder that is no longer what it was when this run looked at it
+    first.
+    """
     if read_state(folder) != stored:
         meanwhile = f"{folder}: another process has made or changed a study there meanwhile"
         raise ArgumentError("out", meanwhile)
@@ -276,7 +317,10 @@ def _refuse_changed(folder: Path, stored: dict[str, Any] | None) -> None:
 def _refuse_another_study(
     folder: Path, stored: dict[str, Any] | None, keys: dict[str, str]
 ) -> None:
-    others = {"faces": "other faces", "training": "a network trained by another recipe"}
+    others = {
+        "faces": "other faces",
+        "training": "a network trained by another recipe",
+    }
     for part, other in others.items():
         if stored and stored["identity"][part] != keys[part]:
             raise ArgumentError(
@@ -293,27 +337,35 @@ def _kept(
     keys: dict[str, str],
     announce: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The stages that were done before, and are as they would be now: unchanged, undamaged, and
-    so all before them.
+    """The stages that were done before, and are as they would be now:
+    unchanged, undamaged, and so all before them.
     """
     kept: dict[str, Any] = {}
     for stage in line:
         before = done.get(stage.name, {})
-        if before.get("key") != keys[stage.name] or not kept.keys() >= set(stage.needs):
+        if before.get("key") != keys[stage.name] or not kept.keys() >= set(
+            stage.needs
+        ):
             continue
         odd = integrity.damaged(folder, before)
         if odd:
-            announce(f"{stage.name}: {odd[0]} is missing or damaged; it is done again")
+            announce(
+                f"{stage.name}: {odd[0]} is missing or damaged; it is done again"
+            )
         else:
             kept[stage.name] = before
     return kept
 
 
 def _do(
-    work: Workspace, doing: Doing, keys: dict[str, str], kept: dict[str, Any], gathered: float
+    work: Workspace,
+    doing: Doing,
+    keys: dict[str, str],
+    kept: dict[str, Any],
+    gathered: float,
 ) -> None:
-    """Do the stages that are wanted, but for those of before that are ``kept``; faces took so
-    many seconds to gather.
+    """Do the stages that are wanted, but for those of before that are
+    ``kept``; faces took so many seconds to gather.
     """
     study = work.study
     before_it = {"faces": gathered}
@@ -334,22 +386,26 @@ def _do(
 
 
 def _note(study: Study, stage: str, key: str, seconds: float) -> None:
-    """Note that a stage is done, with which recipe and versions, and how long it took."""
+    """Note that a stage is done, with which recipe and versions, and how long
+    it took.
+    """
     study.seconds[stage] = seconds
     study.state["stages"][stage] = {"key": key, "versions": _versions()}
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Refuse a folder that another process is at work in. The lock's file stays: who waits for
-    it must not hold another.
+    """Refuse a folder that another process is at work in. The lock's file
+    stays: who waits for it must not hold another.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(f"{folder}: another process is at work on this study") from None
+        raise InputError(
+            f"{folder}: another process is at work on this study"
+        ) from None
     try:
         yield
     finally:
@@ -359,8 +415,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _state(
     recipe: Recipe, table: FaceTable, fingerprint: str, keys: dict[str, str]
 ) -> dict[str, Any]:
-    """What ``study.json`` says before the first stage; versions, device and precision are those
-    of the training.
+    """What ``study.json`` says before the first stage; versions, device and
+    precision are those of the training.
     """
     from duchenne.pipeline.stages import LINE
 
@@ -391,7 +447,10 @@ def _versions() -> dict[str, str]:
 def _write_state(study: Study) -> None:
     with files.replacing(study.folder / "recipe.toml") as partial:
         partial.write_text(
-            "".join(f"{line}\n" for line in recipes.described(study.recipe, named=True)),
+            "".join(
+                f"{line}\n"
+                for line in recipes.described(study.recipe, named=True)
+            ),
             encoding="utf-8",
         )
     study.state["checksum"] = state_checksum(study.state)

@@ -1,8 +1,8 @@
-"""A stage of a study as data: its name, what it follows from, what it reads of the recipe, what it
-does and writes.
+"""A stage of a study as data: its name, what it follows from, what it reads of
+the recipe, what it does and writes.
 
-A stage's *identity* is a digest of the recipe's keys that it reads and of the stages before it; a
-resumed study does it again only where that has changed.
+A stage's *identity* is a digest of the recipe's keys that it reads and of the
+stages before it; a resumed study does it again only where that has changed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ class Stage:
     Attributes:
         name: In ``study.json``, in messages and in ``--until``.
         needs: Names of the stages whose files it reads.
-        reads: Keys of the recipe that its files depend on, as in ``units.layer``; a table's name
-            stands for all its keys.
+        reads: Keys of the recipe that its files depend on, as in
+            ``units.layer``; a table's name stands for all its keys.
         do: Writes the stage's files.
-        writes: The files, below the study's folder; ``{layer}`` is the folder of the units' layer.
-        revision: Raised when what the stage computes changes, so that a resumed study does it
-            again.
+        writes: The files, below the study's folder; ``{layer}`` is the folder
+            of the units' layer.
+        revision: Raised when what the stage computes changes, so that a
+            resumed study does it again.
         passes_over: Keys within ``reads`` that change nothing.
         beside: Whatever else its files depend on, from the recipe.
     """
@@ -44,7 +45,8 @@ class Stage:
     beside: Callable[[Recipe], Sequence[object]] = lambda recipe: ()
 
     def depends_on(self, key: str) -> bool:
-        """Tell whether a key of the recipe is among those that the stage itself reads.
+        """Tell whether a key of the recipe is among those that the stage
+        itself reads.
 
         >>> Stage("units", (), ("units.layer",), print, ()).depends_on("units.layer")
         True
@@ -58,14 +60,14 @@ def _within(key: str, tables: Sequence[str]) -> bool:
     return any(key == table or key.startswith(f"{table}.") for table in tables)
 
 
-def leaves(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def leaves(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Every key of a recipe by its dotted name.
 
     >>> leaves({"seed": 0, "units": {"layer": "conv3"}})
     {'seed': 0, 'units.layer': 'conv3'}
     """
     found: dict[str, Any] = {}
-    for name, value in told.items():
+    for name, value in tree.items():
         if isinstance(value, dict):
             found |= leaves(value, f"{above}{name}.")
         else:
@@ -73,16 +75,20 @@ def leaves(told: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def identities(line: Sequence[Stage], recipe: Recipe, fingerprint: str) -> dict[str, str]:
-    """Digest, for each stage of the line, whatever it depends on; ``fingerprint`` is that of the
-    faces.
+def identities(
+    line: Sequence[Stage], recipe: Recipe, fingerprint: str
+) -> dict[str, str]:
+    """Digest, for each stage of the line, whatever it depends on;
+    ``fingerprint`` is that of the faces.
     """
     every = leaves(recipe.model_dump(mode="json"))
     found: dict[str, str] = {}
     for stage in line:
         before = [found[name] for name in stage.needs] or [fingerprint]
-        read = {key: value for key, value in every.items() if stage.depends_on(key)}
-        told = [before, stage.revision, read, list(stage.beside(recipe))]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        read = {
+            key: value for key, value in every.items() if stage.depends_on(key)
+        }
+        identity = [before, stage.revision, read, list(stage.beside(recipe))]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         found[stage.name] = digest.hexdigest()[:16]
     return found

@@ -1,5 +1,5 @@
-"""The stages of a study: each a function that writes its own files from those of the stages
-before it and the pictures, and the line that they make.
+"""The stages of a study: each a function that writes its own files from those
+of the stages before it and the pictures, and the line that they make.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from duchenne import files
 from duchenne.errors import InputError
 from duchenne.evidence import detections, nulls
 from duchenne.evidence.probes import detectors
-from duchenne.experiments import ablate, localise, measure_traits, stimulate, survey
+from duchenne.experiments import (
+    ablate,
+    localise,
+    measure_traits,
+    stimulate,
+    survey,
+)
 from duchenne.experiments.validate import validities
 from duchenne.faces import folds as splitting
 from duchenne.faces.geometry import crop
@@ -30,7 +36,7 @@ from duchenne.networks import UNTRAINED
 from duchenne.pipeline.stage import Stage
 from duchenne.progress import about
 from duchenne.recipes import Recipe
-from duchenne.report import gallery, tables
+from duchenne.report import gallery, printed_tables
 from duchenne.report.page import document
 from duchenne.study import record
 from duchenne.study.record import Study
@@ -47,26 +53,35 @@ def rehearse(work: Workspace) -> None:
     """Refuse before anything is written what would be refused after hours.
 
     Raises:
-        InputError: For folds, devices, a network or a layer that cannot be had.
+        InputError: For folds, devices, a network or a layer that cannot be
+            had.
     """
     recipe = work.recipe
     labelled = work.given.labelled()
     crop.named(recipe.faces.crop)
-    _refuse_absent_folds(recipe, splitting.split(labelled, *_rule(recipe), recipe.seed))
+    _refuse_absent_folds(
+        recipe, splitting.split(labelled, *_rule(recipe), recipe.seed)
+    )
     _rehearse_training(work)
     if recipe.training.labels == "votes":
         labelled.shares(labelled.expressions)
     network = jobs.fresh(recipe, labelled.expressions, 0)
     shape = (recipe.faces.channels, recipe.faces.size, recipe.faces.size)
-    survey.rehearse(network, recipe.units.layer, shape, Preparation(recipe.network.prepare))
+    survey.rehearse(
+        network, recipe.units.layer, shape, Preparation(recipe.network.prepare)
+    )
     for name in recipe.traits.layers:
         find(network, name)
 
 
 def _rehearse_training(work: Workspace) -> None:
     training = work.recipe.training
-    if training.log == "tensorboard" and not importlib.util.find_spec("tensorboard"):
-        raise InputError("recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]")
+    if training.log == "tensorboard" and not importlib.util.find_spec(
+        "tensorboard"
+    ):
+        raise InputError(
+            "recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]"
+        )
     folder = work.study.folder / "training"
     computing.planned(folder, training.precision, 1, work.workers.devices)
 
@@ -79,12 +94,14 @@ def _refuse_absent_folds(recipe: Recipe, folds: list[splitting.Fold]) -> None:
     for number in recipe.folds.run:
         if not 0 <= number < len(folds):
             last = len(folds) - 1
-            raise InputError(f"recipe key 'folds.run': {number}: there are folds 0 to {last}")
+            raise InputError(
+                f"recipe key 'folds.run': {number}: there are folds 0 to {last}"
+            )
 
 
 def read_faces(work: Workspace) -> None:
-    """Decode the faces: ``faces.parquet``, and ``remarks.txt`` on those that were left out or
-    cut in doubt.
+    """Decode the faces: ``faces.parquet``, and ``remarks.txt`` on those that
+    were left out or cut in doubt.
     """
     left_out = work.stack.table.left_out
     _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
@@ -100,8 +117,9 @@ def read_faces(work: Workspace) -> None:
 
 
 def train(work: Workspace) -> None:
-    """Train every network: ``predictions.parquet``, ``scores.json``, ``training/folds.parquet``,
-    and the network of the first fold's best attempt.
+    """Train every network: ``predictions.parquet``, ``scores.json``,
+    ``training/folds.parquet``, and the network of the first fold's best
+    attempt.
     """
     folder = work.study.folder
     listed = work.networks
@@ -109,27 +127,42 @@ def train(work: Workspace) -> None:
     found = jobs.train_all(listed, given, work.workers)
     _write_frame(folder / "predictions.parquet", found)
     trained = {number: work.folds[number] for number in work.trained_folds}
-    _write_frame(folder / "training" / "folds.parquet", jobs.parts(trained, work.stack.table))
+    _write_frame(
+        folder / "training" / "folds.parquet",
+        jobs.parts(trained, work.stack.table),
+    )
     shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
-    files.write_json(folder / "scores.json", _scores(work, found, listed, shown))
+    files.write_json(
+        folder / "scores.json", _scores(work, found, listed, shown)
+    )
     for name in ("network.safetensors", "network.json"):
         with files.replacing(folder / name) as partial:
             shutil.copyfile(shown.folder / name, partial)
 
 
 def _scores(
-    work: Workspace, predictions: pd.DataFrame, listed: list[jobs.Job], shown: jobs.Job
+    work: Workspace,
+    predictions: pd.DataFrame,
+    listed: list[jobs.Job],
+    shown: jobs.Job,
 ) -> dict[str, Any]:
-    """What ``scores.json`` holds: ``metrics.scores``, and which network is examined."""
+    """What ``scores.json`` holds: ``metrics.scores``, and which network is
+    examined.
+    """
     recipe = work.recipe
-    scores = metrics.scores(predictions, work.stack.table.expressions, recipe.paper)
+    scores = metrics.scores(
+        predictions, work.stack.table.expressions, recipe.paper
+    )
     if recipe.sources != recipe.paper.faces:
         scores["paper"]["within"] = None  # other faces than the paper's
     by_place = {(job.fold, job.attempt): job for job in listed}
     for row in scores["networks"]:
         job = by_place[row["fold"], row["attempt"]]
         row |= {"seed": job.seed, "epoch": jobs.chosen_epoch(job)["epoch"]}
-    leaked = [work.folds[number].leaked(work.study.table) for number in work.trained_folds]
+    leaked = [
+        work.folds[number].leaked(work.study.table)
+        for number in work.trained_folds
+    ]
     scores["shown"] = {"fold": shown.fold, "attempt": shown.attempt}
     scores["chosen_by"] = recipe.training.chosen_by
     scores["leaked"] = sum(leaked)
@@ -137,25 +170,34 @@ def _scores(
 
 
 def survey_units(work: Workspace) -> None:
-    """Note what every unit of the network and of its untrained control answers:
-    ``responses.parquet`` and ``top.parquet``.
+    """Note what every unit of the network and of its untrained control
+    answers: ``responses.parquet`` and ``top.parquet``.
     """
     rows = work.shown_rows
     for each in work.examined():
         with about(each.network):
-            found = survey.survey(each.layer, work.stack.floats(rows), rows, work.recipe.units.top)
-        _write_frame(each.folder / "responses.parquet", found.activations.frame())
+            found = survey.survey(
+                each.layer,
+                work.stack.floats(rows),
+                rows,
+                work.recipe.units.top,
+            )
+        _write_frame(
+            each.folder / "responses.parquet", found.activations.frame()
+        )
         _write_frame(each.folder / "top.parquet", found.top)
 
 
 def match_units(work: Workspace) -> None:
-    """Match units with action units and expressions, beside the nulls: ``evidence.parquet``,
-    ``summary.json``.
+    """Match units with action units and expressions, beside the nulls:
+    ``evidence.parquet``, ``summary.json``.
     """
     folder = work.study.units_folder
     trained, untrained = (each.activations() for each in work.examined())
     faces = work.shown_faces.frame
-    found = nulls.beside_nulls(trained, untrained, faces, work.recipe.evidence, work.recipe.seed)
+    found = nulls.beside_nulls(
+        trained, untrained, faces, work.recipe.evidence, work.recipe.seed
+    )
     if found.summary["too_few"]:
         work.announce(f"evidence: {found.summary['too_few']}")
     _write_or_remove(folder / "evidence.parquet", found.evidence)
@@ -165,18 +207,20 @@ def match_units(work: Workspace) -> None:
 
 
 def project_units(work: Workspace) -> None:
-    """Project the clearest units back into their top pictures: ``projections/``."""
+    """Project the clearest units back into their top pictures:
+    ``projections/``.
+    """
     folder = work.study.units_folder
     units = gallery.chosen(folder, work.recipe.units.gallery)
     gallery.draw(folder, work.pair, work.stack, units, work.recipe.units)
 
 
 def locate_units(work: Workspace) -> None:
-    """Tell where units look, against where action units act: ``localisation.parquet``, of the
-    network and of its untrained control.
+    """Tell where units look, against where action units act:
+    ``localisation.parquet``, of the network and of its untrained control.
 
-    Where the faces are neither avatars nor have landmarks, nobody knows where action units act, and
-    none is written.
+    Where the faces are neither avatars nor have landmarks, nobody knows where
+    action units act, and none is written.
     """
     acting = work.acting
     for each in work.examined():
@@ -185,14 +229,19 @@ def locate_units(work: Workspace) -> None:
             top = files.read_frame(each.folder / "top.parquet")
             with about(each.network):
                 found = localise.locate(
-                    each.layer, work.stack, top, acting, work.recipe.units.method
+                    each.layer,
+                    work.stack,
+                    top,
+                    acting,
+                    work.recipe.units.method,
                 )
         _write_or_remove(each.folder / "localisation.parquet", found)
 
 
 def stimulate_action_units(work: Workspace) -> None:
-    """Stimulate every action unit on rendered faces: ``interventions.parquet``,
-    ``reactions.parquet``, and what the units answered, ``doses.safetensors``.
+    """Stimulate every action unit on rendered faces:
+    ``interventions.parquet``, ``reactions.parquet``, and what the units
+    answered, ``doses.safetensors``.
     """
     folder = work.study.folder
     size, channels = work.recipe.faces.size, work.recipe.faces.channels
@@ -212,21 +261,27 @@ def stimulate_action_units(work: Workspace) -> None:
 
 
 def ablate_units(work: Workspace) -> None:
-    """Ablate units, and the detectors of each action unit together: ``ablations.parquet``."""
+    """Ablate units, and the detectors of each action unit together:
+    ``ablations.parquet``.
+    """
     recipe = work.recipe
     trained = work.trained
     found = pd.DataFrame({"unit": [], "au": []})
     if len(work.study.evidence):
         found = detections(work.study.evidence, recipe.evidence.level)
-    chosen = ablate.sets(found, trained.spread(), recipe.ablation.random_sets, recipe.seed)
+    chosen = ablate.sets(
+        found, trained.spread(), recipe.ablation.random_sets, recipe.seed
+    )
     rows = work.rows(recipe.ablation.pictures)
-    effects = ablate.ablate(trained.layer, work.stack, rows, chosen, recipe.ablation.fill)
+    effects = ablate.ablate(
+        trained.layer, work.stack, rows, chosen, recipe.ablation.fill
+    )
     _write_frame(work.study.folder / "ablations.parquet", effects)
 
 
 def try_detectors(work: Workspace) -> None:
-    """Judge units as detectors of action units on people left out: ``detectors.parquet``, of the
-    network and of its untrained control.
+    """Judge units as detectors of action units on people left out:
+    ``detectors.parquet``, of the network and of its untrained control.
     """
     recipe = work.recipe
     faces = work.shown_faces
@@ -234,7 +289,9 @@ def try_detectors(work: Workspace) -> None:
     people = nulls.who(faces.frame)[0]
     folds = min(recipe.detectors.folds, len(set(people)))
     columns = [f"{au}_intensity" for au in presence]
-    intensities = faces.frame.reindex(columns=columns).set_axis(list(presence), axis=1)
+    intensities = faces.frame.reindex(columns=columns).set_axis(
+        list(presence), axis=1
+    )
     can_be_tried = presence.notna().to_numpy().any() and folds > 1
     for each in work.examined():
         found = None
@@ -253,27 +310,41 @@ def try_detectors(work: Workspace) -> None:
 
 
 def judge_scores(work: Workspace) -> None:
-    """Judge every score by what moves the units, on the study's faces and on others:
-    ``validity.parquet``.
+    """Judge every score by what moves the units, on the study's faces and on
+    others: ``validity.parquet``.
     """
     by_coin = work.stimulating.model_copy(update={"protocol": "free"})
-    free = stimulate.loaded(by_coin, work.recipe.faces.size, work.recipe.faces.channels)
+    free = stimulate.loaded(
+        by_coin, work.recipe.faces.size, work.recipe.faces.channels
+    )
     repeated = stimulate.repeated(*work.study.doses())
     parts = [repeated.assign(network="trained", faces="dose")]
     for each in work.examined():
         with about(f"{each.network}, free faces"):
-            surveyed = survey.survey(each.layer, free.pictures, np.arange(len(free)), 1)
+            surveyed = survey.survey(
+                each.layer, free.pictures, np.arange(len(free)), 1
+            )
         on_free = surveyed.activations.value
-        parts.append(_validity(work, each, "study", each.activations(), work.shown_faces))
+        parts.append(
+            _validity(
+                work, each, "study", each.activations(), work.shown_faces
+            )
+        )
         parts.append(_validity(work, each, "free", on_free, free.table))
     validity = pd.concat(parts, ignore_index=True)
     _write_frame(work.study.folder / "validity.parquet", validity)
 
 
 def _validity(
-    work: Workspace, each: Examined, name: str, activations: Floats, faces: FaceTable
+    work: Workspace,
+    each: Examined,
+    name: str,
+    activations: Floats,
+    faces: FaceTable,
 ) -> pd.DataFrame:
-    """Validity of every score of a network on some faces, by what moves its units."""
+    """Validity of every score of a network on some faces, by what moves its
+    units.
+    """
     moved = work.study.interventions
     shares: tuple[float, ...] = (0.25, 0.5, 1.0)
     if each.is_control:
@@ -281,38 +352,45 @@ def _validity(
         shares = (1.0,)
     settings = work.recipe.evidence
     with about(each.network):
-        found = validities(activations, faces.frame, moved, settings, work.recipe.seed, shares)
+        found = validities(
+            activations, faces.frame, moved, settings, work.recipe.seed, shares
+        )
     return found.assign(network=each.network, faces=name)
 
 
 def measure_unit_traits(work: Workspace) -> None:
-    """Measure the traits of every layer that has maps, of the network and of its untrained control:
-    ``traits.parquet``.
+    """Measure the traits of every layer that has maps, of the network and of
+    its untrained control: ``traits.parquet``.
     """
     pair = work.pair
     rows = work.not_trained_on
     asked = work.recipe.traits
     first = pair.prepare(torch.from_numpy(work.stack.floats(rows[:1])))
-    layers = measure_traits.with_maps(pair.trained, asked.layers or work.layers, first)
-    same = layers and has_other_activations_only(pair.trained, layers[-1], first)
+    layers = measure_traits.with_maps(
+        pair.trained, asked.layers or work.layers, first
+    )
+    same = layers and has_other_activations_only(
+        pair.trained, layers[-1], first
+    )
     found = measure_traits.measure(
-        pair.named,
-        pair.prepare,
+        pair,
         layers,
         work.stack,
         rows,
         "gradient" if same else "deconvnet",
-        top=work.recipe.units.top,
-        pictures=asked.pictures,
-        filters=asked.filters,
+        measure_traits.Counts(
+            work.recipe.units.top, asked.pictures, asked.filters
+        ),
     )
     _write_frame(work.study.folder / "traits.parquet", found)
 
 
 def write_report(work: Workspace) -> None:
-    """Write the page, its figures and tables from the files of the other stages."""
+    """Write the page, its figures and tables from the files of the other
+    stages.
+    """
     document.write(work.study)
-    tables.write_all(work.study)
+    printed_tables.write_all(work.study)
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -353,7 +431,12 @@ LINE = (
     Stage(
         "units",
         needs=("training",),
-        reads=("units.layer", "units.pictures", "units.top", "units.activation"),
+        reads=(
+            "units.layer",
+            "units.pictures",
+            "units.top",
+            "units.activation",
+        ),
         do=survey_units,
         writes=("{layer}/responses.parquet", "{layer}/top.parquet"),
         revision=2,
@@ -363,7 +446,11 @@ LINE = (
         needs=("units",),
         reads=("evidence",),
         do=match_units,
-        writes=("{layer}/evidence.parquet", "{layer}/expressions.parquet", "{layer}/summary.json"),
+        writes=(
+            "{layer}/evidence.parquet",
+            "{layer}/expressions.parquet",
+            "{layer}/summary.json",
+        ),
         revision=4,
     ),
     Stage(
@@ -457,7 +544,8 @@ def open_reportable(folder: str | Path) -> Study:
         The study.
 
     Raises:
-        InputError: Where the folder holds none, or one that has not come so far.
+        InputError: Where the folder holds none, or one that has not come so
+            far.
     """
     first, *others = LINE[-1].needs
     study = record.open(folder, until=first)

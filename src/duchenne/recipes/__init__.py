@@ -1,8 +1,15 @@
-"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an
-experiment of the papers.
+"""Recipes: every choice of a study as validated data, kept as TOML beside this
+module, one an experiment of the papers.
 """
 
-from duchenne.recipes.loading import changed, described, differences, names, read, validated
+from duchenne.recipes.loading import (
+    changed,
+    described,
+    differences,
+    names,
+    read,
+    validated,
+)
 from duchenne.recipes.schema import (
     Ablation,
     Detectors,

@@ -1,7 +1,8 @@
-"""Recipes: every choice of a study as validated data, kept as TOML beside this module, one an
-experiment of the papers.
+"""Recipes: every choice of a study as validated data, kept as TOML beside this
+module, one an experiment of the papers.
 
-A recipe may name another that it ``extends``: then it says only what is different.
+A recipe may name another that it ``extends``: then it says only what is
+different.
 """
 
 from __future__ import annotations
@@ -22,10 +23,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from duchenne.errors import ArgumentError, InputError, printable
-from duchenne.recipes.schema import (
-    Recipe,
-    choices,
-)
+from duchenne.recipes.schema import Recipe, choices
 
 _WIDTH = 110
 
@@ -44,71 +42,81 @@ def names() -> list[str]:
 
 
 def read(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, by its name or from a TOML file of one's own, and change some keys, each as
-    ``"training.rate=0.02"``.
+    """Read a recipe, by its name or from a TOML file of one's own, and change
+    some keys, each as ``"training.rate=0.02"``.
 
-    Raises ``InputError`` for an unknown recipe or key (and names the nearest one), for a value of
-    the wrong kind, and for a file that cannot be read.
+    Raises ``InputError`` for an unknown recipe or key (and names the nearest
+    one), for a value of the wrong kind, and for a file that cannot be read.
 
     >>> read("quick", ["training.epochs=2"]).training.epochs
     2
     """
-    told = {"name": Path(name).stem if _is_file(name) else name} | _told(name, Path(), ())
-    return changed(validated(told), changes)
+    own_name = Path(name).stem if _is_file(name) else name
+    keys = {"name": own_name} | _merged(name, Path(), ())
+    return changed(validated(keys), changes)
 
 
 def _is_file(name: str) -> bool:
     return name.endswith(".toml")
 
 
-def _told(name: str, beside: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+def _merged(
+    name: str, beside: Path, above: tuple[Path, ...]
+) -> dict[str, Any]:
     """Read a recipe's keys over those of the recipe that it extends.
 
-    A published figure is another recipe's where this one has its own or is the user's, and options
-    are another network's where this one names its own: neither is taken over.
+    A published figure is another recipe's where this one has its own or is the
+    user's, and options are another network's where this one names its own:
+    neither is taken over.
     """
-    file = _place(name, beside)
+    file = _path(name, beside)
     if file in above:
         raise InputError(f"recipe {name!r}: extends itself")
-    told = _from_file(file) if _is_file(name) else _packaged(name)
-    _refuse_other_kinds(told, Recipe, "")
-    if "extends" not in told:
-        return told
-    extended = told.pop("extends")
+    keys = _from_file(file) if _is_file(name) else _packaged(name)
+    _refuse_other_kinds(keys, Recipe, "")
+    if "extends" not in keys:
+        return keys
+    extended = keys.pop("extends")
     if not isinstance(extended, str):
         what = "which is not the name of a recipe"
         raise InputError(f"recipe {name!r}: extends {extended!r}, {what}")
-    below = _told(extended, file.parent, (*above, file))
-    if "paper" in told or _is_file(name):
+    below = _merged(extended, file.parent, (*above, file))
+    if "paper" in keys or _is_file(name):
         below["paper"] = {"faces": below.get("paper", {}).get("faces", ())}
-    if _network(told) not in (None, _network(below)):
+    if _network(keys) not in (None, _network(below)):
         below["network"].pop("options", None)
-    return _over(below, told)
+    return _over(below, keys)
 
 
-def _place(name: str, beside: Path) -> Path:
+def _path(name: str, beside: Path) -> Path:
     try:
         return (beside / name).resolve()
     except (OSError, ValueError, RuntimeError):
         shown = printable(name)[:_MOST_SHOWN]
-        raise InputError(f"recipe {shown!r}: no file can be called so") from None
+        raise InputError(
+            f"recipe {shown!r}: no file can be called so"
+        ) from None
 
 
-def _network(told: Mapping[str, Any]) -> object:
-    network = told.get("network")
+def _network(keys: Mapping[str, Any]) -> object:
+    network = keys.get("network")
     return network.get("name") if isinstance(network, Mapping) else None
 
 
 def _packaged(name: str) -> dict[str, Any]:
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
-        hint = f"the nearest is {near[0]!r}; there are" if near else "there are"
+        hint = (
+            f"the nearest is {near[0]!r}; there are" if near else "there are"
+        )
         raise InputError(
             f"recipe {name!r} is not known; {hint} {', '.join(names())}, and files of your own as "
             "in mine.toml"
         )
     return tomllib.loads(
-        (resources.files("duchenne.recipes") / f"{name}.toml").read_text(encoding="utf-8")
+        (resources.files("duchenne.recipes") / f"{name}.toml").read_text(
+            encoding="utf-8"
+        )
     )
 
 
@@ -120,16 +128,24 @@ def _from_file(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InputError(f"recipe {file}: is not in UTF-8") from None
     except ValueError as error:
-        raise InputError(f"recipe {file}: {printable(str(error))[:_MOST_SHOWN]}") from None
+        raise InputError(
+            f"recipe {file}: {printable(str(error))[:_MOST_SHOWN]}"
+        ) from None
     except RecursionError:
         raise InputError(f"recipe {file}: is nested too deeply") from None
 
 
-def _refuse_other_kinds(told: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None:
+def _refuse_other_kinds(
+    told: Mapping[str, Any], model: type[BaseModel], prefix: str
+) -> None:
     """Refuse a value, or a list, where a recipe has a group of keys."""
     for name, info in model.model_fields.items():
         inner = info.annotation
-        if name in told and isinstance(inner, type) and issubclass(inner, BaseModel):
+        if (
+            name in told
+            and isinstance(inner, type)
+            and issubclass(inner, BaseModel)
+        ):
             if not isinstance(told[name], Mapping):
                 raise InputError(
                     f"recipe key '{prefix}{name}': {_shortened(told[name])}: it is a group of "
@@ -150,37 +166,46 @@ def _shortened(value: object) -> str:
 _MOST_SHOWN = 120  # characters
 
 
-def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _over(
+    below: Mapping[str, Any], above: Mapping[str, Any]
+) -> dict[str, Any]:
     groups = {
-        key: _over(below[key], above[key]) for key in above if isinstance(below.get(key), Mapping)
+        key: _over(below[key], above[key])
+        for key in above
+        if isinstance(below.get(key), Mapping)
     }
     return {**below, **above, **groups}
 
 
 def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """Change some keys of a recipe, each as ``"training.rate=0.02"``; raises ``InputError`` as
-    ``read`` does.
+    """Change some keys of a recipe, each as ``"training.rate=0.02"``; raises
+    ``InputError`` as ``read`` does.
     """
-    told = recipe.model_dump()
+    keys = recipe.model_dump()
     for change in changes:
-        _set(told, change)
-    return validated(told)
+        _set(keys, change)
+    return validated(keys)
 
 
 def differences(recipe: Recipe) -> list[str]:
-    """List the changes that turn the packaged recipe of this name (else ``quick``) into this one,
-    data source aside.
+    """List the changes that turn the packaged recipe of this name (else
+    ``quick``) into this one, data source aside.
 
     >>> differences(read("quick", ["training.epochs=2", 'units.layer="conv2"']))
     ['training.epochs=2', 'units.layer="conv2"']
     """
     before, after = (
-        dict(_leaves(r.model_dump(mode="json"))) for r in (_named_like(recipe), recipe)
+        dict(_leaves(r.model_dump(mode="json")))
+        for r in (_named_like(recipe), recipe)
     )
     options = [key for key in before if key.startswith("network.options.")]
-    anew = [] if all(key in after for key in options) else ["network.options={}"]
+    anew = (
+        [] if all(key in after for key in options) else ["network.options={}"]
+    )
     if anew:
-        before = {key: value for key, value in before.items() if key not in options}
+        before = {
+            key: value for key, value in before.items() if key not in options
+        }
     ignored = {"name", "about", "faces.source"}
     wanted = {
         key: value
@@ -188,19 +213,25 @@ def differences(recipe: Recipe) -> list[str]:
         if key not in ignored and before.get(key) != value
     }
     return anew + [
-        f"{key}={json.dumps(value)}" for key, value in wanted.items() if value is not None
+        f"{key}={json.dumps(value)}"
+        for key, value in wanted.items()
+        if value is not None
     ]
 
 
 def described(recipe: Recipe, named: bool = False) -> list[str]:
-    """List every key of a recipe with its value, as ``changed`` takes it, below what the keys mean
-    and beside what else they can be; the lines are a recipe that can be kept in a file, which gives
-    it its name where it is not ``named``.
+    """List every key of a recipe with its value, as ``changed`` takes it,
+    below what the keys mean and beside what else they can be; the lines are a
+    recipe that can be kept in a file, which gives it its name where it is not
+    ``named``.
 
     >>> described(read("quick"))[1:3]
     ['seed=0', '']
     """
-    return [*([f"name={_written(recipe.name)}"] if named else []), *_lines(recipe, "")]
+    return [
+        *([f"name={_written(recipe.name)}"] if named else []),
+        *_lines(recipe, ""),
+    ]
 
 
 def _lines(part: BaseModel, prefix: str) -> list[str]:
@@ -210,9 +241,15 @@ def _lines(part: BaseModel, prefix: str) -> list[str]:
     for name, info in type(part).model_fields.items():
         value = getattr(part, name)
         if isinstance(value, BaseModel):
-            told = " ".join(str(inspect.getdoc(value)).replace("``", "").split())
-            about = textwrap.wrap(f"{prefix}{name}: {told}", _WIDTH)
-            groups += ["", *(f"# {line}" for line in about), *_lines(value, f"{prefix}{name}.")]
+            text = " ".join(
+                str(inspect.getdoc(value)).replace("``", "").split()
+            )
+            about = textwrap.wrap(f"{prefix}{name}: {text}", _WIDTH)
+            groups += [
+                "",
+                *(f"# {line}" for line in about),
+                *_lines(value, f"{prefix}{name}."),
+            ]
         elif prefix or name != "name":
             single += _line(prefix + name, value, info)
     return single + groups
@@ -222,7 +259,9 @@ def _line(key: str, value: Any, info: FieldInfo) -> list[str]:
     if value is None:
         return [f"# {key} is not set"]
     if value and isinstance(value, dict):
-        return [f"{key}.{name}={_written(told)}" for name, told in value.items()]
+        return [
+            f"{key}.{name}={_written(told)}" for name, told in value.items()
+        ]
     others = ", ".join(choices(info))
     return [f"{key}={_written(value)}" + (f"  # {others}" if others else "")]
 
@@ -235,19 +274,21 @@ def _named_like(recipe: Recipe) -> Recipe:
     return read(recipe.name if recipe.name in names() else "quick")
 
 
-def _leaves(told: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in told.items():
+def _leaves(
+    tree: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 
 
-def validated(told: Mapping[str, Any]) -> Recipe:
+def validated(keys: Mapping[str, Any]) -> Recipe:
     """Check a recipe's keys and values."""
     try:
-        _refuse_unwritable(told, "")
-        return Recipe.model_validate(told)
+        _refuse_unwritable(keys, "")
+        return Recipe.model_validate(keys)
     except ValidationError as error:
         raise InputError(_explained(error)) from None
     except RecursionError:
@@ -255,8 +296,8 @@ def validated(told: Mapping[str, Any]) -> Recipe:
 
 
 def _refuse_unwritable(value: object, key: str) -> None:
-    """Refuse what a recipe's file could not hold: texts that are none, numbers that are not
-    finite, dates.
+    """Refuse what a recipe's file could not hold: texts that are none, numbers
+    that are not finite, dates.
     """
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -275,10 +316,14 @@ def _refuse_unwritable(value: object, key: str) -> None:
 def _fault(value: object) -> str:
     """Why TOML cannot hold a single value; empty where it can."""
     if isinstance(value, str):
-        is_text = "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+        is_text = "\0" not in value and not any(
+            "\ud800" <= each <= "\udfff" for each in value
+        )
         return "" if is_text else f"{_shortened(value)} holds what is no text"
     if isinstance(value, float):
-        return "" if math.isfinite(value) else f"{value} is not a finite number"
+        return (
+            "" if math.isfinite(value) else f"{value} is not a finite number"
+        )
     if isinstance(value, bool | int | NoneType | Path):
         return ""
     return f"{_shortened(value)}: a {type(value).__name__} is not understood"
@@ -289,7 +334,8 @@ def _set(told: dict[str, Any], change: str) -> None:
     *path, last = key.strip().split(".")
     if not equals or not last:
         raise ArgumentError(
-            "changes", f"{_shortened(change)}: expected key=value, such as training.epochs=4"
+            "changes",
+            f"{_shortened(change)}: expected key=value, such as training.epochs=4",
         )
     for part in path:
         told = told.setdefault(part, {})
@@ -308,26 +354,34 @@ def _parsed(value: str) -> Any:
     except tomllib.TOMLDecodeError:
         return value
     except RecursionError:
-        raise ArgumentError("changes", f": {_shortened(value)}: is nested too deeply") from None
+        raise ArgumentError(
+            "changes", f": {_shortened(value)}: is nested too deeply"
+        ) from None
 
 
 def _explained(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(part for part in first["loc"] if isinstance(part, str))
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, _keys(Recipe), n=1, cutoff=0.0)
+        near = difflib.get_close_matches(
+            key, _schema_keys(Recipe), n=1, cutoff=0.0
+        )
         return f"recipe key {_shortened(key)} is not known; the nearest is {near[0]!r}"
     message = first["msg"].removeprefix("Value error, ")
-    told = "" if first["type"] == "value_error" else f"{_shortened(first['input'])}: "
-    return f"recipe key {_shortened(key)}: {told}{printable(message)}"
+    problem = (
+        ""
+        if first["type"] == "value_error"
+        else f"{_shortened(first['input'])}: "
+    )
+    return f"recipe key {_shortened(key)}: {problem}{printable(message)}"
 
 
-def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+def _schema_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys = []
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys += _keys(inner, f"{prefix}{name}.")
+            keys += _schema_keys(inner, f"{prefix}{name}.")
         else:
             keys.append(prefix + name)
     return keys

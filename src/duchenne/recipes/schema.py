@@ -29,8 +29,8 @@ from duchenne.networks import NETWORKS
 
 @dataclass(frozen=True)
 class OneOf:
-    """Refuses a text that is none of some names; of a name with a colon, only what stands before
-    it is fixed.
+    """Refuses a text that is none of some names; of a name with a colon, only
+    what stands before it is fixed.
     """
 
     names: tuple[str, ...]
@@ -38,26 +38,39 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+        return core_schema.no_info_after_validator_function(
+            self._checked, handler(source)
+        )
 
     def _checked(self, text: str) -> str:
-        open_ended = tuple(name.partition(":")[0] + ":" for name in self.names if ":" in name)
+        open_ended = tuple(
+            name.partition(":")[0] + ":" for name in self.names if ":" in name
+        )
         if text in self.names or (open_ended and text.startswith(open_ended)):
             return text
         raise ValueError(f"{text!r}: not one of {', '.join(self.names)}")
 
 
 def choices(info: FieldInfo) -> tuple[str, ...]:
-    """The values that a key can have, as they are written; none where they cannot be listed."""
+    """The values that a key can have, as they are written; none where they
+    cannot be listed.
+    """
     inner = get_args(info.annotation)
     if inner and all(isinstance(value, str | int) for value in inner):
         return tuple(json.dumps(value) for value in inner)
     known = [
         *info.metadata,
-        *(part for kind in inner for part in getattr(kind, "__metadata__", ())),
+        *(
+            part
+            for kind in inner
+            for part in getattr(kind, "__metadata__", ())
+        ),
     ]
     return tuple(
-        json.dumps(name) for each in known if isinstance(each, OneOf) for name in each.names
+        json.dumps(name)
+        for each in known
+        if isinstance(each, OneOf)
+        for name in each.names
     )
 
 
@@ -66,12 +79,14 @@ class _Part(BaseModel):
 
 
 class Faces(_Part):
-    """Where pictures come from, how they are cut and brought to the network's size.
+    """Where pictures come from, how they are cut and brought to the network's
+    size.
 
-    ``other`` names a second data set whose pictures stand behind the first's, as ``folds.rule``
-    "other-set" needs; ``other_avatars`` says which avatars are meant where it names those.
-    ``action_units`` names a detector's csv (or a folder of them) to join; with ``probable`` an
-    action unit counts as present from that probability on.
+    ``other`` names a second data set whose pictures stand behind the first's,
+    as ``folds.rule`` "other-set" needs; ``other_avatars`` says which avatars
+    are meant where it names those. ``action_units`` names a detector's csv (or
+    a folder of them) to join; with ``probable`` an action unit counts as
+    present from that probability on.
     """
 
     source: str = "avatars"
@@ -88,7 +103,9 @@ class Faces(_Part):
 
 
 class Folds(_Part):
-    """How people are split; ``run`` names the folds to train, all where it is empty."""
+    """How people are split; ``run`` names the folds to train, all where it is
+    empty.
+    """
 
     rule: Annotated[str, OneOf(tuple(RULES))] = "khorrami2015"
     count: int = Field(10, ge=3)
@@ -118,13 +135,15 @@ class Network(_Part):
 
 
 class Training(_Part):
-    """How the weights are found. Epochs are passes over the training pictures; the best epoch is
-    that of the highest accuracy on the pictures that it is ``chosen_by``, the earliest of equals;
-    "test" leaks and is there to be measured. Training stops early after ``patience`` epochs that
-    were no better than the best; 0 for never. ``batch`` 0 takes all pictures at once. Every fold is
-    trained in so many ``attempts``, each from its own random initialisation. ``labels`` are the
-    expressions, or the shares of votes for them where a data set keeps those (FER+); accuracy is
-    measured against expressions either way. ``decay`` is a weight's, which Rprop knows none of;
+    """How the weights are found. Epochs are passes over the training pictures;
+    the best epoch is that of the highest accuracy on the pictures that it is
+    ``chosen_by``, the earliest of equals; "test" leaks and is there to be
+    measured. Training stops early after ``patience`` epochs that were no
+    better than the best; 0 for never. ``batch`` 0 takes all pictures at once.
+    Every fold is trained in so many ``attempts``, each from its own random
+    initialisation. ``labels`` are the expressions, or the shares of votes for
+    them where a data set keeps those (FER+); accuracy is measured against
+    expressions either way. ``decay`` is a weight's, which Rprop knows none of;
     ``momentum`` and ``nesterov`` are SGD's.
     """
 
@@ -146,14 +165,14 @@ class Training(_Part):
 
 
 class Units(_Part):
-    """Which layer is looked at, on which pictures of the first fold, and how its units are
-    projected.
+    """Which layer is looked at, on which pictures of the first fold, and how
+    its units are projected.
 
-    ``pictures``: those trained on, as in khorrami2015, or those ``held_out`` for validation and
-    test, or all. ``gallery``:
-    how many units, those of best evidence first, are shown with pictures. ``activation``: how
-    answers below 0 are read, where no ReLU takes them: ``positive``, they count as 0; ``signed``,
-    as they are; ``magnitude``, by their size.
+    ``pictures``: those trained on, as in khorrami2015, or those ``held_out``
+    for validation and test, or all. ``gallery``: how many units, those of best
+    evidence first, are shown with pictures. ``activation``: how answers below
+    0 are read, where no ReLU takes them: ``positive``, they count as 0;
+    ``signed``, as they are; ``magnitude``, by their size.
     """
 
     layer: str = "conv3"
@@ -165,8 +184,8 @@ class Units(_Part):
 
 
 class Evidence(_Part):
-    """How unit and action unit are compared: 1 / (``permutations`` + 1) is the smallest p that
-    can be reached.
+    """How unit and action unit are compared: 1 / (``permutations`` + 1) is the
+    smallest p that can be reached.
     """
 
     bins: int = Field(64, ge=2)
@@ -179,7 +198,9 @@ class Evidence(_Part):
     @model_validator(mode="after")
     def _reachable(self) -> Evidence:
         if 1 / (self.permutations + 1) > self.level:
-            raise ValueError(f"{self.permutations} permutations cannot reach level {self.level}")
+            raise ValueError(
+                f"{self.permutations} permutations cannot reach level {self.level}"
+            )
         if self.score_permutations > self.permutations:
             raise ValueError(
                 f"score_permutations {self.score_permutations} are more than permutations "
@@ -189,8 +210,9 @@ class Evidence(_Part):
 
 
 class Stimulation(_Part):
-    """On how many ``people`` single action units are stimulated. Their ``seed`` must be another
-    than that of the study's avatars, so that the network has seen none of them.
+    """On how many ``people`` single action units are stimulated. Their
+    ``seed`` must be another than that of the study's avatars, so that the
+    network has seen none of them.
     """
 
     people: int = Field(24, ge=2)
@@ -198,8 +220,9 @@ class Stimulation(_Part):
 
 
 class Ablation(_Part):
-    """On which ``pictures`` of the first fold units are ablated, what they then pass on, and how
-    many random sets of as many other units stand beside the detectors of an action unit.
+    """On which ``pictures`` of the first fold units are ablated, what they
+    then pass on, and how many random sets of as many other units stand beside
+    the detectors of an action unit.
     """
 
     pictures: Literal["train", "held_out", "all"] = "held_out"
@@ -208,17 +231,18 @@ class Ablation(_Part):
 
 
 class Detectors(_Part):
-    """Into how many ``folds`` people are dealt to choose units as detectors on some and judge
-    them on others.
+    """Into how many ``folds`` people are dealt to choose units as detectors on
+    some and judge them on others.
     """
 
     folds: int = Field(5, ge=2)
 
 
 class Traits(_Part):
-    """On how many ``pictures`` that were not trained on the traits of ``layers`` are measured, and
-    by how many ``filters`` of a layer what a single one keeps of a picture. Unless named, layers
-    are those that are worth looking at.
+    """On how many ``pictures`` that were not trained on the traits of
+    ``layers`` are measured, and by how many ``filters`` of a layer what a
+    single one keeps of a picture. Unless named, layers are those that are
+    worth looking at.
     """
 
     layers: tuple[str, ...] = ()
@@ -227,9 +251,10 @@ class Traits(_Part):
 
 
 class Paper(_Part):
-    """Which published figure the recipe stands beside: mean accuracy, its spread and the best
-    attempt's, in per cent, and what a ``later`` version of the paper says instead; and of which
-    ``faces``: the data set, and the other one where it tests on another. None for a recipe of ours.
+    """Which published figure the recipe stands beside: mean accuracy, its
+    spread and the best attempt's, in per cent, and what a ``later`` version of
+    the paper says instead; and of which ``faces``: the data set, and the other
+    one where it tests on another. None for a recipe of ours.
     """
 
     table: str = ""
@@ -260,7 +285,10 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _other_people(self) -> Recipe:
-        if self.stimulation.seed in (self.faces.avatars.seed, self.faces.other_avatars.seed):
+        if self.stimulation.seed in (
+            self.faces.avatars.seed,
+            self.faces.other_avatars.seed,
+        ):
             raise ValueError(
                 "stimulation.seed is that of the faces: the network would have seen these people"
             )
@@ -268,9 +296,11 @@ class Recipe(_Part):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Formats of the faces: that of the source, and that of the other set where one is
-        named.
+        """Formats of the faces: that of the source, and that of the other set
+        where one is named.
         """
         return tuple(
-            spec.partition(":")[0] for spec in (self.faces.source, self.faces.other) if spec
+            spec.partition(":")[0]
+            for spec in (self.faces.source, self.faces.other)
+            if spec
         )

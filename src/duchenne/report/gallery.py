@@ -9,7 +9,8 @@ projections/alike.parquet              unit, method, alike: the mean correlation
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from duchenne import files
 from duchenne.evidence import ranked
@@ -26,18 +27,26 @@ from duchenne.faces.images.stack import Stack
 from duchenne.progress import progress
 from duchenne.recipes import Units
 from duchenne.training.jobs import Pair
-from duchenne.units.projection import Windows, has_other_activations_only, likeness, project
+from duchenne.units.projection import (
+    Windows,
+    as_grey,
+    has_other_activations_only,
+    likeness,
+    project,
+)
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
 SWITCHED = ("guided", "deconvnet", "gradient")
 """Methods that the page lets one switch between; the recipe's own comes first."""
 _TOGETHER = 64  # units projected at once
-_LARGEST = 16_383  # pixels of a side of the sheet of faces: what a page can hold as WebP
+# pixels of a side of the sheet of faces: what a page can hold as WebP
+_LARGEST = 16_383
 
 
 def chosen(layer: Path, count: int) -> list[int]:
-    """The units worth showing first: the best unit for each action unit, then the second best for
-    each, and so on.
+    """The units worth showing first: the best unit for each action unit, then
+    the second best for each, and so on.
 
     Where no action unit is coded, the same for expressions.
 
@@ -48,27 +57,32 @@ def chosen(layer: Path, count: int) -> list[int]:
     Returns:
         Units by number.
     """
-    path = layer / "evidence.parquet"
-    evidence = files.read_frame(path if path.exists() else layer / "expressions.parquet")
-    best_first = ranked(evidence)
-    turns = best_first.assign(
-        turn=best_first.groupby("au" if path.exists() else "expression").cumcount()
-    )
-    inorder = turns.sort_values("turn", kind="stable").drop_duplicates("unit")
+    coded = (layer / "evidence.parquet").exists()
+    name = "evidence.parquet" if coded else "expressions.parquet"
+    best_first = ranked(files.read_frame(layer / name))
+    turn = best_first.groupby("au" if coded else "expression").cumcount()
+    turns = best_first.assign(turn=turn).sort_values("turn", kind="stable")
+    inorder = turns.drop_duplicates("unit")
     return [int(unit) for unit in inorder["unit"].head(count)]
 
 
 def methods(asked: str, alike: bool = False) -> tuple[str, ...]:
-    """The methods that units are projected by, the recipe's own first; only that where all are
-    ``alike``.
+    """The methods that units are projected by, the recipe's own first; only
+    that where all are ``alike``.
 
     >>> methods("deconvnet")
     ('deconvnet', 'guided', 'gradient')
     """
-    return (asked,) if alike else (asked, *(name for name in SWITCHED if name != asked))
+    return (
+        (asked,)
+        if alike
+        else (asked, *(name for name in SWITCHED if name != asked))
+    )
 
 
-def draw(layer: Path, pair: Pair, stack: Stack, units: Sequence[int], asked: Units) -> None:
+def draw(
+    layer: Path, pair: Pair, stack: Stack, units: Sequence[int], asked: Units
+) -> None:
     """Draw what units see into ``<layer>/projections``, whole or not at all.
 
     Args:
@@ -80,24 +94,93 @@ def draw(layer: Path, pair: Pair, stack: Stack, units: Sequence[int], asked: Uni
     """
     top = files.read_frame(layer / "top.parquet").set_index("unit")
     every = np.unique(top.loc[list(units), "image"])
-    first = pair.prepare(torch.from_numpy(stack.floats(every[:1])))
-    ways = methods(asked.method, has_other_activations_only(pair.trained, asked.layer, first))
+    ways = _ways(pair, stack, every, asked)
     alike = []
     with (
         files.replacing_folder(layer / "projections") as folder,
         progress("Projecting units", len(units) * len(ways)) as advance,
     ):
         _draw_faces(folder, stack, every)
-        for start in range(0, len(units), _TOGETHER):
-            block = list(units[start : start + _TOGETHER])
-            shown = top.loc[block].reset_index()
-            images, of = np.unique(shown["image"], return_inverse=True)
-            prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
+        for block in _blocks(units):
+            shown = _Shown.of(
+                pair, stack, asked.layer, top.loc[block].reset_index()
+            )
             for method in ways:
-                faces = shown.assign(of=of)
-                alike += _draw_units(folder, pair, asked.layer, prepared, faces, method)
+                alike += shown.draw(folder, method)
                 advance(len(block))
         pd.DataFrame(alike).to_parquet(folder / "alike.parquet", index=False)
+
+
+def _blocks(units: Sequence[int]) -> Iterator[list[int]]:
+    """Units, so many at once as are projected together."""
+    for first in range(0, len(units), _TOGETHER):
+        yield list(units[first : first + _TOGETHER])
+
+
+def _ways(
+    pair: Pair, stack: Stack, images: Places, asked: Units
+) -> tuple[str, ...]:
+    """The methods that tell anything apart on the way to the layer."""
+    first = pair.prepare(torch.from_numpy(stack.floats(images[:1])))
+    alike = has_other_activations_only(pair.trained, asked.layer, first)
+    return methods(asked.method, alike)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Units of a layer with their top pictures: ``rows`` (unit, image, row,
+    col), the image of each among those ``prepared``.
+    """
+
+    pair: Pair
+    layer: str
+    rows: pd.DataFrame
+    prepared: Tensor
+    image: Places
+
+    @classmethod
+    def of(
+        cls, pair: Pair, stack: Stack, layer: str, rows: pd.DataFrame
+    ) -> _Shown:
+        images, image = np.unique(rows["image"], return_inverse=True)
+        prepared = pair.prepare(torch.from_numpy(stack.floats(images)))
+        return cls(pair, layer, rows, prepared, image)
+
+    def draw(self, folder: Path, method: str) -> list[dict[str, object]]:
+        """Write the projections of units and of the untrained control, by a
+        method; return how alike they are.
+        """
+        trained = self._projected(self.pair.trained, method)
+        untrained = self._projected(self.pair.untrained, method)
+        alike: list[dict[str, object]] = []
+        for unit in self.rows["unit"].drop_duplicates().tolist():
+            places = np.flatnonzero(self.rows["unit"] == unit)
+            seen = trained[places]
+            control = untrained[places]
+            decoding.write(folder / strip_name(unit, method), _strip(seen))
+            decoding.write(
+                folder / strip_name(unit, method, untrained=True),
+                _strip(control),
+            )
+            alike.append(
+                {
+                    "unit": unit,
+                    "method": method,
+                    "alike": likeness(seen, control),
+                }
+            )
+        return alike
+
+    def _projected(self, network: nn.Module, method: str) -> Windows:
+        return project(
+            network,
+            self.layer,
+            self.prepared,
+            self.rows["unit"].to_numpy(),
+            self.rows[["row", "col"]].to_numpy(),
+            method,
+            of=self.image,
+        )
 
 
 def strip_name(unit: int, method: str, untrained: bool = False) -> str:
@@ -109,21 +192,35 @@ def strip_name(unit: int, method: str, untrained: bool = False) -> str:
     return f"unit-{unit:04d}-{method}{'-untrained' if untrained else ''}.png"
 
 
-def _draw_faces(folder: Path, stack: Stack, images: NDArray[np.int64]) -> None:
-    """Lay faces side by side, as many in a row as there are rows; smaller where they would be
-    too many.
+def _draw_faces(folder: Path, stack: Stack, images: Places) -> None:
+    """Lay faces side by side, as many in a row as there are rows; smaller
+    where they would be too many.
     """
     across = int(np.ceil(np.sqrt(len(images))))
+    row, column = np.divmod(np.arange(len(images)), across)
+    table = pd.DataFrame({"image": images, "column": column, "row": row})
     size = min(stack.stored.shape[2], max(1, _LARGEST // across))
-    rows, columns = np.divmod(np.arange(len(images)), across)
-    shape = (stack.stored.shape[1], (rows[-1] + 1) * size, across * size)
-    laid = np.zeros(shape, np.float32)
-    for picture, row, column in zip(stack.floats(images), rows, columns, strict=True):
-        top, left = row * size, column * size
-        laid[:, top : top + size, left : left + size] = _smaller(picture, size)
-    decoding.write(folder / "faces.png", laid)
-    table = pd.DataFrame({"image": images, "column": columns, "row": rows})
+    decoding.write(
+        folder / "faces.png", _laid(stack.floats(images), table, size)
+    )
     table.to_parquet(folder / "faces.parquet")
+
+
+def _laid(faces: Floats, table: pd.DataFrame, size: int) -> Floats:
+    """Faces in square cells, each where the table says."""
+    down = table["row"].max() + 1
+    across = table["column"].max() + 1
+    laid = np.zeros((faces.shape[1], down * size, across * size), np.float32)
+    for picture, at in zip(faces, table.itertuples(), strict=True):
+        laid[:, _cell(at.row, size), _cell(at.column, size)] = _smaller(
+            picture, size
+        )
+    return laid
+
+
+def _cell(number: int, size: int) -> slice:
+    """Where one of several cells lies along a side."""
+    return slice(number * size, (number + 1) * size)
 
 
 def _smaller(picture: Floats, size: int) -> Floats:
@@ -136,42 +233,18 @@ def _smaller(picture: Floats, size: int) -> Floats:
     return resized.reshape(size, size, -1).transpose(2, 0, 1)
 
 
-def _draw_units(
-    folder: Path, pair: Pair, layer: str, prepared: Tensor, shown: pd.DataFrame, method: str
-) -> list[dict[str, object]]:
-    """Write the projections of units and of the untrained control, by a method; return how alike
-    they are.
-    """
-    unit = shown["unit"].to_numpy()
-    where = shown[["row", "col"]].to_numpy()
-    of = shown["of"].to_numpy()
-    trained = project(pair.trained, layer, prepared, unit, where, method, of=of)
-    untrained = project(pair.untrained, layer, prepared, unit, where, method, of=of)
-    alike: list[dict[str, object]] = []
-    for number in dict.fromkeys(unit.tolist()):
-        places = np.flatnonzero(unit == number)
-        seen, control = trained[places], untrained[places]
-        decoding.write(folder / strip_name(number, method), _strip(seen))
-        decoding.write(folder / strip_name(number, method, untrained=True), _strip(control))
-        row = {"unit": number, "method": method, "alike": likeness(seen, control)}
-        alike.append(row)
-    return alike
-
-
 def _strip(windows: Windows) -> Floats:
-    """Projections side by side in square cells (C, side, n · side), each in its field's place;
-    zero is mid grey.
+    """Projections side by side in square cells (C, side, n · side), each in
+    its field's place; zero is mid grey.
     """
-    side = int((windows.boxes[:, 2:] - windows.boxes[:, :2]).max())
-    laid = np.full((windows.pixels[0].shape[0], side, len(windows.pixels) * side), 0.5, np.float32)
-    for place, pixels in enumerate(windows.pixels):
-        laid[:, : pixels.shape[1], place * side : place * side + pixels.shape[2]] = _signed(pixels)
+    sides = windows.boxes[:, 2:] - windows.boxes[:, :2]
+    side = int(sides.max())
+    channels = len(windows.pixels[0])
+    laid = np.full(
+        (channels, side, len(windows.pixels) * side), 0.5, np.float32
+    )
+    for index, pixels in enumerate(windows.pixels):
+        height, width = pixels.shape[1:]
+        left = index * side
+        laid[:, :height, left : left + width] = as_grey(pixels)
     return laid
-
-
-def _signed(pixels: Floats) -> Floats:
-    """Map a projection to 0 … 1 with its zero at mid grey; each is scaled by its own largest
-    value.
-    """
-    largest = float(np.abs(pixels).max())
-    return 0.5 + 0.5 * pixels / largest if largest > 0 else np.full_like(pixels, 0.5)

@@ -1,5 +1,5 @@
-"""The figures and tables of the three papers, all from one study, as files for print and on one
-sheet.
+"""The figures and tables of the three papers, all from one study, as files for
+print and on one sheet.
 
 papers/sheet.html                  everything on one page, with what each is beside
 papers/papers.tex                  the same as a document: a place to copy from
@@ -21,7 +21,7 @@ import pandas as pd
 from duchenne import files
 from duchenne.errors import InputError
 from duchenne.progress import progress
-from duchenne.report import WIDTHS, gallery, tables
+from duchenne.report import WIDTHS, gallery, legends, printed_tables, tables
 from duchenne.report.figures import printing, show
 from duchenne.report.figures.registry import Run, opened
 from duchenne.report.figures.source import prepared
@@ -31,14 +31,22 @@ from duchenne.study.record import Study
 from duchenne.study.workspace import Workspace
 from duchenne.units.projection import has_other_activations_only
 
-_PROJECTED = ("units", "action-units", "regions", "layers", "sequence", "invariance", "redundancy")
+_PROJECTED = (
+    "units",
+    "action-units",
+    "regions",
+    "layers",
+    "sequence",
+    "invariance",
+    "redundancy",
+)
 
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure that is printed: one of ``showing.FIGURES`` with ``options``, others where it takes
-    one column, the figures of the papers that it is like, and what it shows. An option may be a
-    function of the study.
+    """A figure that is printed: one of ``report.figures.FIGURES`` with ``options``,
+    others where it takes one column, the figures of the papers that it is
+    like, and what it shows. An option may be a function of the study.
     """
 
     figure: str
@@ -50,8 +58,8 @@ class Plate:
 
 @dataclass(frozen=True)
 class Printed:
-    """A figure or table that was written, by the ``name`` of its files; a ``table`` as texts
-    where it is one.
+    """A figure or table that was written, by the ``name`` of its files; a
+    ``table`` as texts where it is one.
     """
 
     name: str
@@ -73,7 +81,11 @@ def _next_five(study: Study) -> list[int]:
 
 def _last_layers(study: Study, count: int) -> list[str]:
     """The last layers that have maps, as the study's traits name them."""
-    return study.traits["layer"].drop_duplicates().tail(count).tolist() if len(study.traits) else []
+    return (
+        study.traits["layer"].drop_duplicates().tail(count).tolist()
+        if len(study.traits)
+        else []
+    )
 
 
 _FOUR = {"top": 4}
@@ -95,7 +107,11 @@ PLATES: dict[str, Plate] = {
         "The network: channels @ height × width of what each layer gives; blocks in blue have "
         "learned numbers.",
     ),
-    "confusion": Plate("confusion", "", "Which expression is read as which, in the test pictures."),
+    "confusion": Plate(
+        "confusion",
+        "",
+        "Which expression is read as which, in the test pictures.",
+    ),
     "units": Plate(
         "units",
         "khorrami2015, Figs. 1, 3, 4; zhu2018, Fig. 4",
@@ -215,9 +231,9 @@ PLATES: dict[str, Plate] = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """A table that is printed: what makes it in numbers and as texts, the tables that it is
-    like, and what it shows.
+class PrintedTable:
+    """A table that is printed: what makes it in numbers and as texts, the
+    tables that it is like, and what it shows.
     """
 
     numbers: Callable[[Study], pd.DataFrame]
@@ -226,24 +242,33 @@ class Told:
     caption: str
 
 
-def _in_full(make: Callable[[Study], pd.DataFrame], like: str, caption: str) -> Told:
-    return Told(make, lambda study: tables.written(make(study)), like, caption)
-
-
-def _of_stage(stage: str) -> Told:
-    return Told(
-        tables.TABLES[stage], partial(tables.condensed, stage=stage), "", tables.legend(stage)
+def _in_full(
+    make: Callable[[Study], pd.DataFrame], like: str, caption: str
+) -> PrintedTable:
+    return PrintedTable(
+        make, lambda study: printed_tables.written(make(study)), like, caption
     )
 
 
-TABLES: dict[str, Told] = {
+def _of_stage(stage: str) -> PrintedTable:
+    return PrintedTable(
+        tables.TABLES[stage],
+        partial(printed_tables.condensed, stage=stage),
+        "",
+        legends.legend(stage),
+    )
+
+
+TABLES: dict[str, PrintedTable] = {
     "accuracy": _in_full(
         tables.accuracy,
         "khorrami2015, Tables 1 to 3; mousavi2016, Table II",
         "How well expressions are read in the test pictures.",
     ),
     "expressions": _in_full(
-        tables.expressions, "", "How well each expression is read in the test pictures."
+        tables.expressions,
+        "",
+        "How well each expression is read in the test pictures.",
     ),
     "correspondences": _in_full(
         tables.correspondences,
@@ -256,27 +281,29 @@ TABLES: dict[str, Told] = {
 """Every table by the name of its files."""
 
 
-def write(
-    run: Run,
-    columns: int = 2,
-) -> Path:
-    """Write every figure and table of the papers into ``papers/`` of a study, whole or not at all.
+def write(run: Run, columns: int = 2) -> Path:
+    """Write every figure and table of the papers into ``papers/`` of a study,
+    whole or not at all.
 
-    What cannot be made from the study, as where no action unit is coded, is left out, and the sheet
-    says why.
+    What cannot be made from the study, as where no action unit is coded, is
+    left out, and the sheet says why.
 
     Args:
         run: A study, or its folder.
-        columns: Of a printed page, that figures are at most as wide as (``report.WIDTHS``).
+        columns: Of a printed page, that figures are at most as wide as
+            (``report.WIDTHS``).
 
     Returns:
         The sheet of all of them.
 
     Raises:
-        InputError: For a study that has no report yet, and for other numbers of columns.
+        InputError: For a study that has no report yet, and for other numbers
+            of columns.
     """
     if columns not in WIDTHS:
-        raise InputError(f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}")
+        raise InputError(
+            f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}"
+        )
     work = opened(run, "projections")
     record.refuse_undone(work.study.folder, work.study.state, "report")
     with files.replacing_folder(work.study.folder / "papers") as folder:
@@ -285,13 +312,19 @@ def write(
     return work.study.folder / "papers" / "sheet.html"
 
 
-def _made(work: Workspace, columns: int, folder: Path) -> tuple[list[Printed], dict[str, str]]:
-    """All figures and tables that the study has what it takes for, and why others are left out."""
+def _made(
+    work: Workspace, columns: int, folder: Path
+) -> tuple[list[Printed], dict[str, str]]:
+    """All figures and tables that the study has what it takes for, and why
+    others are left out.
+    """
     done: list[Printed] = []
     left_out: dict[str, str] = {}
-    with progress("Drawing the papers' figures", len(PLATES) + len(TABLES)) as advance:
+    with progress(
+        "Drawing the papers' figures", len(PLATES) + len(TABLES)
+    ) as advance:
         for name in (*PLATES, *TABLES):
-            make = _drawn if name in PLATES else _told
+            make = _drawn if name in PLATES else _printed_table
             try:
                 done.append(make(work, name, columns, folder))
             except InputError as error:
@@ -301,9 +334,15 @@ def _made(work: Workspace, columns: int, folder: Path) -> tuple[list[Printed], d
 
 
 def _write_sheet(
-    folder: Path, study: Study, done: list[Printed], left_out: dict[str, str], columns: int
+    folder: Path,
+    study: Study,
+    done: list[Printed],
+    left_out: dict[str, str],
+    columns: int,
 ) -> None:
-    """Write the sheet of all figures and tables, and the document that holds them."""
+    """Write the sheet of all figures and tables, and the document that holds
+    them.
+    """
     content = {
         "study": study,
         "printed": done,
@@ -312,7 +351,10 @@ def _write_sheet(
         "wide": WIDTHS[columns],
         "explained": lambda *_: None,  # words stand in the report
     }
-    for template, file in (("papers.html", "sheet.html"), ("papers.tex", "papers.tex")):
+    for template, file in (
+        ("papers.html", "sheet.html"),
+        ("papers.tex", "papers.tex"),
+    ):
         text = document.environment().get_template(template).render(content)
         (folder / file).write_text(text, encoding="utf-8")
 
@@ -320,9 +362,13 @@ def _write_sheet(
 def _drawn(work: Workspace, name: str, columns: int, folder: Path) -> Printed:
     plate, study = PLATES[name], work.study
     asked = plate.narrow if columns == 1 and plate.narrow else plate.options
-    options = {key: value(study) if callable(value) else value for key, value in asked.items()}
+    options = {
+        key: value(study) if callable(value) else value
+        for key, value in asked.items()
+    }
     if plate.figure in _PROJECTED and _without_relus(work):
-        options["method"] = "gradient"  # what the deconvnet and guided backpropagation are there
+        # what the deconvnet and guided backpropagation are there
+        options["method"] = "gradient"
     shown = show(study, plate.figure, **options)
     printing.save_all(shown.draw(width=WIDTHS[columns]), folder, name)
     shown.table.to_csv(folder / f"{name}.csv", index=False)
@@ -331,12 +377,18 @@ def _drawn(work: Workspace, name: str, columns: int, folder: Path) -> Printed:
 
 def _without_relus(work: Workspace) -> bool:
     first = prepared(work, np.arange(1))
-    return has_other_activations_only(work.pair.trained, work.recipe.units.layer, first)
+    return has_other_activations_only(
+        work.pair.trained, work.recipe.units.layer, first
+    )
 
 
-def _told(work: Workspace, name: str, columns: int, folder: Path) -> Printed:
-    told, study = TABLES[name], work.study
-    told.numbers(study).to_csv(folder / f"{name}.csv", index=False)
-    texts = told.texts(study)
-    (folder / f"{name}.tex").write_text(tables.latex(texts), encoding="utf-8")
-    return Printed(name, told.like, told.caption, texts)
+def _printed_table(
+    work: Workspace, name: str, columns: int, folder: Path
+) -> Printed:
+    table, study = TABLES[name], work.study
+    table.numbers(study).to_csv(folder / f"{name}.csv", index=False)
+    texts = table.texts(study)
+    (folder / f"{name}.tex").write_text(
+        printed_tables.latex(texts), encoding="utf-8"
+    )
+    return Printed(name, table.like, table.caption, texts)

@@ -1,5 +1,5 @@
-"""Every number of the page in a plain sentence: where one points at it, printed at the end, and
-in the documentation.
+"""Every number of the page in a plain sentence: where one points at it,
+printed at the end, and in the documentation.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ class Word:
         )
 
 
-_OF_SCORES = {column.key: Word(column.label, column.says) for column in COLUMNS.values()}
+_OF_SCORES = {
+    column.key: Word(column.label, column.says) for column in COLUMNS.values()
+}
 
 WORDS: dict[str, Word] = {
     # expressions
     "accuracy": Word(
-        "accuracy", "Share of test pictures that are read as the expression they are labelled with."
+        "accuracy",
+        "Share of test pictures that are read as the expression they are labelled with.",
     ),
     "majority": Word(
         "majority baseline",
@@ -47,10 +50,12 @@ WORDS: dict[str, Word] = {
         "None is given for fewer than six people.",
     ),
     "precision": Word(
-        "precision", "Of the pictures read as this expression, the share that show it."
+        "precision",
+        "Of the pictures read as this expression, the share that show it.",
     ),
     "recall": Word(
-        "recall", "Of the pictures that show this expression, the share that are read as it."
+        "recall",
+        "Of the pictures that show this expression, the share that are read as it.",
     ),
     "f1": Word("F1", "The harmonic mean of precision and recall."),
     "calibration": Word(
@@ -60,7 +65,10 @@ WORDS: dict[str, Word] = {
         "confidence.",
     ),
     # units
-    "unit": Word("unit", "One feature map of a layer, or one neuron of a layer without maps."),
+    "unit": Word(
+        "unit",
+        "One feature map of a layer, or one neuron of a layer without maps.",
+    ),
     "activation": Word(
         "activation",
         "Max activation: the largest value of a unit's map on an image, after its ReLU.",
@@ -113,8 +121,7 @@ WORDS: dict[str, Word] = {
         "faces, all else equal, in standard deviations of its activation on the study's faces.",
     ),
     "monotone": Word(
-        "monotone",
-        "Kendall's τ of dose and activation, mean over people.",
+        "monotone", "Kendall's τ of dose and activation, mean over people."
     ),
     "selectivity": Word(
         "selectivity",
@@ -122,7 +129,8 @@ WORDS: dict[str, Word] = {
         "other effect e': 1 where no other has any, below 0 where another's is larger.",
     ),
     "laterality": Word(
-        "laterality", "1 where only the person's left side counts, −1 the right, 0 both alike."
+        "laterality",
+        "1 where only the person's left side counts, −1 the right, 0 both alike.",
     ),
     "moved": Word(
         "moved most",
@@ -134,10 +142,12 @@ WORDS: dict[str, Word] = {
     ),
     # places
     "energy": Word(
-        "energy", "Share of a projection's squared values that lies where the action unit acts."
+        "energy",
+        "Share of a projection's squared values that lies where the action unit acts.",
     ),
     "displaced": Word(
-        "displaced", "The same with the action unit's region displaced over the face: the null."
+        "displaced",
+        "The same with the action unit's region displaced over the face: the null.",
     ),
     "p_displaced": Word(
         "p of region",
@@ -148,7 +158,8 @@ WORDS: dict[str, Word] = {
         "The share of energy over the share of the receptive field that the region covers.",
     ),
     "pointing": Word(
-        "pointing", "How often the projection's strongest pixel lies where the action unit acts."
+        "pointing",
+        "How often the projection's strongest pixel lies where the action unit acts.",
     ),
     # need
     "beyond": Word(
@@ -161,7 +172,8 @@ WORDS: dict[str, Word] = {
         "How often a random set of as many units changes log-odds as much; uncorrected.",
     ),
     "log_odds": Word(
-        "log-odds", "Logarithm of the odds that the network gives the expression which is shown."
+        "log-odds",
+        "Logarithm of the odds that the network gives the expression which is shown.",
     ),
     "prototype": Word(
         "prototype",
@@ -180,7 +192,9 @@ WORDS: dict[str, Word] = {
         "in best unit",
         "Share of the probe's average precision above base rate that the best unit has.",
     ),
-    "base_rate": Word("base rate", "Share of pictures that show the action unit."),
+    "base_rate": Word(
+        "base rate", "Share of pictures that show the action unit."
+    ),
     # trust
     "validity": Word(
         "validity",
@@ -188,7 +202,10 @@ WORDS: dict[str, Word] = {
         "the "
         "largest effect on them when stimulated.",
     ),
-    "chance": Word("chance", "The same validity with the named action units dealt to other units."),
+    "chance": Word(
+        "chance",
+        "The same validity with the named action units dealt to other units.",
+    ),
     # traits
     "invariance": Word(
         "invariance",
@@ -199,10 +216,12 @@ WORDS: dict[str, Word] = {
         "How alike the projections of different filters are on one face (mean cosine).",
     ),
     "filtering": Word(
-        "filtering", "Share of a picture's energy that is left in what a layer sees of it."
+        "filtering",
+        "Share of a picture's energy that is left in what a layer sees of it.",
     ),
     "redrawn": Word(
-        "interval of a trait", "The same over filters or people, whichever a trait is the mean of."
+        "interval of a trait",
+        "The same over filters or people, whichever a trait is the mean of.",
     ),
 }
 """By the name that the page's code uses."""
@@ -245,7 +264,8 @@ _OWN = {("localisation", "p"): "p_displaced", ("ablation", "p"): "p_random"}
 
 
 def explained(column: str, stage: str = "") -> str | None:
-    """The word that explains a column of the table of a stage, where one is needed.
+    """The word that explains a column of the table of a stage, where one is
+    needed.
 
     >>> explained("p"), explained("p", "ablation"), explained("unit")
     ('p', 'p_random', None)

@@ -1,5 +1,5 @@
-"""The faces that a recipe asks for: its data sets as one table, with what detectors say,
-selected, cut and decoded.
+"""The faces that a recipe asks for: its data sets as one table, with what
+detectors say, selected, cut and decoded.
 """
 
 from __future__ import annotations
@@ -19,21 +19,33 @@ def gather(
     given: FaceTable | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> FaceTable:
-    """Gather the table that a recipe's ``faces`` describe, or take a given one for its source.
+    """Gather the table that a recipe's ``faces`` describe, or take a given one
+    for its source.
 
-    ``announce`` is told of what is passed over. Raises ``InputError`` for whatever cannot be read,
-    and where the protocol leaves no picture.
+    ``announce`` is told of what is passed over. Raises ``InputError`` for
+    whatever cannot be read, and where the protocol leaves no picture.
     """
-    found = given if given is not None else sources.load(faces.source, faces.avatars)
+    found = (
+        given
+        if given is not None
+        else sources.load(faces.source, faces.avatars)
+    )
     if faces.other:
         _refuse_as_other(faces)
-        found = joining.join(found, sources.load(faces.other, faces.other_avatars))
+        found = joining.join(
+            found, sources.load(faces.other, faces.other_avatars)
+        )
     if faces.action_units:
-        found = detector_columns.join(found, Path(faces.action_units).expanduser(), announce)
+        found = detector_columns.join(
+            found, Path(faces.action_units).expanduser(), announce
+        )
     if faces.probable is not None:
         found = detector_columns.thresholded(found, faces.probable)
     chosen = protocols.protocol(found, faces.protocol)
-    lost = sorted(set(found.frame["dataset"].dropna()) - set(chosen.frame["dataset"].dropna()))
+    lost = sorted(
+        set(found.frame["dataset"].dropna())
+        - set(chosen.frame["dataset"].dropna())
+    )
     if faces.other and lost:
         raise InputError(
             f"protocol {faces.protocol!r}: no picture of {lost[0]} has an expression that it uses"
@@ -47,7 +59,10 @@ def _refuse_as_other(faces: Faces) -> None:
             f"faces.other: avatars beside {faces.source}; name the other data set, as in "
             "faces.other=jaffe:PATH"
         )
-    if faces.other == faces.source == "avatars" and faces.avatars.seed == faces.other_avatars.seed:
+    if (
+        faces.other == faces.source == "avatars"
+        and faces.avatars.seed == faces.other_avatars.seed
+    ):
         raise InputError(
             f"faces.other_avatars.seed {faces.avatars.seed}: the same people as faces.avatars; "
             "give another seed"
@@ -55,7 +70,8 @@ def _refuse_as_other(faces: Faces) -> None:
 
 
 def decode(faces: Faces, table: FaceTable) -> stack.Stack:
-    """Cut and decode the labelled pictures of a table as a recipe's ``faces`` say.
+    """Cut and decode the labelled pictures of a table as a recipe's ``faces``
+    say.
 
     Raises ``InputError`` as ``stack.decode`` does.
     """
@@ -72,7 +88,11 @@ def decode(faces: Faces, table: FaceTable) -> stack.Stack:
 
 
 def _rendered(faces: Faces) -> list[str]:
-    """Data sets that need no crop: avatars are rendered as a crop leaves a face; a second set of
-    them has a number.
+    """Data sets that need no crop: avatars are rendered as a crop leaves a
+    face; a second set of them has a number.
     """
-    return ["avatars", "avatars-2"] if "avatars" in (faces.source, faces.other) else []
+    return (
+        ["avatars", "avatars-2"]
+        if "avatars" in (faces.source, faces.other)
+        else []
+    )

@@ -22,7 +22,16 @@ from duchenne.networks import UNTRAINED
 from duchenne.recipes import Recipe
 from duchenne.study import integrity, sentences
 
-_STATE = {"line", "recipe", "identity", "versions", "device", "precision", "faces", "stages"}
+_STATE = {
+    "line",
+    "recipe",
+    "identity",
+    "versions",
+    "device",
+    "precision",
+    "faces",
+    "stages",
+}
 _OLDER = _STATE - {"line"}
 _OF_FACES = ("root", "source", "summary", "fingerprint")
 
@@ -43,7 +52,8 @@ class Study:
     def table(self) -> FaceTable:
         """The faces of the study."""
         return FaceTable(
-            files.read_frame(self.folder / "faces.parquet"), Path(self.state["faces"]["root"])
+            files.read_frame(self.folder / "faces.parquet"),
+            Path(self.state["faces"]["root"]),
         )
 
     @cached_property
@@ -53,9 +63,13 @@ class Study:
 
     @cached_property
     def evidence(self) -> pd.DataFrame:
-        """One row a unit and action unit; empty where the faces have no action units."""
+        """One row a unit and action unit; empty where the faces have no action
+        units.
+        """
         return self._frame(
-            self.units_folder / "evidence.parquet", "evidence", "trained" in self.summary
+            self.units_folder / "evidence.parquet",
+            "evidence",
+            "trained" in self.summary,
         )
 
     @cached_property
@@ -77,47 +91,59 @@ class Study:
         """Read what was measured of the untrained network's units.
 
         Args:
-            name: Of a frame that the trained network's units have too, e.g. "evidence".
+            name: Of a frame that the trained network's units have too, e.g.
+                "evidence".
 
         Returns:
             That frame.
         """
-        return files.read_frame(self.units_folder / UNTRAINED / f"{name}.parquet")
+        return files.read_frame(
+            self.units_folder / UNTRAINED / f"{name}.parquet"
+        )
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """How many units detect an action unit, beside the same under permuted labels and by the
-        untrained network.
+        """How many units detect an action unit, beside the same under permuted
+        labels and by the untrained network.
         """
         return files.read_mapping(self.units_folder / "summary.json")
 
     @cached_property
     def localisation(self) -> pd.DataFrame:
-        """Where each unit looks, against where each action unit acts; empty where no face's
-        landmarks are known.
+        """Where each unit looks, against where each action unit acts; empty
+        where no face's landmarks are known.
         """
-        return self._frame(self.units_folder / "localisation.parquet", "localisation", needed=False)
+        return self._frame(
+            self.units_folder / "localisation.parquet",
+            "localisation",
+            needed=False,
+        )
 
     @cached_property
     def interventions(self) -> pd.DataFrame:
         """Dose and response of every unit to every action unit."""
-        return self._frame(self.folder / "interventions.parquet", "stimulation")
+        return self._frame(
+            self.folder / "interventions.parquet", "stimulation"
+        )
 
     def doses(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """What every unit answered to every dose of every action unit.
 
         Returns:
-            Activations (people, action units, doses, units), and the standard deviation of each
-            unit (units,) on the study's pictures.
+            Activations (people, action units, doses, units), and the standard
+            deviation of each unit (units,) on the study's pictures.
         """
         file = self.units_folder / "doses.safetensors"
         try:
             answers = load_file(file)["answers"]
-        except Exception as error:  # safetensors fails in many ways on what is not its own
+        except Exception as error:
+            # safetensors fails in many ways on what is not its own
             raise files.unreadable(file, error) from None
         responses = self.responses
         units = responses["unit"].nunique()
-        activations = responses["activation"].to_numpy(np.float64).reshape(-1, units)
+        activations = (
+            responses["activation"].to_numpy(np.float64).reshape(-1, units)
+        )
         return answers, activations.std(0)
 
     @cached_property
@@ -132,10 +158,12 @@ class Study:
 
     @cached_property
     def detectors(self) -> pd.DataFrame:
-        """Single units, few and all as detectors of each action unit; empty where the faces have
-        none often enough.
+        """Single units, few and all as detectors of each action unit; empty
+        where the faces have none often enough.
         """
-        return self._frame(self.units_folder / "detectors.parquet", "detectors", needed=False)
+        return self._frame(
+            self.units_folder / "detectors.parquet", "detectors", needed=False
+        )
 
     @cached_property
     def validity(self) -> pd.DataFrame:
@@ -144,14 +172,20 @@ class Study:
 
     @cached_property
     def traits(self) -> pd.DataFrame:
-        """mousavi2016's traits of every layer, of the network and of the untrained one."""
+        """mousavi2016's traits of every layer, of the network and of the
+        untrained one.
+        """
         return self._frame(self.folder / "traits.parquet", "traits")
 
-    def _frame(self, path: Path, stage: str, needed: bool = True) -> pd.DataFrame:
-        """What a stage left; empty where it is still to do, or had nothing to tell and is not
-        ``needed``.
+    def _frame(
+        self, path: Path, stage: str, needed: bool = True
+    ) -> pd.DataFrame:
+        """What a stage left; empty where it is still to do, or had nothing to
+        tell and is not ``needed``.
         """
-        if not path.exists() and not (needed and stage in self.state.get("stages", {})):
+        if not path.exists() and not (
+            needed and stage in self.state.get("stages", {})
+        ):
             return pd.DataFrame()
         return files.read_frame(path)
 
@@ -167,9 +201,13 @@ class Study:
 
     @property
     def headline(self) -> str:
-        """The study's answer: how well expressions are read, and how many units detect what."""
+        """The study's answer: how well expressions are read, and how many
+        units detect what.
+        """
         units = self.recipe.units
-        detection = sentences.detection(self.summary, units.layer, units.pictures)
+        detection = sentences.detection(
+            self.summary, units.layer, units.pictures
+        )
         return f"{self.accuracy_sentence} {detection}"
 
     @property
@@ -184,33 +222,47 @@ class Study:
 
     @property
     def rendered_only(self) -> str:
-        """What is to be said of photographs where the network was trained on avatars alone."""
+        """What is to be said of photographs where the network was trained on
+        avatars alone.
+        """
         return sentences.rendered_only(self.recipe.sources)
 
     @property
     def truth(self) -> str:
         """What stimulating single action units says of units and of scores."""
         rendered = self.recipe.stimulation.people
-        return sentences.stimulation(rendered, self.interventions, self.validity)
+        return sentences.stimulation(
+            rendered, self.interventions, self.validity
+        )
 
     @property
     def published(self) -> str:
-        """The paper's figure that the study stands beside; empty where there is none."""
+        """The paper's figure that the study stands beside; empty where there
+        is none.
+        """
         comparable = self.recipe.sources == self.recipe.paper.faces
         return sentences.published(self.scores["paper"], comparable)
 
     def told_of_training(self) -> list[str]:
-        """How well expressions are read, by each network and beside the paper's figure."""
-        lines = (self.accuracy_sentence, sentences.networks(self.scores), self.published)
+        """How well expressions are read, by each network and beside the
+        paper's figure.
+        """
+        lines = (
+            self.accuracy_sentence,
+            sentences.networks(self.scores),
+            self.published,
+        )
         return [line for line in lines if line]
 
     def people(self, count: int) -> str:
         """So many people, or that the data set does not name them."""
         return sentences.people(count, self.table.people_known)
 
-    def told(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """What the study found and where it lies, in a few lines."""
-        seconds = [f"{stage} {value:.0f} s" for stage, value in self.seconds.items()]
+        seconds = [
+            f"{stage} {value:.0f} s" for stage, value in self.seconds.items()
+        ]
         evidence = "evidence" if len(self.evidence) else "expressions"
         units = self.units_folder.relative_to(self.folder)
         places = f"scores.json, {units}/{evidence}.parquet, tables/, figures/ in {self.folder}"
@@ -222,12 +274,19 @@ class Study:
         return f"Study({str(self.folder)!r}, recipe {self.recipe.name!r}; done: {done})"
 
     def _repr_html_(self) -> str:
-        """What was found so far: the answer in words, or which stages are done."""
+        """What was found so far: the answer in words, or which stages are
+        done.
+        """
         name = html.escape(self.recipe.name)
         faces = html.escape(self.state["faces"]["summary"])
-        texts = [f"<b>{name}</b>, {faces}", *map(html.escape, self._found_so_far())]
+        texts = [
+            f"<b>{name}</b>, {faces}",
+            *map(html.escape, self._found_so_far()),
+        ]
         if self.report.exists():
-            texts.append(f"<a href='{html.escape(str(self.report))}'>report</a>")
+            texts.append(
+                f"<a href='{html.escape(str(self.report))}'>report</a>"
+            )
         return "".join(f"<p>{text}</p>" for text in texts)
 
     def _found_so_far(self) -> list[str]:
@@ -271,7 +330,8 @@ def open(folder: str | Path, until: str = "report") -> Study:
         The study.
 
     Raises:
-        InputError: Where the folder holds none, or one that has not come so far.
+        InputError: Where the folder holds none, or one that has not come so
+            far.
     """
     path = Path(folder)
     state = read_state(path)
@@ -319,7 +379,11 @@ def refuse_undone(folder: Path, state: dict[str, Any], until: str) -> None:
     for stage in reversed(line):
         if stage in wanted:
             wanted |= set(line[stage])
-    missing = [stage for stage in line if stage in wanted and stage not in state["stages"]]
+    missing = [
+        stage
+        for stage in line
+        if stage in wanted and stage not in state["stages"]
+    ]
     if missing:
         raise InputError(
             f"{folder}: the study has not ended; {missing[0]} is still to do, or to do again: run "
@@ -341,25 +405,33 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     """
     file = folder / "study.json"
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        state = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise files.unreadable(file, error) from None
-    if not _is_state(told):
-        raise InputError(f"{file}: {_other(told)}")
-    if told.get("checksum", state_checksum(told)) != state_checksum(told):
+    if not _is_state(state):
+        raise InputError(f"{file}: {_other(state)}")
+    if state.get("checksum", state_checksum(state)) != state_checksum(state):
         raise InputError(
             f"{file}: is damaged: its checksum is another; copy it back, or run the study anew "
             "elsewhere"
         )
-    return told  # type: ignore[no-any-return]  # as was seen
+    return state  # type: ignore[no-any-return]  # as was seen
 
 
-def _other(told: object) -> str:
-    """What is said of what is not the description of a study that this version reads."""
-    if isinstance(told, dict) and told.keys() >= _OLDER and "line" not in told:
-        versions = told["versions"] if isinstance(told["versions"], dict) else {}
+def _other(state: object) -> str:
+    """What is said of what is not the description of a study that this version
+    reads.
+    """
+    if (
+        isinstance(state, dict)
+        and state.keys() >= _OLDER
+        and "line" not in state
+    ):
+        versions = (
+            state["versions"] if isinstance(state["versions"], dict) else {}
+        )
         version = versions.get("duchenne", "0.1.0")
         return f"made by duchenne {version}, whose files have other names; that version reads it"
     return "not the description of a study"
@@ -368,19 +440,29 @@ def _other(told: object) -> str:
 def state_checksum(state: dict[str, Any]) -> str:
     """CRC-32 of all that ``study.json`` holds but the checksum itself."""
     held = {name: value for name, value in state.items() if name != "checksum"}
-    return f"{zlib.crc32(json.dumps(held, sort_keys=True).encode()):08x}"
+    text = json.dumps(held, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
-def _is_state(told: object) -> bool:
+def _is_state(state: object) -> bool:
     """Whether this is what ``study.json`` holds, as far as it is relied on."""
     return (
-        isinstance(told, dict)
-        and told.keys() >= _STATE
+        isinstance(state, dict)
+        and state.keys() >= _STATE
         and all(
-            isinstance(told[name], dict)
-            for name in ("line", "recipe", "identity", "versions", "faces", "stages")
+            isinstance(state[name], dict)
+            for name in (
+                "line",
+                "recipe",
+                "identity",
+                "versions",
+                "faces",
+                "stages",
+            )
         )
-        and all(isinstance(needs, list) for needs in told["line"].values())
-        and all(isinstance(told["faces"].get(name), str) for name in _OF_FACES)
-        and all(isinstance(stage, dict) for stage in told["stages"].values())
+        and all(isinstance(needs, list) for needs in state["line"].values())
+        and all(
+            isinstance(state["faces"].get(name), str) for name in _OF_FACES
+        )
+        and all(isinstance(stage, dict) for stage in state["stages"].values())
     )

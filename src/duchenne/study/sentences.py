@@ -1,4 +1,6 @@
-"""What a study found, in sentences: pure functions of its scores, summary and frames."""
+"""What a study found, in sentences: pure functions of its scores, summary and
+frames.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SHOWN = {
     "held_out": "that it was not trained on (validation and test)",
     "all": "of which it was trained on some",
 }
-"""What is said of the pictures that the units were shown, by the recipe's ``units.pictures``."""
+"""What is said of the pictures that the units were shown, by the recipe's
+``units.pictures``.
+"""
 
 _NAMED = ("r", "kl", "distance")
 
@@ -48,30 +52,35 @@ def accuracy(scores: Mapping[str, Any], known: bool) -> str:
         One to three sentences.
     """
     they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
-    told = [
+    parts = [
         f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} test pictures of "
         f"{_tested(scores, known)} (majority baseline: {percent(scores['majority'], 0)})."
     ]
     if scores["chosen_by"] == "test":
-        told.append("The epoch was chosen by these very pictures: the figure is too high.")
-    lowest = scores["interval"][0] if scores["interval"] else scores["accuracy"]
+        parts.append(
+            "The epoch was chosen by these very pictures: the figure is too high."
+        )
+    lowest = (
+        scores["interval"][0] if scores["interval"] else scores["accuracy"]
+    )
     if lowest <= scores["majority"]:
-        told.append(
+        parts.append(
             "That is not clearly better than the majority baseline: its units say little about "
             "expressions."
         )
-    return " ".join(told)
+    return " ".join(parts)
 
 
 def _tested(scores: Mapping[str, Any], known: bool) -> str:
-    """Who is in the test pictures, and whether the network was trained on them."""
+    """Who is in the test pictures, and whether the network was trained on
+    them.
+    """
     who = people(scores["people"], known)
     if not known:
         return who
     if scores["leaked"]:
-        return (
-            f"{who}, {scores['leaked']} of them of people that it was trained on: the split leaks"
-        )
+        leaked = f"{scores['leaked']} of them of people that it was trained on"
+        return f"{who}, {leaked}: the split leaks"
     has = "they have" if len(scores["networks"]) > 1 else "it has"
     return f"{who} {has} never seen"
 
@@ -100,13 +109,13 @@ def published(paper: Mapping[str, Any], comparable: bool) -> str:
     spread = f" ± {paper['spread']}" if paper["spread"] else ""
     best = f", best {paper['best']} %" if paper["best"] else ""
     later = f" (a later version: {paper['later']} %)" if paper["later"] else ""
-    told = f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}"
+    figure = f"{paper['table']}: {paper['accuracy']}{spread} %{best}{later}"
     if not comparable:
-        return f"{told}, on other faces than these"
+        return f"{figure}, on other faces than these"
     if paper["within"] is None:
-        return told
+        return figure
     where = "within" if paper["within"] else "outside"
-    return f"{told}; the mean here lies {where} its spread"
+    return f"{figure}; the mean here lies {where} its spread"
 
 
 def detection(summary: Mapping[str, Any], layer: str, pictures: str) -> str:
@@ -145,7 +154,9 @@ def untested(summary: Mapping[str, Any]) -> str:
 
 
 def rendered_only(sources: tuple[str, ...]) -> str:
-    """What is to be said of photographs where the network was trained on avatars alone."""
+    """What is to be said of photographs where the network was trained on
+    avatars alone.
+    """
     if set(sources) != {"avatars"}:
         return ""
     return (
@@ -154,7 +165,9 @@ def rendered_only(sources: tuple[str, ...]) -> str:
     )
 
 
-def stimulation(people: int, responses: pd.DataFrame, validity: pd.DataFrame) -> str:
+def stimulation(
+    people: int, responses: pd.DataFrame, validity: pd.DataFrame
+) -> str:
     """What stimulating single action units says of units and of scores.
 
     Args:
@@ -172,7 +185,9 @@ def stimulation(people: int, responses: pd.DataFrame, validity: pd.DataFrame) ->
     share = _of_all_people(validity)
     if share.empty or not share["units"].any():
         return moved
-    named = {score: percent(share.loc[score, "validity"], 0) for score in _NAMED}
+    named = {
+        score: percent(share.loc[score, "validity"], 0) for score in _NAMED
+    }
     return (
         f"{moved} Of the {int(share.loc['r', 'action_units'])} action units tested, the one that "
         f"moves a unit most is named by the correlation r for {named['r']} of "
@@ -183,9 +198,13 @@ def stimulation(people: int, responses: pd.DataFrame, validity: pd.DataFrame) ->
 
 
 def _of_all_people(validity: pd.DataFrame) -> pd.DataFrame:
-    """The scores of the trained network on all people, on the study's faces where it has any."""
+    """The scores of the trained network on all people, on the study's faces
+    where it has any.
+    """
     is_trained = validity["network"] == "trained"
     trained = validity[is_trained & (validity["score"] != "split-half")]
     where = "study" if (trained["faces"] == "study").any() else "free"
     on_faces = trained[trained["faces"] == where]
-    return on_faces[on_faces["people"] == on_faces["people"].max()].set_index("score")
+    return on_faces[on_faces["people"] == on_faces["people"].max()].set_index(
+        "score"
+    )

@@ -1,5 +1,5 @@
-"""What works on a study share: its decoded pictures, its folds, the network that is examined and
-its untrained control.
+"""What works on a study share: its decoded pictures, its folds, the network
+that is examined and its untrained control.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from duchenne.units.layers import Layer
 
 @dataclass(frozen=True)
 class Examined:
-    """A layer of a study's network, or of its control, and the folder that describes its units.
+    """A layer of a study's network, or of its control, and the folder that
+    describes its units.
 
     Attributes:
         network: What tables call the network.
@@ -50,7 +51,9 @@ class Examined:
         Returns:
             (n, u).
         """
-        return Activations.from_frame(files.read_frame(self.folder / "responses.parquet")).value
+        return Activations.from_frame(
+            files.read_frame(self.folder / "responses.parquet")
+        ).value
 
     def spread(self) -> NDArray[np.float64]:
         """Standard deviation of each unit's activation.
@@ -58,14 +61,16 @@ class Examined:
         Returns:
             (u,).
         """
-        spread: NDArray[np.float64] = self.activations().std(0, dtype=np.float64)
+        spread: NDArray[np.float64] = self.activations().std(
+            0, dtype=np.float64
+        )
         return spread
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A study being made, the faces that were ``given``, and what stages share: decoded pictures
-    and folds.
+    """A study being made, the faces that were ``given``, and what stages
+    share: decoded pictures and folds.
     """
 
     study: Study
@@ -87,11 +92,15 @@ class Workspace:
     def folds(self) -> list[folds.Fold]:
         """Every fold of the recipe's rule."""
         rule = self.recipe.folds
-        return folds.split(self.study.table, rule.rule, rule.count, self.recipe.seed)
+        return folds.split(
+            self.study.table, rule.rule, rule.count, self.recipe.seed
+        )
 
     @property
     def trained_folds(self) -> list[int]:
-        """The folds that are trained on; the first one's network is looked into."""
+        """The folds that are trained on; the first one's network is looked
+        into.
+        """
         return list(self.recipe.folds.run) or list(range(len(self.folds)))
 
     @property
@@ -113,14 +122,21 @@ class Workspace:
         )
 
     def examined(self) -> Iterator[Examined]:
-        """The recipe's layer of the trained network, then of its untrained control."""
+        """The recipe's layer of the trained network, then of its untrained
+        control.
+        """
         pair = self.pair
         units = self.recipe.units
         folder = self.study.units_folder
-        trained = Layer(pair.trained, units.layer, pair.prepare, units.activation)
+        trained = Layer(
+            pair.trained, units.layer, pair.prepare, units.activation
+        )
         yield Examined("trained", folder, trained)
         yield Examined(
-            "untrained", folder / UNTRAINED, replace(trained, network=pair.untrained), True
+            "untrained",
+            folder / UNTRAINED,
+            replace(trained, network=pair.untrained),
+            True,
         )
 
     @property
@@ -143,8 +159,8 @@ class Workspace:
         """Rows of some of the pictures.
 
         Args:
-            pictures: "train" for those that the first fold's network was trained on, "held_out" for
-                all others, or "all".
+            pictures: "train" for those that the first fold's network was
+                trained on, "held_out" for all others, or "all".
 
         Returns:
             Rows of the study's table.
@@ -159,33 +175,47 @@ class Workspace:
 
     @property
     def not_trained_on(self) -> NDArray[np.int64]:
-        """Rows of the table that the network which is looked into was not trained on."""
-        return np.flatnonzero(~self.folds[self.study.scores["shown"]["fold"]].train)
+        """Rows of the table that the network which is looked into was not
+        trained on.
+        """
+        return np.flatnonzero(
+            ~self.folds[self.study.scores["shown"]["fold"]].train
+        )
 
     @property
     def layers(self) -> list[str]:
         """The layers of the network that are worth looking at."""
-        return list(getattr(self.pair.trained, "LAYERS", (self.recipe.units.layer,)))
+        return list(
+            getattr(self.pair.trained, "LAYERS", (self.recipe.units.layer,))
+        )
 
     @property
     def stimulating(self) -> AvatarSettings:
-        """The people on whom single action units are stimulated: like the study's avatars, else
-        as large as its faces.
+        """The people on whom single action units are stimulated: like the
+        study's avatars, else as large as its faces.
         """
         faces, asked = self.recipe.faces, self.recipe.stimulation
-        like = AvatarSettings(size=max(faces.size, 16), colour=faces.channels == 3)
+        like = AvatarSettings(
+            size=max(faces.size, 16), colour=faces.channels == 3
+        )
         drawn = faces.avatars if faces.source == "avatars" else like
         return drawn.model_copy(
-            update={"people": asked.people, "seed": asked.seed, "protocol": "dose"}
+            update={
+                "people": asked.people,
+                "seed": asked.seed,
+                "protocol": "dose",
+            }
         )
 
     @property
     def acting(self) -> Acting | None:
-        """Where action units act in the faces, from the mesh of avatars or by landmarks; nothing
-        where none are known.
+        """Where action units act in the faces, from the mesh of avatars or by
+        landmarks; nothing where none are known.
         """
         faces = self.recipe.faces
         if faces.source == "avatars" and not faces.other:
             return acting.from_mesh(self.stack, faces.avatars)
         known = self.study.table.frame.get("landmarks")
-        return None if known is None or known.isna().all() else acting.from_landmarks(self.stack)
+        if known is None or known.isna().all():
+            return None
+        return acting.from_landmarks(self.stack)

@@ -11,17 +11,18 @@ from lightning_utilities.core import imports
 
 
 def _pass_over_a_broken_torchvision() -> None:
-    """Let Lightning and TorchMetrics do without a torchvision that does not fit the installed
-    PyTorch.
+    """Let Lightning and TorchMetrics do without a torchvision that does not
+    fit the installed PyTorch.
 
-    They import it wherever it is installed, and what it raises then would end every command;
-    nothing here needs it.
+    They import it wherever it is installed, and what it raises then would end
+    every command; nothing here needs it.
     """
     if importlib.util.find_spec("torchvision") is None:
         return
     try:
         importlib.import_module("torchvision")
-    except Exception:  # an operator that PyTorch lacks, a library that cannot be loaded
+    except Exception:
+        # an operator that PyTorch lacks, a library that cannot be loaded
         known: Callable[[str], str] = vars(imports)["_version"]
 
         def version(name: str) -> str:

@@ -1,8 +1,8 @@
-"""Pictures in batches: in an order drawn anew for every epoch while training, in their own order
-while judging.
+"""Pictures in batches: in an order drawn anew for every epoch while training,
+in their own order while judging.
 
-All chance of an epoch comes from generators seeded by (seed, epoch), so that an epoch is a function
-of what stood before it.
+All chance of an epoch comes from generators seeded by (seed, epoch), so that
+an epoch is a function of what stood before it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ EVALUATION = 64
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of their class (n,),
-    or shares (n, classes).
+    """Pictures (n, C, H, W), bytes or in 0 … 1, not prepared, and the place of
+    their class (n,), or shares (n, classes).
     """
 
     pictures: Tensor
@@ -32,14 +32,16 @@ class Examples:
 
 
 class Shuffled(Sampler[list[int]]):
-    """Whole batches of places in an order drawn anew for every epoch; an incomplete last batch is
-    dropped, 0 takes all.
+    """Whole batches of places in an order drawn anew for every epoch; an
+    incomplete last batch is dropped, 0 takes all.
 
-    ``epoch`` is asked when the first batch is: when a fit resumes, the iterator is made before its
-    epoch is known.
+    ``epoch`` is asked when the first batch is: when a fit resumes, the
+    iterator is made before its epoch is known.
     """
 
-    def __init__(self, count: int, batch: int, seed: int, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, count: int, batch: int, seed: int, epoch: Callable[[], int]
+    ) -> None:
         self.count, self.batch, self.seed, self.epoch = (
             count,
             min(batch or count, count),
@@ -52,14 +54,20 @@ class Shuffled(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.randperm(
-            self.count, generator=Generator().manual_seed(epoch_seed(self.seed, self.epoch()))
+            self.count,
+            generator=Generator().manual_seed(
+                epoch_seed(self.seed, self.epoch())
+            ),
         )
-        yield from order[: len(self) * self.batch].view(-1, self.batch).tolist()
+        yield from (
+            order[: len(self) * self.batch].view(-1, self.batch).tolist()
+        )
 
 
 class _Shared(Sampler[list[int]]):
     def __init__(self, order: Shuffled, share: Share) -> None:
-        self.order, self.share = order, share
+        self.order = order
+        self.share = share
 
     def __len__(self) -> int:
         return len(self.order)
@@ -68,20 +76,31 @@ class _Shared(Sampler[list[int]]):
         return (self.share.taken(batch) for batch in self.order)
 
 
-def batched(examples: Examples, order: Shuffled, share: Share = ALL) -> DataLoader[Any]:
-    """Load a share of each batch; a generator of its own keeps the loader from drawing on the
-    one that dropout draws on.
+def batched(
+    examples: Examples, order: Shuffled, share: Share = ALL
+) -> DataLoader[Any]:
+    """Load a share of each batch; a generator of its own keeps the loader from
+    drawing on the one that dropout draws on.
     """
     pairs = TensorDataset(examples.pictures, examples.classes)
-    return DataLoader(pairs, batch_size=None, sampler=_Shared(order, share), generator=Generator())
+    return DataLoader(
+        pairs,
+        batch_size=None,
+        sampler=_Shared(order, share),
+        generator=Generator(),
+    )
 
 
 def in_order(examples: Examples, share: Share = ALL) -> DataLoader[Any]:
     """Load a share of all pictures in their order."""
-    pairs = TensorDataset(share.taken(examples.pictures), share.taken(examples.classes))
+    pairs = TensorDataset(
+        share.taken(examples.pictures), share.taken(examples.classes)
+    )
     return DataLoader(pairs, batch_size=EVALUATION, generator=Generator())
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
-    """Number from which the chance of an epoch is drawn, in one of several processes."""
+    """Number from which the chance of an epoch is drawn, in one of several
+    processes.
+    """
     return (seed * 1_000_003 + rank * 2_246_822_519 + epoch) % 2**63

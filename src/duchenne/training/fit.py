@@ -1,5 +1,5 @@
-"""Training one network, with Lightning: an interrupted fit resumes at its last epoch, to the
-same end.
+"""Training one network, with Lightning: an interrupted fit resumes at its last
+epoch, to the same end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,14 @@ from duchenne.faces.preparation.normalisation import in_unit_range
 from duchenne.faces.preparation.steps import Preparation
 from duchenne.progress import Advance, progress
 from duchenne.recipes import Training
-from duchenne.training.batches import EVALUATION, Examples, Shuffled, batched, epoch_seed, in_order
+from duchenne.training.batches import (
+    EVALUATION,
+    Examples,
+    Shuffled,
+    batched,
+    epoch_seed,
+    in_order,
+)
 from duchenne.training.machine import computing, devices, precision
 from duchenne.training.machine.computing import Computing
 from duchenne.training.machine.devices import Share
@@ -70,15 +77,17 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train a network in place to its best epoch.
 
-    The best epoch is that of the highest mean mark for the pictures of ``judge``, the earliest of
-    equals. The folder then holds ``history.json`` and the log of ``settings.log``; until
-    ``forget``, also checkpoints, from which a fit that was interrupted goes on. On several devices
-    processes are started, so that a script's own calls must stand below ``if __name__ ==
-    "__main__":``.
+    The best epoch is that of the highest mean mark for the pictures of
+    ``judge``, the earliest of equals. The folder then holds ``history.json``
+    and the log of ``settings.log``; until ``forget``, also checkpoints, from
+    which a fit that was interrupted goes on. On several devices processes are
+    started, so that a script's own calls must stand below
+    ``if __name__ == "__main__":``.
 
     Args:
         network: Trained in place.
-        prepare: From pictures (n, C, H, W), bytes or in 0 … 1, to the network's input.
+        prepare: From pictures (n, C, H, W), bytes or in 0 … 1, to the
+            network's input.
         train: The pictures that are learned from.
         judge: The pictures by which the epoch is chosen.
         settings: Epochs, rate and the rest of the recipe's ``training``.
@@ -93,8 +102,8 @@ def fit(
 
     Raises:
         DivergedError: Where the loss leaves the numbers.
-        InputError: For a log that nothing writes, for more devices than pictures in a batch, and
-            where another process was lost.
+        InputError: For a log that nothing writes, for more devices than
+            pictures in a batch, and where another process was lost.
     """
     on = on or computing.here(settings.precision)
     (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
@@ -104,17 +113,32 @@ def fit(
     prepare_train: nn.Module = prepare
     if settings.augment == "off":
         train, prepare_train = _once(train, prepare)
-    given = (network, prepare_train, prepare_judge, train, judge, settings, seed, folder)
-    work = _Fit(*given, objective, on, turn)
+    work = _Fit(
+        network=network,
+        prepare_train=prepare_train,
+        prepare_judge=prepare_judge,
+        train=train,
+        judge=judge,
+        settings=settings,
+        seed=seed,
+        folder=folder,
+        objective=objective,
+        on=on,
+        turn=turn,
+    )
     history = devices.together(work, on.devices, on.threads)
-    best = folder / CHECKPOINTS / _BEST
-    if not best.exists():
-        raise DivergedError(
-            f"training diverged: no epoch could be judged; lower training.rate {settings.rate}"
-        )
-    _laid_out(network, torch.contiguous_format).eval().load_state_dict(load_file(best))
+    _take_best(network, folder / CHECKPOINTS / _BEST, settings)
     files.write_json(folder / "history.json", history)
     return history
+
+
+def _take_best(network: nn.Module, best: Path, settings: Training) -> None:
+    """Give the network the weights of its best epoch."""
+    if not best.exists():
+        none = "training diverged: no epoch could be judged"
+        raise DivergedError(f"{none}; lower training.rate {settings.rate}")
+    laid_out = _laid_out(network, torch.contiguous_format)
+    laid_out.eval().load_state_dict(load_file(best))
 
 
 def _refuse_too_many_devices(
@@ -124,13 +148,16 @@ def _refuse_too_many_devices(
     fewest = min(batch, len(train.classes), len(judge.classes))
     if count > fewest:
         raise ArgumentError(
-            "devices", f"{count}: a batch, or the pictures to judge by, are only {fewest}"
+            "devices",
+            f"{count}: a batch, or the pictures to judge by, are only {fewest}",
         )
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """All that a fit is given; called, it does a share of it and returns the history."""
+    """All that a fit is given; called, it does a share of it and returns the
+    history.
+    """
 
     network: nn.Module
     prepare_train: nn.Module
@@ -167,7 +194,11 @@ class _Fit:
         return task.history
 
     def _trainer(
-        self, network: nn.Module, share: Share, gpus: list[int], advance: Advance
+        self,
+        network: nn.Module,
+        share: Share,
+        gpus: list[int],
+        advance: Advance,
     ) -> L.Trainer:
         checkpoints = self.folder / CHECKPOINTS
         keeping = _Keeping(checkpoints, network, self.settings.patience)
@@ -188,14 +219,17 @@ class _Fit:
 
 
 def _forget_damaged(checkpoints: Path) -> None:
-    """Begin anew where a checkpoint is not as it was written: the end is the same."""
+    """Begin anew where a checkpoint is not as it was written: the end is the
+    same.
+    """
     if not all(files.sound(checkpoints / name) for name in (_LAST, _BEST)):
         for name in (_LAST, _BEST):
             (checkpoints / name).unlink(missing_ok=True)
 
 
 def forget(folder: Path) -> None:
-    """Remove the checkpoints of a fit that has ended and will not be asked for again.
+    """Remove the checkpoints of a fit that has ended and will not be asked for
+    again.
 
     Args:
         folder: That of the fit.
@@ -204,7 +238,9 @@ def forget(folder: Path) -> None:
 
 
 @torch.no_grad()
-def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) -> Tensor:
+def probabilities(
+    network: nn.Module, prepare: Preparation, pictures: Tensor
+) -> Tensor:
     """Probability of each class for pictures.
 
     Args:
@@ -217,17 +253,27 @@ def probabilities(network: nn.Module, prepare: Preparation, pictures: Tensor) ->
     """
     network.eval()
     return torch.cat(
-        [F.softmax(network(prepare(batch)), 1) for batch in torch.split(pictures, EVALUATION)]
+        [
+            F.softmax(network(prepare(batch)), 1)
+            for batch in torch.split(pictures, EVALUATION)
+        ]
     )
 
 
-def _once(examples: Examples, prepare: nn.Module) -> tuple[Examples, nn.Module]:
-    """Prepare pictures once and for all, where memory holds them; what is then left to do is
-    nothing.
+def _once(
+    examples: Examples, prepare: nn.Module
+) -> tuple[Examples, nn.Module]:
+    """Prepare pictures once and for all, where memory holds them; what is then
+    left to do is nothing.
     """
     if examples.pictures.numel() > _MOST_PREPARED:
         return examples, prepare
-    prepared = torch.cat([prepare(batch) for batch in torch.split(examples.pictures, EVALUATION)])
+    prepared = torch.cat(
+        [
+            prepare(batch)
+            for batch in torch.split(examples.pictures, EVALUATION)
+        ]
+    )
     return Examples(prepared, examples.classes), nn.Identity()
 
 
@@ -250,7 +296,10 @@ class _Learner(L.LightningModule):
     def __init__(self, given: _Fit, network: nn.Module, share: Share) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
-        self.prepare_train, self.prepare_judge = given.prepare_train, given.prepare_judge
+        self.prepare_train, self.prepare_judge = (
+            given.prepare_train,
+            given.prepare_judge,
+        )
         self.settings, self.seed, self.objective, self.share = (
             given.settings,
             given.seed,
@@ -258,7 +307,10 @@ class _Learner(L.LightningModule):
             share,
         )
         self.order = Shuffled(
-            len(given.train.classes), self.settings.batch, self.seed, lambda: self.current_epoch
+            len(given.train.classes),
+            self.settings.batch,
+            self.seed,
+            lambda: self.current_epoch,
         )
         self.steps = self.settings.epochs * len(self.order)
         self.ranges = AUGMENTATIONS[self.settings.augment]
@@ -272,38 +324,59 @@ class _Learner(L.LightningModule):
         self._chance = Generator().manual_seed(drawn)  # augmentation
         self._losses = []
 
-    def training_step(self, batch: tuple[Tensor, Tensor], place: int) -> Tensor:
-        """Loss of the share, weighted such that its mean over all processes is that of the
-        batch.
+    def training_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int
+    ) -> Tensor:
+        """Loss of the share, weighted such that its mean over all processes is
+        that of the batch.
         """
         pictures, classes = batch
         if self.ranges != OFF:
-            pictures = augment(in_unit_range(pictures), self.ranges, self._chance)
+            pictures = augment(
+                in_unit_range(pictures), self.ranges, self._chance
+            )
         prepared = self.prepare_train(pictures)
         weight = len(classes) * self.share.of / self.order.batch
-        loss = weight * self.objective.loss(self._given(prepared), prepared, classes)
+        loss = weight * self.objective.loss(
+            self._given(prepared), prepared, classes
+        )
         self._losses.append(loss.detach())
         return loss
 
     def on_validation_epoch_start(self) -> None:
         self._marks = []
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], place: int) -> None:
+    def validation_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int
+    ) -> None:
         pictures, classes = batch
         prepared = self.prepare_judge(pictures)
-        self._marks.append(self.objective.mark(self._given(prepared), prepared, classes))
+        self._marks.append(
+            self.objective.mark(self._given(prepared), prepared, classes)
+        )
 
     def on_validation_epoch_end(self) -> None:
         marks = torch.cat(self._marks)
-        mark = (self._over_all(marks.sum()) / self._over_all(torch.ones_like(marks).sum())).item()
-        loss = (self._over_all(torch.stack(self._losses).mean()) / self.share.of).item()
+        mark = (
+            self._over_all(marks.sum())
+            / self._over_all(torch.ones_like(marks).sum())
+        ).item()
+        loss = (
+            self._over_all(torch.stack(self._losses).mean()) / self.share.of
+        ).item()
         if not math.isfinite(loss):
             raise DivergedError(
                 f"training diverged in epoch {self.current_epoch}: lower training.rate "
                 f"{self.settings.rate}"
             )
         self.log("mark", mark, logger=False)
-        self.history.append({"epoch": self.current_epoch, "loss": loss, self.objective.name: mark})
+        self.history.append(
+            {
+                "epoch": self.current_epoch,
+                "loss": loss,
+                self.objective.name: mark,
+            }
+        )
         self._log(self.history[-1:])
 
     def configure_optimizers(self) -> Any:
@@ -311,13 +384,19 @@ class _Learner(L.LightningModule):
         optimiser = _optimiser(settings, self.network)
         if settings.schedule == "constant":
             return optimiser
-        rise = (
-            0.1 if self.steps > 10 else 0.05
-        )  # a tenth of 10 steps is a rise of none, by which PyTorch divides
+        # a tenth of 10 steps is a rise of none, by which PyTorch divides
+        rise = 0.1 if self.steps > 10 else 0.05
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.rate, total_steps=self.steps, pct_start=rise, cycle_momentum=False
+            optimiser,
+            settings.rate,
+            total_steps=self.steps,
+            pct_start=rise,
+            cycle_momentum=False,
         )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = list(self.history)
@@ -332,7 +411,8 @@ class _Learner(L.LightningModule):
         for entry in entries:
             for logger in self.loggers:
                 logger.log_metrics(
-                    {k: v for k, v in entry.items() if k != "epoch"}, step=int(entry["epoch"])
+                    {k: v for k, v in entry.items() if k != "epoch"},
+                    step=int(entry["epoch"]),
                 )
                 logger.save()
 
@@ -342,14 +422,18 @@ class _Learner(L.LightningModule):
         return total
 
     def _given(self, prepared: Tensor) -> Tensor:
-        given: Tensor = self.network(prepared.contiguous(memory_format=torch.channels_last))
+        given: Tensor = self.network(
+            prepared.contiguous(memory_format=torch.channels_last)
+        )
         return given.float()
 
 
 def _optimiser(settings: Training, network: nn.Module) -> Optimizer:
     weights = network.parameters()
     if settings.optimiser == "adamw":
-        return torch.optim.AdamW(weights, settings.rate, weight_decay=settings.decay)
+        return torch.optim.AdamW(
+            weights, settings.rate, weight_decay=settings.decay
+        )
     if settings.optimiser == "rprop":
         return torch.optim.Rprop(weights, settings.rate)
     return torch.optim.SGD(
@@ -363,20 +447,31 @@ def _optimiser(settings: Training, network: nn.Module) -> Optimizer:
 
 
 class _Keeping(Callback):
-    """Keeps the weights of the best epoch, and after every epoch all that it takes to go on;
-    stops when patience ends.
+    """Keeps the weights of the best epoch, and after every epoch all that it
+    takes to go on; stops when patience ends.
     """
 
-    def __init__(self, folder: Path, network: nn.Module, patience: int) -> None:
-        self.folder, self.network, self.patience = folder, network, patience
-        self.best, self.waited = -math.inf, 0
+    def __init__(
+        self, folder: Path, network: nn.Module, patience: int
+    ) -> None:
+        self.folder = folder
+        self.network = network
+        self.patience = patience
+        self.best = -math.inf
+        self.waited = 0
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> None:
         """Train no further where a fit was interrupted after its last epoch."""
         self._stop_where_patience_ends(trainer)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the best weights first: a kill between the two repeats the epoch to the same end."""
+    def on_validation_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> None:
+        """Save the best weights first: a kill between the two repeats the
+        epoch to the same end.
+        """
         mark = float(trainer.callback_metrics["mark"])
         self.waited += 1
         better = mark > self.best
@@ -384,7 +479,8 @@ class _Keeping(Callback):
             self.best, self.waited = mark, 0
         if better and trainer.is_global_zero:
             weights = {
-                k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()
+                k: v.detach().cpu().contiguous()
+                for k, v in self.network.state_dict().items()
             }
             with files.replacing(self.folder / _BEST, checked=True) as partial:
                 save_file(weights, partial)
@@ -392,9 +488,8 @@ class _Keeping(Callback):
             with files.replacing(self.folder / _LAST, checked=True) as partial:
                 trainer.save_checkpoint(partial)
         else:
-            trainer.save_checkpoint(
-                self.folder / _LAST
-            )  # writes nothing: the first process waits for all to come so far
+            # writes nothing: the first process waits for all to come so far
+            trainer.save_checkpoint(self.folder / _LAST)
         self._stop_where_patience_ends(trainer)
 
     def _stop_where_patience_ends(self, trainer: L.Trainer) -> None:
@@ -405,14 +500,17 @@ class _Keeping(Callback):
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
+        self.best = state_dict["best"]
+        self.waited = state_dict["waited"]
 
 
 class _Advancing(Callback):
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule
+    ) -> None:
         self._advance(trainer.global_step)
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
@@ -421,8 +519,8 @@ class _Advancing(Callback):
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` where Lightning would end the process, and heed the next one,
-    too.
+    """Raise ``KeyboardInterrupt`` where Lightning would end the process, and
+    heed the next one, too.
     """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
@@ -439,8 +537,8 @@ def _interruptible() -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's hints on data loading and devices: data lie in memory and the device
-    is chosen here.
+    """Silence Lightning's hints on data loading and devices: data lie in
+    memory and the device is chosen here.
     """
     loggers = [logging.getLogger(name) for name in _CHATTY]
     levels = [logger.level for logger in loggers]

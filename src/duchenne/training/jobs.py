@@ -1,5 +1,5 @@
-"""Training as a table of jobs: a network for each fold and attempt, a function of its inputs in
-a folder of its own.
+"""Training as a table of jobs: a network for each fold and attempt, a function
+of its inputs in a folder of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from duchenne import files, networks
 from duchenne.errors import ArgumentError, InputError
-from duchenne.faces.folds import Fold
+from duchenne.faces.folds import Fold, Mask
 from duchenne.faces.images.stack import Stack
 from duchenne.faces.preparation.steps import Preparation
 from duchenne.faces.table import FaceTable
@@ -39,9 +39,10 @@ _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 @dataclass(frozen=True)
 class Job:
-    """A network to train: on which fold, in which attempt, drawn from which seed, kept in which
-    folder; where there are several GPUs, networks take them in their ``turn``. ``identity`` digests
-    all that its study's networks are made of.
+    """A network to train: on which fold, in which attempt, drawn from which
+    seed, kept in which folder; where there are several GPUs, networks take
+    them in their ``turn``. ``identity`` digests all that its study's networks
+    are made of.
     """
 
     fold: int
@@ -53,8 +54,8 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it has been trained, as part of this study, and has read its test pictures,
-        which is written last.
+        """Whether it has been trained, as part of this study, and has read its
+        test pictures, which is written last.
         """
         return (self.folder / _DONE).exists() and self.begun
 
@@ -65,11 +66,15 @@ class Job:
 
     @property
     def begun(self) -> bool:
-        """Whether what lies in its folder was made of the same recipe and faces."""
+        """Whether what lies in its folder was made of the same recipe and
+        faces.
+        """
         file = self.folder / _IDENTITY
+        if not file.exists():
+            return not self.identity
         return (
-            file.read_text(encoding="ascii", errors="replace") if file.exists() else ""
-        ) == self.identity
+            file.read_text(encoding="ascii", errors="replace") == self.identity
+        )
 
     @property
     def progress(self) -> float:
@@ -94,7 +99,9 @@ class Materials:
     folds: Sequence[Fold]
 
 
-def listed(recipe: Recipe, folds: Sequence[int], root: Path, identity: str = "") -> list[Job]:
+def listed(
+    recipe: Recipe, folds: Sequence[int], root: Path, identity: str = ""
+) -> list[Job]:
     """List the jobs of a recipe: every attempt on every wanted fold.
 
     Args:
@@ -120,8 +127,8 @@ def listed(recipe: Recipe, folds: Sequence[int], root: Path, identity: str = "")
 
 
 def seed(recipe: Recipe, fold: int, attempt: int = 0) -> int:
-    """Number all chance of a job is drawn from, below 2³², as PyTorch's generators on the CPU heed
-    no higher digits.
+    """Number all chance of a job is drawn from, below 2³², as PyTorch's
+    generators on the CPU heed no higher digits.
 
     Odd multipliers set seeds of the recipe, folds and attempts apart.
     """
@@ -138,15 +145,16 @@ def trained(root: Path) -> list[tuple[int, int, Path]]:
         Fold, attempt and folder of each, in that order.
     """
     found = [(_FOLDER.fullmatch(path.name), path) for path in root.iterdir()]
-    return sorted((int(name[1]), int(name[2]), path) for name, path in found if name)
+    return sorted(
+        (int(name[1]), int(name[2]), path) for name, path in found if name
+    )
 
 
 def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     """All it takes to build the recipe's network for these classes."""
     faces = recipe.faces
-    crop = (
-        "none" if faces.source == "avatars" else faces.crop
-    )  # avatars are rendered as a crop leaves a face
+    # avatars are rendered as a crop leaves a face
+    crop = "none" if faces.source == "avatars" else faces.crop
     return Description(
         recipe.network.name,
         classes,
@@ -158,14 +166,20 @@ def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     )
 
 
-def fresh(recipe: Recipe, classes: tuple[str, ...], fold: int, attempt: int = 0) -> nn.Module:
+def fresh(
+    recipe: Recipe, classes: tuple[str, ...], fold: int, attempt: int = 0
+) -> nn.Module:
     """The recipe's network untrained on a fold."""
-    return networks.from_description(describe(recipe, classes), seed=seed(recipe, fold, attempt))
+    return networks.from_description(
+        describe(recipe, classes), seed=seed(recipe, fold, attempt)
+    )
 
 
-def train_all(listed: Sequence[Job], given: Materials, by: Workers = HERE) -> pd.DataFrame:
-    """Do every job that is not done yet, and collect what all of them predict for their test
-    pictures.
+def train_all(
+    listed: Sequence[Job], given: Materials, by: Workers = HERE
+) -> pd.DataFrame:
+    """Do every job that is not done yet, and collect what all of them predict
+    for their test pictures.
 
     Args:
         listed: The jobs.
@@ -173,16 +187,31 @@ def train_all(listed: Sequence[Job], given: Materials, by: Workers = HERE) -> pd
         by: Who trains.
 
     Returns:
-        One row a picture, fold and attempt: ``fold, attempt, path, subject, expression,
-        predicted``, and a probability for each class.
+        One row a picture, fold and attempt:
+        ``fold, attempt, path, subject, expression, predicted``, and a
+        probability for each class.
 
     Raises:
-        InputError: As ``fit`` does, naming the job, and as ``workers.do`` does.
+        InputError: As ``fit`` does, naming the job, and as ``workers.do``
+            does.
     """
+    _train_unfinished(listed, given, by)
+    for job in listed:
+        forget(job.folder)  # what a kill after a job's end left
+    frames = [files.read_frame(job.folder / _DONE) for job in listed]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _train_unfinished(
+    listed: Sequence[Job], given: Materials, by: Workers
+) -> None:
+    """Do every job that is not done yet, here or by workers."""
     unfinished = [job for job in listed if not job.sound]
     waiting = [replace(job, turn=turn) for turn, job in enumerate(unfinished)]
     root = listed[0].folder.parent
-    on = computing.agreed(root, given.recipe.training.precision, len(listed), by.devices)
+    on = computing.agreed(
+        root, given.recipe.training.precision, len(listed), by.devices
+    )
     by.check(on.devices)
     count = by.side_by_side(len(waiting), on)
     if by.backend == "processes" and count <= 1:
@@ -192,9 +221,6 @@ def train_all(listed: Sequence[Job], given: Materials, by: Workers = HERE) -> pd
         work = partial(_noting, given=given, on=on)
         with progress("Training networks", len(waiting)) as advance:
             workers.do(waiting, work, by, count, advance)
-    for job in listed:
-        forget(job.folder)  # what a kill after a job's end left
-    return pd.concat([files.read_frame(job.folder / _DONE) for job in listed], ignore_index=True)
 
 
 def _noting(job: Job, given: Materials, on: Computing) -> None:
@@ -203,23 +229,29 @@ def _noting(job: Job, given: Materials, on: Computing) -> None:
 
 
 def train(job: Job, given: Materials, on: Computing) -> None:
-    """Train the network of a job and predict its test pictures; one that was interrupted goes on
-    from its last epoch.
+    """Train the network of a job and predict its test pictures; one that was
+    interrupted goes on from its last epoch.
 
-    Its folder then holds the network, ``history.json``, the log, and ``predictions.parquet``. Where
-    another process trains in the folder, its end is awaited. Raises ``InputError`` as ``fit`` does,
-    naming the job.
+    Its folder then holds the network, ``history.json``, the log, and
+    ``predictions.parquet``. Where another process trains in the folder, its
+    end is awaited. Raises ``InputError`` as ``fit`` does, naming the job.
     """
     with _alone(job):
         if not job.sound:
-            if job.done or not (job.folder / _IDENTITY).exists() or not job.begun:
+            if (
+                job.done
+                or not (job.folder / _IDENTITY).exists()
+                or not job.begun
+            ):
                 _begin(job)
             _train(job, given, on)
     forget(job.folder)
 
 
 def _begin(job: Job) -> None:
-    """Clear the folder of what another study left in it, and note whose it is now."""
+    """Clear the folder of what another study left in it, and note whose it is
+    now.
+    """
     for path in job.folder.iterdir():
         if path.is_file():
             path.unlink()
@@ -231,23 +263,47 @@ def _begin(job: Job) -> None:
 
 
 def _train(job: Job, given: Materials, on: Computing) -> None:
-    recipe = given.recipe
-    stack = given.stack
-    test = given.folds[job.fold].test
-    classes = stack.table.expressions
-    network = fresh(recipe, classes, job.fold, job.attempt)
+    classes = given.stack.table.expressions
+    network = fresh(given.recipe, classes, job.fold, job.attempt)
     with computing.threads(on.threads):
         prepare = _fitted(network, job, given, on)
-        found = probabilities(network, prepare, torch.from_numpy(stack.stored[test]))
-    networks.save(job.folder, network, describe(recipe, classes), prepare.state_dict())
-    told = predictions(stack.table.where(test), classes, found, job.fold, job.attempt)
+        read = _read_test_pictures(network, prepare, job, given)
+    networks.save(
+        job.folder,
+        network,
+        describe(given.recipe, classes),
+        prepare.state_dict(),
+    )
     with files.replacing(job.folder / _DONE) as half_written:
-        told.to_parquet(half_written, index=False)
-    names = (_IDENTITY, "history.json", "network.json", "network.safetensors", _DONE)
+        read.to_parquet(half_written, index=False)
+    names = (
+        _IDENTITY,
+        "history.json",
+        "network.json",
+        "network.safetensors",
+        _DONE,
+    )
     files.seal(job.folder, names)
 
 
-def _fitted(network: nn.Module, job: Job, given: Materials, on: Computing) -> Preparation:
+def _read_test_pictures(
+    network: nn.Module, prepare: Preparation, job: Job, given: Materials
+) -> pd.DataFrame:
+    """What a job's network makes of the pictures that its fold leaves out."""
+    stack = given.stack
+    test = given.folds[job.fold].test
+    found = probabilities(
+        network, prepare, torch.from_numpy(stack.stored[test])
+    )
+    table = stack.table.where(test)
+    return predictions(
+        table, stack.table.expressions, found, job.fold, job.attempt
+    )
+
+
+def _fitted(
+    network: nn.Module, job: Job, given: Materials, on: Computing
+) -> Preparation:
     """Train a network in place; return what prepares its input."""
     recipe = given.recipe
     learned, judge = _examples(recipe, given.stack, given.folds[job.fold])
@@ -264,8 +320,8 @@ def _fitted(network: nn.Module, job: Job, given: Materials, on: Computing) -> Pr
 
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
-    """Wait until no other process trains in the job's folder: a killed study's worker, or one
-    that seemed lost.
+    """Wait until no other process trains in the job's folder: a killed study's
+    worker, or one that seemed lost.
     """
     held = job.folder / CHECKPOINTS / _LOCK
     held.parent.mkdir(parents=True, exist_ok=True)
@@ -274,17 +330,21 @@ def _alone(job: Job) -> Iterator[None]:
 
 
 def best_of(jobs: Sequence[Job]) -> Job:
-    """The job whose network did best on the pictures that its epoch was chosen by; the first of
-    equals.
+    """The job whose network did best on the pictures that its epoch was chosen
+    by; the first of equals.
     """
-    return jobs[int(np.argmax([chosen_epoch(job)["accuracy"] for job in jobs]))]
+    return jobs[
+        int(np.argmax([chosen_epoch(job)["accuracy"] for job in jobs]))
+    ]
 
 
 def chosen_epoch(job: Job) -> dict[str, float]:
     """The entry of a job's history that its network was kept from."""
     file = job.folder / "history.json"
     try:
-        history: list[dict[str, float]] = json.loads(file.read_text(encoding="utf-8"))
+        history: list[dict[str, float]] = json.loads(
+            file.read_text(encoding="utf-8")
+        )
         return max(history, key=lambda entry: entry["accuracy"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise files.unreadable(file, error) from None
@@ -303,7 +363,11 @@ def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
     names = ("train", "validation", "test")
     frames = [
         pd.DataFrame(
-            {"fold": number, "path": table.frame["path"][getattr(fold, part)], "part": part}
+            {
+                "fold": number,
+                "path": table.frame["path"][getattr(fold, part)],
+                "part": part,
+            }
         )
         for number, fold in folds.items()
         for part in names
@@ -313,8 +377,8 @@ def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Pair:
-    """The trained network of a study, its untrained control (the same network before training) and
-    how both are given pictures.
+    """The trained network of a study, its untrained control (the same network
+    before training) and how both are given pictures.
     """
 
     trained: nn.Module
@@ -327,8 +391,11 @@ class Pair:
         return {"trained": self.trained, "untrained": self.untrained}
 
 
-def trained_and_untrained(recipe: Recipe, folder: Path, fold: int, attempt: int = 0) -> Pair:
-    """Read the network of a study's fold and attempt back, and make the untrained control.
+def trained_and_untrained(
+    recipe: Recipe, folder: Path, fold: int, attempt: int = 0
+) -> Pair:
+    """Read the network of a study's fold and attempt back, and make the
+    untrained control.
 
     Args:
         recipe: The study's.
@@ -342,12 +409,18 @@ def trained_and_untrained(recipe: Recipe, folder: Path, fold: int, attempt: int 
     found = networks.load(folder)
     prepare = Preparation(found.description.prepare).restore(found.preparation)
     return Pair(
-        found.network, fresh(recipe, found.description.classes, fold, attempt).eval(), prepare
+        found.network,
+        fresh(recipe, found.description.classes, fold, attempt).eval(),
+        prepare,
     )
 
 
 def predictions(
-    table: FaceTable, classes: tuple[str, ...], found: Tensor, fold: int, attempt: int
+    table: FaceTable,
+    classes: tuple[str, ...],
+    found: Tensor,
+    fold: int,
+    attempt: int,
 ) -> pd.DataFrame:
     """Tell what a network makes of each picture.
 
@@ -359,29 +432,39 @@ def predictions(
         attempt: Of the network.
 
     Returns:
-        One row a picture: ``fold, attempt, path, subject, expression, predicted``, and a
+        One row a picture:
+        ``fold, attempt, path, subject, expression, predicted``, and a
         probability for each class.
     """
     frame = table.frame[["path", "subject", "expression"]].copy()
     frame.insert(0, "fold", fold)
     frame.insert(1, "attempt", attempt)
-    frame["predicted"] = [classes[place] for place in found.argmax(1).tolist()]
-    for place, name in enumerate(classes):
-        frame[f"p_{name}"] = found[:, place].numpy()
+    frame["predicted"] = [classes[index] for index in found.argmax(1).tolist()]
+    for index, name in enumerate(classes):
+        frame[f"p_{name}"] = found[:, index].numpy()
     return frame
 
 
-def _examples(recipe: Recipe, stack: Stack, fold: Fold) -> tuple[Examples, Examples]:
+def _examples(
+    recipe: Recipe, stack: Stack, fold: Fold
+) -> tuple[Examples, Examples]:
     """The pictures to train on, and those that the best epoch is chosen by."""
     classes = stack.table.expressions
-    places = torch.tensor([classes.index(name) for name in stack.table.frame["expression"]])
-    targets = (
-        torch.from_numpy(stack.table.shares(classes))
-        if recipe.training.labels == "votes"
-        else places
+    places = torch.tensor(
+        [classes.index(name) for name in stack.table.frame["expression"]]
     )
-    judge = fold.validation if recipe.training.chosen_by == "validation" else fold.test
-    return tuple(  # type: ignore[return-value]  # two of them
-        Examples(torch.from_numpy(stack.stored[mask]), labels[torch.from_numpy(mask)])
-        for mask, labels in ((fold.train, targets), (judge, places))
+    targets = places
+    if recipe.training.labels == "votes":
+        targets = torch.from_numpy(stack.table.shares(classes))
+    judge = (
+        fold.validation
+        if recipe.training.chosen_by == "validation"
+        else fold.test
     )
+    return _of(stack, fold.train, targets), _of(stack, judge, places)
+
+
+def _of(stack: Stack, mask: Mask, labels: Tensor) -> Examples:
+    """The pictures that a mask chooses, with their labels."""
+    pictures = torch.from_numpy(stack.stored[mask])
+    return Examples(pictures, labels[torch.from_numpy(mask)])

@@ -15,22 +15,26 @@ from duchenne.recipes import Paper
 _BINS = 10  # of confidence
 
 
-def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper) -> dict[str, Any]:
+def scores(
+    predictions: pd.DataFrame, classes: Sequence[str], paper: Paper
+) -> dict[str, Any]:
     """Summarise predictions of held-out pictures.
 
     Args:
-        predictions: ``fold, attempt, path, subject, expression, predicted, p_<class>`` of held-out
-            pictures.
+        predictions:
+            ``fold, attempt, path, subject, expression, predicted, p_<class>``
+            of held-out pictures.
         classes: What is told apart, in their order.
         paper: The figure that the study stands beside.
 
     Returns:
-        Accuracy of each network (a fold's attempt) with their mean, standard deviation and best,
-        and over all pictures with a 95 % interval over people; precision, recall and F1 of each
-        class; the confusion matrix (rows: shown), which counts answers: a picture once for every
-        network that read it; how far probabilities can be taken at their word; the share of the
-        most frequent class, which is what guessing reaches; the paper's figure, and whether the
-        mean lies ``within`` its spread.
+        Accuracy of each network (a fold's attempt) with their mean, standard
+        deviation and best, and over all pictures with a 95 % interval over
+        people; precision, recall and F1 of each class; the confusion matrix
+        (rows: shown), which counts answers: a picture once for every network
+        that read it; how far probabilities can be taken at their word; the
+        share of the most frequent class, which is what guessing reaches; the
+        paper's figure, and whether the mean lies ``within`` its spread.
 
     >>> frame = pd.DataFrame(
     ...     {
@@ -48,11 +52,14 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper) -> d
     0.5
     """
     right = pd.Series(
-        predictions["expression"].to_numpy(str) == predictions["predicted"].to_numpy(str),
+        predictions["expression"].to_numpy(str)
+        == predictions["predicted"].to_numpy(str),
         index=predictions.index,
     )
     shows = predictions.drop_duplicates("path")["expression"].value_counts()
-    networks = right.groupby([predictions["fold"], predictions["attempt"]]).mean()
+    networks = right.groupby(
+        [predictions["fold"], predictions["attempt"]]
+    ).mean()
     return {
         "accuracy": float(right.mean()),
         "interval": _interval(right, predictions["subject"]),
@@ -62,7 +69,8 @@ def scores(predictions: pd.DataFrame, classes: Sequence[str], paper: Paper) -> d
         "people": int(predictions["subject"].nunique()),
         **_of_classes(predictions, classes),
         "calibration": calibration(predictions, classes),
-        "paper": paper.model_dump(mode="json") | {"within": _within(float(networks.mean()), paper)},
+        "paper": paper.model_dump(mode="json")
+        | {"within": _within(float(networks.mean()), paper)},
     }
 
 
@@ -82,13 +90,23 @@ def _of_networks(networks: pd.Series) -> dict[str, Any]:
     }
 
 
-def _of_classes(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def _of_classes(
+    predictions: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, Any]:
     """Precision, recall and F1 of each class, and the confusion matrix."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import (
+        confusion_matrix,
+        precision_recall_fscore_support,
+    )
 
     names = list(classes)
-    pair = (predictions["expression"].to_numpy(str), predictions["predicted"].to_numpy(str))
-    scored = precision_recall_fscore_support(*pair, labels=names, zero_division=0.0)
+    pair = (
+        predictions["expression"].to_numpy(str),
+        predictions["predicted"].to_numpy(str),
+    )
+    scored = precision_recall_fscore_support(
+        *pair, labels=names, zero_division=0.0
+    )
     shows = predictions.drop_duplicates("path")["expression"].value_counts()
     per_class = {}
     for name, precision, recall, f1 in zip(names, *scored[:3], strict=True):
@@ -104,7 +122,9 @@ def _of_classes(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, 
     return {"majority": majority, "classes": per_class, "confusion": confusion}
 
 
-def calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def calibration(
+    predictions: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, Any]:
     """Tell how far probabilities can be taken at their word.
 
     Args:
@@ -112,42 +132,59 @@ def calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, 
         classes: What is told apart, in their order.
 
     Returns:
-        ``error``, the expected calibration error: the mean distance of confidence (the predicted
-        class's probability) and accuracy over ten bins of confidence of equal width, weighed by
-        their pictures (Guo et al. 2017, equation 3); ``brier``, the mean squared distance of the
+        ``error``, the expected calibration error: the mean distance of
+        confidence (the predicted class's probability) and accuracy over ten
+        bins of confidence of equal width, weighed by their pictures (Guo et
+        al. 2017, equation 3); ``brier``, the mean squared distance of the
         probabilities from the truth, 0 … 2; ``bins`` have both, and pictures.
 
     >>> frame = pd.DataFrame(
-    ...     {"expression": ["fear", "anger"], "p_anger": [0.25, 0.25], "p_fear": [0.75, 0.75]}
+    ...     {
+    ...         "expression": ["fear", "anger"],
+    ...         "p_anger": [0.25, 0.25],
+    ...         "p_fear": [0.75, 0.75],
+    ...     }
     ... )
     >>> calibration(frame, ["anger", "fear"])["error"]
     0.25
     """
     given = predictions[[f"p_{name}" for name in classes]].to_numpy(float)
-    shown = pd.Categorical(predictions["expression"], categories=list(classes)).codes
-    frame = pd.DataFrame({"confidence": given.max(1), "accuracy": given.argmax(1) == shown})
-    number = np.minimum((frame["confidence"] * _BINS).astype(int), _BINS - 1)
-    groups = frame.groupby(number)
-    bins = groups.mean().assign(pictures=groups.size())
+    shown = pd.Categorical(
+        predictions["expression"], categories=list(classes)
+    ).codes
+    right = given.argmax(1) == shown
+    bins = _by_confidence(given.max(1), right)
     distance = (bins["confidence"] - bins["accuracy"]).abs()
     squared = (given - np.eye(len(classes))[shown]) ** 2
     return {
-        "error": float((distance * bins["pictures"]).sum() / len(frame)),
+        "error": float((distance * bins["pictures"]).sum() / len(given)),
         "brier": float(squared.sum(1).mean()),
         "bins": bins.to_dict("records"),
     }
 
 
+def _by_confidence(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Mean confidence, accuracy and pictures of each bin of confidence."""
+    frame = pd.DataFrame({"confidence": confidence, "accuracy": right})
+    number = (frame["confidence"] * _BINS).astype(int).clip(upper=_BINS - 1)
+    groups = frame.groupby(number)
+    return groups.mean().assign(pictures=groups.size())
+
+
 def _within(mean: float, paper: Paper) -> bool | None:
-    """Whether the mean lies within the paper's spread of its figure; None where it prints none."""
+    """Whether the mean lies within the paper's spread of its figure; None
+    where it prints none.
+    """
     if paper.accuracy is None or paper.spread is None:
         return None
     return abs(100 * mean - paper.accuracy) <= paper.spread
 
 
 def _interval(right: pd.Series, subjects: pd.Series) -> list[float] | None:
-    """95 % interval of accuracy over people, as pictures of one person are alike; None for fewer
-    than six of them.
+    """95 % interval of accuracy over people, as pictures of one person are
+    alike; None for fewer than six of them.
     """
     person, _ = intervals.numbered(subjects.to_numpy(str))
     people = right.groupby(person).agg(["sum", "count"]).to_numpy(float)

@@ -1,5 +1,5 @@
-"""What a network is trained for: a loss that falls, and a mark for each picture by which the
-best epoch is chosen.
+"""What a network is trained for: a loss that falls, and a mark for each
+picture by which the best epoch is chosen.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Judge = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(what the network gives, the prepared pictures, their classes) -> a number, or one a picture."""
+"""(what the network gives, the prepared pictures, their classes) -> a number,
+or one a picture.
+"""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """``loss`` of a batch; ``mark`` of each picture (n,), the higher the better; ``name`` of the
-    mean mark in histories.
+    """``loss`` of a batch; ``mark`` of each picture (n,), the higher the
+    better; ``name`` of the mean mark in histories.
     """
 
     name: str
@@ -34,7 +36,9 @@ def _right(given: Tensor, pictures: Tensor, classes: Tensor) -> Tensor:
 
 
 def _squared_error(given: Tensor, pictures: Tensor, classes: Tensor) -> Tensor:
-    """Σ‖x − ψ(φ(x))‖², of each picture, and their mean (zhu2018, part 2, section 2.2)."""
+    """Σ‖x − ψ(φ(x))‖², of each picture, and their mean (zhu2018, part 2,
+    section 2.2).
+    """
     return (given - pictures).square().flatten(1).sum(1).mean()
 
 

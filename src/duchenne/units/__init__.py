@@ -1,6 +1,12 @@
 """A network and faces in, what each of its units responds to out."""
 
-from duchenne.units.accumulators import Every, Histogram, Moments, Quantiles, Top
+from duchenne.units.accumulators import (
+    Every,
+    Histogram,
+    Moments,
+    Quantiles,
+    Top,
+)
 from duchenne.units.activations import Activations
 from duchenne.units.projection import Windows, likeness, project
 from duchenne.units.receptive_fields import Fields

@@ -1,16 +1,16 @@
-"""Ablating units: what a network makes of pictures when some units of a layer pass on a fixed
-number instead of theirs.
+"""Ablating units: what a network makes of pictures when some units of a layer
+pass on a fixed number instead of theirs.
 
-Many sets of units are ablated in one run of a picture. The maps are multiplied as late as can be:
-ReLUs and poolings act on each unit alone, so that ablating behind them is the same and far less
-work; that it is the same is proved on some pictures, else the units are ablated at the layer
-itself.
+Many sets of units are ablated in one run of a picture. The maps are multiplied
+as late as can be: ReLUs and poolings act on each unit alone, so that ablating
+behind them is the same and far less work; that it is the same is proved on
+some pictures, else the units are ablated at the layer itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,9 +33,10 @@ _CLOSE = 1e-4  # of the spread of what the network gives
 class Ablation:
     """A network of which any units of a layer can be ablated.
 
-    ``fill`` (u,) is what an ablated unit passes on everywhere, 0 by default. ``pictures`` (n, C, H,
-    W), a few prepared ones, serve to prove where units can be ablated. Raises ``InputError`` as
-    ``layers.output`` does, and for a ``fill`` of another number of units.
+    ``fill`` (u,) is what an ablated unit passes on everywhere, 0 by default.
+    ``pictures`` (n, C, H, W), a few prepared ones, serve to prove where units
+    can be ablated. Raises ``InputError`` as ``layers.output`` does, and for a
+    ``fill`` of another number of units.
 
     >>> network = nn.Sequential(
     ...     nn.Conv2d(1, 3, 1),
@@ -46,12 +47,16 @@ class Ablation:
     ... )
     >>> pictures = torch.rand(4, 1, 8, 8)
     >>> ablation = Ablation(network, "0", pictures)
-    >>> ablation.place, ablation(pictures, np.eye(3, dtype=bool)).shape
+    >>> ablation.ablated_at, ablation(pictures, np.eye(3, dtype=bool)).shape
     ('3', torch.Size([4, 3, 2]))
     """
 
     def __init__(
-        self, network: nn.Module, layer: str, pictures: Tensor, fill: Tensor | None = None
+        self,
+        network: nn.Module,
+        layer: str,
+        pictures: Tensor,
+        fill: Tensor | None = None,
     ) -> None:
         self.network = network
         self.layer = layer
@@ -61,112 +66,150 @@ class Ablation:
             self.units = given.shape[axis]
             filled = self._filling(fill).to(given)[None]
             everywhere = _shaped(filled, given.ndim, axis)
-            at_layer = _Place(layer, everywhere.expand(1, *given.shape[1:])[0])
+            at_layer = _Point(layer, everywhere.expand(1, *given.shape[1:])[0])
             self._largest = _largest(network, pictures[:1])
-            self._place, self._behind = self._latest(pictures[:_PROVED], at_layer)
+            self._point, self._behind = self._latest(
+                pictures[:_PROVED], at_layer
+            )
 
     def _filling(self, fill: Tensor | None) -> Tensor:
         """A number for each unit that is ablated; 0 where none are given."""
-        filled = torch.zeros(self.units) if fill is None else torch.as_tensor(fill)
+        filled = (
+            torch.zeros(self.units) if fill is None else torch.as_tensor(fill)
+        )
         if filled.shape != (self.units,):
             has = f"has {self.units} units, and there are {len(filled)} numbers to fill in"
             raise InputError(f"layer {self.layer!r}: {has}")
         return filled
 
     @property
-    def place(self) -> str:
+    def ablated_at(self) -> str:
         """The module behind which units are ablated."""
-        return self._place.module
+        return self._point.module
 
     def __call__(self, pictures: Tensor, ablated: Mask) -> Tensor:
-        """What the network gives for pictures (n, C, H, W) with each of k sets of units ablated,
-        ``ablated`` (k, u): (n, k, classes).
+        """What the network gives for pictures (n, C, H, W) with each of k sets
+        of units ablated, ``ablated`` (k, u): (n, k, classes).
         """
         sets = torch.from_numpy(np.ascontiguousarray(ablated))
+        run = self._expanded if self._behind else self._repeated
+        numbers = self._point.fill.numel() if self._behind else self._largest
+        parts = torch.split(sets, max(1, _AT_ONCE // numbers))
         with layers.evaluating(self.network), torch.no_grad():
-            run = self._expanded if self._behind else self._repeated
-            size = max(1, _AT_ONCE // (self._place.fill.numel() if self._behind else self._largest))
-            return torch.stack(
-                [
-                    torch.cat(
-                        [run(self._place, picture[None], part) for part in torch.split(sets, size)]
-                    )
+            given = []
+            for picture in pictures:
+                of_parts = [
+                    run(self._point, picture[None], part) for part in parts
+                ]
+                given.append(torch.cat(of_parts))
+        return torch.stack(given)
+
+    def _latest(
+        self, pictures: Tensor, at_layer: _Point
+    ) -> tuple[_Point, bool]:
+        """The last place behind which ablating is the same, and whether sets
+        can share a run up to it.
+        """
+        halves = (
+            torch.rand(
+                _PROVED, self.units, generator=torch.Generator().manual_seed(0)
+            )
+            < 0.5
+        )
+        repeated = [
+            self._repeated(at_layer, picture[None], halves)
+            for picture in pictures
+        ]
+        wanted = torch.stack(repeated)
+        close = _CLOSE * wanted.std().item() + torch.finfo(wanted.dtype).tiny
+        for point in reversed(self._places(pictures[:1], at_layer)):
+            # a network may join what it gave before, or count pictures
+            with suppress(RuntimeError, InputError):
+                expanded = [
+                    self._expanded(point, picture[None], halves)
                     for picture in pictures
                 ]
-            )
-
-    def _latest(self, pictures: Tensor, at_layer: _Place) -> tuple[_Place, bool]:
-        """The last place behind which ablating is the same, and whether sets can share a run up
-        to it.
-        """
-        halves = torch.rand(_PROVED, self.units, generator=torch.Generator().manual_seed(0)) < 0.5
-        wanted = torch.stack(
-            [self._repeated(at_layer, picture[None], halves) for picture in pictures]
-        )
-        close = _CLOSE * wanted.std().item() + torch.finfo(wanted.dtype).tiny
-        for place in reversed(self._places(pictures[:1], at_layer)):
-            with suppress(
-                RuntimeError, InputError
-            ):  # a network that joins what it gave before, or counts pictures
-                found = torch.stack(
-                    [self._expanded(place, picture[None], halves) for picture in pictures]
-                )
-                if found.shape == wanted.shape and (found - wanted).abs().max() <= close:
-                    return place, True
+                found = torch.stack(expanded)
+                if (
+                    found.shape == wanted.shape
+                    and (found - wanted).abs().max() <= close
+                ):
+                    return point, True
         return at_layer, False
 
-    def _places(self, picture: Tensor, at_layer: _Place) -> list[_Place]:
-        """The layer, and the modules run once behind it that give as many units, with what they
-        give once all are ablated.
+    def _places(self, picture: Tensor, at_layer: _Point) -> list[_Point]:
+        """The layer, and the modules run once behind it that give as many
+        units, with what they give once all are ablated.
         """
         seen: list[tuple[str, Tensor]] = []
+        every = torch.ones(1, self.units, dtype=torch.bool)
+        with self._watched(seen):
+            self._repeated(at_layer, picture, every, seen)
+        names = [name for name, _ in seen]
+        places = [at_layer]
+        for name, given in seen:
+            if names.count(name) == 1 and self._has_the_units(name, given):
+                places.append(_Point(name, given[0].clone()))
+        return places
 
-        def watch(name: str, module: nn.Module, inputs: object, given: Tensor) -> None:
+    @contextmanager
+    def _watched(self, seen: list[tuple[str, Tensor]]) -> Iterator[None]:
+        """Note what every module but the layer gives, in the order in which
+        they are run.
+        """
+
+        def watch(
+            name: str, module: nn.Module, inputs: object, given: Tensor
+        ) -> None:
             seen.append((name, given))
 
-        handles = []
-        for name, module in self.network.named_modules():
-            if name and name != self.layer and not any(module.children()):
-                handles.append(module.register_forward_hook(partial(watch, name)))
-        every = torch.ones(1, self.units, dtype=torch.bool)
-        try:
-            self._repeated(at_layer, picture, every, seen)
-        finally:
-            for handle in handles:
-                handle.remove()
-        names = [name for name, _ in seen]
-        behind = [
-            _Place(name, given[0].clone())
-            for name, given in seen
-            if names.count(name) == 1 and self._has_the_units(name, given)
-        ]
-        return [at_layer, *behind]
+        with ExitStack() as hooks:
+            for name, module in self.network.named_modules():
+                if name and name != self.layer and not any(module.children()):
+                    handle = module.register_forward_hook(partial(watch, name))
+                    hooks.callback(handle.remove)
+            yield
 
     def _has_the_units(self, name: str, given: object) -> bool:
         """Whether what a module gives has as many units as the layer."""
         if not isinstance(given, Tensor) or given.ndim < 2:
             return False
-        return given.shape[layers.unit_axis(self.network, name, given)] == self.units
+        return (
+            given.shape[layers.unit_axis(self.network, name, given)]
+            == self.units
+        )
 
-    def _expanded(self, place: _Place, picture: Tensor, ablated: Tensor) -> Tensor:
-        """What one picture gives, run once as far as the place and as often as there are sets
-        behind it.
+    def _expanded(
+        self, point: _Point, picture: Tensor, ablated: Tensor
+    ) -> Tensor:
+        """What one picture gives, run once as far as the place and as often as
+        there are sets behind it.
         """
-        with _ablated(self.network, place, ablated):
+        with _ablated(self.network, point, ablated):
             return self._run(picture, len(ablated))
 
     def _repeated(
-        self, place: _Place, picture: Tensor, ablated: Tensor, seen: list[Any] | None = None
+        self,
+        point: _Point,
+        picture: Tensor,
+        ablated: Tensor,
+        seen: list[Any] | None = None,
     ) -> Tensor:
-        """The same with every set run from the start; ``seen`` is emptied where the place is
-        reached.
+        """The same with every set run from the start; ``seen`` is emptied
+        where the place is reached.
         """
-        with _ablated(self.network, place, ablated, seen):
-            return self._run(picture.expand(len(ablated), -1, -1, -1), len(ablated))
+        with _ablated(self.network, point, ablated, seen):
+            return self._run(
+                picture.expand(len(ablated), -1, -1, -1), len(ablated)
+            )
 
     def _run(self, pictures: Tensor, count: int) -> Tensor:
         given = self.network(pictures.clone())
-        if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != count:
+        if (
+            not isinstance(given, Tensor)
+            or given.ndim != 2
+            or len(given) != count
+        ):
             raise InputError(
                 f"layer {self.layer!r}: the network gives no row of classes a picture behind it"
             )
@@ -174,7 +217,7 @@ class Ablation:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Point:
     """A module, and what it gives of a picture where every unit is ablated."""
 
     module: str
@@ -188,7 +231,9 @@ def _largest(network: nn.Module, picture: Tensor) -> int:
     def note(module: nn.Module, inputs: Any, given: Any) -> None:
         sizes.append(given.numel() if isinstance(given, Tensor) else 0)
 
-    handles = [module.register_forward_hook(note) for module in network.modules()]
+    handles = [
+        module.register_forward_hook(note) for module in network.modules()
+    ]
     try:
         network(picture.clone())
     finally:
@@ -198,8 +243,8 @@ def _largest(network: nn.Module, picture: Tensor) -> int:
 
 
 def _shaped(of_units: Tensor, dimensions: int, axis: int) -> Tensor:
-    """Numbers (n, u) shaped to be used with what a module gives, in so many dimensions, units
-    along an axis.
+    """Numbers (n, u) shaped to be used with what a module gives, in so many
+    dimensions, units along an axis.
     """
     shape = [1] * dimensions
     shape[0], shape[axis] = of_units.shape
@@ -208,10 +253,13 @@ def _shaped(of_units: Tensor, dimensions: int, axis: int) -> Tensor:
 
 @contextmanager
 def _ablated(
-    network: nn.Module, place: _Place, ablated: Tensor, seen: list[Any] | None = None
+    network: nn.Module,
+    point: _Point,
+    ablated: Tensor,
+    seen: list[Any] | None = None,
 ) -> Iterator[None]:
-    """Ablate a set of units for each picture, or each set for the only one, the first time that
-    a module is run.
+    """Ablate a set of units for each picture, or each set for the only one,
+    the first time that a module is run.
     """
     ran: list[bool] = []
 
@@ -221,11 +269,11 @@ def _ablated(
         ran.append(True)
         if seen is not None:
             seen.clear()
-        axis = layers.unit_axis(network, place.module, given)
+        axis = layers.unit_axis(network, point.module, given)
         mask = _shaped(ablated.to(given.device), given.ndim, axis)
-        return torch.where(mask, place.fill.to(given), given)
+        return torch.where(mask, point.fill.to(given), given)
 
-    handle = layers.find(network, place.module).register_forward_hook(hook)
+    handle = layers.find(network, point.module).register_forward_hook(hook)
     try:
         yield
     finally:

@@ -1,9 +1,10 @@
-"""The activation of a unit on a picture: the strongest answer of its map, after ReLU, and where it
-lies.
+"""The activation of a unit on a picture: the strongest answer of its map,
+after ReLU, and where it lies.
 
-Where no ReLU follows a layer, as with tanh, sigmoid or GELU, answers may lie below 0. Three
-readings: ``positive``, the maximum, which counts as 0 where it lies below; ``signed``, the maximum
-as it is; ``magnitude``, the largest absolute value.
+Where no ReLU follows a layer, as with tanh, sigmoid or GELU, answers may lie
+below 0. Three readings: ``positive``, the maximum, which counts as 0 where it
+lies below; ``signed``, the maximum as it is; ``magnitude``, the largest
+absolute value.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ ACTIVATIONS = ("positive", "signed", "magnitude")
 
 @dataclass(frozen=True)
 class Activations:
-    """Activations of n pictures and u units: ``image`` (n,), ``value``, ``row`` and ``column`` (n,
-    u) on the layer's map.
+    """Activations of n pictures and u units: ``image`` (n,), ``value``,
+    ``row`` and ``column`` (n, u) on the layer's map.
 
-    Rows are tokens where a layer gives tokens; rows and columns are 0 for neurons of a linear
-    layer.
+    Rows are tokens where a layer gives tokens; rows and columns are 0 for
+    neurons of a linear layer.
     """
 
     image: Places
@@ -49,7 +50,9 @@ class Activations:
         return pd.DataFrame(
             {
                 "image": np.repeat(self.image, units).astype(np.int32),
-                "unit": np.tile(np.arange(units, dtype=np.int32), len(self.image)),
+                "unit": np.tile(
+                    np.arange(units, dtype=np.int32), len(self.image)
+                ),
                 "activation": self.value.ravel(),
                 "row": self.row.ravel().astype(np.int16),
                 "col": self.column.ravel().astype(np.int16),
@@ -57,7 +60,9 @@ class Activations:
         )
 
     @staticmethod
-    def of(given: Tensor, first: int = 0, activation: str = "positive") -> Activations:
+    def of(
+        given: Tensor, first: int = 0, activation: str = "positive"
+    ) -> Activations:
         """Activations of what a layer gives for n pictures.
 
         Args:
@@ -72,23 +77,22 @@ class Activations:
             InputError: For anything else, and for what is not finite.
         """
         if activation not in ACTIVATIONS:
-            raise InputError(f"activation {activation!r}: not one of {', '.join(ACTIVATIONS)}")
-        if given.ndim not in (2, 3, 4):
             raise InputError(
-                f"a layer of {given.ndim - 1} dimensions: maps, tokens or neurons are understood"
+                f"activation {activation!r}: not one of {', '.join(ACTIVATIONS)}"
             )
-        answers = _by_unit(given).float()
-        sizes = answers.abs() if activation == "magnitude" else answers
-        value, place = sizes.max(2)
-        if not value.isfinite().all():
-            raise InputError("the network gives numbers that are not finite")
-        if activation == "positive":
-            value = value.clamp_min(0)
+        if given.ndim not in (2, 3, 4):
+            dimensions = f"a layer of {given.ndim - 1} dimensions"
+            raise InputError(
+                f"{dimensions}: maps, tokens or neurons are understood"
+            )
+        value, position = _largest(_by_unit(given).float(), activation)
         width = given.shape[3] if given.ndim == 4 else 1
-        row = (place // width).cpu().numpy()
-        column = (place % width).cpu().numpy()
-        images = np.arange(first, first + len(given))
-        return Activations(images, value.cpu().numpy(), row, column)
+        return Activations(
+            np.arange(first, first + len(given)),
+            value.cpu().numpy(),
+            (position // width).cpu().numpy(),
+            (position % width).cpu().numpy(),
+        )
 
     @staticmethod
     def from_frame(frame: pd.DataFrame) -> Activations:
@@ -102,9 +106,12 @@ class Activations:
         """
         shape = (-1, frame["unit"].nunique())
         value, row, column = (
-            frame[name].to_numpy().reshape(shape) for name in ("activation", "row", "col")
+            frame[name].to_numpy().reshape(shape)
+            for name in ("activation", "row", "col")
         )
-        return Activations(frame["image"].to_numpy().reshape(shape)[:, 0], value, row, column)
+        return Activations(
+            frame["image"].to_numpy().reshape(shape)[:, 0], value, row, column
+        )
 
     @staticmethod
     def joined(parts: Iterable[Activations]) -> Activations:
@@ -114,8 +121,22 @@ class Activations:
             raise InputError("no pictures to look at")
         names = ("image", "value", "row", "column")
         return Activations(
-            **{name: np.concatenate([getattr(part, name) for part in every]) for name in names}
+            **{
+                name: np.concatenate([getattr(part, name) for part in every])
+                for name in names
+            }
         )
+
+
+def _largest(answers: Tensor, activation: str) -> tuple[Tensor, Tensor]:
+    """The answer (n, u, places) that counts of every unit, and its place."""
+    sizes = answers.abs() if activation == "magnitude" else answers
+    value, position = sizes.max(2)
+    if not value.isfinite().all():
+        raise InputError("the network gives numbers that are not finite")
+    if activation == "positive":
+        value = value.clamp_min(0)
+    return value, position
 
 
 def _by_unit(given: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
-"""The way from a picture to a layer: PyTorch's own operators, recorded while the network runs once.
+"""The way from a picture to a layer: PyTorch's own operators, recorded while
+the network runs once.
 
-From it follows all that is known in closed form: which positions of every map on the way a neuron
-of the layer can see, hence its receptive field, and how to compute the neuron from those positions
-alone (see ``windowed``). It does not matter whether ReLUs and poolings are modules or functions,
-and branches may part and meet again.
+From it follows all that is known in closed form: which positions of every map
+on the way a neuron of the layer can see, hence its receptive field, and how to
+compute the neuron from those positions alone (see ``windows``). It does not
+matter whether ReLUs and poolings are modules or functions, and branches may
+part and meet again.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ aten = torch.ops.aten
 
 
 class UnknownWayError(Exception):
-    """On the way is an operator of which no closed form says what its positions see; the message
-    names it.
+    """On the way is an operator of which no closed form says what its
+    positions see; the message names it.
     """
 
 
@@ -49,7 +51,10 @@ class Span:
     def joined(self, other: Span | None) -> Span:
         """The span that holds both."""
         return (
-            Span(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+            Span(
+                np.minimum(self.low, other.low),
+                np.maximum(self.high, other.high),
+            )
             if other
             else self
         )
@@ -57,11 +62,13 @@ class Span:
 
 @dataclass(frozen=True)
 class Gather:
-    """How an operator's positions gather those of its input, along rows and columns.
+    """How an operator's positions gather those of its input, along rows and
+    columns.
 
-    A position reaches over so many, in steps of a stride, from ``padding`` before it, and takes
-    every one that lies ``dilation`` further; ``beyond`` is what lies past the border of the input.
-    ``compute`` does it with nothing padded.
+    A position reaches over so many, in steps of a stride, from ``padding``
+    before it, and takes every one that lies ``dilation`` further; ``beyond``
+    is what lies past the border of the input. ``compute`` does it with nothing
+    padded.
     """
 
     reach: Pair
@@ -72,24 +79,36 @@ class Gather:
     dilation: Pair = (1, 1)
 
     def leaves(self, entered: Pair, left: Pair) -> bool:
-        """Whether positions of a result of some size reach beyond the border of an input of some
-        size.
+        """Whether positions of a result of some size reach beyond the border
+        of an input of some size.
         """
         return any(
             padding > 0 or (count - 1) * stride - padding + reach > side
             for side, count, reach, stride, padding in zip(
-                entered, left, self.reach, self.stride, self.padding, strict=True
+                entered,
+                left,
+                self.reach,
+                self.stride,
+                self.padding,
+                strict=True,
             )
         )
 
     def seen(self, span: Span, axis: int) -> Span:
         """What a span of the result sees of the input."""
-        reach, stride, padding = self.reach[axis], self.stride[axis], self.padding[axis]
-        return Span(span.low * stride - padding, span.high * stride - padding + reach - 1)
+        reach, stride, padding = (
+            self.reach[axis],
+            self.stride[axis],
+            self.padding[axis],
+        )
+        return Span(
+            span.low * stride - padding,
+            span.high * stride - padding + reach - 1,
+        )
 
     def taken(self, positions: Mask, axis: int, side: int) -> Mask:
-        """Which positions of the input some positions of the result take, those past the border
-        left out.
+        """Which positions of the input some positions of the result take,
+        those past the border left out.
 
         Args:
             positions: (n, m) of the result.
@@ -99,7 +118,11 @@ class Gather:
         Returns:
             (n, side).
         """
-        reach, stride, padding = self.reach[axis], self.stride[axis], self.padding[axis]
+        reach, stride, padding = (
+            self.reach[axis],
+            self.stride[axis],
+            self.padding[axis],
+        )
         found = np.zeros((len(positions), side), bool)
         first = np.arange(positions.shape[1]) * stride - padding
         for tap in range(0, reach, self.dilation[axis]):
@@ -111,17 +134,24 @@ class Gather:
 class Way:
     """The operators between pictures (C, H, W) and a layer that gives maps.
 
-    ``maps`` are the nodes of ``recorded`` that stand for maps, in the order in which they are
-    computed: the picture first, the layer last; ``gathers`` says how those among them gather that
-    do not compute position by position. Raises ``UnknownWayError`` where there is an operator that
-    is not understood.
+    ``maps`` are the nodes of ``recorded`` that stand for maps, in the order in
+    which they are computed: the picture first, the layer last; ``gathers``
+    says how those among them gather that do not compute position by position.
+    Raises ``UnknownWayError`` where there is an operator that is not
+    understood.
 
-    >>> way = Way(nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.ReLU()), "1", (1, 96, 96))
+    >>> way = Way(
+    ...     nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.ReLU()),
+    ...     "1",
+    ...     (1, 96, 96),
+    ... )
     >>> way.fields(np.array([0, 48]), np.array([0, 48])).tolist()
     [[0, 0, 3, 3], [46, 46, 51, 51]]
     """
 
-    def __init__(self, network: nn.Module, layer: str, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, network: nn.Module, layer: str, shape: tuple[int, int, int]
+    ) -> None:
         self.recorded = _recorded(network, layer, shape)
         self.gathers: dict[fx.Node, Gather] = {}
         self.maps: dict[fx.Node, None] = {}
@@ -145,13 +175,15 @@ class Way:
         return next(reversed(self.maps))
 
     def spans(self, places: Places, axis: int) -> dict[fx.Node, Span]:
-        """From where to where positions of the layer (n,) see every map, along rows (axis 0) or
-        columns (1), also beyond its border.
+        """From where to where positions of the layer (n,) see every map, along
+        rows (axis 0) or columns (1), also beyond its border.
         """
         seen = {self.layer: Span(places, places)}
         for node in reversed(self.maps):
             through = (
-                self.gathers[node].seen(seen[node], axis) if node in self.gathers else seen[node]
+                self.gathers[node].seen(seen[node], axis)
+                if node in self.gathers
+                else seen[node]
             )
             for source in node.all_input_nodes:
                 if source in self.maps:
@@ -159,8 +191,8 @@ class Way:
         return seen
 
     def taken(self, axis: int) -> Mask:
-        """Which rows or columns of the picture each of the layer's takes, through taps that lie on
-        every map.
+        """Which rows or columns of the picture each of the layer's takes,
+        through taps that lie on every map.
 
         Args:
             axis: 0 for rows, 1 for columns.
@@ -178,18 +210,24 @@ class Way:
                         if node in self.gathers
                         else seen[node]
                     )
-                    seen[source] = seen[source] | through if source in seen else through
+                    seen[source] = (
+                        seen[source] | through if source in seen else through
+                    )
         return seen[self.picture]
 
     def fields(self, rows: Places, columns: Places) -> Places:
-        """Receptive field of each position: (n, 4) as x0, y0, x1, y1 in pixels, x1 and y1
-        exclusive.
+        """Receptive field of each position: (n, 4) as x0, y0, x1, y1 in
+        pixels, x1 and y1 exclusive.
 
-        Of a position that takes nothing but what lies beyond the border, the nearest pixel.
+        Of a position that takes nothing but what lies beyond the border, the
+        nearest pixel.
         """
         down, across = (
             _bounds(
-                self.taken(axis), self.spans(np.arange(size(self.layer)[axis]), axis)[self.picture]
+                self.taken(axis),
+                self.spans(np.arange(size(self.layer)[axis]), axis)[
+                    self.picture
+                ],
             )[:, places]
             for axis, places in enumerate((rows, columns))
         )
@@ -202,10 +240,16 @@ class Way:
             raise UnknownWayError(f"{node} gives no map")
         self.maps[node] = None
         if target in _GATHERING:
-            source, *more = (self._constant(argument) for argument in node.args)
-            self.gathers[node] = _GATHERING[target](size(source), *more, **node.kwargs)
+            source, *more = (
+                self._constant(argument) for argument in node.args
+            )
+            self.gathers[node] = _GATHERING[target](
+                size(source), *more, **node.kwargs
+            )
         elif not self._is_position_by_position(node):
-            raise UnknownWayError(f"{target} is not computed position by position")
+            raise UnknownWayError(
+                f"{target} is not computed position by position"
+            )
         elif target in _BATCH_NORM and node.args[5] is not False:
             raise UnknownWayError("batch norm by the batch's own mean")
         elif self._joins_other_sizes(node):
@@ -217,25 +261,35 @@ class Way:
         return _over_channels(node) or self._of_several(node)
 
     def _joins_other_sizes(self, node: fx.Node) -> bool:
-        joined = [source for source in node.all_input_nodes if source in self.maps]
+        joined = [
+            source for source in node.all_input_nodes if source in self.maps
+        ]
         return any(size(source) != size(node) for source in joined)
 
     def _of_several(self, node: fx.Node) -> bool:
-        """Whether it computes position by position, from maps and from constants that are maps
-        or numbers of channels.
+        """Whether it computes position by position, from maps and from
+        constants that are maps or numbers of channels.
         """
-        constants = [_value(source) for source in node.all_input_nodes if source not in self.maps]
+        constants = [
+            _value(source)
+            for source in node.all_input_nodes
+            if source not in self.maps
+        ]
         if node.target is aten.div.Tensor and node.args[1] in self.maps:
-            return False  # what lies beyond a map's border is not to be divided by
+            # what lies beyond a map's border is not to be divided by
+            return False
         return node.target in _OF_SEVERAL and all(
             constant.numel() == 1
-            or (constant.ndim > 1 and tuple(constant.shape[-2:]) in ((1, 1), size(node)))
+            or (
+                constant.ndim > 1
+                and tuple(constant.shape[-2:]) in ((1, 1), size(node))
+            )
             for constant in constants
         )
 
     def _constant(self, argument: Any) -> Any:
-        """An argument of an operator, with what is recorded by name, such as weights; refuse
-        those that are computed.
+        """An argument of an operator, with what is recorded by name, such as
+        weights; refuse those that are computed.
         """
         if not isinstance(argument, fx.Node) or argument in self.maps:
             return argument
@@ -248,7 +302,11 @@ def _bounds(taken: Mask, span: Span) -> Places:
     """First and last position that each row of a table takes: (2, n)."""
     side = taken.shape[1]
     first = np.where(taken.any(1), taken.argmax(1), span.low.clip(0, side - 1))
-    last = np.where(taken.any(1), side - 1 - taken[:, ::-1].argmax(1), span.high.clip(0, side - 1))
+    last = np.where(
+        taken.any(1),
+        side - 1 - taken[:, ::-1].argmax(1),
+        span.high.clip(0, side - 1),
+    )
     return np.stack([first, last])
 
 
@@ -264,24 +322,28 @@ def channels(node: fx.Node) -> int:
 
 
 def _value(node: fx.Node) -> Tensor:
-    """What a node gave when it was recorded; of several results the first is the map."""
+    """What a node gave when it was recorded; of several results the first is
+    the map.
+    """
     value: Any = node.meta["val"]
     first: Tensor = value[0] if isinstance(value, tuple | list) else value
     return first
 
 
-def _recorded(network: nn.Module, layer: str, shape: tuple[int, int, int]) -> fx.GraphModule:
+def _recorded(
+    network: nn.Module, layer: str, shape: tuple[int, int, int]
+) -> fx.GraphModule:
     first = next(network.parameters(), torch.zeros(()))
     picture = torch.zeros(1, *shape, device=first.device, dtype=first.dtype)
     with layers.evaluating(network), torch.enable_grad():
-        layers.maps(network, layer, picture)  # what fails here is the network's own fault
+        # what fails here is the network's own fault
+        layers.maps(network, layer, picture)
         try:
-            recorded = make_fx(functionalize(lambda pixels: _watched(network, layer, pixels)))(
-                picture
-            )
-        except (
-            Exception
-        ) as error:  # the recorder has many ways of saying that it does not understand
+            recorded = make_fx(
+                functionalize(lambda pixels: _watched(network, layer, pixels))
+            )(picture)
+        # the recorder has many ways of saying that it does not understand
+        except Exception as error:
             raise UnknownWayError(str(error)) from None
     recorded.graph.eliminate_dead_code()
     return recorded
@@ -293,13 +355,17 @@ def _watched(network: nn.Module, layer: str, pixels: Tensor) -> Tensor:
 
 
 class _Watching(TorchFunctionMode):
-    """Refuses networks that hold signals back: what they detach or compute without gradients."""
+    """Refuses networks that hold signals back: what they detach or compute
+    without gradients.
+    """
 
     def __init__(self, enabled: bool) -> None:
         super().__init__()
         self._enabled = enabled
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         if (
             func in (Tensor.detach, Tensor.detach_, torch.detach)
             or torch.is_grad_enabled() is not self._enabled
@@ -318,32 +384,43 @@ def _convolution(
     stride: _Sides,
     padding: _Sides,
     dilation: _Sides,
-    transposed: bool,
-    output_padding: _Sides,
-    groups: int,
+    *more: Any,
 ) -> Gather:
+    transposed, _, groups = more  # between them the output's padding
     if transposed:
         raise UnknownWayError("a transposed convolution")
-    convolve = _FromFewChannels.apply if weight.shape[1] < _FEW and groups == 1 else F.conv2d
+    convolve = (
+        _FromFewChannels.apply
+        if weight.shape[1] < _FEW and groups == 1
+        else F.conv2d
+    )
     return Gather(
         _reach(weight.shape[2:], dilation),
         _pair(stride),
         _pair(padding),
-        lambda maps: convolve(maps, weight, bias, _pair(stride), 0, _pair(dilation), groups),
+        lambda maps: convolve(
+            maps, weight, bias, _pair(stride), 0, _pair(dilation), groups
+        ),
         dilation=_pair(dilation),
     )
 
 
 class _FromFewChannels(torch.autograd.Function):
-    """``F.conv2d`` of a few channels, as a picture has: its way back is a matrix product, four
-    times as fast.
+    """``F.conv2d`` of a few channels, as a picture has: its way back is a
+    matrix product, four times as fast.
     """
 
     @staticmethod
     def forward(
-        context: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, *how: Any
+        context: Any,
+        maps: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *how: Any,
     ) -> Tensor:
-        context.weight, context.size, context.how = weight, maps.shape[2:], how
+        context.weight = weight
+        context.size = maps.shape[2:]
+        context.how = how
         return F.conv2d(maps, weight, bias, *how)
 
     @staticmethod
@@ -351,7 +428,9 @@ class _FromFewChannels(torch.autograd.Function):
         stride, padding, dilation, _ = context.how
         spread = context.weight.flatten(1).T @ signals[0].flatten(2)
         kernel = context.weight.shape[2:]
-        return F.fold(spread, context.size, kernel, dilation, padding, stride), *(None,) * 6
+        return F.fold(
+            spread, context.size, kernel, dilation, padding, stride
+        ), *(None,) * 6
 
 
 def _max_pool(
@@ -373,32 +452,48 @@ def _max_pool(
     )
 
 
+_AVERAGING = (False, True, None)
+"""Of an average: ceil_mode, count_include_pad and divisor_override, where they
+are not given.
+"""
+
+
 def _average_pool(
     size: Pair,
     kernel: _Sides,
     stride: _Sides = (),
     padding: _Sides = (0,),
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    *more: Any,
 ) -> Gather:
-    if not divisor_override and (ceil_mode or (any(padding) and not count_include_pad)):
+    options = [*more, *_AVERAGING[len(more) :]]
+    ceil_mode, count_include_pad, divisor_override = options
+    if not divisor_override and (
+        ceil_mode or (any(padding) and not count_include_pad)
+    ):
         raise UnknownWayError("an average over fewer positions at the border")
     by = _pair(stride or kernel)
     return Gather(
         _pair(kernel),
         by,
         _pair(padding),
-        lambda maps: F.avg_pool2d(maps, _pair(kernel), by, divisor_override=divisor_override),
+        lambda maps: F.avg_pool2d(
+            maps, _pair(kernel), by, divisor_override=divisor_override
+        ),
     )
 
 
-def _adaptive(pool: Callable[..., Tensor], beyond: float) -> Callable[..., Gather]:
+def _adaptive(
+    pool: Callable[..., Tensor], beyond: float
+) -> Callable[..., Gather]:
     def gather(size: Pair, count: _Sides) -> Gather:
         if size[0] % count[0] or size[1] % count[1]:
-            raise UnknownWayError("a pooling whose fields are of several sizes")
+            raise UnknownWayError(
+                "a pooling whose fields are of several sizes"
+            )
         kernel = size[0] // count[0], size[1] // count[1]
-        return Gather(kernel, kernel, (0, 0), lambda maps: pool(maps, kernel), beyond)
+        return Gather(
+            kernel, kernel, (0, 0), lambda maps: pool(maps, kernel), beyond
+        )
 
     return gather
 
@@ -412,7 +507,8 @@ def _pad(size: Pair, margins: Sequence[int], value: float = 0.0) -> Gather:
 
 def _reach(kernel: _Sides, dilation: _Sides) -> Pair:
     rows, columns = (
-        (side - 1) * apart + 1 for side, apart in zip(_pair(kernel), _pair(dilation), strict=True)
+        (side - 1) * apart + 1
+        for side, apart in zip(_pair(kernel), _pair(dilation), strict=True)
     )
     return rows, columns
 
@@ -433,7 +529,10 @@ _GATHERING: dict[Any, Callable[..., Gather]] = {
 
 # operators that are computed position by position
 
-_BATCH_NORM = {aten.native_batch_norm.default, aten._native_batch_norm_legit.default}
+_BATCH_NORM = {
+    aten.native_batch_norm.default,
+    aten._native_batch_norm_legit.default,
+}
 _POINTWISE = _BATCH_NORM | {
     aten._native_batch_norm_legit_no_training.default,
     aten.relu.default,
@@ -467,7 +566,9 @@ _OF_SEVERAL = {
 
 
 def _over_channels(node: fx.Node) -> bool:
-    """Whether it joins or sums over nothing but channels, or takes the first of several results."""
+    """Whether it joins or sums over nothing but channels, or takes the first
+    of several results.
+    """
     if node.target is operator.getitem:
         return bool(node.args[1] == 0)
     if node.target is aten.cat.default:

@@ -1,8 +1,9 @@
-"""Reading one layer of a network that is not ours: by its name, leaving nothing behind.
+"""Reading one layer of a network that is not ours: by its name, leaving
+nothing behind.
 
-What a layer gives is told with its units behind the pictures, (n, units, h, w), also where the
-network keeps channels last, as ConvNeXt and Swin do inside; tokens stay (n, tokens, units). A
-network is asked by one thread at a time.
+What a layer gives is told with its units behind the pictures, (n, units, h,
+w), also where the network keeps channels last, as ConvNeXt and Swin do inside;
+tokens stay (n, tokens, units). A network is asked by one thread at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Layer:
         network: The network, in evaluation mode.
         name: Of the layer, as in ``named_modules``.
         prepare: From images (n, C, H, W) in 0 … 1 to the network's input.
-        activation: How a unit's activation is read off its map: a key of ``units.activation``.
+        activation: How a unit's activation is read off its map: a key of
+            ``units.activation``.
     """
 
     network: nn.Module
@@ -42,7 +44,9 @@ class Layer:
     prepare: Callable[[Tensor], Tensor]
     activation: str = "positive"
 
-    def batches(self, images: NDArray[np.float32], count: int) -> Iterator[Tensor]:
+    def batches(
+        self, images: NDArray[np.float32], count: int
+    ) -> Iterator[Tensor]:
         """Prepare images, some at a time, in their order.
 
         Args:
@@ -64,7 +68,9 @@ def find(network: nn.Module, name: str) -> nn.Module:
     >>> find(nn.Sequential(nn.ReLU()), "0")
     ReLU()
     """
-    layers: dict[str, nn.Module] = {key: module for key, module in network.named_modules() if key}
+    layers: dict[str, nn.Module] = {
+        key: module for key, module in network.named_modules() if key
+    }
     if name not in layers:
         near = difflib.get_close_matches(name, layers, n=5, cutoff=0.0)
         raise InputError(
@@ -84,10 +90,17 @@ def name_of(network: nn.Module, layer: str | nn.Module) -> str:
     """
     if isinstance(layer, nn.Module):
         named = next(
-            (name for name, module in network.named_modules() if module is layer and name), None
+            (
+                name
+                for name, module in network.named_modules()
+                if module is layer and name
+            ),
+            None,
         )
         if named is None:
-            raise InputError(f"layer {type(layer).__name__}: not one of the network's own modules")
+            raise InputError(
+                f"layer {type(layer).__name__}: not one of the network's own modules"
+            )
         return str(named)
     find(network, layer)
     return layer
@@ -95,9 +108,11 @@ def name_of(network: nn.Module, layer: str | nn.Module) -> str:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
-    """Switch a network to evaluation and, at the end, every module back to how it was found.
+    """Switch a network to evaluation and, at the end, every module back to how
+    it was found.
 
-    Another thread that asks the same network meanwhile waits: hooks see whatever thread runs it.
+    Another thread that asks the same network meanwhile waits: hooks see
+    whatever thread runs it.
     """
     with _lock(network):
         found = [(module, module.training) for module in network.modules()]
@@ -120,8 +135,8 @@ _LOCKS: Any = WeakIdKeyDictionary()
 
 
 def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """Run a network up to a layer and return what the layer gives, as it gives it; the rest of the
-    network is not run.
+    """Run a network up to a layer and return what the layer gives, as it gives
+    it; the rest of the network is not run.
 
     Args:
         network: Any network.
@@ -132,19 +147,29 @@ def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
         Of whatever shape.
 
     Raises:
-        InputError: Where the layer is never reached or does not give one tensor.
+        InputError: Where the layer is never reached or does not give one
+            tensor.
     """
 
     def stop(module: nn.Module, inputs: Any, result: Any) -> None:
         raise _Reached(result)
 
-    return _until(network, layer, pictures, find(network, layer).register_forward_hook(stop))
+    return _until(
+        network,
+        layer,
+        pictures,
+        find(network, layer).register_forward_hook(stop),
+    )
 
 
 def take(
-    network: nn.Module, names: Sequence[str], pictures: Tensor, taken: Callable[[str, Tensor], None]
+    network: nn.Module,
+    names: Sequence[str],
+    pictures: Tensor,
+    taken: Callable[[str, Tensor], None],
 ) -> None:
-    """Hand over what several layers give, from one run of the network up to the last of them.
+    """Hand over what several layers give, from one run of the network up to
+    the last of them.
 
     What comes after a layer may write into what it gave, as ReLUs in place do.
 
@@ -152,7 +177,8 @@ def take(
         network: Any network.
         names: Of some of its layers.
         pictures: (n, C, H, W), prepared.
-        taken: Called with a layer's name and what it gives when it is first run.
+        taken: Called with a layer's name and what it gives when it is first
+            run.
 
     Raises:
         InputError: As ``output`` does, and where no layer is named.
@@ -171,7 +197,10 @@ def take(
 
         return hook
 
-    handles = [find(network, name).register_forward_hook(keep(name)) for name in set(names)]
+    handles = [
+        find(network, name).register_forward_hook(keep(name))
+        for name in set(names)
+    ]
     try:
         network(pictures.clone())  # it may write into what it is given
     except _Reached:
@@ -183,8 +212,8 @@ def take(
 
 
 def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """Run a network up to a layer and return what it gives; of a layer that flattens maps, the
-    maps.
+    """Run a network up to a layer and return what it gives; of a layer that
+    flattens maps, the maps.
 
     Args:
         network: Any network.
@@ -203,12 +232,19 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     def stop(module: nn.Module, inputs: Any) -> None:
         raise _Reached(inputs[0])
 
-    return _until(network, layer, pictures, find(network, layer).register_forward_pre_hook(stop))
+    return _until(
+        network,
+        layer,
+        pictures,
+        find(network, layer).register_forward_pre_hook(stop),
+    )
 
 
-def activation_maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
-    """What each neuron of a layer passes on, in the shape that ``maps`` gives: a, after the ReLU
-    that takes it.
+def activation_maps(
+    network: nn.Module, layer: str, pictures: Tensor
+) -> Tensor:
+    """What each neuron of a layer passes on, in the shape that ``maps`` gives:
+    a, after the ReLU that takes it.
 
     Args:
         network: Any network.
@@ -232,12 +268,16 @@ def activation_maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     """
     with evaluating(network), torch.no_grad():
         made = maps(network, layer, pictures)
-        return made.clamp_min(0) if rectified(network, layer, pictures[:1]) else made
+        return (
+            made.clamp_min(0)
+            if rectified(network, layer, pictures[:1])
+            else made
+        )
 
 
 def rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
-    """Whether the first to compute with what a layer gives is a ReLU; what comes after it is not
-    run.
+    """Whether the first to compute with what a layer gives is a ReLU; what
+    comes after it is not run.
 
     Args:
         network: Any network.
@@ -262,15 +302,17 @@ def rectified(network: nn.Module, layer: str, picture: Tensor) -> bool:
 
 
 class _Meeting(TorchFunctionMode):
-    """Ends the run where something is computed with one of some tensors, and tells whether that
-    was a ReLU.
+    """Ends the run where something is computed with one of some tensors, and
+    tells whether that was a ReLU.
     """
 
     def __init__(self, given: list[Tensor]) -> None:
         super().__init__()
         self._given = given
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         entered = [*args, *(kwargs or {}).values()]
         met = any(one is each for one in entered for each in self._given)
         result = func(*args, **(kwargs or {}))
@@ -288,7 +330,9 @@ class _Reached(Exception):  # noqa: N818  (a signal, not an error)
         self.result = result
 
 
-def _until(network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHandle) -> Tensor:
+def _until(
+    network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHandle
+) -> Tensor:
     try:
         network(pictures.clone())  # it may write into what it is given
     except _Reached as reached:
@@ -300,13 +344,15 @@ def _until(network: nn.Module, layer: str, pictures: Tensor, stop: RemovableHand
 
 def _tensor(layer: str, given: Any) -> Tensor:
     if not isinstance(given, Tensor):
-        raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
+        raise InputError(
+            f"layer {layer!r}: gives {type(given).__name__}, not one tensor"
+        )
     return given
 
 
 def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
-    """Turn what a layer gives, where channels come last, into (n, units, h, w); everything else is
-    left as it is.
+    """Turn what a layer gives, where channels come last, into (n, units, h,
+    w); everything else is left as it is.
 
     Args:
         network: Any network.
@@ -324,10 +370,11 @@ def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
 def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     """Tell along which axis of what a layer gives its units are counted.
 
-    Of tokens (n, tokens, units) the last. Of four dimensions as the layer itself declares: a
-    convolution behind pictures, a linear layer or layer norm last; a module that declares nothing
-    is like the last one inside it that does, or else the nearest one before it, as an activation
-    is; behind the pictures where none fits the sizes, or both axes do.
+    Of tokens (n, tokens, units) the last. Of four dimensions as the layer
+    itself declares: a convolution behind pictures, a linear layer or layer
+    norm last; a module that declares nothing is like the last one inside it
+    that does, or else the nearest one before it, as an activation is; behind
+    the pictures where none fits the sizes, or both axes do.
 
     Args:
         network: Any network.
@@ -346,34 +393,40 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     """
     if given.ndim != 4:
         return 2 if given.ndim == 3 else 1
-    for place, module in enumerate(_by_nearness(network, layer)):
+    for distance, module in enumerate(_by_nearness(network, layer)):
         declared = _declared(module)
         if declared is not None:
             axis = _fitting(given, *declared)
             if axis is not None:
-                unsure = place > 0 and given.shape[1] == given.shape[3]
+                unsure = distance > 0 and given.shape[1] == given.shape[3]
                 return 1 if unsure else axis
     return 1
 
 
 def _by_nearness(network: nn.Module, layer: str) -> Iterator[nn.Module]:
-    """The layer, what is inside it from the last to the first, and what stands before it from
-    the nearest on.
+    """The layer, what is inside it from the last to the first, and what stands
+    before it from the nearest on.
     """
     every = dict(network.named_modules())
     names = list(every)
-    inside = [name for name in names if name == layer or name.startswith(f"{layer}.")]
+    inside = [
+        name for name in names if name == layer or name.startswith(f"{layer}.")
+    ]
     yield every[layer]
     yield from (every[name] for name in reversed(inside[1:]))
     yield from (every[name] for name in reversed(names[: names.index(layer)]))
 
 
 def _declared(module: nn.Module) -> tuple[int, int] | None:
-    """How many units a module says that it gives, and along which axis of four dimensions."""
+    """How many units a module says that it gives, and along which axis of four
+    dimensions.
+    """
     shape = getattr(module, "normalized_shape", None)
     if isinstance(shape, tuple | list) and shape:
         plain = type(module) is nn.LayerNorm and len(shape) == 1
-        return int(shape[-1] if len(shape) == 1 else shape[0]), 3 if plain else 1
+        return int(
+            shape[-1] if len(shape) == 1 else shape[0]
+        ), 3 if plain else 1
     for name, axis in (
         ("out_features", 3),
         ("out_channels", 1),
@@ -387,7 +440,9 @@ def _declared(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _fitting(given: Tensor, size: int, axis: int) -> int | None:
-    """The declared axis where it has the declared size, else the other one where that has."""
+    """The declared axis where it has the declared size, else the other one
+    where that has.
+    """
     if given.shape[axis] == size:
         return axis
     other = 4 - axis

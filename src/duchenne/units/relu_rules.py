@@ -1,8 +1,9 @@
-"""Ways of passing a neuron's signal back to the pixels: rules for ReLUs, and what methods make of
-them.
+"""Ways of passing a neuron's signal back to the pixels: rules for ReLUs, and
+what methods make of them.
 
-A rule is a function ``(signal, input) -> signal``. Max pooling passes the signal to the position
-that won, which is unpooling by recorded switches; every other operator passes its own derivative.
+A rule is a function ``(signal, input) -> signal``. Max pooling passes the
+signal to the position that won, which is unpooling by recorded switches; every
+other operator passes its own derivative.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 
 
 def gradient(signal: Tensor, entered: Tensor) -> Tensor:
-    """Pass the signal where the ReLU was open: the derivative itself (Simonyan et al. 2014).
+    """Pass the signal where the ReLU was open: the derivative itself (Simonyan
+    et al. 2014).
 
     Args:
         signal: What comes back to the ReLU.
@@ -51,7 +53,8 @@ def deconvnet(signal: Tensor, entered: Tensor) -> Tensor:
 
 
 def guided(signal: Tensor, entered: Tensor) -> Tensor:
-    """Rectify the signal and pass it where the ReLU was open (Springenberg et al. 2015).
+    """Rectify the signal and pass it where the ReLU was open (Springenberg et
+    al. 2015).
 
     Args:
         signal: What comes back to the ReLU.
@@ -64,16 +67,16 @@ def guided(signal: Tensor, entered: Tensor) -> Tensor:
 
 
 def _where_open(signal: Tensor, entered: Tensor) -> Tensor:
-    """The signal where the input was above 0, and 0 elsewhere; PyTorch's own kernel takes half
-    the time of a product.
+    """The signal where the input was above 0, and 0 elsewhere; PyTorch's own
+    kernel takes half the time of a product.
     """
     passed: Tensor = torch.ops.aten.threshold_backward(signal, entered, 0)
     return passed
 
 
 def _relevance(network: nn.Module) -> AbstractContextManager[Any]:
-    """Relevance instead of signals, by Zennit's rules: ε for linear layers, z⁺ for convolutions
-    (Bach et al. 2015).
+    """Relevance instead of signals, by Zennit's rules: ε for linear layers, z⁺
+    for convolutions (Bach et al. 2015).
     """
     try:
         from zennit.composites import EpsilonPlus
@@ -87,14 +90,16 @@ def _relevance(network: nn.Module) -> AbstractContextManager[Any]:
 
 def _from_black(points: int = 50) -> tuple[tuple[float, float], ...]:
     places, weights = np.polynomial.legendre.leggauss(points)
-    return tuple(zip(((1 + places) / 2).tolist(), (weights / 2).tolist(), strict=True))
+    return tuple(
+        zip(((1 + places) / 2).tolist(), (weights / 2).tolist(), strict=True)
+    )
 
 
 @dataclass(frozen=True)
 class Method:
-    """A rule for ReLUs; the ``path`` of (share of the picture, weight) along which signals are
-    summed; whether the sum is multiplied by the picture; and what is to be done to the whole
-    network ``around`` it.
+    """A rule for ReLUs; the ``path`` of (share of the picture, weight) along
+    which signals are summed; whether the sum is multiplied by the picture; and
+    what is to be done to the whole network ``around`` it.
     """
 
     rule: Rule
@@ -117,8 +122,8 @@ class Method:
         Args:
             run: From pictures to what the signals start at.
             pictures: (n, C, H, W).
-            starts: Functions of what was made, each to the same shape: 1 at a neuron of each
-                picture, and 0 elsewhere.
+            starts: Functions of what was made, each to the same shape: 1 at a
+                neuron of each picture, and 0 elsewhere.
 
         Returns:
             For each start one (n, C, H, W).
@@ -127,10 +132,12 @@ class Method:
         for share, weight in self.path:
             given = (share * pictures).detach().requires_grad_()
             with torch.enable_grad():
-                made = run(given.clone())  # the network may write into what it is given
+                # the network may write into what it is given
+                made = run(given.clone())
             for number, start in enumerate(starts):
                 more = number + 1 < len(starts)
-                if made.requires_grad:  # it does not where the network lets no signal back
+                # it does not where the network lets no signal back
+                if made.requires_grad:
                     (signal,) = torch.autograd.grad(
                         made,
                         given,
@@ -140,7 +147,11 @@ class Method:
                         materialize_grads=True,
                     )
                     summed[number] += weight * signal
-        return [signal * pictures for signal in summed] if self.times_picture else summed
+        return (
+            [signal * pictures for signal in summed]
+            if self.times_picture
+            else summed
+        )
 
 
 METHODS: dict[str, Method] = {
@@ -151,9 +162,10 @@ METHODS: dict[str, Method] = {
     "integrated": Method(gradient, _from_black(), times_picture=True),
     "relevance": Method(gradient, around=_relevance),
 }
-"""Every method by its name in recipes and commands: ``gradient_x_input`` as Shrikumar et al.
-(2016), ``integrated`` as Sundararajan et al. (2017), from a picture of zeros by Gauss and
-Legendre's rule of 50 points; ``relevance`` needs Zennit.
+"""Every method by its name in recipes and commands: ``gradient_x_input`` as
+Shrikumar et al. (2016), ``integrated`` as Sundararajan et al. (2017), from a
+picture of zeros by Gauss and Legendre's rule of 50 points; ``relevance`` needs
+Zennit.
 """
 
 
@@ -181,10 +193,17 @@ class Passing(TorchFunctionMode):
         passed: Tensor = _Relu.apply(entered, self._rule, inplace)  # type: ignore[no-untyped-call]
         return passed
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         if func in RELUS:
-            given = dict(zip(("input", "inplace"), args, strict=False)) | (kwargs or {})
-            return self.relu(given["input"], func in _IN_PLACE or given.get("inplace", False))
+            given = dict(zip(("input", "inplace"), args, strict=False)) | (
+                kwargs or {}
+            )
+            return self.relu(
+                given["input"],
+                func in _IN_PLACE or given.get("inplace", False),
+            )
         self.others += func in _OTHERS
         return func(*args, **(kwargs or {}))
 
@@ -223,14 +242,15 @@ _OTHERS = {
 
 class _Relu(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, entered: Tensor, rule: Rule, inplace: bool) -> Tensor:
+    def forward(
+        context: Any, entered: Tensor, rule: Rule, inplace: bool
+    ) -> Tensor:
         context.rule = rule
         if not inplace:
             context.save_for_backward(entered)
             return entered.clamp_min(0)
-        context.save_for_backward(
-            entered.clone()
-        )  # what others read of it has been rectified as well
+        # what others read of it has been rectified as well
+        context.save_for_backward(entered.clone())
         context.mark_dirty(entered)
         return entered.clamp_min_(0)
 

@@ -1,9 +1,10 @@
-"""What every unit answers to each picture: the maximum of its map, after ReLU, and where it lies;
-streaming.
+"""What every unit answers to each picture: the maximum of its map, after ReLU,
+and where it lies; streaming.
 
-A unit is a channel of a convolution, a neuron of a linear layer or a channel of a transformer's
-tokens. Pictures pass once, whatever is asked of however many layers: ``read`` hands the activations
-of each batch to accumulators (see ``accumulators``), whose memory does not grow.
+A unit is a channel of a convolution, a neuron of a linear layer or a channel
+of a transformer's tokens. Pictures pass once, whatever is asked of however
+many layers: ``read`` hands the activations of each batch to accumulators (see
+``accumulators``), whose memory does not grow.
 """
 
 from __future__ import annotations
@@ -35,15 +36,17 @@ def read(
     first: int = 0,
     activation: str = "positive",
 ) -> Iterator[int]:
-    """Show batches of prepared pictures (n, C, H, W) to a network, and its layers' activations to
-    those who asked for them.
+    """Show batches of prepared pictures (n, C, H, W) to a network, and its
+    layers' activations to those who asked for them.
 
-    Pictures are numbered from ``first`` on. Of a layer that is run several times the first counts;
-    its activations are taken after the ReLU, if one takes them.
+    Pictures are numbered from ``first`` on. Of a layer that is run several
+    times the first counts; its activations are taken after the ReLU, if one
+    takes them.
 
     Args:
         network: Any network.
-        asked: For each layer the accumulators that are to take its activations.
+        asked: For each layer the accumulators that are to take its
+            activations.
         batches: Of prepared pictures (n, C, H, W).
         first: The number of the first picture.
         activation: How they are read (``activations``).
@@ -52,20 +55,29 @@ def read(
         The number of pictures seen so far, after each batch.
 
     Raises:
-        InputError: For batches of something else, and for layers that are not there or do not give
-            a row a picture.
+        InputError: For batches of something else, and for layers that are not
+            there or do not give a row a picture.
 
     >>> from duchenne.units import Every, Top
     >>> top, all_of_them = Top(3), Every()
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
-    >>> list(read(network, {"0": [top], "2": [all_of_them]}, torch.rand(10, 1, 8, 8).split(4)))
+    >>> list(
+    ...     read(
+    ...         network,
+    ...         {"0": [top], "2": [all_of_them]},
+    ...         torch.rand(10, 1, 8, 8).split(4),
+    ...     )
+    ... )
     [4, 8, 10]
     >>> len(top.compute()), all_of_them.compute().value.shape
     (12, (10, 2))
     """
     seen = first
     reading = _Reading(network, activation)
-    takers = {layers.name_of(network, layer): accumulators for layer, accumulators in asked.items()}
+    takers = {
+        layers.name_of(network, layer): accumulators
+        for layer, accumulators in asked.items()
+    }
 
     def taken(layer: str, given: Tensor) -> None:
         activations = _activations(layer, given, len(batch), seen, how[layer])
@@ -74,7 +86,9 @@ def read(
 
     for batch in batches:
         if not isinstance(batch, Tensor) or batch.ndim != 4:
-            raise InputError("batches: tensors (n, C, H, W) are wanted, as in pictures.split(64)")
+            raise InputError(
+                "batches: tensors (n, C, H, W) are wanted, as in pictures.split(64)"
+            )
         with (
             layers.evaluating(network),
             torch.no_grad(),
@@ -86,8 +100,8 @@ def read(
 
 
 class _Reading:
-    """How the answers of a network's layers are read: as asked for, but after a ReLU none lies
-    below 0.
+    """How the answers of a network's layers are read: as asked for, but after
+    a ReLU none lies below 0.
     """
 
     def __init__(self, network: nn.Module, activation: str) -> None:
@@ -96,8 +110,8 @@ class _Reading:
         self._known: dict[str, str] = {}
 
     def of(self, layer: str, batch: Tensor) -> str:
-        """One of ``ACTIVATIONS`` for a layer; the network is run on one of the pictures to see
-        what takes its answers.
+        """One of ``ACTIVATIONS`` for a layer; the network is run on one of the
+        pictures to see what takes its answers.
         """
         if self._activation == "positive":
             return "positive"
@@ -111,9 +125,13 @@ class _Reading:
 def _activations(
     layer: str, given: object, pictures: int, first: int, activation: str
 ) -> Activations:
-    """Activations of what a layer gives, or refuse what is not a row a picture."""
+    """Activations of what a layer gives, or refuse what is not a row a
+    picture.
+    """
     if not isinstance(given, Tensor):
-        raise InputError(f"layer {layer!r}: gives {type(given).__name__}, not one tensor")
+        raise InputError(
+            f"layer {layer!r}: gives {type(given).__name__}, not one tensor"
+        )
     if len(given) != pictures:
         raise InputError(
             f"layer {layer!r}: gives {len(given)} rows for {pictures} pictures; they must come "
@@ -128,7 +146,8 @@ def answers(
     batches: Iterable[Tensor],
     activation: str = "positive",
 ) -> Iterator[tuple[Activations, Tensor]]:
-    """Activations of a layer on batch after batch, and what the network gives in the end.
+    """Activations of a layer on batch after batch, and what the network gives
+    in the end.
 
     Args:
         network: Any network.
@@ -142,10 +161,14 @@ def answers(
     Raises:
         InputError: As ``read`` does.
 
-    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    >>> network = nn.Sequential(
+    ...     nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)
+    ... )
     >>> [
     ...     (activations.value.shape, given.shape)
-    ...     for activations, given in answers(network, "0", torch.rand(3, 1, 8, 8).split(2))
+    ...     for activations, given in answers(
+    ...         network, "0", torch.rand(3, 1, 8, 8).split(2)
+    ...     )
     ... ]
     [((2, 4), torch.Size([2, 2])), ((1, 4), torch.Size([1, 2]))]
     """
@@ -154,7 +177,9 @@ def answers(
     seen = 0
     for batch in batches:
         with layers.evaluating(network), torch.no_grad():
-            kept = _Kept(network, name, len(batch), seen, reading.of(name, batch))
+            kept = _Kept(
+                network, name, len(batch), seen, reading.of(name, batch)
+            )
             handle = layers.find(network, name).register_forward_hook(kept)
             try:
                 given = network(batch.clone())
@@ -168,8 +193,8 @@ def answers(
 
 @dataclass
 class _Kept:
-    """A hook that keeps a layer's activations when it is first run: what comes after may write into
-    what it gave.
+    """A hook that keeps a layer's activations when it is first run: what comes
+    after may write into what it gave.
     """
 
     network: nn.Module
@@ -179,12 +204,16 @@ class _Kept:
     how: str
     activations: Activations | None = None
 
-    def __call__(self, module: nn.Module, inputs: object, given: object) -> None:
+    def __call__(
+        self, module: nn.Module, inputs: object, given: object
+    ) -> None:
         if self.activations is not None:
             return
         if isinstance(given, Tensor):
             given = layers.units_first(self.network, self.layer, given)
-        self.activations = _activations(self.layer, given, self.pictures, self.first, self.how)
+        self.activations = _activations(
+            self.layer, given, self.pictures, self.first, self.how
+        )
 
 
 def responses(
@@ -193,25 +222,31 @@ def responses(
     batches: Iterable[Tensor],
     activation: str = "positive",
 ) -> Activations:
-    """Activations of all units of a layer on all pictures, which are numbered from 0.
+    """Activations of all units of a layer on all pictures, which are numbered
+    from 0.
 
     Args:
         network: Any network.
         layer: The name of one of its layers, or that module itself.
         batches: Prepared pictures (n, C, H, W), batch after batch.
-        activation: ``positive`` (what is below 0 counts as 0), ``signed`` or ``magnitude``, of what
-            the layer passes on: after the ReLU that takes it, if one does.
+        activation: ``positive`` (what is below 0 counts as 0), ``signed`` or
+            ``magnitude``, of what the layer passes on: after the ReLU that
+            takes it, if one does.
 
     Returns:
-        The activations of n pictures and u units: ``value``, ``row`` and ``column``, each (n, u).
+        The activations of n pictures and u units: ``value``, ``row`` and
+        ``column``, each (n, u).
 
     Raises:
         InputError: As ``read`` does.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3))
-    >>> responses(network, "0", [torch.rand(2, 1, 8, 8), torch.rand(1, 1, 8, 8)]).value.shape
+    >>> responses(
+    ...     network, "0", [torch.rand(2, 1, 8, 8), torch.rand(1, 1, 8, 8)]
+    ... ).value.shape
     (3, 4)
     """
     every = Every()
-    list(read(network, {layer: [every]}, batches, activation=activation))  # for what it does
+    # for what it does
+    list(read(network, {layer: [every]}, batches, activation=activation))
     return every.compute()

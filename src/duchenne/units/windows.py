@@ -1,9 +1,9 @@
-"""Computing neurons of a layer from nothing but the positions that they see: hundreds of different
-ones as one batch.
+"""Computing neurons of a layer from nothing but the positions that they see:
+hundreds of different ones as one batch.
 
-What lies beyond a map's border is set, map by map, to what the next operator pads with, so that
-neurons at the border come out as they do in the whole picture. It is worth it where fields are
-small against the picture.
+What lies beyond a map's border is set, map by map, to what the next operator
+pads with, so that neurons at the border come out as they do in the whole
+picture. It is worth it where fields are small against the picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from duchenne.units.graph import Gather, Places, Span, Way, aten, channels, size
+from duchenne.units.graph import (
+    Gather,
+    Places,
+    Span,
+    Way,
+    aten,
+    channels,
+    size,
+)
 
 Relu = Callable[[Tensor], Tensor]
 
@@ -30,44 +38,58 @@ def all_numbers(way: Way) -> int:
 def numbers(way: Way) -> int | None:
     """How many numbers are computed on the way for one neuron from its window.
 
-    None where windows are of several sizes, or where branches do not meet at the same places in all
-    of them.
+    None where windows are of several sizes, or where branches do not meet at
+    the same places in all of them.
     """
-    spans = [way.spans(np.arange(side), axis) for axis, side in enumerate(size(way.layer))]
+    spans = [
+        way.spans(np.arange(side), axis)
+        for axis, side in enumerate(size(way.layer))
+    ]
     if not all(_is_even(way, along, axis) for axis, along in enumerate(spans)):
         return None
     total = 0
     for node in way.maps:
-        total += channels(node) * math.prod(_length(along[node]) for along in spans)
+        total += channels(node) * math.prod(
+            _length(along[node]) for along in spans
+        )
     return total
 
 
 def _is_even(way: Way, along: dict[fx.Node, Span], axis: int) -> bool:
-    """Whether windows are of one length along an axis, and begin in step with one another."""
+    """Whether windows are of one length along an axis, and begin in step with
+    one another.
+    """
     if any(np.ptp(span.high - span.low) for span in along.values()):
         return False
     for node in way.maps:
         seen = along[node]
         if node in way.gathers:
             seen = way.gathers[node].seen(seen, axis)
-        sources = [source for source in node.all_input_nodes if source in way.maps]
+        sources = [
+            source for source in node.all_input_nodes if source in way.maps
+        ]
         if any(np.ptp(seen.low - along[source].low) for source in sources):
             return False
     return True
 
 
 class Windowed(fx.Interpreter):
-    """Runs the way to a layer on windows (n, C, h, w), one for each of the layer's positions: (n,
-    units, 1, 1).
+    """Runs the way to a layer on windows (n, C, h, w), one for each of the
+    layer's positions: (n, units, 1, 1).
 
-    ``relu`` stands in for every ReLU on the way. The windows must be of one size, as ``numbers``
-    tells.
+    ``relu`` stands in for every ReLU on the way. The windows must be of one
+    size, as ``numbers`` tells.
     """
 
-    def __init__(self, way: Way, rows: Places, columns: Places, relu: Relu = torch.relu) -> None:
+    def __init__(
+        self, way: Way, rows: Places, columns: Places, relu: Relu = torch.relu
+    ) -> None:
         super().__init__(way.recorded)
         self._way, self._relu = way, relu
-        self._spans = [way.spans(places, axis) for axis, places in enumerate((rows, columns))]
+        self._spans = [
+            way.spans(places, axis)
+            for axis, places in enumerate((rows, columns))
+        ]
 
     def cut(self, pictures: Tensor, of: Places) -> Tensor:
         """Cut the windows out of pictures.
@@ -79,7 +101,9 @@ class Windowed(fx.Interpreter):
         Returns:
             (n, C, h, w).
         """
-        return _cut(pictures, of, *(spans[self._way.picture] for spans in self._spans))
+        return _cut(
+            pictures, of, *(spans[self._way.picture] for spans in self._spans)
+        )
 
     def within(self, windows: Tensor, boxes: Places) -> list[Tensor]:
         """What of each window lies in its box.
@@ -94,11 +118,15 @@ class Windowed(fx.Interpreter):
         x0, y0, x1, y1 = boxes.T
         rows, columns = (
             _counted(spans[self._way.picture], *ends)
-            for spans, ends in zip(self._spans, ((y0, y1), (x0, x1)), strict=True)
+            for spans, ends in zip(
+                self._spans, ((y0, y1), (x0, x1)), strict=True
+            )
         )
         return [
             window[:, down, across]
-            for window, down, across in zip(windows, rows, columns, strict=True)
+            for window, down, across in zip(
+                windows, rows, columns, strict=True
+            )
         ]
 
     def run_node(self, node: fx.Node) -> Any:
@@ -111,7 +139,8 @@ class Windowed(fx.Interpreter):
         if gather:
             seen = [gather.seen(span, axis) for axis, span in enumerate(spans)]
         given: Any = fx.node.map_arg(
-            node.args, lambda source: self._given(source, seen, size(node), gather)
+            node.args,
+            lambda source: self._given(source, seen, size(node), gather),
         )
         if gather:
             made = gather.compute(given[0])
@@ -121,7 +150,9 @@ class Windowed(fx.Interpreter):
         return self._computed(node, given)
 
     def _computed(self, node: fx.Node, given: Any) -> Any:
-        """What a node that works position by position makes of what it is given."""
+        """What a node that works position by position makes of what it is
+        given.
+        """
         if node.target is operator.getitem:
             return given[0]
         if node.target is aten.relu.default:
@@ -130,9 +161,15 @@ class Windowed(fx.Interpreter):
         return result[0] if isinstance(result, tuple) else result
 
     def _given(
-        self, source: fx.Node, seen: Seen, whole: tuple[int, int], gather: Gather | None
+        self,
+        source: fx.Node,
+        seen: Seen,
+        whole: tuple[int, int],
+        gather: Gather | None,
     ) -> Any:
-        """What an operator is given of one of its inputs: what it sees of a map, or a constant."""
+        """What an operator is given of one of its inputs: what it sees of a
+        map, or a constant.
+        """
         value = self.env[source]
         if source in self._way.maps:
             rows, columns = (
@@ -143,7 +180,11 @@ class Windowed(fx.Interpreter):
             if gather and gather.leaves(size(source), whole):
                 return _bounded(part, seen, size(source), gather.beyond)
             return part
-        if isinstance(value, Tensor) and value.ndim > 1 and tuple(value.shape[-2:]) == whole:
+        if (
+            isinstance(value, Tensor)
+            and value.ndim > 1
+            and tuple(value.shape[-2:]) == whole
+        ):
             maps = value.reshape(1, -1, *whole)
             return _cut(maps, np.zeros(len(seen[0].low), np.int64), *seen)
         return value
@@ -169,17 +210,21 @@ def _positions(span: Span) -> Places:
 
 
 def _counted(span: Span, first: Places, last: Places) -> list[slice]:
-    """Positions from first to before last, counted from the beginning of each span."""
+    """Positions from first to before last, counted from the beginning of each
+    span.
+    """
     counts = last - first
-    begin = (first - span.low).clip(
-        0, _length(span) - counts
-    )  # a span beyond the border has no signal anywhere
-    return [slice(*ends) for ends in zip(begin.tolist(), (begin + counts).tolist(), strict=True)]
+    # a span beyond the border has no signal anywhere
+    begin = (first - span.low).clip(0, _length(span) - counts)
+    return [
+        slice(*ends)
+        for ends in zip(begin.tolist(), (begin + counts).tolist(), strict=True)
+    ]
 
 
 def _cut(maps: Tensor, of: Places, down: Span, across: Span) -> Tensor:
-    """Windows (n, C, h, w) of maps (m, C, H, W), each of the one of that number; beyond the
-    border is what lies at it.
+    """Windows (n, C, h, w) of maps (m, C, H, W), each of the one of that
+    number; beyond the border is what lies at it.
     """
     rows, columns = (
         torch.from_numpy(_positions(span).clip(0, side - 1)).to(maps.device)
@@ -195,12 +240,18 @@ def _cut(maps: Tensor, of: Places, down: Span, across: Span) -> Tensor:
     ]
 
 
-def _bounded(windows: Tensor, seen: Seen, whole: tuple[int, int], beyond: float) -> Tensor:
-    """Windows with everything that lies outside of the whole map set to one value."""
+def _bounded(
+    windows: Tensor, seen: Seen, whole: tuple[int, int], beyond: float
+) -> Tensor:
+    """Windows with everything that lies outside of the whole map set to one
+    value.
+    """
     rows, columns = (
         torch.from_numpy((places < 0) | (places >= side)).to(windows.device)
         for places, side in zip(map(_positions, seen), whole, strict=True)
     )
     if not (rows.any() or columns.any()):
         return windows
-    return windows.masked_fill(rows[:, None, :, None] | columns[:, None, None, :], beyond)
+    return windows.masked_fill(
+        rows[:, None, :, None] | columns[:, None, None, :], beyond
+    )

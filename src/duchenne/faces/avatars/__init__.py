@@ -23,7 +23,8 @@ def render_with_sheet(out: Path, **settings: Any) -> FaceTable:
         The faces, as ``folder:`` reads them.
 
     Raises:
-        InputError: For a setting that cannot be used, and where the folder exists and is not empty.
+        InputError: For a setting that cannot be used, and where the folder
+            exists and is not empty.
     """
     from duchenne.faces.avatars import dataset
     from duchenne.faces.previews import contact_sheet
@@ -33,7 +34,9 @@ def render_with_sheet(out: Path, **settings: Any) -> FaceTable:
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        raise ArgumentError(str(first["loc"][0]), f"{first['input']!r}: {message}") from None
+        raise ArgumentError(
+            str(first["loc"][0]), f"{first['input']!r}: {message}"
+        ) from None
     table = dataset.render(out, chosen)
     contact_sheet.of_table(table, out / "contact_sheet.png")
     return table

@@ -1,5 +1,5 @@
-"""Avatars as a labelled data set: scripts drawn, written as pictures with a manifest that
-``folder:`` reads.
+"""Avatars as a labelled data set: scripts drawn, written as pictures with a
+manifest that ``folder:`` reads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _SPLITS = 5  # as TFD has
 
 
 def load(settings: AvatarSettings | None = None) -> FaceTable:
-    """Render the avatars that ``settings`` ask for into the user's cache, or find them there."""
+    """Render the avatars that ``settings`` ask for into the user's cache, or
+    find them there.
+    """
     settings = settings or AvatarSettings()
     out = files.folder("avatars") / settings.fingerprint()
     if not files.sealed(out):
@@ -40,14 +42,17 @@ def load(settings: AvatarSettings | None = None) -> FaceTable:
     return folder.load(out)
 
 
-def render(out: Path, settings: AvatarSettings, kept: bool = False) -> FaceTable:
-    """Render avatars into a new folder: pictures, ``manifest.csv`` and ``landmarks.parquet``, whole
-    or not at all.
+def render(
+    out: Path, settings: AvatarSettings, kept: bool = False
+) -> FaceTable:
+    """Render avatars into a new folder: pictures, ``manifest.csv`` and
+    ``landmarks.parquet``, whole or not at all.
 
     Args:
         out: The folder.
         settings: What is rendered.
-        kept: Whether it is the user's cache, whose folders are sealed with their checksums.
+        kept: Whether it is the user's cache, whose folders are sealed with
+            their checksums.
 
     Returns:
         The faces, as ``folder:`` reads them.
@@ -68,14 +73,20 @@ def render(out: Path, settings: AvatarSettings, kept: bool = False) -> FaceTable
     return folder.load(out)
 
 
-def _drawn(scripts: list[Script], settings: AvatarSettings, out: Path) -> NDArray[np.float32]:
+def _drawn(
+    scripts: list[Script], settings: AvatarSettings, out: Path
+) -> NDArray[np.float32]:
     """Draw all scripts into a folder; their landmarks (n, 68, 2)."""
     studio = Studio(head_basis())
     with progress("Rendering faces", len(scripts)) as advance:
 
-        def draw(directed: tuple[list[Script], list[Shot]]) -> NDArray[np.float32]:
+        def draw(
+            directed: tuple[list[Script], list[Shot]],
+        ) -> NDArray[np.float32]:
             batch, shots = directed
-            pictures = studio.draw(shots, settings.size, settings.samples, settings.colour)
+            pictures = studio.draw(
+                shots, settings.size, settings.samples, settings.colour
+            )
             for script, picture in zip(batch, pictures, strict=True):
                 _write_picture(out / _path(script), picture)
             advance(len(batch))
@@ -88,15 +99,25 @@ def _drawn(scripts: list[Script], settings: AvatarSettings, out: Path) -> NDArra
 
 
 def shown(settings: AvatarSettings, basis: HeadBasis) -> dict[str, Shot]:
-    """The shot that each picture is of, by its path in the table that ``load`` gives."""
+    """The shot that each picture is of, by its path in the table that ``load``
+    gives.
+    """
     scripts = _scripts(settings)
-    taken = shots(scripts, basis, settings.seed, people.POPULATIONS[settings.population])
-    return {_path(script): shot for script, shot in zip(scripts, taken, strict=True)}
+    taken = shots(
+        scripts, basis, settings.seed, people.POPULATIONS[settings.population]
+    )
+    return {
+        _path(script): shot
+        for script, shot in zip(scripts, taken, strict=True)
+    }
 
 
 def _scripts(settings: AvatarSettings) -> list[Script]:
     scripts = PROTOCOLS[settings.protocol](settings.people, settings.seed)
-    return [replace(script, still=True) if settings.still else script for script in scripts]
+    return [
+        replace(script, still=True) if settings.still else script
+        for script in scripts
+    ]
 
 
 def shots(
@@ -105,17 +126,23 @@ def shots(
     seed: int,
     population: people.Population = people.POPULATIONS["mixed"],
 ) -> Iterator[Shot]:
-    """Turn scripts into shots: find the person, draw the scene, fix the strength within each
-    grade.
+    """Turn scripts into shots: find the person, draw the scene, fix the
+    strength within each grade.
     """
     person: dict[int, people.Person] = {}
     for script in scripts:
         if script.subject not in person:
             person[script.subject] = people.draw_person(
-                basis, np.random.default_rng((seed, 0, script.subject)), population
+                basis,
+                np.random.default_rng((seed, 0, script.subject)),
+                population,
             )
         rng = np.random.default_rng(script.scene)
-        scene = people.STUDIO if script.still else people.draw_scene(rng, population)
+        scene = (
+            people.STUDIO
+            if script.still
+            else people.draw_scene(rng, population)
+        )
         moment = np.random.default_rng((*script.scene, script.frame))
         if not script.still:
             scene = people.drift(scene, moment)
@@ -126,19 +153,25 @@ def _directed(
     scripts: list[Script], basis: HeadBasis, settings: AvatarSettings
 ) -> Iterator[tuple[list[Script], list[Shot]]]:
     population = people.POPULATIONS[settings.population]
-    pairs = zip(scripts, shots(scripts, basis, settings.seed, population), strict=True)
+    pairs = zip(
+        scripts, shots(scripts, basis, settings.seed, population), strict=True
+    )
     while batch := list(itertools.islice(pairs, _BATCH)):
         yield [script for script, _ in batch], [shot for _, shot in batch]
 
 
-def _strengths(script: Script, rng: np.random.Generator) -> dict[int, tuple[float, float]]:
-    """Place each action unit within its grade: at the grade's middle when still, else up to 0.08
-    off it.
+def _strengths(
+    script: Script, rng: np.random.Generator
+) -> dict[int, tuple[float, float]]:
+    """Place each action unit within its grade: at the grade's middle when
+    still, else up to 0.08 off it.
     """
     strengths = {}
     for number, grades in script.grades.items():
         offset = 0.0 if script.still else rng.uniform(-0.08, 0.08)
-        left, right = (max(0.0, grade / 5 + offset) if grade else 0.0 for grade in grades)
+        left, right = (
+            max(0.0, grade / 5 + offset) if grade else 0.0 for grade in grades
+        )
         strengths[number] = (min(left, 1.0), min(right, 1.0))
     return strengths
 
@@ -158,36 +191,58 @@ def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
 
 def _manifest(scripts: Sequence[Script]) -> pd.DataFrame:
     """The table of rendered faces, a row a script."""
-    columns: dict[str, object] = {
-        "path": [_path(script) for script in scripts],
-        "dataset": "avatars",
-        "subject": [f"s{script.subject:03d}" for script in scripts],
-        "sequence": [f"s{script.subject:03d}_{script.sequence:02d}" for script in scripts],
-        "frame": [script.frame for script in scripts],
-        "expression": [script.expression for script in scripts],
-    }
+    table = pd.DataFrame([_row(script) for script in scripts])
     for number in range(_SPLITS):
-        columns[f"split_{number + 1}"] = [_side(script.subject, number) for script in scripts]
-    grades = {facs.code(number): _grades(scripts, number) for number in facs.rendered()}
-    presence = {code: [int(grade > 0) for grade in grades[code]] for code in grades}
-    intensities = {f"{code}_intensity": grades[code] for code in grades}
-    return pd.DataFrame(columns | presence | intensities)
+        table[f"split_{number + 1}"] = [
+            _side(script.subject, number) for script in scripts
+        ]
+    grades = {
+        facs.code(number): _grades(scripts, number)
+        for number in facs.rendered()
+    }
+    presence = {
+        code: np.greater(values, 0).astype(int)
+        for code, values in grades.items()
+    }
+    intensities = {
+        f"{code}_intensity": values for code, values in grades.items()
+    }
+    coded = pd.DataFrame(presence | intensities)
+    return pd.concat([table, coded], axis=1)
+
+
+def _row(script: Script) -> dict[str, object]:
+    """What a script says of its picture, but for action units."""
+    subject = f"s{script.subject:03d}"
+    return {
+        "path": _path(script),
+        "dataset": "avatars",
+        "subject": subject,
+        "sequence": f"{subject}_{script.sequence:02d}",
+        "frame": script.frame,
+        "expression": script.expression,
+    }
 
 
 def _grades(scripts: Sequence[Script], number: int) -> list[int]:
     """An action unit's intensity on the stronger side, 0 … 5."""
-    return [max(script.grades.get(number, (0, 0))) for script in scripts]
+    sides = [script.grades.get(number, (0, 0)) for script in scripts]
+    return [max(grades) for grades in sides]
 
 
 def _side(subject: int, split: int) -> str:
-    """Which side of an official split a person is on: two of ten test, one validates, and all
-    test in one of five splits.
+    """Which side of an official split a person is on: two of ten test, one
+    validates, and all test in one of five splits.
     """
-    place = (subject - 2 * split) % 10
-    return "test" if place < 2 else "validation" if place == 2 else "train"
+    turn = (subject - 2 * split) % 10
+    if turn < 2:
+        return "test"
+    return "validation" if turn == 2 else "train"
 
 
-def _landmark_frame(scripts: Sequence[Script], points: NDArray[np.float32]) -> pd.DataFrame:
+def _landmark_frame(
+    scripts: Sequence[Script], points: NDArray[np.float32]
+) -> pd.DataFrame:
     names = [f"{axis}{i}" for i in range(points.shape[1]) for axis in "xy"]
     frame = pd.DataFrame(points.reshape(len(points), -1), columns=names)
     frame.insert(0, "path", [_path(s) for s in scripts])

@@ -1,9 +1,9 @@
-"""Warp kernels that draw heads: normals, a depth buffer, a shader; one thread a picture and
-triangle or pixel.
+"""Warp kernels that draw heads: normals, a depth buffer, a shader; one thread
+a picture and triangle or pixel.
 
-A *look* is everything about a picture that is not geometry: colours of skin, lips, irises, brows,
-hair; the light; the strength of every furrow. Brows and furrows are painted on the rest head, so
-that they move with the skin.
+A *look* is everything about a picture that is not geometry: colours of skin,
+lips, irises, brows, hair; the light; the strength of every furrow. Brows and
+furrows are painted on the rest head, so that they move with the skin.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import warp as wp
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    """Turn the process's error stream off: Warp's library itself writes there that a machine has
-    no CUDA driver.
+    """Turn the process's error stream off: Warp's library itself writes there
+    that a machine has no CUDA driver.
     """
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -38,7 +38,9 @@ with _muted():
 
 
 _SKIN, _EYE, _TEETH, _TONGUE, _LASH = (wp.constant(i) for i in range(5))
-_EYE_CENTRE_X = wp.constant(0.2885)  # of the rest head's eyeballs, as measured on the mesh
+_EYE_CENTRE_X = wp.constant(
+    0.2885
+)  # of the rest head's eyeballs, as measured on the mesh
 _EYE_CENTRE_Y = wp.constant(7.2268)
 _EYE_CENTRE_Z = wp.constant(1.2417)
 
@@ -64,15 +66,16 @@ class Look:
     hairline: float  # height at the middle on the rest head, dm
     lash: float
     age: float  # depth of resting folds, 0 … 1
-    mouth_gap: (
-        float  # distance between the lips, dm: no light falls on the teeth through a narrow one
-    )
+    # distance between the lips, dm: no light falls on the teeth through a narrow one
+    mouth_gap: float
     tongue_out: float  # 0 in the mouth … 1 shown as far as AU19 goes: its tip is in the light
 
 
 @wp.struct
 class Furrow:
-    """A quadratic arc on the right half of the rest head, mirrored onto the left."""
+    """A quadratic arc on the right half of the rest head, mirrored onto the
+    left.
+    """
 
     start: wp.vec2
     end: wp.vec2
@@ -87,9 +90,13 @@ def _edge(a: wp.vec3, b: wp.vec3, x: float, y: float) -> float:
 
 
 @wp.func
-def _weights(a: wp.vec3, b: wp.vec3, c: wp.vec3, x: float, y: float) -> wp.vec3:
+def _weights(
+    a: wp.vec3, b: wp.vec3, c: wp.vec3, x: float, y: float
+) -> wp.vec3:
     area = _edge(a, b, c[0], c[1])
-    return wp.vec3(_edge(b, c, x, y), _edge(c, a, x, y), _edge(a, b, x, y)) / area
+    return (
+        wp.vec3(_edge(b, c, x, y), _edge(c, a, x, y), _edge(a, b, x, y)) / area
+    )
 
 
 @wp.kernel
@@ -117,7 +124,9 @@ def keep_nearest(
     winner: wp.array3d(dtype=int),
     second_pass: bool,
 ) -> None:
-    """Keep the nearest depth of each sample; in the second pass, the triangle that has it."""
+    """Keep the nearest depth of each sample; in the second pass, the triangle
+    that has it.
+    """
     picture, t = wp.tid()
     a = screen[picture, triangles[t, 0]]
     b = screen[picture, triangles[t, 1]]
@@ -128,9 +137,13 @@ def keep_nearest(
         return
     side = depth.shape[1]
     left = wp.max(int(wp.ceil(wp.min(wp.min(a[0], b[0]), c[0]) - 0.5)), 0)
-    right = wp.min(int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)), side - 1)
+    right = wp.min(
+        int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)), side - 1
+    )
     top = wp.max(int(wp.ceil(wp.min(wp.min(a[1], b[1]), c[1]) - 0.5)), 0)
-    bottom = wp.min(int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)), side - 1)
+    bottom = wp.min(
+        int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)), side - 1
+    )
     for row in range(top, bottom + 1):
         for column in range(left, right + 1):
             w = _weights(a, b, c, float(column) + 0.5, float(row) + 0.5)
@@ -179,8 +192,12 @@ def _iris_colour(look: Look, p: wp.vec3) -> wp.vec3:
     white = wp.vec3(0.78, 0.75, 0.72) * (1.0 - 2.2 * wp.max(r - 0.07, 0.0))
     if p[2] < _EYE_CENTRE_Z:
         return white
-    ring = wp.lerp(look.iris * 1.25, look.iris * 0.45, _smooth(0.045, 0.066, r))
-    colour = wp.lerp(wp.vec3(0.005, 0.005, 0.005), ring, _smooth(0.022, 0.030, r))
+    ring = wp.lerp(
+        look.iris * 1.25, look.iris * 0.45, _smooth(0.045, 0.066, r)
+    )
+    colour = wp.lerp(
+        wp.vec3(0.005, 0.005, 0.005), ring, _smooth(0.022, 0.030, r)
+    )
     return wp.lerp(colour, white, _smooth(0.062, 0.070, r))
 
 
@@ -221,11 +238,17 @@ def shade(
             )
             p = w[0] * rest[i] + w[1] * rest[j] + w[2] * rest[l]
             n = wp.normalize(
-                w[0] * normals[picture, i] + w[1] * normals[picture, j] + w[2] * normals[picture, l]
+                w[0] * normals[picture, i]
+                + w[1] * normals[picture, j]
+                + w[2] * normals[picture, l]
             )
             m = w[0] * paint[i] + w[1] * paint[j] + w[2] * paint[l]
-            open_sky = w[0] * occlusion[i] + w[1] * occlusion[j] + w[2] * occlusion[l]
-            total += _colour(look, part[i], p, n, m, open_sky, furrows, strengths, picture)
+            open_sky = (
+                w[0] * occlusion[i] + w[1] * occlusion[j] + w[2] * occlusion[l]
+            )
+            total += _colour(
+                look, part[i], p, n, m, open_sky, furrows, strengths, picture
+            )
     colours[picture, row, column] = total / float(samples * samples)
 
 
@@ -241,7 +264,9 @@ def _colour(
     strengths: wp.array3d(dtype=float),
     picture: int,
 ) -> wp.vec3:
-    """Light of one sample of the surface: rest position p, normal n, paint m, share of open sky."""
+    """Light of one sample of the surface: rest position p, normal n, paint m,
+    share of open sky.
+    """
     if part == _LASH:
         return wp.lerp(look.skin * 0.45, look.hair * 0.25, look.lash)
     gloss = look.gloss
@@ -255,21 +280,30 @@ def _colour(
         sharp = 120.0
         sky = 0.62
     elif part == _TEETH:
-        albedo = wp.vec3(0.74, 0.70, 0.62) * (1.0 - 0.55 * wp.clamp((1.42 - p[2]) / 0.35, 0.0, 1.0))
+        albedo = wp.vec3(0.74, 0.70, 0.62) * (
+            1.0 - 0.55 * wp.clamp((1.42 - p[2]) / 0.35, 0.0, 1.0)
+        )
         sky = 0.62 * _smooth(0.015, 0.09, look.mouth_gap)
         gloss = gloss * _smooth(0.015, 0.09, look.mouth_gap)
     elif part == _TONGUE:
         tip = _smooth(1.05, 1.36, p[2])
         shown = look.tongue_out * tip
         albedo = wp.lerp(
-            wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * tip), wp.vec3(0.52, 0.20, 0.19), shown
+            wp.vec3(0.22, 0.075, 0.07) * (0.35 + 0.65 * tip),
+            wp.vec3(0.52, 0.20, 0.19),
+            shown,
         )
         sky = 0.38 + 0.5 * shown
     else:
-        mottle = _noise(p * 9.0, wp.uint32(3)) * 0.05 + _noise(p * 31.0, wp.uint32(5)) * 0.04
+        mottle = (
+            _noise(p * 9.0, wp.uint32(3)) * 0.05
+            + _noise(p * 31.0, wp.uint32(5)) * 0.04
+        )
         albedo = albedo * (1.0 + mottle)
         ax = wp.abs(p[0])
-        jaw = (1.0 - _smooth(6.35, 6.62, p[1] - 0.35 * wp.max(ax - 0.25, 0.0))) * (1.0 - m[0])
+        jaw = (
+            1.0 - _smooth(6.35, 6.62, p[1] - 0.35 * wp.max(ax - 0.25, 0.0))
+        ) * (1.0 - m[0])
         lip = (
             _smooth(6.60, 6.67, p[1])
             * (1.0 - _smooth(6.68, 6.78, p[1]))
@@ -290,7 +324,9 @@ def _colour(
         albedo = wp.lerp(albedo, look.hair, look.brow_dark * _brow(look, p))
         albedo = wp.lerp(albedo, look.skin * 0.86, 0.6 * m[2])
         albedo = wp.lerp(albedo, look.lips, m[0])
-        albedo = wp.lerp(albedo, wp.vec3(0.035, 0.010, 0.010), _smooth(0.35, 0.75, m[1]))
+        albedo = wp.lerp(
+            albedo, wp.vec3(0.035, 0.010, 0.010), _smooth(0.35, 0.75, m[1])
+        )
         gloss = gloss * (1.0 - scalp) + 0.10 * m[0]
         hand = 0
         mirror = 1.0
@@ -309,12 +345,20 @@ def _colour(
                 t = wp.dot(q, along) / length
                 if t > -0.15 and t < 1.15:
                     s = wp.clamp(t, 0.0, 1.0)
-                    d = (wp.dot(q, across) - furrow.bend * 4.0 * s * (1.0 - s)) / furrow.width
+                    d = (
+                        wp.dot(q, across) - furrow.bend * 4.0 * s * (1.0 - s)
+                    ) / furrow.width
                     if wp.abs(d) < 3.0:
-                        ends = _smooth(-0.12, 0.22, t) * (1.0 - _smooth(0.78, 1.12, t))
+                        ends = _smooth(-0.12, 0.22, t) * (
+                            1.0 - _smooth(0.78, 1.12, t)
+                        )
                         groove = depth * ends * wp.exp(-d * d)
                         tilt = 1.3 * groove * d
-                        normal = normal + wp.vec3(mirror * across[0], across[1], 0.0) * tilt
+                        normal = (
+                            normal
+                            + wp.vec3(mirror * across[0], across[1], 0.0)
+                            * tilt
+                        )
                         sky = sky * (1.0 - 0.45 * groove)
                         albedo = albedo * (1.0 - 0.22 * groove)
         normal = wp.normalize(normal)
@@ -353,7 +397,9 @@ def spread(
                 float(y) + 0.5,
             )
             total += (
-                w[0] * values[picture, i] + w[1] * values[picture, j] + w[2] * values[picture, l]
+                w[0] * values[picture, i]
+                + w[1] * values[picture, j]
+                + w[2] * values[picture, l]
             )
     out[picture, row, column] = total / float(samples * samples)
 
@@ -366,7 +412,9 @@ def open_directions(
     directions: wp.array(dtype=wp.vec3),
     share: wp.array(dtype=float),
 ) -> None:
-    """Share of directions above a vertex, weighted by their cosine, that nothing blocks."""
+    """Share of directions above a vertex, weighted by their cosine, that
+    nothing blocks.
+    """
     i = wp.tid()
     n = wp.normalize(normals[i])
     seen = float(0.0)

@@ -1,10 +1,11 @@
 """The 68 landmarks of the iBUG annotation, as fixed vertices of the rest head.
 
-Each is the vertex of the visible skin nearest to a place given in decimetres on the rest head's
-left half; the right half mirrors it. Lips are closed at rest, so that nearness alone does not tell
-them apart: a vertex of the lower lip falls with the jaw, one of the upper lip does not. Order: jaw
-0–16, brows 17–26, nose 27–35, eyes 36–47, outer lips 48–59, inner lips 60–67; 0 is at the picture's
-left, the subject's right.
+Each is the vertex of the visible skin nearest to a place given in decimetres
+on the rest head's left half; the right half mirrors it. Lips are closed at
+rest, so that nearness alone does not tell them apart: a vertex of the lower
+lip falls with the jaw, one of the upper lip does not. Order: jaw 0–16, brows
+17–26, nose 27–35, eyes 36–47, outer lips 48–59, inner lips 60–67; 0 is at the
+picture's left, the subject's right.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ _EYE_INNER, _EYE_LOWER = (0.175, 7.185), ((0.255, 7.155), (0.345, 7.15))
 _LIP_CORNER = (0.228, 6.545)
 _LIP_UPPER, _LIP_UPPER_MIDDLE = ((0.14, 6.61), (0.06, 6.635)), (0.0, 6.62)
 _LIP_LOWER, _LIP_LOWER_MIDDLE = ((0.15, 6.48), (0.07, 6.45)), (0.0, 6.445)
-_INNER_CORNER, _INNER_UPPER, _INNER_LOWER = (0.19, 6.545), (0.08, 6.56), (0.08, 6.535)
+_INNER_CORNER, _INNER_UPPER, _INNER_LOWER = (
+    (0.19, 6.545),
+    (0.08, 6.56),
+    (0.08, 6.535),
+)
 _INNER_UPPER_MIDDLE, _INNER_LOWER_MIDDLE = (0.0, 6.56), (0.0, 6.53)
 
 Place = tuple[float, float]
@@ -78,24 +83,39 @@ def vertices(basis: HeadBasis) -> NDArray[np.int64]:
     """
     jaw = basis.actions[basis.action_names.index("jawOpen")]
     return _vertices(
-        basis.rest.tobytes(), basis.part.tobytes(), basis.paint.tobytes(), jaw.tobytes()
+        basis.rest.tobytes(),
+        basis.part.tobytes(),
+        basis.paint.tobytes(),
+        jaw.tobytes(),
     )
 
 
 @lru_cache(maxsize=2)
-def _vertices(rest: bytes, part: bytes, paint: bytes, jaw: bytes) -> NDArray[np.int64]:
+def _vertices(
+    rest: bytes, part: bytes, paint: bytes, jaw: bytes
+) -> NDArray[np.int64]:
     positions = _triples(rest)
-    outside = _triples(paint)[:, 1] < 0.9
     falls = -_triples(jaw)[:, 1]
-    visible = (np.frombuffer(part, np.int32) == 0) & outside & (positions[:, 2] > 0.3)
+    skin = np.frombuffer(part, np.int32) == 0
+    outside = _triples(paint)[:, 1] < 0.9
+    visible = skin & outside & (positions[:, 2] > 0.3)
     taken: list[int] = []
-    for number, place in enumerate(_places()):
-        skin = np.flatnonzero(visible & _of_its_lip(number, falls))
-        distance = np.linalg.norm(positions[skin, :2] - place, axis=1)
-        distance -= 0.03 * positions[skin, 2]
-        distance[np.isin(skin, taken)] = np.inf
-        taken.append(int(skin[distance.argmin()]))
+    for number, point in enumerate(_places()):
+        candidates = np.flatnonzero(visible & _of_its_lip(number, falls))
+        distance = _distance(positions[candidates], point)
+        distance[np.isin(candidates, taken)] = np.inf
+        taken.append(int(candidates[distance.argmin()]))
     return np.array(taken)
+
+
+def _distance(
+    positions: NDArray[np.float32], point: Place
+) -> NDArray[np.float64]:
+    """From a place on the picture; of two as far the one in front is nearer."""
+    distance: NDArray[np.float64] = np.linalg.norm(
+        positions[:, :2] - point, axis=1
+    )
+    return distance - 0.03 * positions[:, 2]
 
 
 def _triples(held: bytes) -> NDArray[np.float32]:
@@ -108,7 +128,9 @@ _STAYS, _FALLS = 0.04, 0.2  # dm, with the jaw dropped as far as it goes
 
 
 def _of_its_lip(number: int, falls: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which vertices may stand for a landmark, by how far each falls with the jaw (v,)."""
+    """Which vertices may stand for a landmark, by how far each falls with the
+    jaw (v,).
+    """
     if number in _UPPER_LIP:
         return falls < _STAYS
     if number in _LOWER_LIP:
@@ -132,7 +154,9 @@ def eyes_and_mouth(
     return found[:, 36:48].mean(1), found[:, 48:60].mean(1)
 
 
-def mouth_gap(shapes: NDArray[np.float32], basis: HeadBasis) -> NDArray[np.float32]:
+def mouth_gap(
+    shapes: NDArray[np.float32], basis: HeadBasis
+) -> NDArray[np.float32]:
     """Height between the inner lips at the midline of heads.
 
     Args:
@@ -143,5 +167,7 @@ def mouth_gap(shapes: NDArray[np.float32], basis: HeadBasis) -> NDArray[np.float
         (n,) in dm.
     """
     found = shapes[:, vertices(basis)]
-    gap: NDArray[np.float32] = np.linalg.norm(found[:, 62] - found[:, 66], axis=1)
+    gap: NDArray[np.float32] = np.linalg.norm(
+        found[:, 62] - found[:, 66], axis=1
+    )
     return gap

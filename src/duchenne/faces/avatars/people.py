@@ -1,7 +1,8 @@
-"""Who is in the picture and how it is taken: people and scenes, drawn from a seeded generator.
+"""Who is in the picture and how it is taken: people and scenes, drawn from a
+seeded generator.
 
-A person is a point in the head basis with the colours of skin, hair, brows, lips and irises; a
-scene is a light, a turn of the head and a camera.
+A person is a point in the head basis with the colours of skin, hair, brows,
+lips and irises; a scene is a light, a turn of the head and a camera.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from duchenne.faces.avatars import raster
 from duchenne.faces.avatars.basis import HeadBasis
@@ -29,16 +30,28 @@ _UNUSED_LOCALS = (
     "mouth-angles",
     "trans-in-out",
 )
-"""Changes that hide the face, pull the eyes off their sockets, read as an action unit at rest,
-or move a part sideways.
+"""Changes that hide the face, pull the eyes off their sockets, read as an
+action unit at rest, or move a part sideways.
 """
 
-_SKINS = np.array([[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]])
+_SKINS = np.array(
+    [[0.66, 0.44, 0.34], [0.44, 0.265, 0.18], [0.16, 0.085, 0.055]]
+)
 _HAIRS = np.array(
-    [[0.012, 0.010, 0.009], [0.045, 0.025, 0.015], [0.13, 0.075, 0.035], [0.30, 0.21, 0.11]]
+    [
+        [0.012, 0.010, 0.009],
+        [0.045, 0.025, 0.015],
+        [0.13, 0.075, 0.035],
+        [0.30, 0.21, 0.11],
+    ]
 )
 _IRISES = np.array(
-    [[0.055, 0.026, 0.012], [0.13, 0.075, 0.03], [0.11, 0.13, 0.07], [0.12, 0.19, 0.27]]
+    [
+        [0.055, 0.026, 0.012],
+        [0.13, 0.075, 0.03],
+        [0.11, 0.13, 0.07],
+        [0.12, 0.19, 0.27],
+    ]
 )
 
 
@@ -46,13 +59,13 @@ _IRISES = np.array(
 class Population:
     """Whom chance draws and how they are lit, each range as (low, high).
 
-    ``sex``: parameters of a beta distribution over female 0 … male 1; ``age`` and ``weight``:
-    ranges in the model's units;
-    ``ancestry``: parameters of a Dirichlet distribution over African, Asian, Caucasian; ``spread``:
-    of the local shapes,
-    beyond 0.27 of which chance builds faces that nobody has; ``across``, ``up``, ``ahead``: where
-    the lamp is; ``key``, ``fill``: its strength and that of the light from all around;
-    ``background``: its brightness.
+    ``sex``: parameters of a beta distribution over female 0 … male 1; ``age``
+    and ``weight``: ranges in the model's units; ``ancestry``: parameters of a
+    Dirichlet distribution over African, Asian, Caucasian; ``spread``: of the
+    local shapes, beyond 0.27 of which chance builds faces that nobody has;
+    ``across``, ``up``, ``ahead``: where the lamp is; ``key``, ``fill``: its
+    strength and that of the light from all around; ``background``: its
+    brightness.
     """
 
     sex: tuple[float, float] = (0.5, 0.5)
@@ -84,15 +97,15 @@ POPULATIONS = {
         background=(0.6, 0.95),
     ),
 }
-"""Every population by its name. "shifted" stands to "mixed" as JAFFE, ten Japanese women, does to
-CK+: others, lit otherwise (from the side, and harder).
+"""Every population by its name. "shifted" stands to "mixed" as JAFFE, ten
+Japanese women, does to CK+: others, lit otherwise (from the side, and harder).
 """
 
 
 @dataclass(frozen=True)
 class Person:
-    """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a ``Look`` without
-    light.
+    """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a
+    ``Look`` without light.
     """
 
     shape: Floats
@@ -102,8 +115,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """One shot: ``light`` towards the lamp, strengths, ``turn`` (3, 3) of the head, ``zoom`` and
-    ``shift`` of the camera.
+    """One shot: ``light`` towards the lamp, strengths, ``turn`` (3, 3) of the
+    head, ``zoom`` and ``shift`` of the camera.
     """
 
     light: NDArray[np.float64]
@@ -116,25 +129,52 @@ class Scene:
 
 
 def draw_person(
-    basis: HeadBasis, rng: Generator, population: Population = POPULATIONS["mixed"]
+    basis: HeadBasis,
+    rng: Generator,
+    population: Population = POPULATIONS["mixed"],
 ) -> Person:
-    """Draw a person: ancestry, sex, age, weight and some hundred local shapes, the same on the
-    left and the right.
+    """Draw a person: ancestry, sex, age, weight and some hundred local shapes,
+    the same on the left and the right.
     """
     youngest, oldest = population.age
     sex = rng.beta(*population.sex)
     age = youngest + (oldest - youngest) * rng.uniform() ** 1.4
     ancestry = rng.dirichlet(population.ancestry)
-    weight = _hat(rng.uniform(*population.weight), 3)
-    ages = _hat(2 * age - 1, 2)
-    sexes = _hat(2 * sex - 1, 2)
-    macro = np.einsum("s,a,w->saw", sexes, ages, weight).ravel()
-    peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
-    shape = basis.rest + np.tensordot(macro, basis.macros, 1) - basis.macros.mean(0)
-    shape = shape + np.tensordot(peoples, basis.ancestries, 1) - basis.ancestries.mean(0)
+    weight = rng.uniform(*population.weight)
+    shape = _built(basis, sex, age, weight, ancestry)
     local = _local_weights(basis, rng, population.spread)
     shape = shape + np.tensordot(local, basis.locals, 1)
-    return Person(shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age)
+    return Person(
+        shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age
+    )
+
+
+def _built(
+    basis: HeadBasis,
+    sex: float,
+    age: float,
+    weight: float,
+    ancestry: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The head (v, 3) of a sex, age, weight and ancestry, without shapes of
+    its own.
+    """
+    sexes = _hat(2 * sex - 1, 2)
+    ages = _hat(2 * age - 1, 2)
+    macro = np.einsum("s,a,w->saw", sexes, ages, _hat(weight, 3)).ravel()
+    peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
+    shape = (
+        basis.rest
+        + np.tensordot(macro, basis.macros, 1)
+        - basis.macros.mean(0)
+    )
+    shape = (
+        shape
+        + np.tensordot(peoples, basis.ancestries, 1)
+        - basis.ancestries.mean(0)
+    )
+    built: NDArray[np.float64] = shape
+    return built
 
 
 def _hat(position: float, count: int) -> NDArray[np.float64]:
@@ -146,12 +186,18 @@ def _hat(position: float, count: int) -> NDArray[np.float64]:
     return shares
 
 
-def _local_weights(basis: HeadBasis, rng: Generator, spread: float) -> NDArray[np.float64]:
+def _local_weights(
+    basis: HeadBasis, rng: Generator, spread: float
+) -> NDArray[np.float64]:
     spreads = [
-        _MOUTH_SPREAD * spread if name.startswith("mouth") else spread for name in basis.local_names
+        _MOUTH_SPREAD * spread if name.startswith("mouth") else spread
+        for name in basis.local_names
     ]
     drawn = np.clip(rng.normal(0, spreads), -0.8, 0.8)
-    unused = [any(part in name for part in _UNUSED_LOCALS) for name in basis.local_names]
+    unused = [
+        any(part in name for part in _UNUSED_LOCALS)
+        for name in basis.local_names
+    ]
     drawn[unused] = 0
     return np.concatenate([np.maximum(drawn, 0), np.maximum(-drawn, 0)])
 
@@ -160,30 +206,62 @@ def _draw_look(
     rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float
 ) -> NDArray[Any]:
     look = raster.blank_look()
-    darkness = float(np.clip(ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09), 0, 1))
-    skin = _between(_SKINS, darkness) * rng.normal(1, 0.03, 3)
-    grey = np.clip(1.6 * age - 0.8 + rng.normal(0, 0.15), 0, 1)
-    hair = _between(_HAIRS, np.clip(ancestry[2] * rng.uniform(0.1, 1.1), 0, 1))
-    look["skin"] = skin
-    look["lips"] = skin * np.array([0.80, 0.52, 0.54]) * rng.uniform(0.85, 1.1)
-    look["iris"] = _between(_IRISES, np.clip(ancestry[2] * rng.uniform(0, 1.4), 0, 1))
-    look["hair"] = hair * (1 - grey) + 0.38 * grey
+    _draw_colours(look, rng, ancestry, age)
     look["gloss"] = rng.uniform(0.02, 0.09)
     look["brow_dark"] = rng.uniform(0.55, 0.95)
     look["brow_thick"] = rng.uniform(0.028, 0.042) + 0.010 * sex
     look["brow_arch"] = rng.uniform(0.02, 0.065)
     look["brow_height"] = 7.375 + rng.uniform(-0.012, 0.02)
-    look["stubble"] = rng.uniform(0, 0.45) if sex > 0.5 and rng.uniform() < 0.6 else 0.0
+    look["stubble"] = _draw_stubble(rng, sex)
     look["hairline"] = rng.uniform(7.72, 7.92)
     look["lash"] = rng.uniform(0.3, 0.8) - 0.25 * sex
     look["age"] = age
     return look
 
 
-def _between(stops: NDArray[np.float64], position: float | np.floating[Any]) -> NDArray[np.float64]:
+def _draw_colours(
+    look: NDArray[Any],
+    rng: Generator,
+    ancestry: NDArray[np.float64],
+    age: float,
+) -> None:
+    """Draw the colours of skin, hair, lips and irises; hair turns grey with
+    age.
+    """
+    darkness = ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09)
+    skin = _mixed(_SKINS, darkness) * rng.normal(1, 0.03, 3)
+    grey = np.clip(1.6 * age - 0.8 + rng.normal(0, 0.15), 0, 1)
+    hair = _mixed(_HAIRS, ancestry[2] * rng.uniform(0.1, 1.1))
+    look["skin"] = skin
+    look["lips"] = skin * np.array([0.80, 0.52, 0.54]) * rng.uniform(0.85, 1.1)
+    look["iris"] = _mixed(_IRISES, ancestry[2] * rng.uniform(0, 1.4))
+    look["hair"] = hair * (1 - grey) + 0.38 * grey
+
+
+def _mixed(
+    stops: NDArray[np.float64], position: ArrayLike
+) -> NDArray[np.float64]:
+    """The colour between stops at a position, of which what lies beyond 0 … 1
+    is cut off.
+    """
+    return _between(stops, float(np.clip(position, 0, 1)))
+
+
+def _draw_stubble(rng: Generator, sex: float) -> float:
+    """How dark the beard is; none for women, and for two men of five."""
+    if sex <= 0.5 or rng.uniform() >= 0.6:
+        return 0.0
+    return rng.uniform(0, 0.45)
+
+
+def _between(
+    stops: NDArray[np.float64], position: float | np.floating[Any]
+) -> NDArray[np.float64]:
     """Interpolate linearly between evenly spaced colours; position in 0 … 1."""
     grid = np.linspace(0, 1, len(stops))
-    return np.array([np.interp(position, grid, channel) for channel in stops.T])
+    return np.array(
+        [np.interp(position, grid, channel) for channel in stops.T]
+    )
 
 
 STUDIO = Scene(
@@ -198,12 +276,17 @@ STUDIO = Scene(
 """A frontal face under a fixed light: what the ``dose`` protocol holds still."""
 
 
-def draw_scene(rng: Generator, population: Population = POPULATIONS["mixed"]) -> Scene:
-    """Draw a light from the front hemisphere, a small turn of the head and a slightly misplaced
-    camera.
+def draw_scene(
+    rng: Generator, population: Population = POPULATIONS["mixed"]
+) -> Scene:
+    """Draw a light from the front hemisphere, a small turn of the head and a
+    slightly misplaced camera.
     """
     light = np.array(
-        [rng.uniform(*side) for side in (population.across, population.up, population.ahead)]
+        [
+            rng.uniform(*side)
+            for side in (population.across, population.up, population.ahead)
+        ]
     )
     return Scene(
         light=light / np.linalg.norm(light),
@@ -217,17 +300,24 @@ def draw_scene(rng: Generator, population: Population = POPULATIONS["mixed"]) ->
 
 
 def drift(scene: Scene, rng: Generator) -> Scene:
-    """Move head and camera a little, as between two frames of one film; the light stays."""
+    """Move head and camera a little, as between two frames of one film; the
+    light stays.
+    """
     return replace(
         scene,
         turn=_turn(*np.radians(rng.normal(0, (1.5, 1.2, 0.8)))) @ scene.turn,
         zoom=scene.zoom * rng.uniform(0.99, 1.01),
-        shift=(scene.shift[0] + rng.normal(0, 0.006), scene.shift[1] + rng.normal(0, 0.006)),
+        shift=(
+            scene.shift[0] + rng.normal(0, 0.006),
+            scene.shift[1] + rng.normal(0, 0.006),
+        ),
     )
 
 
 def _turn(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
-    matrix: NDArray[np.float64] = Rotation.from_euler("yxz", [yaw, pitch, roll]).as_matrix()
+    matrix: NDArray[np.float64] = Rotation.from_euler(
+        "yxz", [yaw, pitch, roll]
+    ).as_matrix()
     return matrix

@@ -1,4 +1,6 @@
-"""Drawing heads in batches: vertices and looks in, pictures out, on CPU or CUDA."""
+"""Drawing heads in batches: vertices and looks in, pictures out, on CPU or
+CUDA.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ from duchenne.faces.avatars.furrows import FURROWS
 
 Floats = NDArray[np.float32]
 _PARSING = Lock()
-"""Warp and NumPy parse descriptions of records as Python, which CPython 3.11 does not survive in
-two threads at once.
+"""Warp and NumPy parse descriptions of records as Python, which CPython 3.11
+does not survive in two threads at once.
 """
 
 NEAR = 6.0
-"""Distance from the camera to the middle of the head, in decimetres: a portrait lens."""
+"""Distance from the camera to the middle of the head, in decimetres: a
+portrait lens.
+"""
 
 
 def blank_look() -> NDArray[Any]:
@@ -32,8 +36,11 @@ def blank_look() -> NDArray[Any]:
     return np.zeros((), _record(kernels.Look))
 
 
-def visible_share(points: Floats, triangles: NDArray[np.int32], directions: int) -> Floats:
-    """Cosine-weighted share of the hemisphere above each vertex that nothing blocks within 1 dm.
+def visible_share(
+    points: Floats, triangles: NDArray[np.int32], directions: int
+) -> Floats:
+    """Cosine-weighted share of the hemisphere above each vertex that nothing
+    blocks within 1 dm.
 
     Args:
         points: (v, 3) vertices.
@@ -60,9 +67,13 @@ def visible_share(points: Floats, triangles: NDArray[np.int32], directions: int)
 
 
 def _normals(points: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """A direction out of the surface at each vertex (v, 3), as long as its triangles are large."""
+    """A direction out of the surface at each vertex (v, 3), as long as its
+    triangles are large.
+    """
     corners = points[triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    faces = np.cross(
+        corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    )
     normals = np.zeros_like(points)
     for corner in range(3):
         np.add.at(normals, triangles[:, corner], faces)
@@ -74,7 +85,9 @@ def _fibonacci_sphere(count: int) -> Floats:
     height = 1 - 2 * (np.arange(count) + 0.5) / count
     angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     radius = np.sqrt(1 - height**2)
-    return np.stack([radius * np.cos(angle), height, radius * np.sin(angle)], 1).astype(np.float32)
+    return np.stack(
+        [radius * np.cos(angle), height, radius * np.sin(angle)], 1
+    ).astype(np.float32)
 
 
 @cache
@@ -84,7 +97,9 @@ def _record(struct: Any) -> Any:
 
 
 class Canvas:
-    """The unchanging parts of a head on a device, and the drawing of batches of it."""
+    """The unchanging parts of a head on a device, and the drawing of batches
+    of it.
+    """
 
     def __init__(
         self,
@@ -96,7 +111,8 @@ class Canvas:
         device: str = "cpu",
     ) -> None:
         self.device = device
-        wp.load_module(kernels, device=device)  # not by the first threads that draw: see _PARSING
+        # not by the first threads that draw: see _PARSING
+        wp.load_module(kernels, device=device)
         self._triangles = self._array(triangles, int)
         self._part = self._array(part, int)
         self._rest = self._array(rest, wp.vec3)
@@ -105,12 +121,18 @@ class Canvas:
         furrows = np.zeros(len(FURROWS), _record(kernels.Furrow))
         for row, furrow in zip(furrows, FURROWS, strict=True):
             row["start"], row["end"] = furrow.start, furrow.end
-            row["bend"], row["width"], row["resting"] = furrow.bend, furrow.width, furrow.resting
+            row["bend"], row["width"], row["resting"] = (
+                furrow.bend,
+                furrow.width,
+                furrow.resting,
+            )
         self._furrows = self._array(furrows, kernels.Furrow)
 
     def _array(self, values: NDArray[Any], dtype: Any) -> Any:
         with _PARSING:
-            return wp.array(np.ascontiguousarray(values), dtype=dtype, device=self.device)
+            return wp.array(
+                np.ascontiguousarray(values), dtype=dtype, device=self.device
+            )
 
     def draw(
         self,
@@ -136,7 +158,9 @@ class Canvas:
         """
         heads = len(vertices)
         screen, winner = self._visible(vertices, half, size * samples)
-        colours = wp.zeros((heads, size, size), dtype=wp.vec3, device=self.device)
+        colours = wp.zeros(
+            (heads, size, size), dtype=wp.vec3, device=self.device
+        )
         inputs = [
             screen,
             self._normals(vertices),
@@ -158,14 +182,23 @@ class Canvas:
 
     def _normals(self, vertices: Floats) -> Any:
         """Directions out of the surface at each vertex of heads (p, v, 3)."""
-        normals = wp.zeros(vertices.shape[:2], dtype=wp.vec3, device=self.device)
+        normals = wp.zeros(
+            vertices.shape[:2], dtype=wp.vec3, device=self.device
+        )
         placed = self._array(vertices.astype(np.float32), wp.vec3)
         count = (len(vertices), len(self._triangles))
-        self._launch(kernels.add_normals, count, [placed, self._triangles, normals])
+        self._launch(
+            kernels.add_normals, count, [placed, self._triangles, normals]
+        )
         return normals
 
     def spread(
-        self, values: Floats, vertices: Floats, half: Floats, size: int, samples: int
+        self,
+        values: Floats,
+        vertices: Floats,
+        half: Floats,
+        size: int,
+        samples: int,
     ) -> Floats:
         """Interpolate a value of each vertex over the visible surface.
 
@@ -180,7 +213,9 @@ class Canvas:
             (p, size, size), 0 in the background.
         """
         screen, winner = self._visible(vertices, half, size * samples)
-        out = wp.zeros((len(vertices), size, size), dtype=float, device=self.device)
+        out = wp.zeros(
+            (len(vertices), size, size), dtype=float, device=self.device
+        )
         self._launch(
             kernels.spread,
             (len(vertices), size, size),
@@ -196,7 +231,9 @@ class Canvas:
         result: Floats = out.numpy()
         return result
 
-    def seen(self, vertices: Floats, half: Floats, size: int) -> NDArray[np.int32]:
+    def seen(
+        self, vertices: Floats, half: Floats, size: int
+    ) -> NDArray[np.int32]:
         """The triangle that each pixel of pictures of heads shows.
 
         Args:
@@ -207,22 +244,39 @@ class Canvas:
         Returns:
             (p, size, size), −1 in the background.
         """
-        found: NDArray[np.int32] = self._visible(vertices, half, size)[1].numpy()
+        found: NDArray[np.int32] = self._visible(vertices, half, size)[
+            1
+        ].numpy()
         return found
 
-    def _visible(self, vertices: Floats, half: Floats, side: int) -> tuple[Any, Any]:
+    def _visible(
+        self, vertices: Floats, half: Floats, side: int
+    ) -> tuple[Any, Any]:
         screen = self._array(on_screen(vertices, half, side), wp.vec3)
-        depth = wp.full((len(vertices), side, side), -1e9, dtype=float, device=self.device)
-        winner = wp.full((len(vertices), side, side), -1, dtype=int, device=self.device)
+        depth = wp.full(
+            (len(vertices), side, side), -1e9, dtype=float, device=self.device
+        )
+        winner = wp.full(
+            (len(vertices), side, side), -1, dtype=int, device=self.device
+        )
         for second_pass in (False, True):
             self._launch(
                 kernels.keep_nearest,
                 (len(vertices), len(self._triangles)),
-                [screen, self._triangles, self._part, depth, winner, second_pass],
+                [
+                    screen,
+                    self._triangles,
+                    self._part,
+                    depth,
+                    winner,
+                    second_pass,
+                ],
             )
         return screen, winner
 
-    def _launch(self, kernel: Any, dim: tuple[int, ...], inputs: list[Any]) -> None:
+    def _launch(
+        self, kernel: Any, dim: tuple[int, ...], inputs: list[Any]
+    ) -> None:
         wp.launch(kernel, dim, inputs, device=self.device)
 
 

@@ -1,9 +1,9 @@
-"""Who shows what, frame by frame: the protocols ``posed``, ``free``, ``dose`` and ``sides``, over
-the same people.
+"""Who shows what, frame by frame: the protocols ``posed``, ``free``, ``dose``
+and ``sides``, over the same people.
 
-A protocol is a function ``(people, seed) -> scripts``. A *script* is one picture to be: subject,
-sequence, frame, expression, FACS intensities on the left and right, and the stream of chance that
-its scene is drawn from.
+A protocol is a function ``(people, seed) -> scripts``. A *script* is one
+picture to be: subject, sequence, frame, expression, FACS intensities on the
+left and right, and the stream of chance that its scene is drawn from.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ Grades = tuple[int, int]
 """FACS intensity on the subject's left and right: 0 absent, 1 to 5 = A to E."""
 
 FRAMES = 4
-"""Pictures of a posed sequence: the neutral first frame and three towards the apex, as
-khorrami2015 takes from CK+.
+"""Pictures of a posed sequence: the neutral first frame and three towards the
+apex, as khorrami2015 takes from CK+.
 """
 
 DOSES = (0, 1, 2, 3, 4, 5)
-_FREE_PICTURES = 28  # a person: as many as in the posed protocol, seven sequences of four
+# a person: as many as in the posed protocol, seven sequences of four
+_FREE_PICTURES = 28
 _EXTRA_CHANCE, _UNEVEN_CHANCE = 0.25, 0.15
 _ONE_SIDED = {
     "both": 0.05,
@@ -38,8 +39,8 @@ _GAZE = (61, 62, 63, 64)
 
 @dataclass(frozen=True)
 class Script:
-    """One picture to be: what the labels say of it, and ``scene``, the numbers that seed how it
-    is taken.
+    """One picture to be: what the labels say of it, and ``scene``, the numbers
+    that seed how it is taken.
     """
 
     subject: int
@@ -52,10 +53,12 @@ class Script:
 
 
 def posed(people: int, seed: int) -> Iterator[Script]:
-    """Like CK+: every person poses each of the seven expressions, from neutral to the apex.
+    """Like CK+: every person poses each of the seven expressions, from neutral
+    to the apex.
 
-    The apex holds the action units of one published prototype, some of its optional ones, and now
-    and then one that does not belong; the three frames towards it start at intensity B or above.
+    The apex holds the action units of one published prototype, some of its
+    optional ones, and now and then one that does not belong; the three frames
+    towards it start at intensity B or above.
     """
     for subject in range(people):
         for sequence, expression in enumerate(facs.EXPRESSIONS[1:]):
@@ -66,15 +69,24 @@ def posed(people: int, seed: int) -> Iterator[Script]:
                 if rng.uniform() < 0.15
                 else {}
             )
-            for frame, share in enumerate((0.0, *sorted(rng.uniform(0.6, 0.95, FRAMES - 2)), 1.0)):
+            for frame, share in enumerate(
+                (0.0, *sorted(rng.uniform(0.6, 0.95, FRAMES - 2)), 1.0)
+            ):
                 grades = _along(apex, share) | gaze
                 shown = expression if frame else "neutral"
-                yield Script(subject, sequence, frame, shown, grades, (seed, 2, subject, sequence))
+                yield Script(
+                    subject,
+                    sequence,
+                    frame,
+                    shown,
+                    grades,
+                    (seed, 2, subject, sequence),
+                )
 
 
 def free(people: int, seed: int) -> Iterator[Script]:
-    """Each action unit on or off by its own coin, so that no action unit stands for another; no
-    expression.
+    """Each action unit on or off by its own coin, so that no action unit
+    stands for another; no expression.
     """
     for subject in range(people):
         for sequence in range(_FREE_PICTURES):
@@ -82,31 +94,60 @@ def free(people: int, seed: int) -> Iterator[Script]:
             grades: dict[int, Grades] = {}
             for number in rng.permutation(facs.rendered()).tolist():
                 if rng.uniform() < 0.15 and _fits(number, grades):
-                    grades = with_implied({number: _sides(int(rng.integers(1, 6)), rng)}) | grades
-            yield Script(subject, sequence, 0, None, grades, (seed, 4, subject, sequence))
+                    grades = (
+                        with_implied(
+                            {number: _sides(int(rng.integers(1, 6)), rng)}
+                        )
+                        | grades
+                    )
+            yield Script(
+                subject,
+                sequence,
+                0,
+                None,
+                grades,
+                (seed, 4, subject, sequence),
+            )
 
 
 def dose(people: int, seed: int) -> Iterator[Script]:
-    """One action unit at 0, A … E on one face, all else held still but for those that it brings
-    with it at the same intensity: 25 comes with 26, 27 and 19, and 26 with 19; a sequence for each.
+    """One action unit at 0, A … E on one face, all else held still but for
+    those that it brings with it at the same intensity: 25 comes with 26, 27
+    and 19, and 26 with 19; a sequence for each.
     """
     for subject in range(people):
         for sequence, number in enumerate(facs.rendered()):
             for frame, grade in enumerate(DOSES):
                 grades = with_implied({number: _even(grade)}) if grade else {}
-                yield Script(subject, sequence, frame, None, grades, (seed, 5, subject), still=True)
+                yield Script(
+                    subject,
+                    sequence,
+                    frame,
+                    None,
+                    grades,
+                    (seed, 5, subject),
+                    still=True,
+                )
 
 
 def sides(people: int, seed: int) -> Iterator[Script]:
-    """One action unit at E on the subject's left alone, then on the right alone, on the faces of
-    ``dose``; for those that have sides.
+    """One action unit at E on the subject's left alone, then on the right
+    alone, on the faces of ``dose``; for those that have sides.
     """
-    sided = [number for number in facs.rendered() if facs.ACTION_UNITS[number].sided]
+    sided = [
+        number for number in facs.rendered() if facs.ACTION_UNITS[number].sided
+    ]
     for subject in range(people):
         for sequence, number in enumerate(sided):
             for frame, grades in enumerate(((DOSES[-1], 0), (0, DOSES[-1]))):
                 yield Script(
-                    subject, sequence, frame, None, {number: grades}, (seed, 5, subject), still=True
+                    subject,
+                    sequence,
+                    frame,
+                    None,
+                    {number: grades},
+                    (seed, 5, subject),
+                    still=True,
                 )
 
 
@@ -122,7 +163,9 @@ PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {
 def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
     """Draw the apex of one expression."""
     prototype = _prototype(expression, rng)
-    optional = [number for number in sorted(prototype.optional) if rng.uniform() < 0.5]
+    optional = [
+        number for number in sorted(prototype.optional) if rng.uniform() < 0.5
+    ]
     numbers = [*sorted(prototype.required), *optional]
     one_sided = rng.uniform() < _ONE_SIDED[prototype.sides]
     left = rng.uniform() < 0.5
@@ -138,7 +181,9 @@ def _pose(expression: str, rng: Generator) -> dict[int, Grades]:
     return with_implied(grades)
 
 
-def _add_extra(grades: dict[int, Grades], prototype: facs.Prototype, rng: Generator) -> None:
+def _add_extra(
+    grades: dict[int, Grades], prototype: facs.Prototype, rng: Generator
+) -> None:
     """Add an action unit that is not of the prototype, where it fits."""
     extra = int(rng.choice(_EXTRAS))
     if _fits(extra, grades):
@@ -152,29 +197,44 @@ def _is_rendered(number: int) -> bool:
 
 
 def _prototype(expression: str, rng: Generator) -> facs.Prototype:
-    """Draw one of an expression's prototypes; those of the FACS manual three times as often."""
+    """Draw one of an expression's prototypes; those of the FACS manual three
+    times as often.
+    """
     known = facs.prototypes(expression)
     shown = [each for each in known if any(map(_is_rendered, each.required))]
-    weights = np.array([3.0 if each.source == "facs1978" else 1.0 for each in shown])
+    weights = np.array(
+        [3.0 if each.source == "facs1978" else 1.0 for each in shown]
+    )
     return shown[rng.choice(len(shown), p=weights / weights.sum())]
 
 
 def _grade(bounds: tuple[int, int] | None, rng: Generator) -> int:
-    """Draw an intensity: C to E, D most often, or any within the prototype's bounds."""
+    """Draw an intensity: C to E, D most often, or any within the prototype's
+    bounds.
+    """
     if bounds is None:
         return int(rng.choice((3, 4, 5), p=(0.3, 0.4, 0.3)))
     return int(rng.integers(bounds[0], bounds[1] + 1))
 
 
 def _fits(number: int, grades: Mapping[int, Grades]) -> bool:
-    """Say whether an action unit, with those that it brings along, can join those already shown."""
+    """Say whether an action unit, with those that it brings along, can join
+    those already shown.
+    """
     joining = {number, *facs.ACTION_UNITS[number].implies}
-    shown = {*grades, *(other for n in grades for other in facs.ACTION_UNITS[n].implies)}
-    return number not in grades and not any(facs.excluded(a, b) for a in joining for b in shown)
+    shown = {
+        *grades,
+        *(other for n in grades for other in facs.ACTION_UNITS[n].implies),
+    }
+    return number not in grades and not any(
+        facs.excluded(a, b) for a in joining for b in shown
+    )
 
 
 def _sides(grade: int, rng: Generator) -> Grades:
-    """Give both sides the grade, or now and then one side a lower one, as faces are rarely even."""
+    """Give both sides the grade, or now and then one side a lower one, as
+    faces are rarely even.
+    """
     if rng.uniform() < _UNEVEN_CHANCE:
         weaker = max(1, grade - int(rng.integers(1, 3)))
         return (grade, weaker) if rng.uniform() < 0.5 else (weaker, grade)
@@ -186,24 +246,30 @@ def _even(grade: int) -> Grades:
 
 
 def with_implied(grades: Mapping[int, Grades]) -> dict[int, Grades]:
-    """Add the action units that others bring with them: lips part when the jaw drops.
+    """Add the action units that others bring with them: lips part when the jaw
+    drops.
 
     >>> with_implied({26: (3, 3)})
     {25: (3, 3), 26: (3, 3)}
     """
     brought = {
-        other: sides for n, sides in grades.items() for other in facs.ACTION_UNITS[n].implies
+        other: sides
+        for n, sides in grades.items()
+        for other in facs.ACTION_UNITS[n].implies
     }
     return brought | dict(grades)
 
 
 def _along(apex: Mapping[int, Grades], share: float) -> dict[int, Grades]:
-    """Grade a frame on the way to the apex: from B upwards, and never beyond the apex's own
-    grade.
+    """Grade a frame on the way to the apex: from B upwards, and never beyond
+    the apex's own grade.
     """
     if share == 0:
         return {}
-    return {n: (_rising(left, share), _rising(right, share)) for n, (left, right) in apex.items()}
+    return {
+        n: (_rising(left, share), _rising(right, share))
+        for n, (left, right) in apex.items()
+    }
 
 
 def _rising(grade: int, share: float) -> int:

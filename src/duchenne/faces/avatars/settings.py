@@ -15,10 +15,11 @@ VERSION = 8
 
 
 class AvatarSettings(BaseModel):
-    """What to render: how many people of which population, by which protocol, from which seed, how
-    large.
+    """What to render: how many people of which population, by which protocol,
+    from which seed, how large.
 
-    ``still`` holds light, camera and head still, as the protocol ``dose`` always does.
+    ``still`` holds light, camera and head still, as the protocol ``dose``
+    always does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,5 +42,5 @@ class AvatarSettings(BaseModel):
 
     def fingerprint(self) -> str:
         """A digest of everything that the pictures depend on."""
-        told = f"{VERSION} {importlib.metadata.version('anny')} {self.model_dump_json()}"
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        settings = f"{VERSION} {importlib.metadata.version('anny')} {self.model_dump_json()}"
+        return hashlib.sha256(settings.encode()).hexdigest()[:16]

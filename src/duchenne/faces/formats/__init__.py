@@ -1,4 +1,5 @@
-"""Data sets on disk: one module each, and the registry of all by the name before the colon.
+"""Data sets on disk: one module each, and the registry of all by the name
+before the colon.
 
 To add a data set, add a module with a ``Format``.
 """

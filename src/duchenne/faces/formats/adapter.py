@@ -1,15 +1,16 @@
-"""What a data set holds: its table, and a remark for everything in it that is not as it
-should be.
+"""What a data set holds: its table, and a remark for everything in it that is
+not as it should be.
 
-An *adapter* is a function ``(root) -> Reading``. It raises ``InputError`` only where nothing can be
-read; a single bad label or file becomes a remark, its value is not used, and the rest is read.
+An *adapter* is a function ``(root) -> Contents``. It raises ``InputError`` only
+where nothing can be read; a single bad label or file becomes a remark, its
+value is not used, and the rest is read.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -59,13 +60,16 @@ SPELLINGS = {
 """Names of expressions that are understood, lower case."""
 
 _LEFT_BY_SYSTEMS = frozenset(["thumbs.db", "desktop.ini", "__macosx"])
-_LARGEST_LABEL = 1_000_000  # bytes: a label file that is larger is something else
+# bytes: a label file that is larger is something else
+_LARGEST_LABEL = 1_000_000
 _DEPTH = 3
 
 
 @dataclass(frozen=True)
 class Remark:
-    """Something odd in one file; ``fatal`` where the set cannot be used before it is mended."""
+    """Something odd in one file; ``fatal`` where the set cannot be used before
+    it is mended.
+    """
 
     file: str
     says: str
@@ -87,9 +91,10 @@ class Contents:
 class Format:
     """A data set on disk: how it is read, and what its makers say of it.
 
-    ``name`` is what stands before the colon, as in ``ckplus:/data/CK+``; ``published`` holds counts
-    by the names of ``checking.counts``; ``sizes`` the (width, height) that its pictures are known
-    to have; ``mixed`` says that grey and colour pictures stand side by side in the original.
+    ``name`` is what stands before the colon, as in ``ckplus:/data/CK+``;
+    ``published`` holds counts by the names of ``checking.counts``; ``sizes``
+    the (width, height) that its pictures are known to have; ``mixed`` says
+    that grey and colour pictures stand side by side in the original.
     """
 
     name: str
@@ -104,9 +109,11 @@ class Format:
 
 
 def folder_named(root: Path, *names: str) -> Path | None:
-    """Find a folder at or below another, at most three deep, and step into what only wraps it.
+    """Find a folder at or below another, at most three deep, and step into
+    what only wraps it.
 
-    An archive that was unpacked into a folder of its own name leaves the same name twice.
+    An archive that was unpacked into a folder of its own name leaves the same
+    name twice.
 
     Args:
         root: Where it is looked for.
@@ -144,7 +151,9 @@ def folders(folder: Path) -> list[Path]:
     """
     with os.scandir(folder) as entries:
         return sorted(
-            Path(entry.path) for entry in entries if entry.is_dir() and not hidden(entry.name)
+            Path(entry.path)
+            for entry in entries
+            if entry.is_dir() and not hidden(entry.name)
         )
 
 
@@ -158,10 +167,16 @@ def files(folder: Path) -> list[str]:
         Sorted.
     """
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_file() and not hidden(entry.name))
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_file() and not hidden(entry.name)
+        )
 
 
-def tree(root: Path, remarks: list[Remark] | None = None, top: Path | None = None) -> Iterator[str]:
+def tree(
+    root: Path, remarks: list[Remark] | None = None, top: Path | None = None
+) -> Iterator[str]:
     """Walk all files below a folder that are not hidden.
 
     Folders that are links are not entered, and some may not be read.
@@ -174,18 +189,25 @@ def tree(root: Path, remarks: list[Remark] | None = None, top: Path | None = Non
     Yields:
         Paths relative to the folder, sorted, with slashes.
     """
-    told = [] if remarks is None else remarks
+    unread_files = [] if remarks is None else remarks
     above = root if top is None else top
 
     def unread(error: OSError) -> None:
-        place = Path(error.filename).relative_to(above).as_posix()
-        told.append(Remark(place, f"cannot be read: {error.strerror}"))
+        path = Path(error.filename).relative_to(above).as_posix()
+        unread_files.append(Remark(path, f"cannot be read: {error.strerror}"))
 
     for folder, below, names in os.walk(root, onerror=unread):
         below[:] = sorted(name for name in below if not hidden(name))
-        linked = [Path(folder, name) for name in below if Path(folder, name).is_symlink()]
-        told += [
-            Remark(path.relative_to(above).as_posix(), "a linked folder, which is not entered")
+        linked = [
+            Path(folder, name)
+            for name in below
+            if Path(folder, name).is_symlink()
+        ]
+        unread_files += [
+            Remark(
+                path.relative_to(above).as_posix(),
+                "a linked folder, which is not entered",
+            )
             for path in linked
         ]
         for name in sorted(names):
@@ -232,42 +254,61 @@ def text_of(path: Path) -> str:
     return text
 
 
+_Counts = Counter[tuple[str, str]]
+_Listed = defaultdict[str, list[tuple[int, str]]]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
 def frames_by_sequence(
     found: Iterable[tuple[str, int, str]], remarks: list[Remark]
 ) -> dict[str, dict[int, str]]:
-    """Sort pictures, each as (sequence, frame, path), by sequence and frame; the first folder of a
-    sequence counts.
+    """Sort pictures, each as (sequence, frame, path), by sequence and frame;
+    the first folder of a sequence counts.
 
-    What lies in a second one, as another camera's pictures do, is left out with a remark for that
-    folder; what is named otherwise than most of its sequence, as a second face cut out of a frame
-    is, or has the number of a frame that is there already, with a remark for the picture.
+    What lies in a second one, as another camera's pictures do, is left out
+    with a remark for that folder; what is named otherwise than most of its
+    sequence, as a second face cut out of a frame is, or has the number of a
+    frame that is there already, with a remark for the picture.
     """
     home: dict[str, str] = {}
-    others: dict[tuple[str, str], int] = {}
-    listed: dict[str, list[tuple[int, str]]] = {}
+    elsewhere: _Counts = Counter()
+    listed: _Listed = defaultdict(list)
     for sequence, frame, path in found:
-        folder = path.rpartition("/")[0]
+        folder = _folder(path)
         if home.setdefault(sequence, folder) == folder:
-            listed.setdefault(sequence, []).append((frame, path))
+            listed[sequence].append((frame, path))
         else:
-            others[sequence, folder] = others.get((sequence, folder), 0) + 1
-    frames = {sequence: _numbered(pictures, remarks) for sequence, pictures in listed.items()}
-    for (sequence, folder), count in others.items():
-        taken = f"whose frames in {home[sequence]} are taken"
-        remarks.append(Remark(folder, f"{count} more frames of {sequence}, {taken}"))
+            elsewhere[sequence, folder] += 1
+    frames = {
+        name: _numbered(pictures, remarks) for name, pictures in listed.items()
+    }
+    for (name, folder), count in elsewhere.items():
+        taken = f"whose frames in {home[name]} are taken"
+        remarks.append(
+            Remark(folder, f"{count} more frames of {name}, {taken}")
+        )
     return frames
 
 
-def _numbered(pictures: list[tuple[int, str]], remarks: list[Remark]) -> dict[int, str]:
+def _numbered(
+    pictures: list[tuple[int, str]], remarks: list[Remark]
+) -> dict[int, str]:
     """One picture a frame, of those that are named as most are."""
     kinds = [_LAST_NUMBER.sub("#", Path(path).stem) for _, path in pictures]
     usual, times = Counter(kinds).most_common(1)[0]
-    by_name = 2 * times > len(kinds)  # else every name has several running numbers
+    # else every name has several running numbers
+    by_name = 2 * times > len(kinds)
     frames: dict[int, str] = {}
     for (frame, path), kind in zip(pictures, kinds, strict=True):
         if by_name and kind != usual:
             remarks.append(
-                Remark(path, f"is not named as the other frames are ({usual}); it is left out")
+                Remark(
+                    path,
+                    f"is not named as the other frames are ({usual}); it is left out",
+                )
             )
         elif frame in frames:
             remarks.append(
@@ -285,11 +326,13 @@ _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
 
 def text_table(path: Path) -> pd.DataFrame:
-    """Read a csv or parquet file with every value as text, empty where there is none.
+    """Read a csv or parquet file with every value as text, empty where there
+    is none.
 
-    A csv may be separated by commas, semicolons (numbers then with a decimal comma, as spreadsheets
-    write them in half of Europe) or tabs, be in UTF-8, UTF-16 or Windows' Latin alphabet, and begin
-    with the unnamed index that pandas writes.
+    A csv may be separated by commas, semicolons (numbers then with a decimal
+    comma, as spreadsheets write them in half of Europe) or tabs, be in UTF-8,
+    UTF-16 or Windows' Latin alphabet, and begin with the unnamed index that
+    pandas writes.
 
     Args:
         path: The file.
@@ -310,11 +353,16 @@ def text_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: no such file") from None
     except PermissionError:
         raise InputError(f"{path}: no permission to read it") from None
-    except Exception as error:  # PyArrow fails in many ways on what is not a table
+    except Exception as error:
+        # PyArrow fails in many ways on what is not a table
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{path}: cannot be read as a table: {reason}") from None
+        raise InputError(
+            f"{path}: cannot be read as a table: {reason}"
+        ) from None
     if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(f"{path}: its rows have more fields than its first line names")
+        raise InputError(
+            f"{path}: its rows have more fields than its first line names"
+        )
     return rows
 
 
@@ -333,14 +381,22 @@ def _csv(path: Path) -> pd.DataFrame:
     )
     if separator == ";":
         rows = rows.apply(
-            lambda column: column.str.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
+            lambda column: column.str.replace(
+                r"^(-?\d+),(\d+)$", r"\1.\2", regex=True
+            )
         )
-    index = [name for name in rows.columns[:1] if str(name).startswith("Unnamed: 0") or name == ""]
+    index = [
+        name
+        for name in rows.columns[:1]
+        if str(name).startswith("Unnamed: 0") or name == ""
+    ]
     return rows.drop(columns=index)
 
 
 def _encoding(path: Path, start: bytes) -> str:
-    """UTF-8 unless the file's first bytes say otherwise, or its bytes are none."""
+    """UTF-8 unless the file's first bytes say otherwise, or its bytes are
+    none.
+    """
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
     try:
@@ -401,7 +457,10 @@ def existing_root(root: Path) -> Path:
 
 
 def contents(
-    rows: Sequence[Mapping[str, object]], root: Path, remarks: Iterable[Remark], nothing: str
+    rows: Sequence[Mapping[str, object]],
+    root: Path,
+    remarks: Iterable[Remark],
+    nothing: str,
 ) -> Contents:
     """Build the contents from rows.
 
@@ -419,18 +478,19 @@ def contents(
     """
     remarks = list(remarks)
     rows = named_in_utf8(rows, remarks)
-    told = tuple(remarks)
+    kept = tuple(remarks)
     if not rows:
-        first = f" ({told[0]})" if told else ""  # a remark is one line, whatever a file is called
+        # a remark is one line, whatever a file is called
+        first = f" ({kept[0]})" if kept else ""
         raise InputError(f"{root}: {nothing}{first}")
-    return Contents(FaceTable(pd.DataFrame(list(rows)), root), told)
+    return Contents(FaceTable(pd.DataFrame(list(rows)), root), kept)
 
 
 def named_in_utf8(
     rows: Sequence[Mapping[str, object]], remarks: list[Remark]
 ) -> list[Mapping[str, object]]:
-    """Leave out rows of pictures whose names are not UTF-8, which no result could tell, with a
-    remark for each.
+    """Leave out rows of pictures whose names are not UTF-8, which no result
+    could tell, with a remark for each.
     """
     kept = []
     for row in rows:
@@ -438,7 +498,9 @@ def named_in_utf8(
         try:
             name.encode()
         except UnicodeEncodeError:
-            remarks.append(Remark(name, "its name is not UTF-8; it is left out"))
+            remarks.append(
+                Remark(name, "its name is not UTF-8; it is left out")
+            )
         else:
             kept.append(row)
     return kept
@@ -448,20 +510,23 @@ def usable(found: Contents) -> FaceTable:
     """Take the table; raises ``InputError`` on its first fatal remark."""
     for remark in found.remarks:
         if remark.fatal:
-            raise InputError(f"{found.table.root / remark.file}: {remark.says}")
+            raise InputError(
+                f"{found.table.root / remark.file}: {remark.says}"
+            )
     return found.table
 
 
 _ACTION_UNIT = re.compile(
-    r"au_?0*(\d{1,2})(?:([lr])|_(left|right))?(?:_(r|c|intensity|probability))?", re.IGNORECASE
+    r"au_?0*(\d{1,2})(?:([lr])|_(left|right))?(?:_(r|c|intensity|probability))?",
+    re.IGNORECASE,
 )
 _SIDES = {"l": "left", "left": "left", "r": "right", "right": "right"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column of somebody's table says of an action unit: its number, ``kind`` of value,
-    and side if one-sided.
+    """What a column of somebody's table says of an action unit: its number,
+    ``kind`` of value, and side if one-sided.
     """
 
     number: int
@@ -481,10 +546,11 @@ class Column:
 
 
 def action_unit(name: str) -> Column | None:
-    """Understand the name of an action unit's column in any of its usual spellings.
+    """Understand the name of an action unit's column in any of its usual
+    spellings.
 
-    ``AU12_r`` and ``au_12_intensity`` grade it, ``AU12_c`` and plain ``AU12`` say whether it is
-    there; ``AU12L`` and ``AU12_left`` are its left side.
+    ``AU12_r`` and ``au_12_intensity`` grade it, ``AU12_c`` and plain ``AU12``
+    say whether it is there; ``AU12L`` and ``AU12_left`` are its left side.
 
     >>> action_unit(" AU01_r"), action_unit("au_12"), action_unit("confidence")
     (Column(number=1, kind='intensity', side=''), Column(number=12, kind='presence', side=''), None)
@@ -503,12 +569,13 @@ def action_unit(name: str) -> Column | None:
 
 
 def with_sides_joined(values: pd.DataFrame) -> pd.DataFrame:
-    """Say that an action unit is present where a side of it is, absent where both are; graded as
-    the stronger side is.
+    """Say that an action unit is present where a side of it is, absent where
+    both are; graded as the stronger side is.
 
-    Sides stand in columns ``AU12_left``, ``AU12_right`` and, graded, ``AU12_left_intensity``, which
-    are not kept: a grade says of a side whether it is present. What stands in ``AU12`` or
-    ``AU12_intensity`` itself is not overwritten.
+    Sides stand in columns ``AU12_left``, ``AU12_right`` and, graded,
+    ``AU12_left_intensity``, which are not kept: a grade says of a side whether
+    it is present. What stands in ``AU12`` or ``AU12_intensity`` itself is not
+    overwritten.
 
     Args:
         values: Columns of action units and of sides.
@@ -520,24 +587,44 @@ def with_sides_joined(values: pd.DataFrame) -> pd.DataFrame:
     for code in map(facs.code, facs.ACTION_UNITS):
         sides = [f"{code}_{side}" for side in ("left", "right")]
         for side in sides:
-            graded = joined.pop(f"{side}_intensity") if f"{side}_intensity" in joined else None
+            graded = (
+                joined.pop(f"{side}_intensity")
+                if f"{side}_intensity" in joined
+                else None
+            )
             if graded is not None:
-                joined = _filled(joined, f"{code}_intensity", graded, stronger=True)
-                joined = _filled(joined, side, (graded > 0).astype("boolean").mask(graded.isna()))
+                joined = _filled(
+                    joined, f"{code}_intensity", graded, stronger=True
+                )
+                joined = _filled(
+                    joined,
+                    side,
+                    (graded > 0).astype("boolean").mask(graded.isna()),
+                )
         known = [joined[side] for side in sides if side in joined]
         if known:
             unknown = pd.Series(pd.NA, joined.index, dtype="boolean")
-            joined = _filled(joined, code, known[0] | (known[1] if len(known) > 1 else unknown))
+            joined = _filled(
+                joined,
+                code,
+                known[0] | (known[1] if len(known) > 1 else unknown),
+            )
     return joined
 
 
 def _filled(
     values: pd.DataFrame, name: str, more: pd.Series, stronger: bool = False
 ) -> pd.DataFrame:
-    """A column with what is not known yet filled in; with the larger of both where the
-    ``stronger`` one counts.
+    """A column with what is not known yet filled in; with the larger of both
+    where the ``stronger`` one counts.
     """
     if name not in values:
         return values.assign(**{name: more})
-    own = values[name]
-    return values.assign(**{name: own.combine(more, np.fmax) if stronger else own.fillna(more)})
+    whole_face = values[name]
+    return values.assign(
+        **{
+            name: whole_face.combine(more, np.fmax)
+            if stronger
+            else whole_face.fillna(more)
+        }
+    )

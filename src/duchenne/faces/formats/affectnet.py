@@ -1,4 +1,5 @@
-"""AffectNet: faces from the web with an expression, valence and arousal; two layouts.
+"""AffectNet: faces from the web with an expression, valence and arousal; two
+layouts.
 
 Lists ``training.csv`` and ``validation.csv`` with
 ``subDirectory_filePath,face_x,…,expression,valence,arousal``, or the later
@@ -45,7 +46,12 @@ _SPLITS = {
     "train_set": "train",
     "val_set": "validation",
 }
-_BOX = {"face_x": "left", "face_y": "top", "face_width": "right", "face_height": "bottom"}
+_BOX = {
+    "face_x": "left",
+    "face_y": "top",
+    "face_width": "right",
+    "face_height": "bottom",
+}
 _NEEDED = ("subDirectory_filePath", "expression")
 
 
@@ -63,12 +69,18 @@ def read(root: Path) -> Contents:
     Raises:
         InputError: Where it holds neither layout.
     """
-    lists = [path for path in sorted(existing_root(root).glob("*.csv")) if _split(path.stem)]
+    lists = [
+        path
+        for path in sorted(existing_root(root).glob("*.csv"))
+        if _split(path.stem)
+    ]
     remarks: list[Remark] = []
     if lists:
         pictures = _picture_folder(root)
         there = _there(pictures)
-        parts = [_listed(root, path, pictures, there, remarks) for path in lists]
+        parts = [
+            _listed(root, path, pictures, there, remarks) for path in lists
+        ]
     else:
         parts = [_annotated(root, folder, remarks) for folder in _sets(root)]
     parts = [part for part in parts if len(part)]
@@ -90,11 +102,22 @@ def _sets(root: Path) -> list[Path]:
 
 
 def _split(name: str) -> str | None:
-    return next((split for start, split in _SPLITS.items() if name.lower().startswith(start)), None)
+    return next(
+        (
+            split
+            for start, split in _SPLITS.items()
+            if name.lower().startswith(start)
+        ),
+        None,
+    )
 
 
 def _listed(
-    root: Path, path: Path, pictures: Path, there: frozenset[str], remarks: list[Remark]
+    root: Path,
+    path: Path,
+    pictures: Path,
+    there: frozenset[str],
+    remarks: list[Remark],
 ) -> pd.DataFrame:
     rows = text_table(path)
     for name in _NEEDED:
@@ -103,15 +126,24 @@ def _listed(
     code = pd.to_numeric(rows["expression"], errors="coerce")
     paths = rows["subDirectory_filePath"]
     usable = _usable(path, paths, code, there, remarks)
-    below = "" if pictures == root else pictures.relative_to(root).as_posix() + "/"
-    values = pd.DataFrame({"path": below + paths, "split": _split(path.stem)})
-    named = code.where(code < len(_EXPRESSIONS))
-    values["expression"] = named.map(lambda c: _EXPRESSIONS[int(c)], na_action="ignore")
+    if pictures != root:
+        paths = pictures.relative_to(root).as_posix() + "/" + paths
+    values = pd.DataFrame({"path": paths, "split": _split(path.stem)})
+    values["expression"] = _expressions(code)
     values = pd.concat([values, _numbers(rows)], axis=1)
     if "facial_landmarks" in rows:
-        inline = rows["facial_landmarks"].str.contains(";", regex=False)
-        values["landmarks"] = rows["facial_landmarks"].where(inline, None)
+        points = rows["facial_landmarks"]
+        inline = points.str.contains(";", regex=False)
+        values["landmarks"] = points.where(inline, None)
     return values[usable]
+
+
+def _expressions(code: pd.Series) -> pd.Series:
+    """The expressions that codes stand for; none for 8 to 10."""
+    named = code.where(code < len(_EXPRESSIONS))
+    return named.map(
+        lambda number: _EXPRESSIONS[int(number)], na_action="ignore"
+    )
 
 
 def _usable(
@@ -121,8 +153,8 @@ def _usable(
     there: frozenset[str],
     remarks: list[Remark],
 ) -> pd.Series:
-    """Which lines of a list name a picture that is there and a known code; a remark on all
-    others.
+    """Which lines of a list name a picture that is there and a known code; a
+    remark on all others.
     """
     known = code.isin(range(len(_EXPRESSIONS) + len(_NO_EXPRESSION)))
     inside = ~paths.map(leaves).astype(bool)
@@ -133,78 +165,90 @@ def _usable(
         "expression is not 0 to 10": ~known,
     }
     for says, wrong in faults.items():
-        for place in paths.index[wrong]:
-            remarks.append(Remark(path.name, f"line {place + 2}: {paths[place]!r}: {says}"))
+        for row in paths.index[wrong]:
+            remarks.append(
+                Remark(path.name, f"line {row + 2}: {paths[row]!r}: {says}")
+            )
     return found & known
 
 
 def _numbers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Boxes as left, top, right, bottom; valence and arousal, which are −2 where a face shows no
-    expression.
+    """Boxes as left, top, right, bottom; valence and arousal, which are −2
+    where a face shows no expression.
     """
-    numbers = {
-        name: pd.to_numeric(rows[old], errors="coerce") for old, name in _BOX.items() if old in rows
-    }
-    if len(numbers) == len(_BOX):
-        numbers["right"], numbers["bottom"] = (
-            numbers["left"] + numbers["right"],
-            numbers["top"] + numbers["bottom"],
-        )
-    else:
-        numbers = {}
+    found = pd.DataFrame(index=rows.index)
+    if set(_BOX) <= set(rows):
+        for name, column in _BOX.items():
+            found[column] = pd.to_numeric(rows[name], errors="coerce")
+        found["right"] += found["left"]
+        found["bottom"] += found["top"]
     for name in ("valence", "arousal"):
         if name in rows:
             value = pd.to_numeric(rows[name], errors="coerce")
-            numbers[name] = value.where(value.between(-1, 1))
-    return pd.DataFrame(numbers, index=rows.index)
+            found[name] = value.where(value.between(-1, 1))
+    return found
 
 
 def _picture_folder(root: Path) -> Path:
     return next(
-        (root / name for name in ("Manually_Annotated_Images", "images") if (root / name).is_dir()),
+        (
+            root / name
+            for name in ("Manually_Annotated_Images", "images")
+            if (root / name).is_dir()
+        ),
         root,
     )
 
 
 def _there(folder: Path) -> frozenset[str]:
-    """Name all files below a folder; one walk is far quicker than a question for each of
-    400,000.
+    """Name all files below a folder; one walk is far quicker than a question
+    for each of 400,000.
     """
     found = []
-    for place, _, names in os.walk(folder):
-        below = Path(place).relative_to(folder).as_posix()
-        found += [name if below == "." else f"{below}/{name}" for name in names]
+    for directory, _, names in os.walk(folder):
+        below = Path(directory).relative_to(folder).as_posix()
+        found += [
+            name if below == "." else f"{below}/{name}" for name in names
+        ]
     return frozenset(found)
 
 
-def _annotated(root: Path, folder: Path, remarks: list[Remark]) -> pd.DataFrame:
-    annotations = folder / "annotations"
-    rows = []
+def _annotated(
+    root: Path, folder: Path, remarks: list[Remark]
+) -> pd.DataFrame:
     names = files(folder / "images")
+    annotations = [
+        folder / "annotations" / f"{Path(name).stem}_exp.npy" for name in names
+    ]
     with ThreadPoolExecutor() as threads:
-        for name, code in zip(
-            names,
-            threads.map(lambda n: _code(annotations / f"{Path(n).stem}_exp.npy"), names),
-            strict=True,
-        ):
-            path = (folder / "images" / name).relative_to(root).as_posix()
-            if isinstance(code, str):
-                remarks.append(Remark(path, code))
-            else:
-                expression = _EXPRESSIONS[code] if code < len(_EXPRESSIONS) else None
-                rows.append({"path": path, "split": _split(folder.name), "expression": expression})
+        codes = list(threads.map(_code, annotations))
+    rows = []
+    for name, code in zip(names, codes, strict=True):
+        path = (folder / "images" / name).relative_to(root).as_posix()
+        if isinstance(code, str):
+            remarks.append(Remark(path, code))
+            continue
+        expression = _EXPRESSIONS[code] if code < len(_EXPRESSIONS) else None
+        rows.append(
+            {
+                "path": path,
+                "split": _split(folder.name),
+                "expression": expression,
+            }
+        )
     return pd.DataFrame(named_in_utf8(rows, remarks))
 
 
 def _code(path: Path) -> int | str:
-    """Read the code of an expression that is kept as one number, or as one text, in a NumPy
-    file.
+    """Read the code of an expression that is kept as one number, or as one
+    text, in a NumPy file.
     """
     try:
         value = int(str(np.load(path, allow_pickle=False)).strip())
     except FileNotFoundError:
         return "its annotation is missing"
-    except Exception:  # NumPy's reader fails in many ways on what is not its own
+    except Exception:
+        # NumPy's reader fails in many ways on what is not its own
         return f"its annotation {path.name} is not a number"
     if not 0 <= value < len(_EXPRESSIONS) + len(_NO_EXPRESSION):
         return f"expression {value} is not 0 to 10"

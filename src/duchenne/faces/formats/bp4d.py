@@ -1,9 +1,9 @@
-"""BP4D: spontaneous faces of 41 people in eight tasks; ``AUCoding/AU_OCC/F001_T1.csv`` codes each
-frame.
+"""BP4D: spontaneous faces of 41 people in eight tasks;
+``AUCoding/AU_OCC/F001_T1.csv`` codes each frame.
 
-The first row holds action unit numbers, the first column frames; 0 is absent, 1 present, 9 not
-coded. Intensities lie in ``AU_INT/AU06/F001_T1_AU06.csv``. Pictures are looked for in folders named
-``F001/T1`` or ``F001_T1``.
+The first row holds action unit numbers, the first column frames; 0 is absent,
+1 present, 9 not coded. Intensities lie in ``AU_INT/AU06/F001_T1_AU06.csv``.
+Pictures are looked for in folders named ``F001/T1`` or ``F001_T1``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from duchenne.faces.formats.adapter import (
     whole,
 )
 
-_TASK = re.compile(r"(?<![A-Z0-9])([FM]\d{3})[_/](T\d+)(?![A-Z0-9])", re.IGNORECASE)
+_TASK = re.compile(
+    r"(?<![A-Z0-9])([FM]\d{3})[_/](T\d+)(?![A-Z0-9])", re.IGNORECASE
+)
 _OCCURRENCE = re.compile(r"([FM]\d{3})_(T\d+)\.csv", re.IGNORECASE)
 _INTENSITY = re.compile(r"([FM]\d{3})_(T\d+)_AU(\d{1,2})\.csv", re.IGNORECASE)
 _MEANS = {0: False, 1: True, 9: None}
@@ -59,22 +61,46 @@ def read(root: Path) -> Contents:
     graded = _intensities(root, remarks)
     pictures = frames_by_sequence(_pictures(root, remarks), remarks)
     rows: list[dict[str, object]] = []
-    for name in files(occurrences):
-        file = (occurrences / name).relative_to(root).as_posix()
-        match = _OCCURRENCE.fullmatch(name)
-        if not match:
-            remarks.append(Remark(file, "a stray file"))
-            continue
-        sequence = f"{match[1]}_{match[2]}".upper()
-        codes = _occurrences(occurrences / name, file, remarks)
+    for path, sequence in _coded(occurrences, root, remarks):
+        file = path.relative_to(root).as_posix()
+        codes = _occurrences(path, file, remarks)
         shown = pictures.pop(sequence, {})
         _remark_on_missing(file, codes, shown, remarks)
-        for frame in (each for each in codes if each in shown):
-            of_sequence = {"subject": match[1].upper(), "sequence": sequence, "frame": frame}
-            row = {"path": shown[frame], "dataset": "bp4d"} | of_sequence
-            rows.append(row | codes[frame] | graded.get(sequence, {}).get(frame, {}))
-    nothing = "holds no coded frames; pictures belong into folders named F001/T1"
+        rows += _of_sequence(sequence, shown, codes, graded.get(sequence, {}))
+    nothing = (
+        "holds no coded frames; pictures belong into folders named F001/T1"
+    )
     return contents(rows, root, remarks, nothing)
+
+
+def _coded(
+    folder: Path, root: Path, remarks: list[Remark]
+) -> Iterator[tuple[Path, str]]:
+    """The files that code sequences, and which; a remark on all others."""
+    for name in files(folder):
+        match = _OCCURRENCE.fullmatch(name)
+        if match:
+            yield folder / name, f"{match[1]}_{match[2]}".upper()
+        else:
+            file = (folder / name).relative_to(root).as_posix()
+            remarks.append(Remark(file, "a stray file"))
+
+
+def _of_sequence(
+    sequence: str, shown: dict[int, str], codes: Codes, graded: Codes
+) -> Iterator[dict[str, object]]:
+    """A row for each frame of a sequence that has a picture and codes."""
+    subject = sequence.partition("_")[0]
+    for frame, coded in codes.items():
+        if frame in shown:
+            row = {
+                "path": shown[frame],
+                "dataset": "bp4d",
+                "subject": subject,
+                "sequence": sequence,
+                "frame": frame,
+            }
+            yield row | coded | graded.get(frame, {})
 
 
 def _remark_on_missing(
@@ -84,19 +110,29 @@ def _remark_on_missing(
         remarks.append(Remark(file, "no frames lie beside these codes"))
         return
     for frame in sorted(codes.keys() - shown.keys()):
-        remarks.append(Remark(file, f"frame {frame} is coded and has no picture"))
+        remarks.append(
+            Remark(file, f"frame {frame} is coded and has no picture")
+        )
 
 
-def _pictures(root: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
+def _pictures(
+    root: Path, remarks: list[Remark]
+) -> Iterator[tuple[str, int, str]]:
     for path in tree(root, remarks):
-        match, number = _TASK.search(path), re.search(r"(\d+)\.\w+$", path)
-        if match and number and is_picture(path):
-            yield f"{match[1]}_{match[2]}".upper(), int(number[1]), path
+        match = _TASK.search(path)
+        frame = re.search(r"(\d+)\.\w+$", path)
+        if match and frame and is_picture(path):
+            sequence = f"{match[1]}_{match[2]}".upper()
+            yield sequence, int(frame[1]), path
 
 
 def _rows(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return [row for row in csv.reader(line.replace("\0", " ") for line in file) if row]
+        return [
+            row
+            for row in csv.reader(line.replace("\0", " ") for line in file)
+            if row
+        ]
 
 
 def _occurrences(path: Path, file: str, remarks: list[Remark]) -> Codes:
@@ -104,10 +140,14 @@ def _occurrences(path: Path, file: str, remarks: list[Remark]) -> Codes:
         header, *lines = _rows(path)
         units = [whole(text) for text in header[1:]]
     except (ValueError, OverflowError, csv.Error):
-        remarks.append(Remark(file, "the first row does not hold action unit numbers"))
+        remarks.append(
+            Remark(file, "the first row does not hold action unit numbers")
+        )
         return {}
     odd = [unit for unit in units if unit not in facs.ACTION_UNITS]
-    remarks += [Remark(file, f"action unit {unit} is not one of FACS") for unit in odd]
+    remarks += [
+        Remark(file, f"action unit {unit} is not one of FACS") for unit in odd
+    ]
     found: Codes = {}
     for number, line in enumerate(lines, start=2):
         try:
@@ -124,7 +164,8 @@ def _codes(units: list[int], texts: list[str]) -> dict[str, object]:
     """What a frame's codes mean, of the action units that FACS has.
 
     Raises:
-        ValueError: For too many or too few codes, and for one that is not 0, 1 or 9.
+        ValueError: For too many or too few codes, and for one that is not 0, 1
+            or 9.
     """
     codes: dict[str, object] = {}
     for unit, text in zip(units, texts, strict=True):
@@ -171,7 +212,9 @@ def _grades(path: Path, file: str, remarks: list[Remark]) -> dict[int, float]:
     return grades
 
 
-def _safe_rows(path: Path, file: str, remarks: list[Remark]) -> list[list[str]]:
+def _safe_rows(
+    path: Path, file: str, remarks: list[Remark]
+) -> list[list[str]]:
     try:
         return _rows(path)
     except csv.Error as error:

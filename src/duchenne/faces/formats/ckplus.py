@@ -1,9 +1,11 @@
-"""CK+: sequences from neutral to the apex, an expression and FACS codes for the last frame of each.
+"""CK+: sequences from neutral to the apex, an expression and FACS codes for
+the last frame of each.
 
-``cohn-kanade-images/S005/001/S005_001_00000011.png``, ``Emotion/S005/001/…_emotion.txt``,
-``FACS/S005/001/…_facs.txt`` and ``Landmarks/S005/001/…_landmarks.txt``. What is coded describes the
-apex, so only the last frame of a sequence has labels here; protocols decide which other frames
-share them.
+``cohn-kanade-images/S005/001/S005_001_00000011.png``,
+``Emotion/S005/001/…_emotion.txt``, ``FACS/S005/001/…_facs.txt`` and
+``Landmarks/S005/001/…_landmarks.txt``. What is coded describes the apex, so
+only the last frame of a sequence has labels here; protocols decide which other
+frames share them.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class _Set:
     remarks: list[Remark] = field(default_factory=list)
 
     def remark(self, file: Path, says: str) -> None:
-        self.remarks.append(Remark(file.relative_to(self.root).as_posix(), says))
+        self.remarks.append(
+            Remark(file.relative_to(self.root).as_posix(), says)
+        )
 
 
 def read(root: Path) -> Contents:
@@ -62,7 +66,10 @@ def read(root: Path) -> Contents:
         InputError: Where it holds no sequence.
     """
     existing_root(root)
-    pictures = folder_named(root, "cohn-kanade-images", "extended-cohn-kanade-images") or root
+    pictures = (
+        folder_named(root, "cohn-kanade-images", "extended-cohn-kanade-images")
+        or root
+    )
     found = _Set(
         root,
         pictures,
@@ -80,28 +87,38 @@ def read(root: Path) -> Contents:
         raise InputError(f"{root}: the folder Emotion is missing")
     _forget_never_shown(rows)
     return contents(
-        rows, root, found.remarks, "holds no cohn-kanade-images/S005/001/S005_001_00000001.png"
+        rows,
+        root,
+        found.remarks,
+        "holds no cohn-kanade-images/S005/001/S005_001_00000001.png",
     )
 
 
 def _is_subject(found: _Set, folder: Path) -> bool:
     if _SUBJECT.fullmatch(folder.name):
         return True
-    if folder not in (found.emotions, found.codes, found.points) and found.pictures != found.root:
+    if (
+        folder not in (found.emotions, found.codes, found.points)
+        and found.pictures != found.root
+    ):
         found.remark(folder, "not a subject's folder")
     return False
 
 
 def _subject(found: _Set, subject: Path) -> Iterator[dict[str, object]]:
     found.remarks += [
-        Remark((subject / name).relative_to(found.root).as_posix(), "a stray file")
+        Remark(
+            (subject / name).relative_to(found.root).as_posix(), "a stray file"
+        )
         for name in files(subject)
     ]
     for sequence in folders(subject):
         yield from _sequence(found, subject.name, sequence)
 
 
-def _sequence(found: _Set, subject: str, folder: Path) -> list[dict[str, object]]:
+def _sequence(
+    found: _Set, subject: str, folder: Path
+) -> list[dict[str, object]]:
     frames = _numbered(found, subject, folder)
     if not frames:
         found.remark(folder, "holds no frames")
@@ -119,11 +136,15 @@ def _sequence(found: _Set, subject: str, folder: Path) -> list[dict[str, object]
         }
         rows.append(row | _points(found, subject, folder, path))
     last = max(frames)
-    rows[-1] |= _emotion(found, subject, folder, last) | _codes(found, subject, folder, last)
+    rows[-1] |= _emotion(found, subject, folder, last) | _codes(
+        found, subject, folder, last
+    )
     return rows
 
 
-def _remark_on_gaps(found: _Set, folder: Path, frames: Mapping[int, str]) -> None:
+def _remark_on_gaps(
+    found: _Set, folder: Path, frames: Mapping[int, str]
+) -> None:
     for before, after in itertools.pairwise(sorted(frames)):
         if after > before + 1:
             gap = f"follows frame {before}: frames between them are missing"
@@ -135,14 +156,18 @@ def _numbered(found: _Set, subject: str, folder: Path) -> dict[int, str]:
     frames: dict[int, str] = {}
     for number, name in _frames(found, subject, folder):
         if number in frames:
-            second = f"a second picture of frame {number}, beside {frames[number]}"
+            second = (
+                f"a second picture of frame {number}, beside {frames[number]}"
+            )
             found.remark(folder / name, f"{second}; it is left out")
         else:
             frames[number] = name
     return frames
 
 
-def _frames(found: _Set, subject: str, folder: Path) -> Iterator[tuple[int, str]]:
+def _frames(
+    found: _Set, subject: str, folder: Path
+) -> Iterator[tuple[int, str]]:
     for name in files(folder):
         match = _FRAME.fullmatch(name)
         if not match or not is_picture(name):
@@ -153,10 +178,14 @@ def _frames(found: _Set, subject: str, folder: Path) -> Iterator[tuple[int, str]
             yield int(match[3]), name
 
 
-def _points(found: _Set, subject: str, folder: Path, picture: Path) -> dict[str, object]:
+def _points(
+    found: _Set, subject: str, folder: Path, picture: Path
+) -> dict[str, object]:
     if found.points is None:
         return {}
-    file = found.points / subject / folder.name / f"{picture.stem}_landmarks.txt"
+    file = (
+        found.points / subject / folder.name / f"{picture.stem}_landmarks.txt"
+    )
     if not file.is_file():
         found.remark(file, "landmarks are missing")
         return {}
@@ -166,15 +195,21 @@ def _points(found: _Set, subject: str, folder: Path, picture: Path) -> dict[str,
 def _label(
     found: _Set, part: Path, subject: str, folder: Path, last: int
 ) -> tuple[Path, str] | None:
-    """Find the one label file of a sequence and its text; not every sequence has one."""
-    place = part / subject / folder.name
-    names = files(place) if place.is_dir() else []
+    """Find the one label file of a sequence and its text; not every sequence
+    has one.
+    """
+    label_folder = part / subject / folder.name
+    names = files(label_folder) if label_folder.is_dir() else []
     if not names:
         return None
     for extra in names[1:]:
-        found.remark(place / extra, "a second label of its sequence")
-    file = place / names[0]
-    if not names[0].upper().startswith(f"{subject}_{folder.name}_{last:08d}_".upper()):
+        found.remark(label_folder / extra, "a second label of its sequence")
+    file = label_folder / names[0]
+    if (
+        not names[0]
+        .upper()
+        .startswith(f"{subject}_{folder.name}_{last:08d}_".upper())
+    ):
         found.remark(file, "does not belong to the last frame of its sequence")
     try:
         return file, text_of(file)
@@ -183,27 +218,37 @@ def _label(
         return None
 
 
-def _emotion(found: _Set, subject: str, folder: Path, last: int) -> dict[str, object]:
-    label = found.emotions and _label(found, found.emotions, subject, folder, last)
+def _emotion(
+    found: _Set, subject: str, folder: Path, last: int
+) -> dict[str, object]:
+    label = found.emotions and _label(
+        found, found.emotions, subject, folder, last
+    )
     if not label:
         return {}
     file, text = label
     try:
-        return {"expression": facs.EXPRESSIONS[_within(whole(text), 0, 7, "expression")]}
+        return {
+            "expression": facs.EXPRESSIONS[
+                _within(whole(text), 0, 7, "expression")
+            ]
+        }
     except (ValueError, OverflowError) as error:
         found.remark(file, _reason(error))
         return {}
 
 
-def _codes(found: _Set, subject: str, folder: Path, last: int) -> dict[str, object]:
-    """Presence and intensity of every action unit that can be coded; FACS codes of CK+ are
-    complete.
+def _codes(
+    found: _Set, subject: str, folder: Path, last: int
+) -> dict[str, object]:
+    """Presence and intensity of every action unit that can be coded; FACS
+    codes of CK+ are complete.
     """
     if found.codes is None:
         return {}
-    place = found.codes / subject / folder.name
-    if not place.is_dir() or not files(place):
-        found.remark(place, "FACS codes are missing")
+    code_folder = found.codes / subject / folder.name
+    if not code_folder.is_dir() or not files(code_folder):
+        found.remark(code_folder, "FACS codes are missing")
     label = _label(found, found.codes, subject, folder, last)
     if label is None:
         return {}
@@ -226,12 +271,16 @@ def _scored(found: _Set, file: Path, text: str) -> dict[str, object]:
             continue
         values[facs.code(unit)] = True
         # 0: there, but not scored
-        values[f"{facs.code(unit)}_intensity"] = float(grade) if grade else None
+        values[f"{facs.code(unit)}_intensity"] = (
+            float(grade) if grade else None
+        )
     return values
 
 
 def _forget_never_shown(rows: list[dict[str, object]]) -> None:
-    """Drop action units that no sequence shows: whether the coders looked for them is not known."""
+    """Drop action units that no sequence shows: whether the coders looked for
+    them is not known.
+    """
     for code in map(facs.code, facs.ACTION_UNITS):
         if not any(row.get(code) for row in rows):
             for row in rows:
@@ -242,7 +291,9 @@ def _forget_never_shown(rows: list[dict[str, object]]) -> None:
 def _code(line: str) -> tuple[int, int]:
     parts = line.split()
     if len(parts) != 2:
-        raise ValueError(f"{line.strip()[:40]!r} is not an action unit and an intensity")
+        raise ValueError(
+            f"{line.strip()[:40]!r} is not an action unit and an intensity"
+        )
     unit = whole(parts[0])
     if unit not in facs.ACTION_UNITS:
         raise ValueError(f"action unit {unit} is not one of FACS")

@@ -1,10 +1,11 @@
-"""DISFA and DISFA+: intensities of twelve action units, frame by frame, and the frames as pictures.
+"""DISFA and DISFA+: intensities of twelve action units, frame by frame, and
+the frames as pictures.
 
-DISFA: ``ActionUnit_Labels/SN001/SN001_au1.txt`` with lines "frame,intensity". DISFA+:
-``Labels/SN001/<trial>/AU1.txt``
-with lines "frame intensity". Pictures are looked for in any other folder that is named after the
-subject (and the trial). The nine people of DISFA+ are in DISFA too and keep their names, so that
-they stay on one side of a split.
+DISFA: ``ActionUnit_Labels/SN001/SN001_au1.txt`` with lines "frame,intensity".
+DISFA+: ``Labels/SN001/<trial>/AU1.txt`` with lines "frame intensity". Pictures
+are looked for in any other folder that is named after the subject (and the
+trial). The nine people of DISFA+ are in DISFA too and keep their names, so
+that they stay on one side of a split.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _SUBJECT = re.compile(r"SN\d{3}", re.IGNORECASE)
 _LABEL = re.compile(r"(?:SN\d{3}_)?AU_?(\d{1,2})\.txt", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")
 
+_Rows = list[dict[str, object]]
 Grades = dict[int, dict[int, float]]
 """For each frame, the intensity of each action unit."""
 
@@ -55,7 +57,10 @@ def read_disfa(root: Path) -> Contents:
     labels = folder_named(existing_root(root), "ActionUnit_Labels")
     if labels is None:
         raise InputError(f"{root}: the folder ActionUnit_Labels is missing")
-    sequences = [(folder, folder.name.upper(), folder.name.upper()) for folder in folders(labels)]
+    sequences = [
+        (folder, folder.name.upper(), folder.name.upper())
+        for folder in folders(labels)
+    ]
     return _read(root, labels, sequences, "disfa")
 
 
@@ -83,11 +88,14 @@ def read_disfa_plus(root: Path) -> Contents:
 
 
 def _read(
-    root: Path, labels: Path, sequences: list[tuple[Path, str, str]], dataset: str
+    root: Path,
+    labels: Path,
+    sequences: list[tuple[Path, str, str]],
+    dataset: str,
 ) -> Contents:
     remarks: list[Remark] = []
     pictures = frames_by_sequence(_pictures(root, labels, remarks), remarks)
-    rows = []
+    rows: _Rows = []
     for folder, subject, name in sequences:
         below = folder.relative_to(root).as_posix()
         if not _SUBJECT.fullmatch(subject):
@@ -97,32 +105,68 @@ def _read(
         shown = pictures.pop(name.lower(), {})
         if not shown:
             remarks.append(Remark(below, "no frames lie beside these labels"))
-        of_sequence = {"dataset": dataset, "subject": subject, "sequence": name}
-        for frame, path in sorted(shown.items()):
-            row = {"path": path, **of_sequence, "frame": frame}
-            rows.append(row | _coded(grades.get(frame, {})))
-            if frame not in grades:
-                remarks.append(Remark(path, "the frame has no labels"))
-    for shown in pictures.values():
-        remarks.append(Remark(next(iter(shown.values())), "frames without labels"))
+        of_sequence = {
+            "dataset": dataset,
+            "subject": subject,
+            "sequence": name,
+        }
+        rows += _graded(shown, grades, of_sequence, remarks)
+    remarks += map(_without_labels, pictures.values())
     nothing = "holds no labelled frames; extract the videos into SN001/00001.png and so on"
     return contents(rows, root, remarks, nothing)
 
 
-def _pictures(root: Path, labels: Path, remarks: list[Remark]) -> Iterator[tuple[str, int, str]]:
-    """Find the frames of each sequence, outside of the labels' folder: sequence, frame and path."""
+def _without_labels(shown: dict[int, str]) -> Remark:
+    return Remark(min(shown.values()), "frames without labels")
+
+
+def _graded(
+    shown: dict[int, str],
+    grades: Grades,
+    of_sequence: dict[str, str],
+    remarks: list[Remark],
+) -> Iterator[dict[str, object]]:
+    """Every frame of a sequence with its labels; a remark on those that have
+    none.
+    """
+    for frame, path in sorted(shown.items()):
+        if frame not in grades:
+            remarks.append(Remark(path, "the frame has no labels"))
+        row = {"path": path, **of_sequence, "frame": frame}
+        yield row | _coded(grades.get(frame, {}))
+
+
+def _pictures(
+    root: Path, labels: Path, remarks: list[Remark]
+) -> Iterator[tuple[str, int, str]]:
+    """Find the frames of each sequence, outside of the labels' folder:
+    sequence, frame and path.
+    """
     below = labels.relative_to(root).as_posix() + "/"
     for path in tree(root, remarks):
-        parts, number = path.split("/"), _NUMBER.search(Path(path).stem)
-        subject = next((i for i, part in enumerate(parts[:-1]) if _SUBJECT.fullmatch(part)), None)
-        if is_picture(path) and number and subject is not None and not path.startswith(below):
-            yield "_".join(parts[subject:-1]).lower(), int(number[1]), path
+        *folders_, name = path.split("/")
+        number = _NUMBER.search(Path(name).stem)
+        named = [
+            index
+            for index, each in enumerate(folders_)
+            if _SUBJECT.fullmatch(each)
+        ]
+        if (
+            named
+            and number
+            and is_picture(path)
+            and not path.startswith(below)
+        ):
+            yield "_".join(folders_[named[0] :]).lower(), int(number[1]), path
 
 
 def _grades(root: Path, folder: Path, remarks: list[Remark]) -> Grades:
     found: Grades = defaultdict(dict)
     for name in files(folder):
-        match, file = _LABEL.fullmatch(name), (folder / name).relative_to(root).as_posix()
+        match, file = (
+            _LABEL.fullmatch(name),
+            (folder / name).relative_to(root).as_posix(),
+        )
         if not match or int(match[1]) not in facs.ACTION_UNITS:
             remarks.append(Remark(file, "a stray file"))
             continue
@@ -134,14 +178,20 @@ def _grades(root: Path, folder: Path, remarks: list[Remark]) -> Grades:
     return found
 
 
-def _lines(text: str, file: str, remarks: list[Remark]) -> Iterator[tuple[int, float]]:
+def _lines(
+    text: str, file: str, remarks: list[Remark]
+) -> Iterator[tuple[int, float]]:
     for number, line in enumerate(text.splitlines(), start=1):
         parts = line.replace(",", " ").split()
-        if not parts or (number == 1 and not any(part[0].isdigit() for part in parts)):
+        if not parts or (
+            number == 1 and not any(part[0].isdigit() for part in parts)
+        ):
             continue  # DISFA+ opens with a line of names
         try:
             if len(parts) != 2:
-                raise ValueError(f"{line.strip()[:40]!r} is not a frame and an intensity")
+                raise ValueError(
+                    f"{line.strip()[:40]!r} is not a frame and an intensity"
+                )
             frame = int(_number_in(parts[0]))
             grade = whole(parts[1])
             if not 0 <= grade <= 5:
@@ -162,8 +212,12 @@ def _number_in(text: str) -> str:
 
 def _coded(grades: dict[int, float]) -> dict[str, object]:
     """Presence follows from intensity: 0 is absent, A and above present."""
-    present: dict[str, object] = {facs.code(unit): grade > 0 for unit, grade in grades.items()}
-    return present | {f"{facs.code(unit)}_intensity": grade for unit, grade in grades.items()}
+    present: dict[str, object] = {
+        facs.code(unit): grade > 0 for unit, grade in grades.items()
+    }
+    return present | {
+        f"{facs.code(unit)}_intensity": grade for unit, grade in grades.items()
+    }
 
 
 DISFA = Format(

@@ -1,11 +1,13 @@
-"""``folder:PATH``: pictures in one sub-folder an expression, or listed in a manifest.
+"""``folder:PATH``: pictures in one sub-folder an expression, or listed in a
+manifest.
 
-A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a file itself) has the
-columns ``path,expression`` and, where they are known, ``subject,sequence,frame,dataset``, action
-units (``AU01``: 1 or 0, empty where it was not coded; ``AU12L`` and ``AU12R`` of one side;
-``AU01_intensity``: 0 to 5; ``AU01_probability``), ``split``, the face's box
-``left,top,right,bottom``, ``landmarks`` and the others of ``FaceTable``. Without one, sub-folders
-name the expressions and every picture counts as a subject of its own.
+A manifest (``manifest.csv`` or ``manifest.parquet`` in the folder, or such a
+file itself) has the columns ``path,expression`` and, where they are known,
+``subject,sequence,frame,dataset``, action units (``AU01``: 1 or 0, empty where
+it was not coded; ``AU12L`` and ``AU12R`` of one side; ``AU01_intensity``: 0 to
+5; ``AU01_probability``), ``split``, the face's box ``left,top,right,bottom``,
+``landmarks`` and the others of ``FaceTable``. Without one, sub-folders name
+the expressions and every picture counts as a subject of its own.
 """
 
 from __future__ import annotations
@@ -40,7 +42,14 @@ from duchenne.faces.table import COLUMNS, NUMBERS, FaceTable
 MANIFEST = "manifest.csv"
 _MANIFESTS = (MANIFEST, "manifest.parquet")
 _POINTS = "landmarks.parquet"
-_TRUTHS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+_TRUTHS = {
+    "0": False,
+    "0.0": False,
+    "false": False,
+    "1": True,
+    "1.0": True,
+    "true": True,
+}
 _PRESENCE = r"0|1|0\.0|1\.0|(?i:true|false|na|nan|<na>)|"
 _LARGEST = 1e15  # of any number in a manifest
 
@@ -57,24 +66,29 @@ def read(root: Path) -> Contents:
         The table and remarks.
 
     Raises:
-        InputError: Where it holds no pictures, or a manifest that is not a table.
+        InputError: Where it holds no pictures, or a manifest that is not a
+            table.
     """
     manifest = _manifest(root)
     if manifest is None:
         return _read_tree(existing_root(root))
-    rows, place = _read_manifest(manifest), manifest.parent
-    remarks = [Remark(manifest.name, says, fatal=True) for says in _column_faults(rows)]
-    if remarks:
-        raise InputError(f"{manifest}: {remarks[0].says}")
+    rows = _read_manifest(manifest)
+    fault = next(_column_faults(rows), None)
+    if fault:
+        raise InputError(f"{manifest}: {fault}")
     if rows.empty:
         raise InputError(f"{manifest}: lists no pictures")
+    remarks = []
     lost = []
-    for row, column, says in list(_row_faults(rows, place)):
-        remarks.append(Remark(manifest.name, f"line {row + 2}: {says}", fatal=True))
+    for row, column, says in list(_row_faults(rows, manifest.parent)):
+        remarks.append(
+            Remark(manifest.name, f"line {row + 2}: {says}", fatal=True)
+        )
         rows.loc[row, column] = ""
         if column == "path":
             lost.append(row)
-    return Contents(FaceTable(_meant(rows.drop(index=lost), place), place), tuple(remarks))
+    frame = _meant(rows.drop(index=lost), manifest.parent)
+    return Contents(FaceTable(frame, manifest.parent), tuple(remarks))
 
 
 def load(root: Path) -> FaceTable:
@@ -95,7 +109,9 @@ def load(root: Path) -> FaceTable:
 def _manifest(root: Path) -> Path | None:
     if root.suffix.lower() in (".csv", ".parquet") and root.is_file():
         return root
-    return next((root / name for name in _MANIFESTS if (root / name).is_file()), None)
+    return next(
+        (root / name for name in _MANIFESTS if (root / name).is_file()), None
+    )
 
 
 def _read_manifest(path: Path) -> pd.DataFrame:
@@ -114,19 +130,34 @@ def _read_manifest(path: Path) -> pd.DataFrame:
 def _column(name: str) -> str:
     """Spell a manifest's column as the table does.
 
-    >>> _column("au_1"), _column("AU4_intensity"), _column("AU12L"), _column("Subject")
+    >>> (
+    ...     _column("au_1"),
+    ...     _column("AU4_intensity"),
+    ...     _column("AU12L"),
+    ...     _column("Subject"),
+    ... )
     ('AU01', 'AU04_intensity', 'AU12_left', 'subject')
     """
     found = action_unit(name)
     if found is None:
-        return name.strip().lower() if name.strip().lower() in COLUMNS else name.strip()
+        return (
+            name.strip().lower()
+            if name.strip().lower() in COLUMNS
+            else name.strip()
+        )
     return found.name
 
 
 def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
-    hint = "; columns are separated by commas" if any(";" in name for name in rows) else ""
+    hint = (
+        "; columns are separated by commas"
+        if any(";" in name for name in rows)
+        else ""
+    )
     yield from (
-        f"column {name!r} is missing{hint}" for name in ("path", "expression") if name not in rows
+        f"column {name!r} is missing{hint}"
+        for name in ("path", "expression")
+        if name not in rows
     )
     yield from (
         f"column {name!r} is not known"
@@ -134,21 +165,21 @@ def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
         if name not in COLUMNS and not action_unit(name)
     )
     yield from (
-        f"column {name!r} stands there twice" for name in rows.columns[rows.columns.duplicated()]
+        f"column {name!r} stands there twice"
+        for name in rows.columns[rows.columns.duplicated()]
     )
 
 
-def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]]:
-    """Every value that cannot be meant: its row, its column, and what is wrong."""
+def _row_faults(
+    rows: pd.DataFrame, root: Path
+) -> Iterator[tuple[int, str, str]]:
+    """Every value that cannot be meant: its row, its column, and what is
+    wrong.
+    """
     yield from _path_faults(rows["path"], root)
-    known = {*SPELLINGS, *facs.SUPERSETS, ""}
-    expressions = ", ".join(facs.EXPRESSIONS)
-    for row, expression in rows["expression"].items():
-        if expression.lower() not in known:
-            yield row, "expression", f"expression {expression!r} is not one of {expressions}"
-    for row, where in rows["landmarks"].items() if "landmarks" in rows else ():
-        if where and ";" not in where and leaves(landmarks.file(where)):
-            yield row, "landmarks", f"landmarks {where!r} leave the folder"
+    yield from _expression_faults(rows["expression"])
+    if "landmarks" in rows:
+        yield from _landmark_faults(rows["landmarks"])
     for name in rows:
         meaning, odd = _odd(name, rows[name])
         for row in rows.index[odd]:
@@ -156,7 +187,29 @@ def _row_faults(rows: pd.DataFrame, root: Path) -> Iterator[tuple[int, str, str]
     yield from _contradictions(rows)
 
 
-def _path_faults(paths: pd.Series, root: Path) -> Iterator[tuple[int, str, str]]:
+def _expression_faults(
+    expressions: pd.Series,
+) -> Iterator[tuple[int, str, str]]:
+    known = {*SPELLINGS, *facs.SUPERSETS, ""}
+    names = ", ".join(facs.EXPRESSIONS)
+    for row, expression in expressions.items():
+        if expression.lower() not in known:
+            yield (
+                row,
+                "expression",
+                f"expression {expression!r} is not one of {names}",
+            )
+
+
+def _landmark_faults(wheres: pd.Series) -> Iterator[tuple[int, str, str]]:
+    for row, where in wheres.items():
+        if where and ";" not in where and leaves(landmarks.file(where)):
+            yield row, "landmarks", f"landmarks {where!r} leave the folder"
+
+
+def _path_faults(
+    paths: pd.Series, root: Path
+) -> Iterator[tuple[int, str, str]]:
     """Pictures that are not there, lie outside or are listed twice."""
     inside = root.resolve()
     for row, path in paths.items():
@@ -173,24 +226,32 @@ def _odd(name: str, values: pd.Series) -> tuple[str, pd.Series]:
     if bounds:
         meaning, low, high, whole = bounds
         numbers = pd.to_numeric(values, errors="coerce")
-        told = values.ne("") & values.str.lower().ne("nan")
-        return meaning, told & ~(numbers.between(low, high) & (numbers.mod(1).eq(0) | (not whole)))
+        coded = values.ne("") & values.str.lower().ne("nan")
+        return meaning, coded & ~(
+            numbers.between(low, high) & (numbers.mod(1).eq(0) | (not whole))
+        )
     if name.startswith("split"):
-        return "train, validation or test", ~values.isin(["train", "validation", "test", ""])
+        return "train, validation or test", ~values.isin(
+            ["train", "validation", "test", ""]
+        )
     if name.startswith("AU"):
         return "0, 1 or empty", ~values.str.fullmatch(_PRESENCE)
     return "", pd.Series(False, values.index)
 
 
 def _bounds(name: str) -> tuple[str, float, float, bool] | None:
-    """What a column of numbers may hold: in words, from, to, and whether whole numbers only."""
+    """What a column of numbers may hold: in words, from, to, and whether whole
+    numbers only.
+    """
     if name == "frame":
         return "a whole number below 1,000,000,000", 0, 999_999_999, True
     if name.endswith("_intensity"):
         return "0 to 5", 0, 5, False
     if name.endswith("_probability") or name.startswith("votes_"):
         return "0 to 1", 0, 1, False
-    return ("a number", -_LARGEST, _LARGEST, False) if name in NUMBERS else None
+    return (
+        ("a number", -_LARGEST, _LARGEST, False) if name in NUMBERS else None
+    )
 
 
 def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
@@ -198,28 +259,53 @@ def _contradictions(rows: pd.DataFrame) -> Iterator[tuple[int, str, str]]:
     for code in map(facs.code, facs.ACTION_UNITS):
         if code not in rows:
             continue
-        told = rows[code].str.lower().map(_TRUTHS)
-        absent, present = told.eq(False), told.eq(True)
+        presence = _truths(rows[code])
+        absent = presence.eq(False)
         intensity = f"{code}_intensity"
         if intensity in rows:
             graded = pd.to_numeric(rows[intensity], errors="coerce")
-            for row in rows.index[absent & (graded > 0)]:
-                yield row, intensity, f"{code} is absent and has an intensity"
-            for row in rows.index[present & (graded == 0)]:
-                yield row, intensity, f"{code} is present at intensity 0"
+            yield from _all_of(
+                absent & (graded > 0),
+                intensity,
+                f"{code} is absent and has an intensity",
+            )
+            present = presence.eq(True)
+            yield from _all_of(
+                present & (graded == 0),
+                intensity,
+                f"{code} is present at intensity 0",
+            )
         for side in (f"{code}_left", f"{code}_right"):
-            shown = rows[side].str.lower().map(_TRUTHS).eq(True) if side in rows else False
-            for row in rows.index[absent & shown]:
-                yield row, side, f"{code} is absent and {side} is present"
+            if side in rows:
+                shown = absent & _truths(rows[side]).eq(True)
+                yield from _all_of(
+                    shown, side, f"{code} is absent and {side} is present"
+                )
+
+
+def _all_of(
+    wrong: pd.Series, column: str, says: str
+) -> Iterator[tuple[int, str, str]]:
+    """The same fault in all rows that have it."""
+    for row in wrong.index[wrong]:
+        yield row, column, says
+
+
+def _truths(texts: pd.Series) -> pd.Series:
+    return texts.str.lower().map(_TRUTHS)
 
 
 def _is_whole(path: str) -> bool:
     """Whether a path begins at the top of a disk, here or on Windows."""
-    return PurePosixPath(path).is_absolute() or bool(PureWindowsPath(path).drive)
+    return PurePosixPath(path).is_absolute() or bool(
+        PureWindowsPath(path).drive
+    )
 
 
 def _below(path: str, inside: Path) -> str:
-    """A path as it is below a folder: with slashes, and without the folder where it names that."""
+    """A path as it is below a folder: with slashes, and without the folder
+    where it names that.
+    """
     if "\\" in path and not (inside / path).exists():
         path = path.replace("\\", "/")
     whole = PurePosixPath(path)
@@ -259,25 +345,44 @@ def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     rows["expression"] = rows["expression"].str.lower().map(expressions)
     if "dataset" not in rows:
         rows["dataset"] = root.resolve().name
-    for name in ("subject", "sequence"):
-        rows[name] = rows[name].replace("", pd.NA) if name in rows else pd.NA
-    # frames of one film show one person
-    rows["subject"] = rows["subject"].fillna(rows["sequence"]).fillna(rows["path"])
+    _name_people(rows)
     for name in rows:
         rows[name] = _typed(name, rows[name])
     rows = with_sides_joined(rows)
-    for code in map(facs.code, facs.ACTION_UNITS):
-        if f"{code}_intensity" in rows:
-            graded = _graded(rows[f"{code}_intensity"])
-            rows[code] = rows[code].fillna(graded) if code in rows else graded
+    _fill_presence(rows)
     if "landmarks" not in rows and (root / _POINTS).is_file():
         rows["landmarks"] = [f"{_POINTS}#{path}" for path in rows["path"]]
     return rows
 
 
+def _name_people(rows: pd.DataFrame) -> None:
+    """Name every picture's person: frames of one film show one, a still shows
+    its own.
+    """
+    for name in ("subject", "sequence"):
+        if name not in rows:
+            rows[name] = pd.NA
+        rows[name] = rows[name].replace("", pd.NA)
+    known = rows["subject"].fillna(rows["sequence"])
+    rows["subject"] = known.fillna(rows["path"])
+
+
+def _fill_presence(rows: pd.DataFrame) -> None:
+    """Take presence from intensity where only that was coded."""
+    for code in map(facs.code, facs.ACTION_UNITS):
+        if f"{code}_intensity" not in rows:
+            continue
+        graded = _graded(rows[f"{code}_intensity"])
+        rows[code] = rows[code].fillna(graded) if code in rows else graded
+
+
 def _typed(name: str, texts: pd.Series) -> pd.Series:
     """A column of the manifest as what its name says that it holds."""
-    if name == "frame" or name in NUMBERS or name.endswith(("_intensity", "_probability")):
+    if (
+        name == "frame"
+        or name in NUMBERS
+        or name.endswith(("_intensity", "_probability"))
+    ):
         return pd.to_numeric(texts, errors="coerce")
     if name.startswith("AU"):
         return texts.str.lower().map(_TRUTHS).astype("boolean")
@@ -300,19 +405,35 @@ def _read_tree(root: Path) -> Contents:
             says = f"expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
             remarks.append(Remark(folder.name, says, fatal=True))
             continue
-        paths = [f"{folder.name}/{path}" for path in tree(folder, remarks, root)]
-        remarks += [Remark(path, _STRAY) for path in paths if not is_picture(path)]
-        for path in filter(is_picture, paths):
-            rows.append({"path": path, "subject": path, "expression": expression})
+        for path in _pictures(folder, root, remarks):
+            rows.append(
+                {"path": path, "subject": path, "expression": expression}
+            )
     rows = named_in_utf8(rows, remarks)
     if not rows:
-        fatal = next((remark for remark in remarks if remark.fatal), None)
-        raise InputError(f"{root / fatal.file}: {fatal.says}" if fatal else _nothing(root))
+        raise _no_pictures(root, remarks)
     table = pd.DataFrame(rows).assign(dataset=root.resolve().name)
     return Contents(FaceTable(table, root), tuple(remarks))
 
 
-_STRAY = "a stray file: its name does not end as that of a picture which is read"
+def _pictures(folder: Path, root: Path, remarks: list[Remark]) -> list[str]:
+    """The pictures below a folder; a remark on all other files."""
+    paths = [f"{folder.name}/{path}" for path in tree(folder, remarks, root)]
+    remarks += [Remark(path, _STRAY) for path in paths if not is_picture(path)]
+    return [path for path in paths if is_picture(path)]
+
+
+def _no_pictures(root: Path, remarks: list[Remark]) -> InputError:
+    """What is wrong with a folder of which no picture can be used."""
+    for remark in remarks:
+        if remark.fatal:
+            return InputError(f"{root / remark.file}: {remark.says}")
+    return InputError(_nothing(root))
+
+
+_STRAY = (
+    "a stray file: its name does not end as that of a picture which is read"
+)
 
 
 def _beside_folders(root: Path) -> list[Remark]:

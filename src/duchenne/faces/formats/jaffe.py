@@ -1,5 +1,5 @@
-"""JAFFE: ten women, seven expressions, 213 grey pictures of 256×256; ``KA.AN1.39.tiff``, flat or
-in sub-folders.
+"""JAFFE: ten women, seven expressions, 213 grey pictures of 256×256;
+``KA.AN1.39.tiff``, flat or in sub-folders.
 """
 
 from __future__ import annotations
@@ -7,10 +7,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from duchenne.faces.formats.adapter import Contents, Format, Remark, contents, existing_root, tree
+from duchenne.faces.formats.adapter import (
+    Contents,
+    Format,
+    Remark,
+    contents,
+    existing_root,
+    tree,
+)
 
 _NAME = re.compile(
-    r"(KA|KL|KM|KR|MK|NA|NM|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)(\d)\.(\d+)\.tiff?", re.IGNORECASE
+    r"(KA|KL|KM|KR|MK|NA|NM|TM|UY|YM)\.(AN|DI|FE|HA|NE|SA|SU)(\d)\.(\d+)\.tiff?",
+    re.IGNORECASE,
 )
 _EXPRESSIONS = {
     "AN": "anger",
@@ -39,13 +47,25 @@ def read(root: Path) -> Contents:
     for path in tree(existing_root(root)):
         match = _NAME.fullmatch(path.rpartition("/")[2])
         if match:
-            subject, expression = match[1].upper(), _EXPRESSIONS[match[2].upper()]
-            rows.append(
-                {"path": path, "dataset": "jaffe", "subject": subject, "expression": expression}
+            subject, expression = (
+                match[1].upper(),
+                _EXPRESSIONS[match[2].upper()],
             )
-        elif not path.lower().endswith((".txt", ".html", ".htm", ".pdf", ".md")):
+            rows.append(
+                {
+                    "path": path,
+                    "dataset": "jaffe",
+                    "subject": subject,
+                    "expression": expression,
+                }
+            )
+        elif not path.lower().endswith(
+            (".txt", ".html", ".htm", ".pdf", ".md")
+        ):
             remarks.append(Remark(path, "a stray file"))
-    return contents(rows, root, remarks, "holds no pictures named like KA.AN1.39.tiff")
+    return contents(
+        rows, root, remarks, "holds no pictures named like KA.AN1.39.tiff"
+    )
 
 
 FORMAT = Format(

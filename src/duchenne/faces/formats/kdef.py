@@ -18,7 +18,10 @@ from duchenne.faces.formats.adapter import (
     tree,
 )
 
-_NAME = re.compile(r"([AB])([FM]\d{2})(AF|AN|DI|HA|NE|SA|SU)(FL|HL|S|HR|FR)\.\w+", re.IGNORECASE)
+_NAME = re.compile(
+    r"([AB])([FM]\d{2})(AF|AN|DI|HA|NE|SA|SU)(FL|HL|S|HR|FR)\.\w+",
+    re.IGNORECASE,
+)
 _EXPRESSIONS = {
     "AF": "fear",
     "AN": "anger",
@@ -31,7 +34,8 @@ _EXPRESSIONS = {
 
 
 def read(root: Path) -> Contents:
-    """Read a copy of KDEF, all angles; ``view`` says which: FL, HL, S (straight), HR or FR.
+    """Read a copy of KDEF, all angles; ``view`` says which: FL, HL, S
+    (straight), HR or FR.
 
     Args:
         root: Its folder.
@@ -55,11 +59,18 @@ def read(root: Path) -> Contents:
             rows.append(row | {"expression": _EXPRESSIONS[match[3].upper()]})
         elif is_picture(path):
             remarks.append(
-                Remark(path, "the name does not say who, what and from where, as AF01ANS.JPG does")
+                Remark(
+                    path,
+                    "the name does not say who, what and from where, as AF01ANS.JPG does",
+                )
             )
-        elif not path.lower().endswith((".txt", ".html", ".pdf", ".md", ".doc", ".docx")):
+        elif not path.lower().endswith(
+            (".txt", ".html", ".pdf", ".md", ".doc", ".docx")
+        ):
             remarks.append(Remark(path, "a stray file"))
-    return contents(rows, root, remarks, "holds no pictures named like AF01ANS.JPG")
+    return contents(
+        rows, root, remarks, "holds no pictures named like AF01ANS.JPG"
+    )
 
 
 FORMAT = Format(

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from duchenne.errors import InputError
@@ -18,13 +20,21 @@ from duchenne.faces.formats.adapter import (
     leaves,
 )
 
-_EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+_EXPRESSIONS = (
+    "surprise",
+    "fear",
+    "disgust",
+    "happiness",
+    "sadness",
+    "anger",
+    "neutral",
+)
 _SPLITS = {"train": "train", "test": "test"}
 
 
 def read(root: Path) -> Contents:
-    """Read a copy of RAF-DB; the aligned pictures where they are there, the original ones
-    otherwise.
+    """Read a copy of RAF-DB; the aligned pictures where they are there, the
+    original ones otherwise.
 
     The people are not named: every picture counts as a person of its own.
 
@@ -40,35 +50,98 @@ def read(root: Path) -> Contents:
     listed = _list(existing_root(root))
     pictures = folder_named(root, "aligned") or folder_named(root, "original")
     if pictures is None:
-        raise InputError(f"{root}: holds neither Image/aligned nor Image/original")
-    unlabelled, named = set(files(pictures)), set[str]()
-    rows: list[dict[str, str]] = []
+        raise InputError(
+            f"{root}: holds neither Image/aligned nor Image/original"
+        )
     remarks: list[Remark] = []
+    rows = _rows(pictures, root, _labels(listed, root, remarks), remarks)
+    return contents(
+        rows, root, remarks, f"{listed.name} lists no pictures that are there"
+    )
+
+
+def _rows(
+    pictures: Path, root: Path, labels: Iterable[_Label], remarks: list[Remark]
+) -> list[dict[str, str]]:
+    """A row for each picture that has a label; a remark on all others, and on
+    labels without.
+    """
     below = pictures.relative_to(root).as_posix()
-    file = listed.relative_to(root).as_posix()
-    for number, line in enumerate(_lines(listed), start=1):
-        try:
-            name, split, expression = _entry(line)
-        except ValueError as error:
-            remarks.append(Remark(file, f"line {number}: {error}"))
-            continue
-        picture = next((each for each in _spelt(name) if each in unlabelled), None)
-        if picture:
-            unlabelled.discard(picture)
-            row = {"path": f"{below}/{picture}", "dataset": "rafdb", "subject": Path(name).stem}
-            rows.append(row | {"split": split, "expression": expression})
-        elif name in named:
-            remarks.append(Remark(file, f"line {number}: {name} stands there twice"))
+    unlabelled = set(files(pictures))
+    rows = []
+    named = set[str]()
+    for label in labels:
+        file = _first(_spelt(label.name), unlabelled)
+        if file:
+            unlabelled.discard(file)
+            rows.append(label.row(f"{below}/{file}"))
         else:
-            remarks.append(Remark(f"{below}/{name}", "no such picture"))
-        named.add(name)
+            remarks.append(
+                label.twice() if label.name in named else label.lost(below)
+            )
+        named.add(label.name)
     stray = "a stray file: no label names it"
-    remarks += [Remark(f"{below}/{name}", stray) for name in sorted(unlabelled)]
-    return contents(rows, root, remarks, f"{listed.name} lists no pictures that are there")
+    remarks += [
+        Remark(f"{below}/{name}", stray) for name in sorted(unlabelled)
+    ]
+    return rows
+
+
+def _first(names: Iterable[str], known: Container[str]) -> str | None:
+    """The first of some names that is known."""
+    return next((name for name in names if name in known), None)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A line of the list of labels: the picture's name, its split and its
+    expression.
+    """
+
+    where: str
+    line: str
+    name: str
+    split: str
+    expression: str
+
+    def row(self, path: str) -> dict[str, str]:
+        """The row of the table for the picture at a path."""
+        return {
+            "path": path,
+            "dataset": "rafdb",
+            "subject": Path(self.name).stem,
+            "split": self.split,
+            "expression": self.expression,
+        }
+
+    def twice(self) -> Remark:
+        """What is said of a picture that has a label already."""
+        return Remark(
+            self.where, f"{self.line}: {self.name} stands there twice"
+        )
+
+    def lost(self, below: str) -> Remark:
+        """What is said of a picture that is not there."""
+        return Remark(f"{below}/{self.name}", "no such picture")
+
+
+def _labels(
+    listed: Path, root: Path, remarks: list[Remark]
+) -> Iterator[_Label]:
+    """The lines that can be understood; a remark on all others."""
+    where = listed.relative_to(root).as_posix()
+    for number, line in enumerate(_lines(listed), start=1):
+        line_name = f"line {number}"
+        try:
+            yield _Label(where, line_name, *_entry(line))
+        except ValueError as error:
+            remarks.append(Remark(where, f"{line_name}: {error}"))
 
 
 def _spelt(name: str) -> tuple[str, str]:
-    """What a picture may be called: as it is listed, or with "_aligned" before its ending."""
+    """What a picture may be called: as it is listed, or with "_aligned" before
+    its ending.
+    """
     path = Path(name)
     return name, f"{path.stem}_aligned{path.suffix}"
 
@@ -82,11 +155,8 @@ def _list(root: Path) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    return [
-        line
-        for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        if line.strip()
-    ]
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _entry(line: str) -> tuple[str, str, str]:
@@ -96,7 +166,9 @@ def _entry(line: str) -> tuple[str, str, str]:
         raise ValueError(f"{line.strip()[:60]!r} is not a picture and a label")
     split = _SPLITS.get(parts[0].partition("_")[0])
     if split is None:
-        raise ValueError(f"{parts[0][:60]!r} belongs to neither train nor test")
+        raise ValueError(
+            f"{parts[0][:60]!r} belongs to neither train nor test"
+        )
     if parts[1] not in set("1234567"):
         raise ValueError(f"label {parts[1][:20]!r} is not 1 to 7")
     return parts[0], split, _EXPRESSIONS[int(parts[1]) - 1]

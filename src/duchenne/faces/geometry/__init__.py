@@ -1,1 +1,3 @@
-"""Where the face is in an image: crops, the 68 landmarks, and the regions that they mark out."""
+"""Where the face is in an image: crops, the 68 landmarks, and the regions that
+they mark out.
+"""

@@ -1,8 +1,8 @@
 """Cutting the face out of a larger picture.
 
-A *crop* is a function from a picture (C, H, W) in 0 … 1 and what the data set says of its face to a
-``Found``: the region to cut out, or None where there is no face, and a note. ``CROPS`` names them
-for recipes.
+A *crop* is a function from a picture (C, H, W) in 0 … 1 and what the data set
+says of its face to a ``FaceRegion``: the region to cut out, or None where
+there is no face, and a note. ``CROPS`` names them for recipes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2  # not inside the functions: OpenCV must not be imported by several threads at once
+# not inside the functions: OpenCV must not be imported by several threads at
+# once
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,20 +27,21 @@ from duchenne.faces.grey import grey
 
 Floats = NDArray[np.float32]
 
-_RIGHT_EYE, _LEFT_EYE = (
-    slice(36, 42),
-    slice(42, 48),
-)  # of the 68 landmarks; the subject's right is on the picture's left
-_EYES_APART, _EYES_DOWN = (
-    0.4,
-    0.38,
-)  # of the side: where ``eyes`` puts the centres of the eyes (a reading)
-_MOST_ENLARGED = 4  # times the longer side: how large a face that sticks out of its picture may be
+# of the 68 landmarks; the subject's right is on the picture's left
+_RIGHT_EYE = slice(36, 42)
+_LEFT_EYE = slice(42, 48)
+# of the side: where ``eyes`` puts the centres of the eyes (a reading)
+_EYES_APART = 0.4
+_EYES_DOWN = 0.38
+# times the longer side: how large a face that sticks out of its picture may be
+_MOST_ENLARGED = 4
 _YUNET = "yunet:"
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels: left, top, right, bottom; right and bottom are exclusive."""
+    """A rectangle in pixels: left, top, right, bottom; right and bottom are
+    exclusive.
+    """
 
     left: int
     top: int
@@ -47,8 +50,8 @@ class Box(NamedTuple):
 
 
 class Tilted(NamedTuple):
-    """A square that may be turned: its centre and side in pixels, its angle in degrees,
-    clockwise as it is seen.
+    """A square that may be turned: its centre and side in pixels, its angle in
+    degrees, clockwise as it is seen.
     """
 
     x: float
@@ -59,27 +62,29 @@ class Tilted(NamedTuple):
 
 @dataclass(frozen=True)
 class Hints:
-    """What a data set says of a picture's face: its box (left, top, right, bottom) and its
-    landmarks (68, 2) in pixels.
+    """What a data set says of a picture's face: its box (left, top, right,
+    bottom) and its landmarks (68, 2) in pixels.
     """
 
     box: tuple[float, float, float, float] | None = None
     points: NDArray[np.float64] | None = None
 
 
-class Found(NamedTuple):
-    """Where a face is, None where there is none, and what should be known of it."""
+class FaceRegion(NamedTuple):
+    """Where a face is, None where there is none, and what should be known of
+    it.
+    """
 
     region: Box | Tilted | None
     note: str = ""
 
 
-NOT_FOUND = Found(None, "no face found")
+NOT_FOUND = FaceRegion(None, "no face found")
 
-Crop = Callable[[Floats, Hints], Found]
+Crop = Callable[[Floats, Hints], FaceRegion]
 
 
-def whole(picture: Floats, hints: Hints = Hints()) -> Found:
+def whole(picture: Floats, hints: Hints = Hints()) -> FaceRegion:
     """All of a picture; one that is not square is stretched.
 
     Args:
@@ -89,11 +94,12 @@ def whole(picture: Floats, hints: Hints = Hints()) -> Found:
     Returns:
         The region.
     """
-    return Found(Box(0, 0, picture.shape[2], picture.shape[1]))
+    return FaceRegion(Box(0, 0, picture.shape[2], picture.shape[1]))
 
 
-def centre(picture: Floats, hints: Hints = Hints()) -> Found:
-    """The largest square in the middle, as mousavi2016 cut its pictures about the face.
+def centre(picture: Floats, hints: Hints = Hints()) -> FaceRegion:
+    """The largest square in the middle, as mousavi2016 cut its pictures about
+    the face.
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -102,11 +108,12 @@ def centre(picture: Floats, hints: Hints = Hints()) -> Found:
     Returns:
         The region.
     """
-    return Found(centred_square(picture))
+    return FaceRegion(centred_square(picture))
 
 
-def haar(picture: Floats, hints: Hints = Hints()) -> Found:
-    """The largest frontal face that OpenCV's Haar cascade finds in a photograph.
+def haar(picture: Floats, hints: Hints = Hints()) -> FaceRegion:
+    """The largest frontal face that OpenCV's Haar cascade finds in a
+    photograph.
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -121,9 +128,9 @@ def haar(picture: Floats, hints: Hints = Hints()) -> Found:
     return _haar(picture, scale=1.1, smallest=0.2, largest=1.0)
 
 
-def haar_khorrami2015(picture: Floats, hints: Hints = Hints()) -> Found:
-    """The same as the released code of khorrami2015 asks: scale 1.3, a face of 0.5 to 0.8 of the
-    picture's shorter side.
+def haar_khorrami2015(picture: Floats, hints: Hints = Hints()) -> FaceRegion:
+    """The same as the released code of khorrami2015 asks: scale 1.3, a face of
+    0.5 to 0.8 of the picture's shorter side.
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -135,8 +142,9 @@ def haar_khorrami2015(picture: Floats, hints: Hints = Hints()) -> Found:
     return _haar(picture, scale=1.3, smallest=0.5, largest=0.8)
 
 
-def landmarks(picture: Floats, hints: Hints) -> Found:
-    """The box of the landmarks' extremes, as zhu2018 cuts; it is stretched to a square.
+def landmarks(picture: Floats, hints: Hints) -> FaceRegion:
+    """The box of the landmarks' extremes, as zhu2018 cuts; it is stretched to
+    a square.
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -146,13 +154,14 @@ def landmarks(picture: Floats, hints: Hints) -> Found:
         The region, and a note where there are none.
     """
     if hints.points is None:
-        return Found(None, "no landmarks")
+        return FaceRegion(None, "no landmarks")
     (left, top), (right, bottom) = hints.points.min(0), hints.points.max(0)
     return _inside(picture, left, top, right, bottom)
 
 
-def eyes(picture: Floats, hints: Hints) -> Found:
-    """A turned square that puts the eyes level and at fixed places, as the pictures of TFD are.
+def eyes(picture: Floats, hints: Hints) -> FaceRegion:
+    """A turned square that puts the eyes level and at fixed places, as the
+    pictures of TFD are.
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -162,22 +171,32 @@ def eyes(picture: Floats, hints: Hints) -> Found:
         The region, and a note where there are none.
     """
     if hints.points is None:
-        return Found(None, "no landmarks")
-    right, left = hints.points[_RIGHT_EYE].mean(0), hints.points[_LEFT_EYE].mean(0)
-    across = left - right
-    apart = float(np.hypot(*across))
-    if apart < 1:
-        return Found(None, "the landmarks put both eyes in one place")
+        return FaceRegion(None, "no landmarks")
+    right = hints.points[_RIGHT_EYE].mean(0)
+    left = hints.points[_LEFT_EYE].mean(0)
+    across, sideways = left - right
+    apart = float(np.hypot(across, sideways))
     side = apart / _EYES_APART
-    if side > _MOST_ENLARGED * max(picture.shape[1:]):
-        return Found(None, "the landmarks lie far outside of the picture")
-    down = np.array([-across[1], across[0]]) / apart * (0.5 - _EYES_DOWN) * side
-    x, y = (right + left) / 2 + down
-    return Found(Tilted(float(x), float(y), side, math.degrees(math.atan2(across[1], across[0]))))
+    if apart < 1:
+        return FaceRegion(None, "the landmarks put both eyes in one place")
+    if _lies_outside(side, picture):
+        return FaceRegion(None, "the landmarks lie far outside of the picture")
+    upright = np.array([-sideways, across]) / apart
+    middle = (right + left) / 2 + upright * (0.5 - _EYES_DOWN) * side
+    angle = math.degrees(math.atan2(sideways, across))
+    return FaceRegion(Tilted(float(middle[0]), float(middle[1]), side, angle))
 
 
-def box(picture: Floats, hints: Hints) -> Found:
-    """The box that the data set itself gives (columns ``left, top, right, bottom``).
+def _lies_outside(side: float, picture: Floats) -> bool:
+    """Whether a square is so much larger than its picture that it shows
+    nothing.
+    """
+    return bool(side > _MOST_ENLARGED * max(picture.shape[1:]))
+
+
+def box(picture: Floats, hints: Hints) -> FaceRegion:
+    """The box that the data set itself gives (columns
+    ``left, top, right, bottom``).
 
     Args:
         picture: (C, H, W) in 0 … 1.
@@ -186,7 +205,11 @@ def box(picture: Floats, hints: Hints) -> Found:
     Returns:
         The region, and a note where there is none.
     """
-    return Found(None, "no box") if hints.box is None else _inside(picture, *hints.box)
+    return (
+        FaceRegion(None, "no box")
+        if hints.box is None
+        else _inside(picture, *hints.box)
+    )
 
 
 CROPS: dict[str, Crop] = {
@@ -198,13 +221,16 @@ CROPS: dict[str, Crop] = {
     "eyes": eyes,
     "box": box,
 }
-"""Every crop by its name in recipes; beside them ``yunet:FILE.onnx`` runs that detector."""
+"""Every crop by its name in recipes; beside them ``yunet:FILE.onnx`` runs that
+detector.
+"""
 
 
 def named(name: str) -> Crop:
     """Find a crop by its name, or load the detector of ``yunet:FILE.onnx``.
 
-    Raises ``InputError`` for an unknown name, and for a file that is not such a detector.
+    Raises ``InputError`` for an unknown name, and for a file that is not such
+    a detector.
     """
     if name.startswith(_YUNET):
         model = Path(name.removeprefix(_YUNET)).expanduser()
@@ -213,12 +239,15 @@ def named(name: str) -> Crop:
         _yunet_detector(model)
         return partial(_yunet, model=model)
     if name not in CROPS:
-        raise InputError(f"crop {name!r}: not one of {', '.join(CROPS)}, {_YUNET}FILE.onnx")
+        raise InputError(
+            f"crop {name!r}: not one of {', '.join(CROPS)}, {_YUNET}FILE.onnx"
+        )
     return CROPS[name]
 
 
 def identity(name: str) -> str:
-    """Tell a crop apart from all others: its name, and the content of the detector that it runs.
+    """Tell a crop apart from all others: its name, and the content of the
+    detector that it runs.
 
     >>> identity("haar")
     'haar'
@@ -245,7 +274,8 @@ def centred_square(picture: Floats) -> Box:
 
 
 def cut(picture: Floats, region: Box | Tilted, size: int) -> Floats:
-    """Cut a region out of a picture and resize it; outside of the picture its edge goes on.
+    """Cut a region out of a picture and resize it; outside of the picture its
+    edge goes on.
 
     Args:
         picture: (C, H, W).
@@ -258,11 +288,17 @@ def cut(picture: Floats, region: Box | Tilted, size: int) -> Floats:
     pixels = picture.transpose(1, 2, 0)
     if isinstance(region, Tilted):
         return _shaped(_resized(_turned_upright(pixels, region, size), size))
-    return _shaped(_resized(pixels[region.top : region.bottom, region.left : region.right], size))
+    return _shaped(
+        _resized(
+            pixels[region.top : region.bottom, region.left : region.right],
+            size,
+        )
+    )
 
 
 def onto(region: Box | Tilted, size: int) -> NDArray[np.float64]:
-    """The map from a place in a picture to where it lies in the cut one, both in pixels.
+    """The map from a place in a picture to where it lies in the cut one, both
+    in pixels.
 
     Args:
         region: What is cut out.
@@ -275,58 +311,72 @@ def onto(region: Box | Tilted, size: int) -> NDArray[np.float64]:
     [0.0, 20.0]
     """
     if isinstance(region, Tilted):
-        angle, centre = math.radians(region.angle), np.array([region.x, region.y])
-        turn = (
-            size
-            / region.side
-            * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        )
+        turn = size / region.side * _rotation(-region.angle)
+        centre = np.array([region.x, region.y])
         return np.column_stack([turn, size / 2 - turn @ centre])
-    across, down = size / (region.right - region.left), size / (region.bottom - region.top)
-    return np.array([[across, 0, -across * region.left], [0, down, -down * region.top]])
+    across = size / (region.right - region.left)
+    down = size / (region.bottom - region.top)
+    return np.array(
+        [[across, 0, -across * region.left], [0, down, -down * region.top]]
+    )
+
+
+def _rotation(degrees: float) -> NDArray[np.float64]:
+    """The matrix (2, 2) that turns x towards y."""
+    angle = math.radians(degrees)
+    cosine = math.cos(angle)
+    sine = math.sin(angle)
+    return np.array([[cosine, -sine], [sine, cosine]])
 
 
 def _resized(pixels: Floats, size: int) -> Floats:
-    """Resize to (size, size): each side that shrinks by the mean of what is covered, each that
-    grows linearly.
+    """Resize to (size, size): each side that shrinks by the mean of what is
+    covered, each that grows linearly.
     """
     height, width = pixels.shape[:2]
     if max(height, width) > size:
         pixels = cv2.resize(
-            pixels, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA
+            pixels,
+            (min(width, size), min(height, size)),
+            interpolation=cv2.INTER_AREA,
         )
     if min(height, width) < size:
-        pixels = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_LINEAR)
+        pixels = cv2.resize(
+            pixels, (size, size), interpolation=cv2.INTER_LINEAR
+        )
     return pixels
 
 
 def _shaped(pixels: Floats) -> Floats:
-    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
+    return np.ascontiguousarray(
+        pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)
+    )
 
 
 def _turned_upright(pixels: Floats, region: Tilted, size: int) -> Floats:
-    """Sample a turned square at a whole multiple of ``size`` that is at least as fine as the
-    picture.
+    """Sample a turned square at a whole multiple of ``size`` that is at least
+    as fine as the picture.
     """
     fine = size * max(1, math.ceil(region.side / size))
-    step, angle = region.side / fine, math.radians(region.angle)
-    turn = step * np.array(
-        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-    )
-    corner = (
-        np.array([region.x, region.y]) - turn @ np.full(2, fine / 2) + turn @ np.full(2, 0.5) - 0.5
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    matrix = np.column_stack([turn, corner])
+    turn = region.side / fine * _rotation(region.angle)
+    centre = np.array([region.x, region.y])
+    first_pixel = np.full(2, 0.5)
+    corner = centre - turn @ np.full(2, fine / 2) + turn @ first_pixel - 0.5
     upright: Floats = cv2.warpAffine(
-        pixels, matrix, (fine, fine), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        pixels,
+        np.column_stack([turn, corner]),
+        (fine, fine),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return upright
 
 
-def _inside(picture: Floats, left: float, top: float, right: float, bottom: float) -> Found:
-    """The part of a box that lies in the picture; none where that is less than two pixels wide
-    or high.
+def _inside(
+    picture: Floats, left: float, top: float, right: float, bottom: float
+) -> FaceRegion:
+    """The part of a box that lies in the picture; none where that is less than
+    two pixels wide or high.
     """
     height, width = picture.shape[1:]
     edges = (
@@ -337,45 +387,66 @@ def _inside(picture: Floats, left: float, top: float, right: float, bottom: floa
     )
     found = Box(*(int(edge) for edge in edges))
     if found.right - found.left < 2 or found.bottom - found.top < 2:
-        return Found(None, "the face lies outside of the picture")
-    return Found(found)
+        return FaceRegion(None, "the face lies outside of the picture")
+    return FaceRegion(found)
 
 
 def _grey(picture: Floats) -> NDArray[np.uint8]:
-    levels: NDArray[np.uint8] = np.rint(grey(picture)[0] * 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(grey(picture)[0] * 255).astype(
+        np.uint8
+    )
     return levels
 
 
-def _haar(picture: Floats, scale: float, smallest: float, largest: float) -> Found:
+def _haar(
+    picture: Floats, scale: float, smallest: float, largest: float
+) -> FaceRegion:
     """Look strictly first (5 neighbours), then more leniently (3)."""
     grey = _grey(picture)
-    least, most = (int(share * min(grey.shape)) for share in (smallest, largest))
+    least, most = (
+        int(share * min(grey.shape)) for share in (smallest, largest)
+    )
     for neighbours in (5, 3):
         found = _cascade().detectMultiScale(
-            grey, scale, neighbours, minSize=(least, least), maxSize=(most, most)
+            grey,
+            scale,
+            neighbours,
+            minSize=(least, least),
+            maxSize=(most, most),
         )
         if len(found):
-            return _largest(picture, [tuple(map(float, face)) for face in found])
+            return _largest(
+                picture, [tuple(map(float, face)) for face in found]
+            )
     return NOT_FOUND
 
 
-def _largest(picture: Floats, faces: list[tuple[float, ...]]) -> Found:
-    """Take the largest of faces (left, top, width, height, …), and note that there are others."""
-    left, top, width, height = max(faces, key=lambda face: face[2] * face[3])[:4]
+def _largest(picture: Floats, faces: list[tuple[float, ...]]) -> FaceRegion:
+    """Take the largest of faces (left, top, width, height, …), and note that
+    there are others.
+    """
+    left, top, width, height = max(faces, key=lambda face: face[2] * face[3])[
+        :4
+    ]
     found = _inside(picture, left, top, left + width, top + height)
     return (
         found
         if len(faces) == 1
-        else found._replace(note=f"{len(faces)} faces found, the largest was taken")
+        else found._replace(
+            note=f"{len(faces)} faces found, the largest was taken"
+        )
     )
 
 
-def _yunet(picture: Floats, hints: Hints, model: Path) -> Found:
+def _yunet(picture: Floats, hints: Hints, model: Path) -> FaceRegion:
     height, width = picture.shape[1:]
     detector = _yunet_detector(model)
     detector.setInputSize((width, height))
     colour = np.rint(
-        np.broadcast_to(picture, (3, height, width)).transpose(1, 2, 0)[..., ::-1] * 255
+        np.broadcast_to(picture, (3, height, width)).transpose(1, 2, 0)[
+            ..., ::-1
+        ]
+        * 255
     ).astype(np.uint8)
     _, faces = detector.detect(np.ascontiguousarray(colour))
     return (
@@ -385,13 +456,16 @@ def _yunet(picture: Floats, hints: Hints, model: Path) -> Found:
     )
 
 
-_own = threading.local()  # detectors keep state while they look: threads must not share one
+# detectors keep state while they look: threads must not share one
+_own = threading.local()
 
 
 def _cascade() -> Any:
     if not hasattr(_own, "cascade"):
         folder: str = cv2.data.haarcascades  # type: ignore[attr-defined]
-        _own.cascade = cv2.CascadeClassifier(folder + "haarcascade_frontalface_default.xml")
+        _own.cascade = cv2.CascadeClassifier(
+            folder + "haarcascade_frontalface_default.xml"
+        )
     return _own.cascade
 
 

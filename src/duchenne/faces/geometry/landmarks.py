@@ -1,8 +1,9 @@
-"""Landmarks: the 68 points of a face, in pixels, from wherever a data set keeps them.
+"""Landmarks: the 68 points of a face, in pixels, from wherever a data set
+keeps them.
 
-The table's column ``landmarks`` holds, for each picture, the path of a text file with 68 lines "x
-y" (CK+), or the points themselves as "x;y;x;y;…" (AffectNet), or ``landmarks.parquet#path``: a row
-of such a file (avatars).
+The table's column ``landmarks`` holds, for each picture, the path of a text
+file with 68 lines "x y" (CK+), or the points themselves as "x;y;x;y;…"
+(AffectNet), or ``landmarks.parquet#path``: a row of such a file (avatars).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def read(where: str, root: Path) -> Points:
         name, _, row = where.partition("#")
         return _from_frame(root / name, row)
     inline = ";" in where
-    place = "column landmarks" if inline else str(root / where)
+    source = "column landmarks" if inline else str(root / where)
     try:
         text = (
             where.replace(";", " ")
@@ -54,16 +55,17 @@ def read(where: str, root: Path) -> Points:
         )
         values = np.array(text.split(), float)
     except FileNotFoundError:
-        raise InputError(f"{place}: no such file") from None
+        raise InputError(f"{source}: no such file") from None
     except OSError as error:
-        raise InputError(f"{place}: {error.strerror}") from None
+        raise InputError(f"{source}: {error.strerror}") from None
     except ValueError:
-        raise InputError(f"{place}: landmarks are not numbers") from None
-    return _regular(values, place)
+        raise InputError(f"{source}: landmarks are not numbers") from None
+    return _regular(values, source)
 
 
 def file(where: str) -> str:
-    """Name the file that holds the points, or nothing where they stand in the table.
+    """Name the file that holds the points, or nothing where they stand in the
+    table.
 
     >>> file("landmarks.parquet#a.png"), file("1;2;3")
     ('landmarks.parquet', '')
@@ -86,9 +88,9 @@ def _frame(path: Path, state: str) -> pd.DataFrame:
     return pd.read_parquet(path).set_index("path")
 
 
-def _regular(values: Points, place: str) -> Points:
+def _regular(values: Points, source: str) -> Points:
     if values.size != 2 * COUNT or not np.isfinite(values).all():
         raise InputError(
-            f"{place}: {values.size // 2} landmarks are not {COUNT} points in a picture"
+            f"{source}: {values.size // 2} landmarks are not {COUNT} points in a picture"
         )
     return values.reshape(COUNT, 2)

@@ -1,5 +1,5 @@
-"""Cutting one picture for the store: read, find the face, cut it out, resize. Importing this
-costs little, workers do it.
+"""Cutting one picture for the store: read, find the face, cut it out, resize.
+Importing this costs little, workers do it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from duchenne.faces.images import decoding, store
 
 @dataclass(frozen=True)
 class Task:
-    """A picture, its crop, and where its data set says that its face is: a box, and landmarks as
-    ``landmarks.read`` does.
+    """A picture, its crop, and where its data set says that its face is: a
+    box, and landmarks as ``landmarks.read`` does.
     """
 
     path: Path
@@ -28,7 +28,9 @@ class Task:
     landmarks: str = ""
 
     def hints(self) -> crop.Hints:
-        """Read what is said of the face; landmarks that cannot be used are none."""
+        """Read what is said of the face; landmarks that cannot be used are
+        none.
+        """
         points = None
         if self.landmarks:
             with contextlib.suppress(InputError):
@@ -38,8 +40,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Cutter:
-    """How pictures become entries of a store: size, channels, and what to do where there is no
-    face.
+    """How pictures become entries of a store: size, channels, and what to do
+    where there is no face.
     """
 
     size: int
@@ -57,5 +59,13 @@ class Cutter:
             return store.Entry(None, found.note)
         region = found.region or crop.centred_square(picture)
         cut = crop.cut(picture, region, self.size)
-        note = found.note if found.region else f"{found.note}, its middle was taken"
-        return store.Entry(np.rint(cut * 255).astype(np.uint8), note, crop.onto(region, self.size))
+        note = (
+            found.note
+            if found.region
+            else f"{found.note}, its middle was taken"
+        )
+        return store.Entry(
+            np.rint(cut * 255).astype(np.uint8),
+            note,
+            crop.onto(region, self.size),
+        )

@@ -1,7 +1,8 @@
-"""Reading pictures: the formats of ``FORMATS``, grey or colour, 8 or 16 bit, upright, and never too
-large.
+"""Reading pictures: the formats of ``FORMATS``, grey or colour, 8 or 16 bit,
+upright, and never too large.
 
-Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W) with C = 1 or 3.
+Inside the project a picture is float32 in 0 … 1, channels first: (C, H, W)
+with C = 1 or 3.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 MOST_PIXELS = 100_000_000
-"""A picture that says it is larger is not decoded: it may be a decompression bomb."""
+"""A picture that says it is larger is not decoded: it may be a decompression
+bomb.
+"""
 
 FORMATS = (
     "JPEG",
@@ -42,19 +45,12 @@ FORMATS = (
     "TGA",
     "AVIF",
 )
-"""What is decoded, by Pillow's names, whatever a file's name ends with: none has another program
-run, as EPS does.
+"""What is decoded, by Pillow's names, whatever a file's name ends with: none
+has another program run, as EPS does.
 """
 
-_INDIRECT = (
-    "P",
-    "PA",
-    "1",
-    "CMYK",
-    "YCbCr",
-    "LAB",
-    "HSV",
-)  # modes whose numbers are no grey or RGB
+# modes whose numbers are no grey or RGB
+_INDIRECT = ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV")
 
 
 def read(path: Path, channels: int = 1) -> Floats:
@@ -68,8 +64,8 @@ def read(path: Path, channels: int = 1) -> Floats:
         (channels, H, W) in 0 … 1.
 
     Raises:
-        InputError: Where the file is missing, empty, truncated, locked, not a picture, or larger
-            than ``MOST_PIXELS``.
+        InputError: Where the file is missing, empty, truncated, locked, not a
+            picture, or larger than ``MOST_PIXELS``.
     """
     return _channels_first(_scaled(decoded(path), path), channels)
 
@@ -86,16 +82,16 @@ def from_bytes(
 ) -> Floats:
     """Read a picture from memory as ``read`` does from a file.
 
-    Of the formats that cameras and browsers write, and no other: some have programs of their own
-    run to be drawn (EPS).
+    Of the formats that cameras and browsers write, and no other: some have
+    programs of their own run to be drawn (EPS).
 
     Args:
         content: Of a file.
         name: What messages call it.
         channels: 1 for grey, 3 for RGB.
         most_pixels: Above which it is refused.
-        longest: One whose longer side has more than twice as many pixels is decoded at a smaller
-            scale, still at least as long.
+        longest: One whose longer side has more than twice as many pixels is
+            decoded at a smaller scale, still at least as long.
 
     Returns:
         (channels, H, W) in 0 … 1.
@@ -110,7 +106,13 @@ def from_bytes(
     if not content:
         raise InputError(f"{name}: empty")
     return _channels_first(
-        _scaled(_decode(io.BytesIO(content), name, most_pixels, _UPLOADED, longest), name), channels
+        _scaled(
+            _decode(
+                io.BytesIO(content), name, most_pixels, _UPLOADED, longest
+            ),
+            name,
+        ),
+        channels,
     )
 
 
@@ -119,7 +121,11 @@ def _channels_first(pixels: Floats, channels: int) -> Floats:
         pixels = pixels[..., None]
     if channels == 1:
         return grey(np.ascontiguousarray(pixels[..., :3].transpose(2, 0, 1)))
-    colour = np.repeat(pixels[..., :1], 3, -1) if pixels.shape[-1] < 3 else pixels[..., :3]
+    colour = (
+        np.repeat(pixels[..., :1], 3, -1)
+        if pixels.shape[-1] < 3
+        else pixels[..., :3]
+    )
     return np.ascontiguousarray(colour.transpose(2, 0, 1))
 
 
@@ -134,7 +140,9 @@ def write(path: Path, picture: Floats) -> None:
 
     pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     Image.fromarray(
-        pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        pixels[0]
+        if len(pixels) == 1
+        else np.ascontiguousarray(pixels.transpose(1, 2, 0))
     ).save(path)
 
 
@@ -151,7 +159,11 @@ def decoded(path: Path) -> NDArray[np.generic]:
         InputError: As ``read`` does.
     """
     held = containers.split_member(path)
-    return containers.decode(*held) if held and not path.exists() else _decode(path, path)
+    return (
+        containers.decode(*held)
+        if held and not path.exists()
+        else _decode(path, path)
+    )
 
 
 def _decode(
@@ -164,20 +176,28 @@ def _decode(
     from PIL import Image
 
     try:
-        with _unwarned(), Image.open(source, formats=_known(formats)) as picture:
+        with (
+            _unwarned(),
+            Image.open(source, formats=_known(formats)) as picture,
+        ):
             width, height = picture.size
             if width * height > most_pixels:
                 many = f"{width}×{height} pixels are more than {most_pixels:,} allowed"
                 raise InputError(f"{name}: {many}")
-            upright = _upright(_reduced(picture, longest) if longest else picture)
+            upright = _upright(
+                _reduced(picture, longest) if longest else picture
+            )
             if upright.mode in _INDIRECT:
                 upright = upright.convert("RGB")
             return np.asarray(upright)
     except InputError:
         raise
-    # decoders fail in many ways on what is damaged: one picture must not stop the others
+    # decoders fail in many ways on what is damaged: one picture must not stop
+    # the others
     except Exception as error:
-        raise InputError(f"{name}: {_why(error, source, most_pixels)}") from None
+        raise InputError(
+            f"{name}: {_why(error, source, most_pixels)}"
+        ) from None
 
 
 def _why(error: Exception, source: Path | io.BytesIO, most_pixels: int) -> str:
@@ -207,8 +227,8 @@ def _known(formats: tuple[str, ...]) -> list[str]:
 
 
 def _reduced(picture: Image.Image, longest: int) -> Image.Image:
-    """A picture by the largest whole factor that leaves its longer side as long; a JPEG is
-    decoded at that scale.
+    """A picture by the largest whole factor that leaves its longer side as
+    long; a JPEG is decoded at that scale.
     """
     if max(picture.size) < 2 * longest:
         return picture
@@ -223,8 +243,8 @@ def _reduced(picture: Image.Image, longest: int) -> Image.Image:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF block says; one whose block is damaged stays as it is, its
-    pixels are whole.
+    """Turn a picture as its EXIF block says; one whose block is damaged stays
+    as it is, its pixels are whole.
     """
     from PIL import ExifTags, Image
 
@@ -247,7 +267,9 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files from the terminal: such files are read or refused."""
+    """Keep Pillow's warnings about odd files from the terminal: such files are
+    read or refused.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -264,10 +286,14 @@ def _scaled(pixels: NDArray[np.generic], name: str | Path) -> Floats:
         return np.clip(pixels.astype(np.float32) / 65535, 0, 1)
     if pixels.dtype.kind == "f":
         return _from_floats(pixels.astype(np.float32), name)
-    raise InputError(f"{name}: pixels of type {pixels.dtype} are not understood")
+    raise InputError(
+        f"{name}: pixels of type {pixels.dtype} are not understood"
+    )
 
 
 def _from_floats(pixels: Floats, name: str | Path) -> Floats:
     if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
-        raise InputError(f"{name}: floating-point pixels must lie between 0 and 1")
+        raise InputError(
+            f"{name}: floating-point pixels must lie between 0 and 1"
+        )
     return pixels

@@ -1,4 +1,6 @@
-"""The fingerprint of a table: a digest of all that a network can learn from it."""
+"""The fingerprint of a table: a digest of all that a network can learn from
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from duchenne.faces.table import FaceTable
 
 
 def fingerprint(table: FaceTable) -> str:
-    """Digest the labels, the pictures' bytes and the landmarks'; it changes when one of them does.
+    """Digest the labels, the pictures' bytes and the landmarks'; it changes
+    when one of them does.
 
     Args:
         table: Faces, whose files are read.
@@ -23,11 +26,15 @@ def fingerprint(table: FaceTable) -> str:
     pictures = store.content(table.paths)
     points = _landmark_files(table)
     of_points = store.content(points) if points else ""
-    return hashlib.sha256(labels + (pictures + of_points).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        labels + (pictures + of_points).encode()
+    ).hexdigest()[:16]
 
 
 def _landmark_files(table: FaceTable) -> list[Path]:
     if "landmarks" not in table.frame:
         return []
-    named = (landmarks.file(where) for where in table.frame["landmarks"].dropna())
+    named = (
+        landmarks.file(where) for where in table.frame["landmarks"].dropna()
+    )
     return sorted({table.root / name for name in named if name})

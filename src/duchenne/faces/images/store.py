@@ -1,11 +1,12 @@
-"""The store: decoded pictures of a data set, cut out and of one size, in one memory-mapped file of
-the user's cache.
+"""The store: decoded pictures of a data set, cut out and of one size, in one
+memory-mapped file of the user's cache.
 
-A store is named after the content of the pictures and after how they were cut. What the content is,
-is remembered for as long as no file changes (its size, its times of change, its place on the disk);
-then opening a store reads no picture. Stores are written beside their place and renamed when they
-are whole: of two processes that build one, both write the same, and what a killed one leaves is
-never opened.
+A store is named after the content of the pictures and after how they were cut.
+What the content is, is remembered for as long as no file changes (its size,
+its times of change, its place on the disk); then opening a store reads no
+picture. Stores are written beside their place and renamed when they are whole:
+of two processes that build one, both write the same, and what a killed one
+leaves is never opened.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 VERSION = 4
-"""Raised when the same pictures would be decoded or cut otherwise, or more is kept of them."""
+"""Raised when the same pictures would be decoded or cut otherwise, or more is
+kept of them.
+"""
 
 Task = TypeVar("Task")
 
@@ -42,21 +45,27 @@ _MANY = 3000  # pictures from which on processes decode them
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture as it is stored: (C, S, S) bytes and what should be known of it, or None and why
-    it is left out.
+    """One picture as it is stored: (C, S, S) bytes and what should be known of
+    it, or None and why it is left out.
 
-    ``onto`` (2, 3) takes a place (x, y, 1) in the picture's file to where it lies in ``pixels``.
+    ``onto`` (2, 3) takes a place (x, y, 1) in the picture's file to where it
+    lies in ``pixels``.
     """
 
     pixels: Bytes | None
     note: str = ""
     onto: Floats | None = None
 
+    @property
+    def affine(self) -> Floats:
+        """``onto``, or where that is not known the map that changes nothing."""
+        return np.eye(2, 3) if self.onto is None else self.onto
+
 
 @dataclass(frozen=True)
 class Store:
-    """Pictures (n, C, S, S), the places of the list that they stand for, and place and note of each
-    in doubt or left out.
+    """Pictures (n, C, S, S), the places of the list that they stand for, and
+    place and note of each in doubt or left out.
 
     ``onto`` (n, 2, 3) takes places in the files to places in the pictures.
     """
@@ -69,10 +78,11 @@ class Store:
 
 
 def content(paths: Sequence[Path]) -> str:
-    """Digest many pictures, wherever they lie: the bytes of their files, empty for one that cannot
-    be read.
+    """Digest many pictures, wherever they lie: the bytes of their files, empty
+    for one that cannot be read.
 
-    Bytes are read again only where a file has changed since they were last read.
+    Bytes are read again only where a file has changed since they were last
+    read.
 
     Args:
         paths: Of the pictures.
@@ -80,7 +90,7 @@ def content(paths: Sequence[Path]) -> str:
     Returns:
         32 hexadecimal digits.
     """
-    held = [_held(path) for path in paths]
+    held = [_container(path) for path in paths]
     stamp = _stamp(held)
     memory = files.folder("contents") / stamp
     if memory.exists() and files.sound(memory):
@@ -89,19 +99,23 @@ def content(paths: Sequence[Path]) -> str:
     whole = hashlib.sha256()
     for file, number in held:
         whole.update(digests[file] + number)
-    told = whole.hexdigest()[:32]
-    if _stamp(held) == stamp:  # else a file changed while it was read: nothing is remembered
+    digest = whole.hexdigest()[:32]
+    # else a file changed while it was read: nothing is remembered
+    if _stamp(held) == stamp:
         with files.replacing(memory, checked=True) as partial:
-            partial.write_text(told, encoding="ascii")
-    return told
+            partial.write_text(digest, encoding="ascii")
+    return digest
 
 
 def _digests(paths: Sequence[Path]) -> dict[Path, bytes]:
-    """Digest every file once, however many pictures of a container are asked for."""
+    """Digest every file once, however many pictures of a container are asked
+    for.
+    """
     distinct = list(dict.fromkeys(paths))
     digests = {}
     with progress("Fingerprinting pictures", len(distinct)) as advance:
-        for path in distinct:  # threads are slower here: most of it is waiting for the interpreter
+        # threads are slower here: most of it is waiting for the interpreter
+        for path in distinct:
             digests[path] = _digest(path)
             advance(1)
     return digests
@@ -143,35 +157,37 @@ def build(
     return _open(folder, shape)
 
 
-def _key(paths: Sequence[Path], recipe: str, shape: tuple[int, int, int]) -> str:
-    told = json.dumps([VERSION, content(paths), recipe, shape])
-    return hashlib.sha256(told.encode()).hexdigest()[:32]
+def _key(
+    paths: Sequence[Path], recipe: str, shape: tuple[int, int, int]
+) -> str:
+    identity = json.dumps([VERSION, content(paths), recipe, shape])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _write(folder: Path, tasks: Sequence[Task], decode: Callable[[Task], Entry]) -> None:
-    places, notes, faults, onto = [], [], [], []
-    with (
-        (folder / _PICTURES).open("wb") as file,
-        progress("Reading pictures", len(tasks)) as advance,
-    ):
-        for place, entry in enumerate(_in_order(tasks, decode)):
-            advance(1)
+def _write(
+    folder: Path, tasks: Sequence[Task], decode: Callable[[Task], Entry]
+) -> None:
+    contents: dict[str, list[Any]] = {"places": [], "notes": [], "faults": []}
+    onto: list[Floats] = []
+    with (folder / _PICTURES).open("wb") as file:
+        for index, entry in enumerate(_in_order(tasks, decode)):
             if entry.pixels is None:
-                faults.append((place, entry.note))
+                contents["faults"].append((index, entry.note))
                 continue
             file.write(entry.pixels.tobytes())
-            places.append(place)
-            onto.append(np.eye(2, 3) if entry.onto is None else entry.onto)
+            contents["places"].append(index)
+            onto.append(entry.affine)
             if entry.note:
-                notes.append((place, entry.note))
+                contents["notes"].append((index, entry.note))
     np.save(folder / _ONTO, np.reshape(onto, (-1, 2, 3)))
-    told = {"places": places, "notes": notes, "faults": faults}
-    (folder / _CONTENTS).write_text(json.dumps(told), encoding="utf-8")
+    (folder / _CONTENTS).write_text(json.dumps(contents), encoding="utf-8")
 
 
-def _in_order(tasks: Sequence[Task], decode: Callable[[Task], Entry]) -> Iterator[Entry]:
-    """Decode block by block, a few blocks ahead of what is used: memory does not grow with the
-    number of pictures.
+def _in_order(
+    tasks: Sequence[Task], decode: Callable[[Task], Entry]
+) -> Iterator[Entry]:
+    """Decode block by block, a few blocks ahead of what is used: memory does
+    not grow with the number of pictures.
 
     Threads serve until processes are worth the second that they need to start.
     """
@@ -179,33 +195,58 @@ def _in_order(tasks: Sequence[Task], decode: Callable[[Task], Entry]) -> Iterato
 
     prefer = "processes" if len(tasks) >= _MANY else "threads"
     parallel = Parallel(
-        n_jobs=-1, prefer=prefer, return_as="generator", batch_size=1, pre_dispatch="4*n_jobs"
+        n_jobs=-1,
+        prefer=prefer,
+        return_as="generator",
+        batch_size=1,
+        pre_dispatch="4*n_jobs",
     )
-    blocks = (tasks[start : start + _BLOCK] for start in range(0, len(tasks), _BLOCK))
-    for block in parallel(delayed(_decoded)(decode, block) for block in blocks):
-        yield from block
+    blocks = (
+        tasks[start : start + _BLOCK] for start in range(0, len(tasks), _BLOCK)
+    )
+    with progress("Reading pictures", len(tasks)) as advance:
+        for block in parallel(
+            delayed(_decoded)(decode, block) for block in blocks
+        ):
+            yield from block
+            advance(len(block))
 
 
-def _decoded(decode: Callable[[Task], Entry], block: Sequence[Task]) -> list[Entry]:
+def _decoded(
+    decode: Callable[[Task], Entry], block: Sequence[Task]
+) -> list[Entry]:
     return [decode(task) for task in block]
 
 
 def _open(folder: Path, shape: tuple[int, int, int]) -> Store:
-    told = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
-    count = len(told["places"])
+    contents = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+    count = len(contents["places"])
     pictures: Bytes = np.zeros((0, *shape), np.uint8)
     if count:
-        pictures = np.memmap(folder / _PICTURES, np.uint8, "r", shape=(count, *shape))
+        pictures = np.memmap(
+            folder / _PICTURES, np.uint8, "r", shape=(count, *shape)
+        )
     notes, faults = (
-        tuple((int(place), str(note)) for place, note in told[name]) for name in ("notes", "faults")
+        tuple((int(index), str(note)) for index, note in contents[name])
+        for name in ("notes", "faults")
     )
-    return Store(pictures, np.load(folder / _ONTO), tuple(told["places"]), notes, faults)
+    return Store(
+        pictures,
+        np.load(folder / _ONTO),
+        tuple(contents["places"]),
+        notes,
+        faults,
+    )
 
 
-def _held(path: Path) -> tuple[Path, bytes]:
+def _container(path: Path) -> tuple[Path, bytes]:
     """The file that holds a picture, and which of its pictures it is."""
     member = containers.split_member(path)
-    return (member[0], str(member[1]).encode()) if member and not path.exists() else (path, b"")
+    return (
+        (member[0], str(member[1]).encode())
+        if member and not path.exists()
+        else (path, b"")
+    )
 
 
 def _stamp(held: Sequence[tuple[Path, bytes]]) -> str:
@@ -224,8 +265,7 @@ def _digest(file: Path) -> bytes:
             if os.fstat(opened.fileno()).st_size < _SMALL:
                 return hashlib.sha256(opened.read()).digest()
             return hashlib.file_digest(opened, "sha256").digest()
-    except (
-        OSError,
-        ValueError,
-    ):  # missing, locked, or a name that no file has: left out when it is decoded
+    except (OSError, ValueError):
+        # missing, locked, or a name that no file has: left out when it is
+        # decoded
         return b""

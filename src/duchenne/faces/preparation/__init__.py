@@ -1,1 +1,3 @@
-"""From images to a network's input: normalisation, whitening, and augmentation while training."""
+"""From images to a network's input: normalisation, whitening, and augmentation
+while training.
+"""

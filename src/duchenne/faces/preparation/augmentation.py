@@ -1,10 +1,11 @@
-"""Augmenting pictures while training: functions from batch to batch, on the batch's device, drawn
-from a generator.
+"""Augmenting pictures while training: functions from batch to batch, on the
+batch's device, drawn from a generator.
 
-khorrami2015 names translation, flip, rotation, scaling and intensity without figures.
-``KHORRAMI2015`` is what its released code does: shifts grow with the change of scale, and each
-picture is stretched to its full range at the end, which leaves of intensity the exponent only.
-``KHORRAMI2015_PRINTED`` takes the five as the paper names them, each on its own.
+khorrami2015 names translation, flip, rotation, scaling and intensity without
+figures. ``KHORRAMI2015`` is what its released code does: shifts grow with the
+change of scale, and each picture is stretched to its full range at the end,
+which leaves of intensity the exponent only. ``KHORRAMI2015_PRINTED`` takes the
+five as the paper names them, each on its own.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from duchenne.faces.preparation.normalisation import stretched
 class Ranges:
     """How far a picture may be changed.
 
-    ``rotation`` in degrees to either side; ``scale`` the range of its factor; ``shift`` in pixels
-    of a 96-pixel side: along each axis at most this times the change of scale (khorrami2015);
-    ``jitter`` the same whatever the scale; ``flip`` its chance. Intensity x becomes ``gain`` · x **
-    ``gamma`` + ``offset``, cut off at 0 and 1, or ``stretch``ed to them.
+    ``rotation`` in degrees to either side; ``scale`` the range of its factor;
+    ``shift`` in pixels of a 96-pixel side: along each axis at most this times
+    the change of scale (khorrami2015); ``jitter`` the same whatever the scale;
+    ``flip`` its chance. Intensity x becomes ``gain`` · x ** ``gamma`` +
+    ``offset``, cut off at 0 and 1, or ``stretch``ed to them.
     """
 
     rotation: float = 0.0
@@ -44,8 +46,14 @@ OFF = Ranges()
 SHIFTS = Ranges(jitter=4.0, flip=0.5)
 MODERATE = Ranges(rotation=8.0, scale=(0.9, 1.15), jitter=4.0, flip=0.5)
 KHORRAMI2015 = Ranges(
-    rotation=5.0, scale=(0.7, 1.4), shift=48.0, flip=0.5, gamma=(0.25, 4.0), stretch=True
+    rotation=5.0,
+    scale=(0.7, 1.4),
+    shift=48.0,
+    flip=0.5,
+    gamma=(0.25, 4.0),
+    stretch=True,
 )
+# the code's ranges, and a shift of 8 pixels, about the code's mean (a reading)
 KHORRAMI2015_PRINTED = Ranges(
     rotation=5.0,
     scale=(0.7, 1.4),
@@ -54,10 +62,12 @@ KHORRAMI2015_PRINTED = Ranges(
     gamma=(0.25, 4.0),
     gain=(0.7, 1.4),
     offset=(-0.1, 0.1),
-)  # the code's ranges, and a shift of 8 pixels, about the code's mean (a reading)
-ZHU2018 = Ranges(rotation=15.0, scale=(99 / 96, 99 / 96), jitter=1.5 * 96 / 99, flip=0.5)
-"""96 of 99 pixels at random are shifts of up to 1.5 of them; the standardisation after it is a
-step of the preparation.
+)
+ZHU2018 = Ranges(
+    rotation=15.0, scale=(99 / 96, 99 / 96), jitter=1.5 * 96 / 99, flip=0.5
+)
+"""96 of 99 pixels at random are shifts of up to 1.5 of them; the
+standardisation after it is a step of the preparation.
 """
 
 AUGMENTATIONS: dict[str, Ranges] = {
@@ -72,7 +82,8 @@ AUGMENTATIONS: dict[str, Ranges] = {
 
 
 def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
-    """Change each picture at random; what moves in from outside repeats the edge.
+    """Change each picture at random; what moves in from outside repeats the
+    edge.
 
     Args:
         pictures: (n, C, H, W) in 0 … 1.
@@ -89,7 +100,11 @@ def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
     if ranges == OFF:
         return pictures
     moved = _warp(pictures, ranges, generator)
-    if (ranges.gamma, ranges.gain, ranges.offset) == (OFF.gamma, OFF.gain, OFF.offset):
+    if (ranges.gamma, ranges.gain, ranges.offset) == (
+        OFF.gamma,
+        OFF.gain,
+        OFF.offset,
+    ):
         return moved
     gamma, gain, offset = (
         _between(each, generator, pictures)[:, None, None, None]
@@ -100,26 +115,56 @@ def augment(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
 
 
 def _warp(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
-    count, side = len(pictures), pictures.shape[-1]
+    affine = _affine(pictures, ranges, generator)
+    side = pictures.shape[-1]
+    size = [len(pictures), 1, side, side]
+    grid = F.affine_grid(affine, size, align_corners=False)
+    return F.grid_sample(
+        pictures, grid, padding_mode="border", align_corners=False
+    )
+
+
+def _affine(pictures: Tensor, ranges: Ranges, generator: Generator) -> Tensor:
+    """Draw how each picture is turned, scaled, mirrored and moved: (n, 2, 3)."""
     scale = _between(ranges.scale, generator, pictures)
-    angle = math.radians(ranges.rotation) * (2 * _uniform(count, generator, pictures) - 1)
-    mirror = 1 - 2 * (_uniform(count, generator, pictures) < ranges.flip).to(pictures)
-    reach = (
-        ranges.shift * (1 - scale).abs() + ranges.jitter
-    ) / 48  # in units of half a 96-pixel side
-    across, down = ((2 * _uniform(count, generator, pictures) - 1) * reach for _ in range(2))
-    cosine, sine = angle.cos() / scale, angle.sin() / scale
-    top = torch.stack([mirror * cosine, -sine, across], 1)
-    bottom = torch.stack([mirror * sine, cosine, down], 1)
-    grid = F.affine_grid(torch.stack([top, bottom], 1), [count, 1, side, side], align_corners=False)
-    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    angle = math.radians(ranges.rotation) * _to_either_side(
+        generator, pictures
+    )
+    flipped = _uniform(len(pictures), generator, pictures) < ranges.flip
+    mirror = 1 - 2 * flipped.to(pictures)
+    reach = ranges.shift * (1 - scale).abs() + ranges.jitter
+    reach = reach / 48  # in units of half a 96-pixel side
+    across = _to_either_side(generator, pictures) * reach
+    down = _to_either_side(generator, pictures) * reach
+    turn = _turn(angle, scale)
+    turn[:, :, 0] *= mirror[:, None]
+    shift = torch.stack([across, down], 1)
+    return torch.cat([turn, shift[:, :, None]], 2)
 
 
-def _between(bounds: tuple[float, float], generator: Generator, like: Tensor) -> Tensor:
+def _turn(angle: Tensor, scale: Tensor) -> Tensor:
+    """Matrices (n, 2, 2) that turn by an angle and shrink by a scale."""
+    cosine = angle.cos() / scale
+    sine = angle.sin() / scale
+    top = torch.stack([cosine, -sine], 1)
+    bottom = torch.stack([sine, cosine], 1)
+    return torch.stack([top, bottom], 1)
+
+
+def _to_either_side(generator: Generator, like: Tensor) -> Tensor:
+    """Draw one number a picture from −1 … 1."""
+    return 2 * _uniform(len(like), generator, like) - 1
+
+
+def _between(
+    bounds: tuple[float, float], generator: Generator, like: Tensor
+) -> Tensor:
     """Draw one number a picture."""
     low, high = bounds
     return low + (high - low) * _uniform(len(like), generator, like)
 
 
 def _uniform(count: int, generator: Generator, like: Tensor) -> Tensor:
-    return torch.rand(count, generator=generator, device=generator.device).to(like)
+    return torch.rand(count, generator=generator, device=generator.device).to(
+        like
+    )

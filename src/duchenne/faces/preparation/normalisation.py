@@ -1,5 +1,5 @@
-"""Normalising pictures (n, C, H, W), each by itself: pure functions from batch to batch, on the
-batch's device.
+"""Normalising pictures (n, C, H, W), each by itself: pure functions from batch
+to batch, on the batch's device.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _PATCH = 5
-_EPSILON = (
-    1e-2  # of the local standard deviation: keeps flat skin from being blown up to full contrast
-)
+# of the local standard deviation: keeps flat skin from being blown up to full
+# contrast
+_EPSILON = 1e-2
 
 
 def local_mean(pictures: Tensor) -> Tensor:
-    """Subtract the mean of each pixel's 5×5 patch: what khorrami2015's released code did.
+    """Subtract the mean of each pixel's 5×5 patch: what khorrami2015's
+    released code did.
 
-    The code divides by ``variance ** (1/2)``, and 1/2 is 0 in Python 2. Patches are cut off at the
-    border.
+    The code divides by ``variance ** (1/2)``, and 1/2 is 0 in Python 2.
+    Patches are cut off at the border.
 
     Args:
         pictures: (n, C, H, W).
@@ -34,8 +35,8 @@ def local_mean(pictures: Tensor) -> Tensor:
 
 
 def local_contrast(pictures: Tensor) -> Tensor:
-    """Subtract the mean of each pixel's 5×5 patch and divide by the patch's deviation: khorrami2015
-    as printed.
+    """Subtract the mean of each pixel's 5×5 patch and divide by the patch's
+    deviation: khorrami2015 as printed.
 
     d = x − μ; y = d / sqrt(mean of d² + ε²).
 
@@ -50,7 +51,8 @@ def local_contrast(pictures: Tensor) -> Tensor:
 
 
 def standardise(pictures: Tensor) -> Tensor:
-    """Give each picture mean 0 and standard deviation 1 over its pixels and channels.
+    """Give each picture mean 0 and standard deviation 1 over its pixels and
+    channels.
 
     Args:
         pictures: (n, C, H, W).
@@ -64,8 +66,8 @@ def standardise(pictures: Tensor) -> Tensor:
 
 
 def equalise(pictures: Tensor) -> Tensor:
-    """Equalise the histogram of each channel of each picture over 256 levels, as OpenCV's
-    ``equalizeHist`` does.
+    """Equalise the histogram of each channel of each picture over 256 levels,
+    as OpenCV's ``equalizeHist`` does.
 
     Args:
         pictures: (n, C, H, W) in 0 … 1.
@@ -74,26 +76,29 @@ def equalise(pictures: Tensor) -> Tensor:
         (n, C, H, W) in 0 … 1.
 
     >>> import torch
-    >>> (255 * equalise(torch.tensor([[[[0.2, 0.4], [0.4, 0.9]]]]))).round().tolist()
+    >>> (
+    ...     255 * equalise(torch.tensor([[[[0.2, 0.4], [0.4, 0.9]]]]))
+    ... ).round().tolist()
     [[[[0.0, 170.0], [170.0, 255.0]]]]
     """
     levels = (pictures.clamp(0, 1) * 255).round().long().flatten(2)
-    counts = torch.zeros(*levels.shape[:2], 256, device=pictures.device).scatter_add_(
-        2, levels, torch.ones_like(levels).float()
-    )
+    counts = torch.zeros(
+        *levels.shape[:2], 256, device=pictures.device
+    ).scatter_add_(2, levels, torch.ones_like(levels).float())
     reached = counts.cumsum(2)
     lowest = counts.gather(2, levels.amin(2, keepdim=True))
     pixels = levels.shape[2]
     flat = lowest >= pixels
-    steps = ((reached - lowest) * (255 / (pixels - lowest).clamp_min(1))).round().clamp(
-        0, 255
-    ) / 255
+    steps = (
+        (reached - lowest) * (255 / (pixels - lowest).clamp_min(1))
+    ).round().clamp(0, 255) / 255
     equal = torch.where(flat, levels / 255, steps.gather(2, levels))
     return equal.to(pictures.dtype).reshape(pictures.shape)
 
 
 def scale(pictures: Tensor) -> Tensor:
-    """Bring pictures from 0 … 1 to −1 … 1, as the networks of mousavi2016 take them (a reading).
+    """Bring pictures from 0 … 1 to −1 … 1, as the networks of mousavi2016 take
+    them (a reading).
 
     Args:
         pictures: (n, C, H, W) in 0 … 1.
@@ -135,9 +140,18 @@ def stretched(pictures: Tensor) -> Tensor:
     >>> stretched(torch.tensor([[[[-1.0, 0.0, 3.0]]]])).tolist()
     [[[[0.0, 0.25, 1.0]]]]
     """
-    low, high = pictures.amin((1, 2, 3), keepdim=True), pictures.amax((1, 2, 3), keepdim=True)
+    low, high = (
+        pictures.amin((1, 2, 3), keepdim=True),
+        pictures.amax((1, 2, 3), keepdim=True),
+    )
     return (pictures - low) / (high - low).clamp_min(1e-6)
 
 
 def _patch_mean(pictures: Tensor) -> Tensor:
-    return F.avg_pool2d(pictures, _PATCH, stride=1, padding=_PATCH // 2, count_include_pad=False)
+    return F.avg_pool2d(
+        pictures,
+        _PATCH,
+        stride=1,
+        padding=_PATCH // 2,
+        count_include_pad=False,
+    )

@@ -1,8 +1,10 @@
-"""Preparing pictures for a network: named steps from batch to batch, on the batch's device.
+"""Preparing pictures for a network: named steps from batch to batch, on the
+batch's device.
 
-A *step* maps float pictures (n, C, H, W), at first in 0 … 1, to pictures of the same shape. Some
-*learn* from the training pictures first, what they learn is saved with the network. Turning grey
-and resizing come before: that is how pictures are read (``stack``).
+A *step* maps float pictures (n, C, H, W), at first in 0 … 1, to pictures of
+the same shape. Some *learn* from the training pictures first, what they learn
+is saved with the network. Turning grey and resizing come before: that is how
+pictures are read (``stack``).
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ _BLOCK = 256  # pictures prepared at once
 
 @dataclass(frozen=True)
 class Step:
-    """How a step is applied to pictures with what it has learned, undone for display, and what
-    it learns, if anything.
+    """How a step is applied to pictures with what it has learned, undone for
+    display, and what it learns, if anything.
     """
 
     apply: Callable[[Tensor, Learned], Tensor]
@@ -34,14 +36,20 @@ class Step:
     learn: Callable[[Blocks, int], Learned] | None = None
 
 
-def _alone(apply: Callable[[Tensor], Tensor], undo: Callable[[Tensor], Tensor]) -> Step:
+def _alone(
+    apply: Callable[[Tensor], Tensor], undo: Callable[[Tensor], Tensor]
+) -> Step:
     """Make a step that learns nothing."""
-    return Step(lambda pictures, _: apply(pictures), lambda prepared, _: undo(prepared))
+    return Step(
+        lambda pictures, _: apply(pictures), lambda prepared, _: undo(prepared)
+    )
 
 
 STEPS: dict[str, Step] = {
     "local_mean": _alone(normalisation.local_mean, normalisation.stretched),
-    "local_contrast": _alone(normalisation.local_contrast, normalisation.stretched),
+    "local_contrast": _alone(
+        normalisation.local_contrast, normalisation.stretched
+    ),
     "standardise": _alone(normalisation.standardise, normalisation.stretched),
     "equalise": _alone(normalisation.equalise, lambda prepared: prepared),
     "scale": _alone(normalisation.scale, lambda prepared: (prepared + 1) / 2),
@@ -52,7 +60,9 @@ STEPS: dict[str, Step] = {
     ),
     "zca": Step(whitening.zca, whitening.undo_zca, whitening.learn_zca),
     "zca_fourier": Step(
-        whitening.zca_fourier, whitening.undo_zca_fourier, whitening.learn_zca_fourier
+        whitening.zca_fourier,
+        whitening.undo_zca_fourier,
+        whitening.learn_zca_fourier,
     ),
 }
 """Every step by its name in recipes."""
@@ -63,7 +73,9 @@ class Preparation(nn.Module):
 
     Raises ``InputError`` for a name that is not known.
 
-    >>> prepare = Preparation(["mean_picture", "scale"]).fit(torch.full((2, 1, 8, 8), 0.25))
+    >>> prepare = Preparation(["mean_picture", "scale"]).fit(
+    ...     torch.full((2, 1, 8, 8), 0.25)
+    ... )
     >>> prepare(torch.full((1, 1, 8, 8), 0.5)).unique().tolist()
     [-0.5]
     """
@@ -71,18 +83,24 @@ class Preparation(nn.Module):
     def __init__(self, names: Sequence[str] = ()) -> None:
         super().__init__()
         if isinstance(names, str):
-            raise InputError(f"preparation {names!r}: a list is wanted, as in [{names!r}]")
+            raise InputError(
+                f"preparation {names!r}: a list is wanted, as in [{names!r}]"
+            )
         for name in names:
             if name not in STEPS:
-                raise InputError(f"preparation step {name!r}: not one of {', '.join(STEPS)}")
+                raise InputError(
+                    f"preparation step {name!r}: not one of {', '.join(STEPS)}"
+                )
         self.names = tuple(names)
         self.learned = nn.ModuleList(nn.Module() for _ in names)
 
     def fit(self, pictures: Tensor) -> Preparation:
-        """Let the steps learn from training pictures, each from what the steps before it leave.
+        """Let the steps learn from training pictures, each from what the steps
+        before it leave.
 
         Args:
-            pictures: (n, C, H, W) in 0 … 1, or bytes, which become numbers block by block.
+            pictures: (n, C, H, W) in 0 … 1, or bytes, which become numbers
+                block by block.
 
         Returns:
             Itself.
@@ -91,12 +109,22 @@ class Preparation(nn.Module):
             InputError: Where they are too few.
         """
         learning = {
-            place: learn for place, name in enumerate(self.names) if (learn := STEPS[name].learn)
+            index: learn
+            for index, name in enumerate(self.names)
+            if (learn := STEPS[name].learn)
         }
         if learning:
-            with progress("Learning the preparation", len(learning)) as advance:
-                for place, learn in learning.items():
-                    self._keep(place, learn(partial(self._blocks, pictures, place), len(pictures)))
+            with progress(
+                "Learning the preparation", len(learning)
+            ) as advance:
+                for index, learn in learning.items():
+                    self._keep(
+                        index,
+                        learn(
+                            partial(self._blocks, pictures, index),
+                            len(pictures),
+                        ),
+                    )
                     advance(1)
         return self
 
@@ -117,8 +145,8 @@ class Preparation(nn.Module):
     def undo(self, prepared: Tensor) -> Tensor:
         """Give prepared pictures back in 0 … 1, to be looked at.
 
-        Where a step has forgotten what it took away, as ``local_mean`` has, they are stretched to
-        their full range.
+        Where a step has forgotten what it took away, as ``local_mean`` has,
+        they are stretched to their full range.
 
         Args:
             prepared: (n, C, H, W), the network's input.
@@ -126,8 +154,10 @@ class Preparation(nn.Module):
         Returns:
             (n, C, H, W) in 0 … 1.
         """
-        for place in reversed(range(len(self.names))):
-            prepared = STEPS[self.names[place]].undo(prepared, self._learned(place))
+        for index in reversed(range(len(self.names))):
+            prepared = STEPS[self.names[index]].undo(
+                prepared, self._learned(index)
+            )
         return prepared.clamp(0, 1)
 
     def restore(self, state: Mapping[str, Tensor]) -> Preparation:
@@ -140,23 +170,27 @@ class Preparation(nn.Module):
             Itself.
 
         Raises:
-            InputError: Where a step's share is missing, or is not what that step learns.
+            InputError: Where a step's share is missing, or is not what that
+                step learns.
         """
-        for place, name in enumerate(self.names):
-            start = f"learned.{place}."
+        for index, name in enumerate(self.names):
+            start = f"learned.{index}."
             self._keep(
-                place,
+                index,
                 {
                     key.removeprefix(start): kept
                     for key, kept in state.items()
                     if key.startswith(start)
                 },
             )
-            learned = self._learned(place)
+            learned = self._learned(index)
             try:
                 if learned:
                     STEPS[name].undo(
-                        STEPS[name].apply(torch.zeros(1, *learned["mean"].shape), learned), learned
+                        STEPS[name].apply(
+                            torch.zeros(1, *learned["mean"].shape), learned
+                        ),
+                        learned,
                     )
             except (KeyError, RuntimeError):
                 raise InputError(
@@ -167,25 +201,25 @@ class Preparation(nn.Module):
     def _blocks(self, pictures: Tensor, steps: int) -> Iterator[Tensor]:
         """Apply the first steps to many pictures, block by block."""
         return (
-            self._applied(in_unit_range(block), steps) for block in torch.split(pictures, _BLOCK)
+            self._applied(in_unit_range(block), steps)
+            for block in torch.split(pictures, _BLOCK)
         )
 
     def _applied(self, pictures: Tensor, steps: int) -> Tensor:
         with torch.autocast(pictures.device.type, enabled=False):
-            for place, name in enumerate(self.names[:steps]):
-                pictures = STEPS[name].apply(pictures, self._learned(place))
+            for index, name in enumerate(self.names[:steps]):
+                pictures = STEPS[name].apply(pictures, self._learned(index))
         return pictures
 
-    def _keep(self, place: int, learned: Learned) -> None:
+    def _keep(self, index: int, learned: Learned) -> None:
         for name, values in learned.items():
-            self.learned[place].register_buffer(
-                name, values.contiguous()
-            )  # as they are when they are read back
+            # as they are when they are read back
+            self.learned[index].register_buffer(name, values.contiguous())
 
-    def _learned(self, place: int) -> Learned:
-        learned = dict(self.learned[place].named_buffers())
-        if not learned and STEPS[self.names[place]].learn:
+    def _learned(self, index: int) -> Learned:
+        learned = dict(self.learned[index].named_buffers())
+        if not learned and STEPS[self.names[index]].learn:
             raise InputError(
-                f"preparation step {self.names[place]!r}: has not been fitted to training pictures"
+                f"preparation step {self.names[index]!r}: has not been fitted to training pictures"
             )
         return learned

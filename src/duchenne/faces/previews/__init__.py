@@ -1,1 +1,3 @@
-"""Sheets of small images, to look at a data set before anything is trained on it."""
+"""Sheets of small images, to look at a data set before anything is trained on
+it.
+"""

@@ -1,4 +1,6 @@
-"""Figures of a finished study in the papers' layouts, each with the table of what it shows."""
+"""Figures of a finished study in the papers' layouts, each with the table of
+what it shows.
+"""
 
 from __future__ import annotations
 
@@ -38,20 +40,25 @@ def show(run: Run, figure: str = "units", **options: Any) -> Shown:
         The figure, and the table of what it shows.
 
     Raises:
-        InputError: For a figure that is not there, for options that it does not take, and as its
-            function does.
+        InputError: For a figure that is not there, for options that it does
+            not take, and as its function does.
     """
     if figure not in FIGURES:
         near = difflib.get_close_matches(figure, FIGURES, n=1, cutoff=0.0)[0]
-        raise InputError(f"figure {figure!r}: did you mean {near}? There are {', '.join(FIGURES)}")
+        raise InputError(
+            f"figure {figure!r}: did you mean {near}? There are {', '.join(FIGURES)}"
+        )
     drawing = FIGURES[figure]
     for name in options:
         if name not in drawing.options:
             taken = ", ".join(drawing.options) or "no options"
-            raise InputError(f"{name}: not for figure {figure!r}, which takes {taken}")
+            raise InputError(
+                f"{name}: not for figure {figure!r}, which takes {taken}"
+            )
     with warnings.catch_warnings(record=True) as caught:
         shown = drawing.draw(run, **options)
-    once = dict.fromkeys(str(each.message) for each in caught)  # one picture after another may warn
+    # one picture after another may warn
+    once = dict.fromkeys(str(each.message) for each in caught)
     for text in once:
         warnings.warn(text, stacklevel=2)
     return shown

@@ -1,5 +1,5 @@
-"""Which unit detects which action unit, and whether it is true: the papers' plots, and those of
-interventions.
+"""Which unit detects which action unit, and whether it is true: the papers'
+plots, and those of interventions.
 """
 
 from __future__ import annotations
@@ -17,43 +17,60 @@ from duchenne.study.workspace import Workspace
 
 
 @figure("evidence")
-def evidence_map(
-    work: Workspace,
-) -> Shown:
-    """Draw the correlation r of every unit with every action unit, a dot where the unit detects
-    it.
+def evidence_map(work: Workspace) -> Shown:
+    """Draw the correlation r of every unit with every action unit, a dot where
+    the unit detects it.
 
     Args:
         work: A study, or its folder.
 
     Returns:
-        The figure, and a row a pair: its pictures, r with its interval and null, p and q.
+        The figure, and a row a pair: its pictures, r with its interval and
+        null, p and q.
 
     Raises:
         InputError: Where the study has no evidence on action units.
     """
     _refuse_without_evidence(work)
-    columns = ["unit", "au", "n_with", "n_without", "r", "r_low", "r_high", "r_null", "p", "q"]
+    columns = [
+        "unit",
+        "au",
+        "n_with",
+        "n_without",
+        "r",
+        "r_low",
+        "r_high",
+        "r_null",
+        "p",
+        "q",
+    ]
     evidence = work.study.evidence
-    return Shown(partial(plots.heat_map, evidence, work.recipe.evidence.level), evidence[columns])
+    return Shown(
+        partial(plots.heat_map, evidence, work.recipe.evidence.level),
+        evidence[columns],
+    )
 
 
 @figure("evidence")
-def divergence(work: Workspace, units: Sequence[int] = (), *, top: int = 10) -> Shown:
-    """Draw khorrami2015's Fig. 5: for each unit, its divergence for every action unit, beside
-    permuted labels.
+def divergence(
+    work: Workspace, units: Sequence[int] = (), *, top: int = 10
+) -> Shown:
+    """Draw khorrami2015's Fig. 5: for each unit, its divergence for every
+    action unit, beside permuted labels.
 
     Args:
         work: A study, or its folder.
-        units: Numbers, as in 3,17; by default those that stand first in the report.
+        units: Numbers, as in 3,17; by default those that stand first in the
+            report.
         top: How many of those.
 
     Returns:
-        The figure, and a row a pair: divergence, its null, and how far it lies above.
+        The figure, and a row a pair: divergence, its null, and how far it lies
+        above.
 
     Raises:
-        InputError: Where the study has no evidence on action units, and for units that are not
-            there.
+        InputError: Where the study has no evidence on action units, and for
+            units that are not there.
     """
     _refuse_without_evidence(work)
     chosen = _chosen(work, units, top)
@@ -66,17 +83,16 @@ def divergence(work: Workspace, units: Sequence[int] = (), *, top: int = 10) -> 
 
 
 @figure("evidence")
-def distance(
-    work: Workspace,
-) -> Shown:
-    """Draw zhu2018's plot for every action unit: the distance of all units, beside permuted
-    labels.
+def distance(work: Workspace) -> Shown:
+    """Draw zhu2018's plot for every action unit: the distance of all units,
+    beside permuted labels.
 
     Args:
         work: A study, or its folder.
 
     Returns:
-        The figure, and a row a pair: distance, its null, and how far it lies above.
+        The figure, and a row a pair: distance, its null, and how far it lies
+        above.
 
     Raises:
         InputError: Where the study has no evidence on action units.
@@ -94,18 +110,22 @@ def distance(
         "distance_z",
     ]
     return Shown(
-        partial(plots.distances, evidence, sorted(evidence["au"].unique())), evidence[columns]
+        partial(plots.distances, evidence, sorted(evidence["au"].unique())),
+        evidence[columns],
     )
 
 
 @figure("stimulation")
-def doses(work: Workspace, units: Sequence[int] = (), *, top: int = 10) -> Shown:
-    """Draw what moves units: their activation at growing doses of every action unit on rendered
-    faces.
+def doses(
+    work: Workspace, units: Sequence[int] = (), *, top: int = 10
+) -> Shown:
+    """Draw what moves units: their activation at growing doses of every action
+    unit on rendered faces.
 
     Args:
         work: A study, or its folder.
-        units: Numbers, as in 3,17; by default those that stand first in the report.
+        units: Numbers, as in 3,17; by default those that stand first in the
+            report.
         top: How many of those.
 
     Returns:
@@ -118,21 +138,22 @@ def doses(work: Workspace, units: Sequence[int] = (), *, top: int = 10) -> Shown
     answers, scale = work.study.doses()
     responses = work.study.interventions
     shown = responses[responses["unit"].isin(chosen)].reset_index(drop=True)
-    return Shown(partial(plots.doses, answers, responses, scale, chosen), shown)
+    return Shown(
+        partial(plots.doses, answers, responses, scale, chosen), shown
+    )
 
 
 @figure("validity")
-def validity(
-    work: Workspace,
-) -> Shown:
-    """Draw how far scores can be trusted: how often each names what moves a unit most, by the
-    number of pictures.
+def validity(work: Workspace) -> Shown:
+    """Draw how far scores can be trusted: how often each names what moves a
+    unit most, by the number of pictures.
 
     Args:
         work: A study, or its folder.
 
     Returns:
-        The figure, and a row a score, network, set of faces and number of people.
+        The figure, and a row a score, network, set of faces and number of
+        people.
     """
     found = work.study.validity
     return Shown(partial(plots.validities, found), found)
@@ -147,7 +168,9 @@ def _chosen(work: Workspace, units: Sequence[int], top: int) -> list[int]:
     """Units by number, or the ``top`` that stand first in the report."""
     if top < 1:
         raise InputError(f"top {top}: expected 1 or more")
-    chosen = source.numbers(units) or gallery.chosen(work.study.units_folder, top)
+    chosen = source.numbers(units) or gallery.chosen(
+        work.study.units_folder, top
+    )
     count = int(work.study.top["unit"].max()) + 1
     refuse_absent(chosen, count, work.recipe.units.layer)
     return chosen

@@ -13,13 +13,17 @@ from duchenne import files
 from duchenne.errors import InputError
 from duchenne.report import PRINTED
 
-_SAME: Any = {"svg.hashsalt": "duchenne", "svg.fonttype": "none", "pdf.fonttype": 42}
+_SAME: Any = {
+    "svg.hashsalt": "duchenne",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
 _NO_DATE = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {}}
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all; everything stands at the same place in every kind of
-    file.
+    """Write a figure, whole or not at all; everything stands at the same place
+    in every kind of file.
 
     Args:
         figure: The figure.
@@ -31,11 +35,16 @@ def save(figure: Figure, path: Path) -> None:
     if path.suffix not in PRINTED:
         raise InputError(f"{path}: ends in none of {', '.join(PRINTED)}")
     with mpl.rc_context(_SAME), files.replacing(path) as partial:
-        _place(figure)
-        figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=_NO_DATE[path.suffix])
+        _lay_out(figure)
+        figure.savefig(
+            partial,
+            format=path.suffix[1:],
+            dpi=200,
+            metadata=_NO_DATE[path.suffix],
+        )
 
 
-def _place(figure: Figure) -> None:
+def _lay_out(figure: Figure) -> None:
     """Lay out a figure that is not laid out yet, once for all kinds of file."""
     if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
         figure.draw_without_rendering()

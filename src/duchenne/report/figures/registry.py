@@ -1,7 +1,9 @@
-"""Every figure of a study by its name: a function that draws one registers itself.
+"""Every figure of a study by its name: a function that draws one registers
+itself.
 
-The Python call, the command's sub-commands and the documentation read ``FIGURES``. To add a figure,
-write a function from a workspace to what is shown, in a module of this folder, and decorate it.
+The Python call, the command's sub-commands and the documentation read
+``FIGURES``. To add a figure, write a function from a workspace to what is
+shown, in a module of this folder, and decorate it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ _Options = ParamSpec("_Options")
 
 @dataclass(frozen=True)
 class Option:
-    """What can be asked of a figure: its name, type and default, and what it says."""
+    """What can be asked of a figure: its name, type and default, and what it
+    says.
+    """
 
     name: str
     kind: Any
@@ -35,7 +39,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: its name, the stage that a study must have come to, and the function that draws."""
+    """A figure: its name, the stage that a study must have come to, and the
+    function that draws.
+    """
 
     name: str
     needs: str
@@ -44,8 +50,8 @@ class Drawing:
     @property
     def says(self) -> str:
         """Its first sentence."""
-        told = inspect.getdoc(self.draw) or ""
-        return " ".join(told.split("\n\n")[0].split())
+        text = inspect.getdoc(self.draw) or ""
+        return " ".join(text.split("\n\n")[0].split())
 
     @property
     def options(self) -> dict[str, Option]:
@@ -54,7 +60,12 @@ class Drawing:
         _, *parameters = signature.parameters.values()
         says = _arguments(inspect.getdoc(self.draw) or "")
         return {
-            each.name: Option(each.name, each.annotation, each.default, says.get(each.name, ""))
+            each.name: Option(
+                each.name,
+                each.annotation,
+                each.default,
+                says.get(each.name, ""),
+            )
             for each in parameters
         }
 
@@ -75,7 +86,8 @@ def figure(
         needs: The stage that the study must have come to.
 
     Returns:
-        A decorator: the function then takes a study, or its folder, in place of a workspace.
+        A decorator: the function then takes a study, or its folder, in place
+        of a workspace.
     """
 
     def register(
@@ -84,7 +96,9 @@ def figure(
         name = draw.__name__.replace("_", "-")
 
         @wraps(draw)
-        def of_run(run: Run, *given: _Options.args, **options: _Options.kwargs) -> Shown:
+        def of_run(
+            run: Run, *given: _Options.args, **options: _Options.kwargs
+        ) -> Shown:
             return draw(opened(run, needs), *given, **options)
 
         FIGURES[name] = Drawing(name, needs, of_run)
@@ -104,14 +118,18 @@ def opened(run: Run, until: str) -> Workspace:
     return Workspace(study, study.table)
 
 
-def _arguments(told: str) -> dict[str, str]:
+def _arguments(docstring: str) -> dict[str, str]:
     """What the section Args of a docstring says of each.
 
     >>> _arguments(inspect.getdoc(figure))
     {'needs': 'The stage that the study must have come to.'}
     """
-    section = re.search(r"^Args:\n((?:    .*\n?|\n)*)", told, flags=re.MULTILINE)
+    section = re.search(
+        r"^Args:\n((?:    .*\n?|\n)*)", docstring, flags=re.MULTILINE
+    )
     if section is None:
         return {}
-    entries = re.findall(r"^    (\w+): ((?:.|\n {8})*)", section.group(1), flags=re.MULTILINE)
+    entries = re.findall(
+        r"^    (\w+): ((?:.|\n {8})*)", section.group(1), flags=re.MULTILINE
+    )
     return {name: " ".join(text.split()) for name, text in entries}

@@ -1,5 +1,5 @@
-"""Sheets of pictures in rows, fit for print: the layout of khorrami2015's Figs. 1, 3, 4 and
-mousavi2016's Figs. 6 to 10.
+"""Sheets of pictures in rows, fit for print: the layout of khorrami2015's
+Figs. 1, 3, 4 and mousavi2016's Figs. 6 to 10.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from duchenne.units.projection import as_grey
+
 Floats = NDArray[np.float32]
 _CELL = 0.8  # inches
 _NARROWEST = 0.53  # what a title above a picture takes
@@ -22,10 +24,11 @@ _NAMES = 0.8
 
 @dataclass(frozen=True)
 class Line:
-    """A row of pictures (C, h, w) or (h, w): the name before it and the titles above them.
+    """A row of pictures (C, h, w) or (h, w): the name before it and the titles
+    above them.
 
-    Pictures lie in 0 … 1; ``signed`` ones may have any values: their zero is mid grey, and each is
-    scaled by its own largest value.
+    Pictures lie in 0 … 1; ``signed`` ones may have any values: their zero is
+    mid grey, and each is scaled by its own largest value.
     """
 
     name: str
@@ -34,18 +37,28 @@ class Line:
     signed: bool = False
 
 
-def sheet(lines: Sequence[Line], title: str = "", width: float | None = None) -> Figure:
-    """Draw rows of pictures; those of one row are of one scale, so that a field cut short by the
-    border is seen as such.
+def sheet(
+    lines: Sequence[Line], title: str = "", width: float | None = None
+) -> Figure:
+    """Draw rows of pictures; those of one row are of one scale, so that a
+    field cut short by the border is seen as such.
 
-    Where a ``width`` in inches is given that they do not fit into, they go on below.
+    Where a ``width`` in inches is given that they do not fit into, they go on
+    below.
     """
     longest = max(len(line.pictures) for line in lines)
     columns = min(fitting(width), longest)
     parts = _broken(lines, longest, columns)
     cell = _CELL if width is None else min(_CELL, (width - _NAMES) / columns)
-    height = cell * len(parts) + 0.13 * _title_lines(parts) + (0.35 if title else 0.1)
-    figure = Figure(figsize=(width or cell * columns + _NAMES, height), layout="constrained")
+    height = (
+        cell * len(parts)
+        + 0.13 * _title_lines(parts)
+        + (0.35 if title else 0.1)
+    )
+    figure = Figure(
+        figsize=(width or cell * columns + _NAMES, height),
+        layout="constrained",
+    )
     rows = figure.subplots(len(parts), columns, squeeze=False)
     for line, row in zip(parts, rows, strict=True):
         _add_line(line, row)
@@ -66,7 +79,10 @@ def _broken(lines: Sequence[Line], longest: int, columns: int) -> list[Line]:
 
 def _title_lines(lines: Sequence[Line]) -> int:
     """How many lines of text stand above pictures, over all rows."""
-    tallest = [[text.count("\n") + 1 for text in line.titles if text] for line in lines]
+    tallest = [
+        [text.count("\n") + 1 for text in line.titles if text]
+        for line in lines
+    ]
     return sum(max(each, default=0) for each in tallest)
 
 
@@ -85,22 +101,28 @@ def _add_line(line: Line, row: Sequence[Any]) -> None:
 
 
 def fitting(width: float | None) -> int:
-    """How many pictures with titles fit side by side into a width in inches; any number where there
-    is none.
+    """How many pictures with titles fit side by side into a width in inches;
+    any number where there is none.
 
     >>> fitting(7.0)
     11
     """
-    return sys.maxsize if width is None else max(1, int((width - _NAMES) / _NARROWEST))
+    return (
+        sys.maxsize
+        if width is None
+        else max(1, int((width - _NAMES) / _NARROWEST))
+    )
 
 
 def _part(line: Line, some: slice) -> Line:
-    return replace(line, pictures=line.pictures[some], titles=line.titles[some])
+    return replace(
+        line, pictures=line.pictures[some], titles=line.titles[some]
+    )
 
 
 def walk(walks: Mapping[str, Floats]) -> Figure:
-    """A row an expression: the neutral face, what a decoder makes of the way to the apex, and the
-    apex.
+    """A row an expression: the neutral face, what a decoder makes of the way
+    to the apex, and the apex.
 
     Args:
         walks: (k, C, S, S) by expression.
@@ -138,8 +160,7 @@ def drawn(picture: Floats) -> Floats:
 
 
 def _signed(picture: Floats) -> Floats:
-    largest = float(np.abs(picture).max())
-    return drawn(0.5 + 0.5 * picture / largest if largest > 0 else np.full_like(picture, 0.5))
+    return drawn(as_grey(picture))
 
 
 def _bare(axes: Axes) -> None:

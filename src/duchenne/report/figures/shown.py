@@ -1,4 +1,6 @@
-"""A figure of a study and the table of what it shows; whoever asks for it saves it."""
+"""A figure of a study and the table of what it shows; whoever asks for it
+saves it.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ from duchenne.report.figures import printing
 
 @dataclass(frozen=True)
 class Shown:
-    """What draws a figure, in a given ``width`` in inches or its own, and the ``table`` of what
-    it shows.
+    """What draws a figure, in a given ``width`` in inches or its own, and the
+    ``table`` of what it shows.
     """
 
     draw: Callable[..., Figure]
@@ -36,17 +38,21 @@ class Shown:
 
         Args:
             path: Ends in .pdf, .svg or .png.
-            columns: Of a printed page, that it is as wide as (``report.WIDTHS``); 0, as suits it.
+            columns: Of a printed page, that it is as wide as
+                (``report.WIDTHS``); 0, as suits it.
 
         Returns:
             The csv's path.
 
         Raises:
-            InputError: Where the name ends otherwise, and for other numbers of columns.
+            InputError: Where the name ends otherwise, and for other numbers of
+                columns.
         """
         path = Path(path)
         if columns and columns not in WIDTHS:
-            raise InputError(f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}")
+            raise InputError(
+                f"columns {columns}: not one of {', '.join(map(str, WIDTHS))}"
+            )
         figure = self.draw(width=WIDTHS[columns]) if columns else self.figure
         printing.save(figure, path)
         beside = path.with_suffix(".csv")

@@ -1,5 +1,5 @@
-"""What figures draw from: a finished study, opened, and what is read from it for any of its
-layers.
+"""What figures draw from: a finished study, opened, and what is read from it
+for any of its layers.
 """
 
 from __future__ import annotations
@@ -57,17 +57,22 @@ def clearest(work: Workspace, count: int) -> list[int]:
 
 
 def said(work: Workspace, layer: str, method: str) -> str:
-    """What a method is on a layer: the rules for ReLUs give the gradient where none is on the
-    way.
+    """What a method is on a layer: the rules for ReLUs give the gradient where
+    none is on the way.
     """
     if method not in ("guided", "deconvnet"):
         return method
     picture = prepared(work, work.shown_rows[:1])
-    return "gradient" if has_other_activations_only(work.pair.trained, layer, picture) else method
+    return (
+        "gradient"
+        if has_other_activations_only(work.pair.trained, layer, picture)
+        else method
+    )
 
 
 def best(work: Workspace, layer: str, top: int) -> pd.DataFrame:
-    """The top pictures of every unit of a layer: those that the study kept, or found now.
+    """The top pictures of every unit of a layer: those that the study kept, or
+    found now.
 
     Args:
         work: The study.
@@ -75,8 +80,8 @@ def best(work: Workspace, layer: str, top: int) -> pd.DataFrame:
         top: How many a unit.
 
     Returns:
-        ``unit, rank, image`` (a row of the study's table), ``activation, row, col, x0, y0, x1,
-        y1``.
+        ``unit, rank, image`` (a row of the study's table),
+        ``activation, row, col, x0, y0, x1, y1``.
     """
     if not isinstance(top, int) or not 1 <= top <= MOST:
         raise InputError(f"top {top}: expected 1 to {MOST}")
@@ -93,11 +98,14 @@ def best(work: Workspace, layer: str, top: int) -> pd.DataFrame:
 
 
 def activations(work: Workspace, layer: str) -> Activations:
-    """Every unit's activation on every picture that units are shown: those that the study kept, or
-    found now.
+    """Every unit's activation on every picture that units are shown: those
+    that the study kept, or found now.
     """
     kept = work.study.units_folder / "responses.parquet"
-    if layer == work.recipe.units.layer and "units" in work.study.state["stages"]:
+    if (
+        layer == work.recipe.units.layer
+        and "units" in work.study.state["stages"]
+    ):
         return Activations.from_frame(files.read_frame(kept))
     return _survey(work, layer, 1).activations
 
@@ -116,7 +124,8 @@ def strongest(work: Workspace, layer: str) -> pd.DataFrame:
         layer: Any of its network's.
 
     Returns:
-        By unit ``au, r, p`` (family-wise) and whether it ``detects`` it; empty where it has none.
+        By unit ``au, r, p`` (family-wise) and whether it ``detects`` it; empty
+        where it has none.
     """
     if (
         layer != work.recipe.units.layer
@@ -140,7 +149,9 @@ def shares(work: Workspace, rows: Rows) -> NDArray[np.float32]:
         (k, classes).
     """
     found = probabilities(
-        work.pair.trained, work.pair.prepare, torch.from_numpy(work.stack.floats(rows))
+        work.pair.trained,
+        work.pair.prepare,
+        torch.from_numpy(work.stack.floats(rows)),
     )
     return np.asarray(found.numpy())
 
@@ -155,24 +166,36 @@ def right(work: Workspace, rows: Rows) -> NDArray[np.float32]:
     Returns:
         (k,).
     """
-    places = {name: place for place, name in enumerate(work.study.scores["classes"])}
+    places = {
+        name: index for index, name in enumerate(work.study.scores["classes"])
+    }
     shown = [places[name] for name in expressions(work, rows)]
     return shares(work, rows)[np.arange(len(rows)), shown]
 
 
 def surest(work: Workspace, count: int) -> Rows:
-    """Of every expression so many pictures, not trained on, that it is read in most surely."""
+    """Of every expression so many pictures, not trained on, that it is read in
+    most surely.
+    """
     rows = work.not_trained_on
     sure = pd.DataFrame(
-        {"row": rows, "expression": expressions(work, rows), "right": right(work, rows)}
+        {
+            "row": rows,
+            "expression": expressions(work, rows),
+            "right": right(work, rows),
+        }
     )
     first = (
         sure.sort_values("right", ascending=False, kind="stable")
         .groupby("expression", sort=False)
         .head(count)
     )
-    order = {name: place for place, name in enumerate(work.study.scores["classes"])}
-    inorder = first.sort_values("expression", key=lambda names: names.map(order), kind="stable")
+    order = {
+        name: index for index, name in enumerate(work.study.scores["classes"])
+    }
+    inorder = first.sort_values(
+        "expression", key=lambda names: names.map(order), kind="stable"
+    )
     return np.array(inorder["row"], np.int64)
 
 
@@ -186,7 +209,9 @@ def expressions(work: Workspace, rows: Rows) -> NDArray[np.str_]:
     Returns:
         (k,).
     """
-    named: NDArray[np.str_] = work.stack.table.frame["expression"].to_numpy(str)
+    named: NDArray[np.str_] = work.stack.table.frame["expression"].to_numpy(
+        str
+    )
     return named[rows]
 
 
@@ -200,11 +225,13 @@ def prepared(work: Workspace, rows: Rows) -> Tensor:
     Returns:
         (k, C, H, W).
     """
-    given: Tensor = work.pair.prepare(torch.from_numpy(work.stack.floats(rows)))
+    given: Tensor = work.pair.prepare(
+        torch.from_numpy(work.stack.floats(rows))
+    )
     return given
 
 
-def told(work: Workspace, rows: Rows) -> pd.DataFrame:
+def labels(work: Workspace, rows: Rows) -> pd.DataFrame:
     """What a table says of some pictures.
 
     Args:
@@ -215,20 +242,24 @@ def told(work: Workspace, rows: Rows) -> pd.DataFrame:
         ``path, subject, expression``.
     """
     return (
-        work.stack.table.frame[["path", "subject", "expression"]].iloc[rows].reset_index(drop=True)
+        work.stack.table.frame[["path", "subject", "expression"]]
+        .iloc[rows]
+        .reset_index(drop=True)
     )
 
 
 def with_maps(work: Workspace, wanted: Sequence[str] = ()) -> list[str]:
-    """The layers that are wanted, by default those of the network that are worth looking at; all
-    must give maps.
+    """The layers that are wanted, by default those of the network that are
+    worth looking at; all must give maps.
 
     Raises ``InputError`` for a wanted layer that is not there or gives none.
     """
     network = work.pair.trained
     wanted = (wanted,) if isinstance(wanted, str) else wanted
     named = list(dict.fromkeys(wanted)) or work.layers
-    found = measure_traits.with_maps(network, named, prepared(work, np.arange(1)))
+    found = measure_traits.with_maps(
+        network, named, prepared(work, np.arange(1))
+    )
     for name in named:
         if wanted and name not in found:
             raise InputError(f"layer {name!r}: gives no maps")

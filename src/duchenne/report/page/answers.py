@@ -1,5 +1,5 @@
-"""The first screen of the page: the questions that someone opens it with, each answered by a
-number beside its null.
+"""The first screen of the page: the questions that someone opens it with, each
+answered by a number beside its null.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from duchenne.study.sentences import SHOWN, percent
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, the figure that answers it, what it says beside its null, and the part of the
-    page that tells more.
+    """A question, the figure that answers it, what it says beside its null,
+    and the part of the page that tells more.
     """
 
     question: str
@@ -27,9 +27,9 @@ class Answer:
 
 
 def answers(study: Study) -> list[Answer]:
-    """What a study found: how well expressions are read, whether units detect action units, whether
-    that is true, and whether the network uses them. Questions that the faces cannot answer are left
-    out.
+    """What a study found: how well expressions are read, whether units detect
+    action units, whether that is true, and whether the network uses them.
+    Questions that the faces cannot answer are left out.
     """
     found = [_reading(study)]
     if "trained" not in study.summary:
@@ -55,7 +55,10 @@ def _reading(study: Study) -> Answer:
         f"read as labelled; {sure}majority baseline {percent(scores['majority'], 0)}."
     )
     return Answer(
-        "How well does it read expressions?", percent(scores["accuracy"], 0), says, "accuracy"
+        "How well does it read expressions?",
+        percent(scores["accuracy"], 0),
+        says,
+        "accuracy",
     )
 
 
@@ -100,35 +103,44 @@ def truth(study: Study) -> pd.DataFrame:
         ``evidence.beside_dealt`` by its claims.
     """
     sure = detections(study.evidence, study.recipe.evidence.level)
-    return beside_dealt(sure, study.interventions, set(study.evidence["au"])).set_index("claim")
+    return beside_dealt(
+        sure, study.interventions, set(study.evidence["au"])
+    ).set_index("claim")
 
 
 def _points(row: pd.Series) -> str:
     """A difference of shares in percentage points, with its interval."""
     difference, low, high = (
-        f"{100 * row[name]:+.0f}".replace("-", "−") for name in ("difference", "low", "high")
+        f"{100 * row[name]:+.0f}".replace("-", "−")
+        for name in ("difference", "low", "high")
     )
     return f"{difference} points, 95 % of deals {low} to {high}"
 
 
 def _used(study: Study) -> list[Answer]:
-    own = used(study.ablations)
-    if own.empty:
+    needed = used(study.ablations)
+    if needed.empty:
         return []
-    points = 100 * own["recall_beyond"].mean()
-    surely = int((own["recall_beyond_high"] < 0).sum())
+    points = 100 * needed["recall_beyond"].mean()
+    surely = int((needed["recall_beyond_high"] < 0).sum())
     says = (
         "of recall, on average, for an expression whose prototype holds an action unit, when all "
         f"of its detectors are ablated instead of as many other units; surely lower in {surely} "
-        f"of {len(own)} pairs."
+        f"of {len(needed)} pairs."
     )
     return [
-        Answer("Does it need them?", f"{points:+.0f} points".replace("-", "−"), says, "ablation")
+        Answer(
+            "Does it need them?",
+            f"{points:+.0f} points".replace("-", "−"),
+            says,
+            "ablation",
+        )
     ]
 
 
 def used(ablations: pd.DataFrame) -> pd.DataFrame:
-    """The rows of sets of detectors and of expressions whose prototypes hold their action unit.
+    """The rows of sets of detectors and of expressions whose prototypes hold
+    their action unit.
 
     Args:
         ablations: Of the study.
@@ -136,4 +148,6 @@ def used(ablations: pd.DataFrame) -> pd.DataFrame:
     Returns:
         These rows.
     """
-    return ablations[(ablations["what"] == "detectors") & ablations["prototype"]]
+    return ablations[
+        (ablations["what"] == "detectors") & ablations["prototype"]
+    ]

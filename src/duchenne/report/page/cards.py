@@ -1,12 +1,12 @@
-"""The cards of the page: what is known of one unit, and of one action unit, each from the frames
-of a study.
+"""The cards of the page: what is known of one unit, and of one action unit,
+each from the frames of a study.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,9 @@ from duchenne.evidence import detections, movers, ranked
 from duchenne.evidence.intervals import of_mean
 from duchenne.evidence.scores import COLUMNS
 from duchenne.progress import progress
-from duchenne.report import gallery
+from duchenne.report import gallery, tables
 from duchenne.report.page import drawings
 from duchenne.report.page.answers import used
-from duchenne.report.tables import untrained_correlations
 from duchenne.study.record import Study
 
 Row = Mapping[str, Any]
@@ -36,8 +35,8 @@ _QUALITY = 60
 
 @dataclass(frozen=True)
 class Face:
-    """One of a unit's top pictures: where it stands in the sheet of faces, and the field (left,
-    top, width, height) in it, both in faces.
+    """One of a unit's top pictures: where it stands in the sheet of faces, and
+    the field (left, top, width, height) in it, both in faces.
     """
 
     column: int
@@ -74,7 +73,9 @@ class UnitCard:
 
 @dataclass(frozen=True)
 class ActionUnitCard:
-    """What is known of an action unit; parts that the study has nothing on are empty."""
+    """What is known of an action unit; parts that the study has nothing on are
+    empty.
+    """
 
     code: str
     name: str
@@ -94,7 +95,9 @@ class ActionUnitCard:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The sheet of faces as a picture for the page, and how many stand across and down."""
+    """The sheet of faces as a picture for the page, and how many stand across
+    and down.
+    """
 
     source: str
     across: int
@@ -105,10 +108,10 @@ class Sheet:
 
 
 def units(study: Study) -> list[UnitCard]:
-    """A card for every unit of the study's layer, those that stand first in the gallery with
-    their pictures.
+    """A card for every unit of the study's layer, those that stand first in
+    the gallery with their pictures.
     """
-    found = _Found(study)
+    found = _UnitFrames(study)
     with progress("Making the units' cards", found.count) as advance:
         cards = []
         for unit in range(found.count):
@@ -117,7 +120,7 @@ def units(study: Study) -> list[UnitCard]:
     return cards
 
 
-class _Found:
+class _UnitFrames:
     """The frames of a study, by unit."""
 
     def __init__(self, study: Study) -> None:
@@ -127,17 +130,35 @@ class _Found:
         self.count = study.summary["units"]
         self._pairs = _by_unit(study.evidence)
         self._expressions = _by_unit(study.expressions)
-        detecting = _detections(study)
-        self._detects = _action_units(detecting)
-        self._surest = _action_units(_ranked(detecting).drop_duplicates("au").sort_values("au"))
-        responses = study.interventions
-        self._moved = {row["unit"]: row for row in movers(responses, 0.0).to_dict("records")}
-        self._answers, self._scale = study.doses()
-        self._stimulated = tuple(responses.loc[responses["unit"] == 0, "au"])
-        self._needed = _worst(study.ablations[study.ablations["what"] == "unit"])
         self._regions = _by_unit(study.localisation)
-        self._alike = _by_unit(files.read_frame(self._folder / "alike.parquet"))
+        self._alike = _by_unit(
+            files.read_frame(self._folder / "alike.parquet")
+        )
         self._faces = _faces(study)
+        self._find_detections()
+        self._find_effects()
+
+    def _find_detections(self) -> None:
+        """Which action units each unit detects, and which no other detects as
+        surely.
+        """
+        detecting = _detections(self._study)
+        surest = _ranked(detecting).drop_duplicates("au").sort_values("au")
+        self._detects = _action_units(detecting)
+        self._surest = _action_units(surest)
+
+    def _find_effects(self) -> None:
+        """What moves each unit, and what its ablation costs."""
+        responses = self._study.interventions
+        self._moved = (
+            movers(responses, 0.0)
+            .set_index("unit", drop=False)
+            .to_dict("index")
+        )
+        self._answers, self._scale = self._study.doses()
+        self._stimulated = tuple(responses.loc[responses["unit"] == 0, "au"])
+        ablations = self._study.ablations
+        self._needed = _worst(ablations[ablations["what"] == "unit"])
 
     def card(self, unit: int) -> UnitCard:
         pairs = self._pairs.get(unit)
@@ -152,7 +173,9 @@ class _Found:
             moved=self._moved.get(unit),
             needed=self._needed.get(unit),
             place=None if best is None else self._region(unit, best["au"]),
-            bars=Markup() if pairs is None else drawings.bars(pairs, self._level),
+            bars=Markup()
+            if pairs is None
+            else drawings.bars(pairs, self._level),
             curves=drawings.curves(self._doses(unit)),
             **self._pictures(unit),
         )
@@ -178,32 +201,46 @@ class _Found:
         }
 
     def _doses(self, unit: int) -> drawings.Doses:
-        moved = (self._answers[..., unit] - self._answers[:, :, :1, unit]) / (
-            self._scale[unit] or 1
-        )
+        answers = self._answers[..., unit]
+        at_rest = answers[:, :, :1]
+        moved = (answers - at_rest) / (self._scale[unit] or 1)
         mean = moved.mean(0)
-        low, high = of_mean(moved[:, np.abs(mean[:, -1]).argmax()])
+        most = np.abs(mean[:, -1]).argmax()
+        low, high = of_mean(moved[:, most])
         return drawings.Doses(mean, low, high, self._stimulated)
 
-    def _strips(self, unit: int, methods: Iterable[str]) -> dict[str, tuple[str, str]]:
-        """For each method the projections of a unit and of its untrained control, as pictures
-        for the page.
+    def _strips(
+        self, unit: int, methods: Iterable[str]
+    ) -> dict[str, tuple[str, str]]:
+        """For each method the projections of a unit and of its untrained
+        control, as pictures for the page.
         """
         return {
-            method: (self._strip(unit, method, False), self._strip(unit, method, True))
+            method: (
+                self._strip(unit, method, False),
+                self._strip(unit, method, True),
+            )
             for method in methods
         }
 
     def _strip(self, unit: int, method: str, untrained: bool) -> str:
-        return _embedded(self._folder / gallery.strip_name(unit, method, untrained), _WIDEST)
+        return _embedded(
+            self._folder / gallery.strip_name(unit, method, untrained), _WIDEST
+        )
 
 
 def _by_unit(frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
-    return {int(unit): rows for unit, rows in frame.groupby("unit")} if len(frame) else {}
+    return (
+        {int(unit): rows for unit, rows in frame.groupby("unit")}
+        if len(frame)
+        else {}
+    )
 
 
 def _detections(study: Study) -> pd.DataFrame:
-    """The pairs in which a unit detects an action unit; none where no action unit is coded."""
+    """The pairs in which a unit detects an action unit; none where no action
+    unit is coded.
+    """
     if study.evidence.empty:
         return pd.DataFrame({"unit": [], "au": []})
     return detections(study.evidence, study.recipe.evidence.level)
@@ -213,8 +250,14 @@ def _ranked(detecting: pd.DataFrame) -> pd.DataFrame:
     return ranked(detecting) if len(detecting) else detecting
 
 
+def _units_of(pairs: pd.DataFrame) -> dict[str, tuple[int, ...]]:
+    return {au: tuple(rows["unit"]) for au, rows in pairs.groupby("au")}
+
+
 def _action_units(pairs: pd.DataFrame) -> dict[int, tuple[str, ...]]:
-    return {int(unit): tuple(rows["au"]) for unit, rows in pairs.groupby("unit")}
+    return {
+        int(unit): tuple(rows["au"]) for unit, rows in pairs.groupby("unit")
+    }
 
 
 def _where_largest(frame: pd.DataFrame, score: str) -> Row:
@@ -223,10 +266,12 @@ def _where_largest(frame: pd.DataFrame, score: str) -> Row:
 
 
 def _worst(alone: pd.DataFrame) -> dict[int, Row]:
-    """For each unit the expression that loses most log-odds without it; none for units that none
-    loses by.
+    """For each unit the expression that loses most log-odds without it; none
+    for units that none loses by.
     """
-    worst = alone.loc[alone["logit_beyond"].fillna(0).groupby(alone["unit"]).idxmin()]
+    worst = alone.loc[
+        alone["logit_beyond"].fillna(0).groupby(alone["unit"]).idxmin()
+    ]
     worst = worst[worst["logit_beyond"] < 0]
     return {int(row["unit"]): row for row in worst.to_dict("records")}
 
@@ -270,44 +315,62 @@ def sheet(study: Study) -> Sheet:
 
 
 def _embedded(path: Path, tallest: int = _LARGEST) -> str:
-    """A picture file within the page: WebP, not taller than so many pixels, nor larger than WebP
-    can be.
+    """A picture file within the page: WebP, not taller than so many pixels,
+    nor larger than WebP can be.
     """
     packed = io.BytesIO()
     with Image.open(path) as picture:
         share = min(1.0, tallest / picture.height, _LARGEST / picture.width)
-        size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+        size = (
+            max(1, round(picture.width * share)),
+            max(1, round(picture.height * share)),
+        )
         picture.resize(size).save(packed, "WEBP", quality=_QUALITY, method=2)
-    return "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
+    return (
+        "data:image/webp;base64,"
+        + base64.b64encode(packed.getvalue()).decode()
+    )
 
 
 # action units
 
 
 def action_units(study: Study) -> list[ActionUnitCard]:
-    """A card for every action unit that the faces code often enough, or that was stimulated."""
-    found = _FoundOfActionUnits(study)
+    """A card for every action unit that the faces code often enough, or that
+    was stimulated.
+    """
+    found = _ActionUnitFrames(study)
     return [found.card(code) for code in found.codes]
 
 
-class _FoundOfActionUnits:
+class _ActionUnitFrames:
     """The frames of a study, by action unit."""
 
     def __init__(self, study: Study) -> None:
-        detecting = _detections(study)
-        self._detecting = {au: tuple(rows["unit"]) for au, rows in detecting.groupby("au")}
-        self._best = _best_units(study.evidence)
-        self._untrained = untrained_correlations(study) if len(study.evidence) else {}
+        self._best = _rows_of(tables.surest, study.evidence, "au")
+        self._untrained = (
+            tables.untrained_correlations(study) if len(study.evidence) else {}
+        )
         self._probes = _grouped(study.detectors, "detector")
-        regions = study.localisation.to_dict("records")
-        self._regions = {(row["unit"], row["au"]): row for row in regions}
-        responses, reactions = study.interventions, study.reactions
+        self._detecting = _units_of(_detections(study))
+        self._regions = _by_pair(study.localisation)
+        self._find_effects(study)
+        self.codes = sorted({*self._best, *study.interventions["au"]})
+
+    def _find_effects(self, study: Study) -> None:
+        """What each action unit moves, and which expressions need its units."""
+        responses = study.interventions
         self._moved = movers(responses)["au"].value_counts()
-        self._farthest = _first(responses, responses["effect"].abs())
-        self._raises = _first(reactions, reactions["change"])
+        self._farthest = _rows_of(
+            tables.where_largest, responses, responses["effect"].abs()
+        )
+        self._raises = _rows_of(
+            tables.where_largest, study.reactions, study.reactions["change"]
+        )
         needing = used(study.ablations).groupby("au")
-        self._needs = {au: tuple(rows.to_dict("records")) for au, rows in needing}
-        self.codes = sorted({*self._best, *responses["au"]})
+        self._needs = {
+            au: tuple(rows.to_dict("records")) for au, rows in needing
+        }
 
     def card(self, code: str) -> ActionUnitCard:
         best = self._best.get(code)
@@ -322,7 +385,9 @@ class _FoundOfActionUnits:
             untrained=None if best is None else float(self._untrained[code]),
             alone=self._probes.get("best unit", {}).get(code),
             every=self._probes.get("all units", {}).get(code),
-            place=None if best is None else self._regions.get((best["unit"], code)),
+            place=None
+            if best is None
+            else self._regions.get((best["unit"], code)),
             moves=int(self._moved.get(code, 0)),
             farthest=self._farthest.get(code),
             raises=self._raises.get(code),
@@ -330,27 +395,29 @@ class _FoundOfActionUnits:
         )
 
 
-def _best_units(evidence: pd.DataFrame) -> dict[str, Row]:
-    """For each action unit the pair with the unit that answers to it most surely."""
-    if evidence.empty:
+def _by_pair(frame: pd.DataFrame) -> dict[tuple[int, str], Row]:
+    """The row of each unit and action unit."""
+    return {(row["unit"], row["au"]): row for row in frame.to_dict("records")}
+
+
+def _rows_of(
+    choose: Callable[..., pd.DataFrame], frame: pd.DataFrame, by: Any
+) -> dict[str, Row]:
+    """The chosen row of each action unit; none of an empty frame."""
+    if frame.empty:
         return {}
-    best: dict[str, Row] = ranked(evidence).drop_duplicates("au").set_index("au").to_dict("index")
-    return best
-
-
-def _first(frame: pd.DataFrame, by: pd.Series) -> dict[str, Row]:
-    """For each action unit the row in which something is largest."""
-    largest: dict[str, Row] = (
-        frame.loc[by.groupby(frame["au"]).idxmax()].set_index("au").to_dict("index")
-    )
-    return largest
+    rows: dict[str, Row] = choose(frame, by).to_dict("index")
+    return rows
 
 
 def _grouped(frame: pd.DataFrame, by: str) -> dict[str, dict[str, Row]]:
     """The rows of action units, by group."""
     if frame.empty:
         return {}
-    return {group: rows.set_index("au").to_dict("index") for group, rows in frame.groupby(by)}
+    return {
+        group: rows.set_index("au").to_dict("index")
+        for group, rows in frame.groupby(by)
+    }
 
 
 # the map
@@ -367,13 +434,21 @@ def scores(study: Study) -> dict[str, NDArray[np.floating]]:
     Returns:
         (units, action units) a score, NaN where it is not known.
     """
-    evidence, responses, places = study.evidence, study.interventions, study.localisation
+    evidence, responses, places = (
+        study.evidence,
+        study.interventions,
+        study.localisation,
+    )
     if evidence.empty:
         return {}
     codes = list(dict.fromkeys(evidence["au"]))
     wide = evidence.pivot(index="unit", columns="au")
     shown = [column.key for column in COLUMNS.values() if column.on_map]
-    found = {key: wide[key][codes].to_numpy(float) for key in (*shown, "p") if key in wide}
+    found = {
+        key: wide[key][codes].to_numpy(float)
+        for key in (*shown, "p")
+        if key in wide
+    }
     slopes = responses.pivot(index="unit", columns="au", values="slope")
     found["slope"] = slopes.reindex(columns=codes).to_numpy(float)
     if len(places):

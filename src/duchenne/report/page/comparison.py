@@ -37,7 +37,15 @@ def page(
         HTML.
     """
     largest = (
-        max(1, int(detectors.drop(columns="action unit").max(axis=None, skipna=True) or 1))
+        max(
+            1,
+            int(
+                detectors.drop(columns="action unit").max(
+                    axis=None, skipna=True
+                )
+                or 1
+            ),
+        )
         if len(detectors)
         else 1
     )
@@ -58,7 +66,9 @@ def page(
 
 
 def _rows(detectors: pd.DataFrame) -> list[tuple[str, list[int | None]]]:
-    """For each action unit how many units of every study detect it; none where it is not coded."""
+    """For each action unit how many units of every study detect it; none where
+    it is not coded.
+    """
     return [
         (
             row["action unit"],
@@ -89,7 +99,9 @@ def _alike(alike: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The units that are most alike, each pair of studies and of units once, as texts."""
+    """The units that are most alike, each pair of studies and of units once,
+    as texts.
+    """
     inorder = pairs.sort_values("r", ascending=False)
     once = {
         frozenset({(row.one, row.unit), (row.other, row.counterpart)}): row
@@ -108,7 +120,11 @@ def _first(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(code: object) -> str:
-    return f"{code} {facs.coded(str(code)).name}" if isinstance(code, str) else "–"
+    return (
+        f"{code} {facs.coded(str(code)).name}"
+        if isinstance(code, str)
+        else "–"
+    )
 
 
 def _share(share: float) -> str:

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import (
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    select_autoescape,
+)
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -20,7 +25,7 @@ from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
 from duchenne.evidence.scores import COLUMNS, Column
 from duchenne.progress import progress
-from duchenne.report import gallery, tables
+from duchenne.report import gallery, legends, printed_tables, tables
 from duchenne.report.figures import plots, printing
 from duchenne.report.page import cards
 from duchenne.report.page.answers import answers
@@ -33,9 +38,11 @@ _FIRST = "r"
 
 
 def write(study: Study) -> None:
-    """Write ``report.html`` and ``figures/`` of a study, each whole or not at all.
+    """Write ``report.html`` and ``figures/`` of a study, each whole or not at
+    all.
 
-    Raises ``InputError`` for a study that an earlier version left without what the page shows.
+    Raises ``InputError`` for a study that an earlier version left without what
+    the page shows.
     """
     if not (study.units_folder / "projections" / "faces.parquet").exists():
         raise InputError(
@@ -53,7 +60,8 @@ def write(study: Study) -> None:
     content = _content(study)
     with files.replacing(study.report) as partial:
         partial.write_text(
-            environment().get_template("page.html").render(**content), encoding="utf-8"
+            environment().get_template("page.html").render(**content),
+            encoding="utf-8",
         )
 
 
@@ -61,7 +69,9 @@ def environment() -> Environment:
     """What pages are rendered with: their words, and how numbers are written."""
     found = Environment(
         loader=PackageLoader("duchenne.report.page"),
-        autoescape=select_autoescape(disabled_extensions=("tex",), default=True),
+        autoescape=select_autoescape(
+            disabled_extensions=("tex",), default=True
+        ),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -71,7 +81,7 @@ def environment() -> Environment:
         "probability": probability,
         "number": number,
         "points": points,
-        "latex": tables.escaped,
+        "latex": printed_tables.escaped,
     }
     found.globals |= {
         "css": text("page.css"),
@@ -79,7 +89,9 @@ def environment() -> Environment:
         "explained": explained,
         "coded": facs.coded,
     }
-    found.globals |= {"legends": {stage: tables.legend(stage) for stage in tables.LEGENDS}}
+    found.globals |= {
+        "legends": {stage: legends.legend(stage) for stage in legends.LEGENDS}
+    }
     return found
 
 
@@ -137,18 +149,28 @@ def text(name: str) -> Markup:
 
 
 def _surest(study: Study) -> list[int]:
-    """The units whose cards stand on the page itself: the surest for each action unit, or for
-    each expression.
+    """The units whose cards stand on the page itself: the surest for each
+    action unit, or for each expression.
     """
-    count = study.evidence["au"].nunique() if len(study.evidence) else len(study.table.expressions)
-    return gallery.chosen(study.units_folder, min(count, study.recipe.units.gallery))
+    count = (
+        study.evidence["au"].nunique()
+        if len(study.evidence)
+        else len(study.table.expressions)
+    )
+    return gallery.chosen(
+        study.units_folder, min(count, study.recipe.units.gallery)
+    )
 
 
 def _detected(study: Study) -> list[tuple[str, int]]:
-    """The action units that are detected, with how many units detect each, most first."""
+    """The action units that are detected, with how many units detect each,
+    most first.
+    """
     if study.evidence.empty:
         return []
-    counts = detections(study.evidence, study.recipe.evidence.level)["au"].value_counts()
+    counts = detections(study.evidence, study.recipe.evidence.level)[
+        "au"
+    ].value_counts()
     return [(str(code), int(count)) for code, count in counts.items()]
 
 
@@ -166,7 +188,11 @@ def _map(study: Study) -> dict[str, Any] | None:
     codes = list(dict.fromkeys(study.evidence["au"]))
     known = cards.scores(study)
     shown = sorted(_shown(), key=lambda name: name != _FIRST)
-    scored = [name for name in shown if name in known and np.isfinite(known[name]).any()]
+    scored = [
+        name
+        for name in shown
+        if name in known and np.isfinite(known[name]).any()
+    ]
     return {
         "codes": codes,
         "names": [facs.coded(code).name for code in codes],
@@ -197,7 +223,9 @@ def _units_of_map(study: Study, codes: list[str]) -> list[dict[str, Any]]:
 
 def _shown() -> dict[str, Column]:
     """What the map of units and action units can show."""
-    of_scores = {column.key: column for column in COLUMNS.values() if column.on_map}
+    of_scores = {
+        column.key: column for column in COLUMNS.values() if column.on_map
+    }
     return of_scores | {
         "slope": Column("slope", "slope", WORDS["slope"].says, digits=1),
         "energy": Column("energy", "energy", WORDS["energy"].says),
@@ -216,35 +244,39 @@ def _scored(score: str, values: np.ndarray) -> dict[str, Any]:
         "digits": column.digits,
         "widest": float(max(np.nanmax(np.abs(values - middle)), 1e-6)),
         "values": [
-            [value if np.isfinite(value) else None for value in row] for row in rounded.tolist()
+            [value if np.isfinite(value) else None for value in row]
+            for row in rounded.tolist()
         ],
     }
 
 
 def _tables(study: Study) -> dict[str, pd.DataFrame]:
-    """The tables of what was found, as texts; without those that there is nothing to tell in."""
-    told = {}
+    """The tables of what was found, as texts; without those that there is
+    nothing to tell in.
+    """
+    texts = {}
     for stage in tables.TABLES:
         with suppress(InputError):
-            told[stage] = tables.condensed(study, stage)
-    return told
+            texts[stage] = printed_tables.condensed(study, stage)
+    return texts
 
 
 def _traits(study: Study) -> pd.DataFrame | None:
-    """Traits as texts: a row a layer and trait, trained beside the untrained network; nothing where
-    no layer has maps.
+    """Traits as texts: a row a layer and trait, trained beside the untrained
+    network; nothing where no layer has maps.
     """
     found = study.traits
     if found.empty:
         return None
-    told = found.assign(
-        told=[
-            f"{number(v)} [{number(a)}, {number(b)}]"
-            for v, a, b in found[["value", "low", "high"]].itertuples(index=False)
-        ]
+    columns = found[["value", "low", "high"]].itertuples(index=False)
+    texts = [
+        f"{number(value)} [{number(low)}, {number(high)}]"
+        for value, low, high in columns
+    ]
+    wide = found.assign(text=texts).pivot(
+        index=["layer", "trait"], columns="network", values="text"
     )
-    wide = told.pivot(index=["layer", "trait"], columns="network", values="told")
-    inorder = told[["layer", "trait"]].drop_duplicates()
+    inorder = found[["layer", "trait"]].drop_duplicates()
     return inorder.merge(wide.reset_index(), on=["layer", "trait"])[
         ["layer", "trait", "trained", "untrained"]
     ]
@@ -263,13 +295,19 @@ def command(study: Study) -> str:
     """The command that gives the same study again."""
     source = study.state["faces"]["source"]
     if study.recipe.name not in recipes.names():
-        return shlex.join(["duchenne", "run", str(study.folder / "recipe.toml")])
-    told = ["duchenne", "run", study.recipe.name]
-    told += [] if source == "avatars" else ["--data", source]
+        return shlex.join(
+            ["duchenne", "run", str(study.folder / "recipe.toml")]
+        )
+    words = ["duchenne", "run", study.recipe.name]
+    words += [] if source == "avatars" else ["--data", source]
     return shlex.join(
         [
-            *told,
-            *(part for change in recipes.differences(study.recipe) for part in ("--set", change)),
+            *words,
+            *(
+                part
+                for change in recipes.differences(study.recipe)
+                for part in ("--set", change)
+            ),
         ]
     )
 
@@ -280,7 +318,9 @@ def _figures(study: Study) -> dict[str, Figure]:
         drawn["traits"] = plots.traits(study.traits)
     if len(study.evidence):
         shown = _clearest(study)
-        drawn["heat_map"] = plots.heat_map(study.evidence, study.recipe.evidence.level)
+        drawn["heat_map"] = plots.heat_map(
+            study.evidence, study.recipe.evidence.level
+        )
         drawn["divergences"] = plots.divergences(study.evidence, shown)
     drawn["doses"] = _doses(study)
     drawn["validity"] = plots.validities(study.validity)
@@ -289,7 +329,9 @@ def _figures(study: Study) -> dict[str, Figure]:
 
 def _clearest(study: Study) -> list[int]:
     """The units that figures show: the first ones of the gallery."""
-    return gallery.chosen(study.units_folder, min(10, study.recipe.units.gallery))
+    return gallery.chosen(
+        study.units_folder, min(10, study.recipe.units.gallery)
+    )
 
 
 def _doses(study: Study) -> Figure:
@@ -301,7 +343,9 @@ def _svg(path: Path) -> Markup:
     """A figure to stand within the page, whose names are its own there."""
     drawing = path.read_text(encoding="utf-8")
     named = re.sub(
-        r'(\bid="|url\(#|href="#)', rf"\g<1>{path.stem}-", drawing[drawing.index("<svg") :]
+        r'(\bid="|url\(#|href="#)',
+        rf"\g<1>{path.stem}-",
+        drawing[drawing.index("<svg") :],
     )
     return Markup(named)  # noqa: S704  (drawn by matplotlib from our own numbers)
 
@@ -332,10 +376,16 @@ def points(share: float, named: bool = True) -> str:
     >>> points(-0.158).replace("\u202f", " "), points(0.02, named=False)
     ('−15.8 points', '+2.0')
     """
-    told = "–" if not np.isfinite(share) else f"{100 * share:+.1f}".replace("-", "−")
-    return told + "\u202fpoints" * named
+    text = "–"
+    if np.isfinite(share):
+        text = f"{100 * share:+.1f}".replace("-", "−")
+    return text + "\u202fpoints" * named
 
 
 def _remarks(file: Path) -> list[str]:
     """What was left out of the faces; nothing where the file was taken away."""
-    return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+    return (
+        file.read_text(encoding="utf-8", errors="replace").splitlines()
+        if file.exists()
+        else []
+    )

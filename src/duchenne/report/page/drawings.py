@@ -1,6 +1,6 @@
-"""Small drawings for the page, as SVG: a face with the place where an action unit acts, bars beside
-their null, and answers to doses. Each takes numbers and returns markup whose colours are those of
-the page.
+"""Small drawings for the page, as SVG: a face with the place where an action
+unit acts, bars beside their null, and answers to doses. Each takes numbers and
+returns markup whose colours are those of the page.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _LINES = (
     (range(48, 60), True),
     (range(60, 68), True),
 )
-"""The 68 landmarks as lines: jaw, brows, nose, eyes, lips; and whether each closes."""
+"""The 68 landmarks as lines: jaw, brows, nose, eyes, lips; and whether each
+closes.
+"""
 
 
 # a face
@@ -45,8 +47,9 @@ _LINES = (
 
 @dataclass(frozen=True)
 class _MeanFace:
-    """The mean head from the front: its landmarks (68, 2) at rest and under each action unit at its
-    strongest, and where each of these moves the skin (size, size).
+    """The mean head from the front: its landmarks (68, 2) at rest and under
+    each action unit at its strongest, and where each of these moves the skin
+    (size, size).
     """
 
     rest: Points
@@ -61,7 +64,8 @@ def _mean_face() -> _MeanFace:
     person = Person(basis.rest, blank_look(), 0.5)
     at_rest = Shot(person, STUDIO, {})
     strongest = {
-        facs.code(number): Shot(person, STUDIO, {number: (1.0, 1.0)}) for number in facs.rendered()
+        facs.code(number): Shot(person, STUDIO, {number: (1.0, 1.0)})
+        for number in facs.rendered()
     }
     rest, *moved = studio.landmarks([at_rest, *strongest.values()], _SIZE)
     skin = dict(zip(strongest, studio.regions(at_rest, _SIZE), strict=True))
@@ -76,7 +80,9 @@ def _named_regions(landmarks: Points) -> dict[str, NDArray[np.bool_]]:
     """Where action units that are not rendered act: regions between landmarks."""
     where = regions(landmarks.astype(np.float64), _SIZE)
     named = {
-        facs.code(number): [REGIONS.index(name) for name in PLACES[unit.region]]
+        facs.code(number): [
+            REGIONS.index(name) for name in PLACES[unit.region]
+        ]
         for number, unit in facs.ACTION_UNITS.items()
         if unit.region in PLACES
     }
@@ -84,43 +90,51 @@ def _named_regions(landmarks: Points) -> dict[str, NDArray[np.bool_]]:
 
 
 def face(action_unit: str) -> Markup:
-    """Draw a face at rest in thin lines, the same under an action unit in thick ones, and the skin
-    that it moves.
+    """Draw a face at rest in thin lines, the same under an action unit in
+    thick ones, and the skin that it moves.
 
-    Where the face model cannot show the action unit, the region that FACS names is marked.
+    Where the face model cannot show the action unit, the region that FACS
+    names is marked.
 
     >>> drawn = face("AU12")
     >>> drawn.count("<svg"), "Lip Corner Puller" in drawn
     (1, True)
     """
-    found, unit = _mean_face(), facs.coded(action_unit)
-    parts = (
-        [Markup('<path class="place" d="{}"/>').format(_outline(found.places[action_unit]))]
-        if (action_unit in found.places)
-        else []
-    )
-    parts.append(Markup('<path class="rest" d="{}"/>').format(_lines(found.rest)))
+    found = _mean_face()
+    lines = {"rest": _lines(found.rest)}
+    if action_unit in found.places:
+        lines = {"place": _outline(found.places[action_unit]), **lines}
     if action_unit in found.moved:
-        parts.append(
-            Markup('<path class="moved" d="{}"/>').format(_lines(found.moved[action_unit]))
-        )
-    label = f"A face at rest and under {action_unit} {unit.name}"
+        lines["moved"] = _lines(found.moved[action_unit])
+    path = Markup('<path class="{}" d="{}"/>')
+    drawn = Markup("").join(
+        path.format(kind, line) for kind, line in lines.items()
+    )
+    label = f"A face at rest and under {action_unit} {facs.coded(action_unit).name}"
     return Markup(
         '<svg class="face" viewBox="12 4 136 152" role="img" aria-label="{}">{}</svg>'
-    ).format(label, Markup("").join(parts))
+    ).format(label, drawn)
 
 
 def _lines(points: Points) -> str:
-    return "".join(_path(points[list(line)], closed) for line, closed in _LINES)
+    return "".join(
+        _path(points[list(line)], closed) for line, closed in _LINES
+    )
 
 
 def _path(points: Iterable[Sequence[float]], closed: bool) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + ("Z" if closed else "")
+    return (
+        "M"
+        + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+        + ("Z" if closed else "")
+    )
 
 
 def _outline(mask: NDArray[np.bool_]) -> str:
     """The outlines of a mask, simplified to a pixel."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
     simpler = (
         cv2.approxPolyDP(contour, 0.8, True)[:, 0] + 0.5
         for contour in contours
@@ -135,8 +149,8 @@ _STEP, _HEIGHT, _BELOW = 22, 54, 34
 
 
 def bars(pairs: pd.DataFrame, level: float) -> Markup:
-    """A bar for each of one unit's action units: r, hollow where negative, over a line at r under
-    permuted labels; those that are detected have a dot.
+    """A bar for each of one unit's action units: r, hollow where negative,
+    over a line at r under permuted labels; those that are detected have a dot.
 
     Args:
         pairs: Rows of ``match`` of one unit.
@@ -153,11 +167,13 @@ def bars(pairs: pd.DataFrame, level: float) -> Markup:
     strongest = pairs["r"].idxmax()
     found = detecting(pairs, level)
     parts = []
-    for place, (number, row) in enumerate(pairs.iterrows()):
+    for index, (number, row) in enumerate(pairs.iterrows()):
         kind = "less" if row["r"] < 0 else "bar"
         if number == strongest:
             kind = "most"
-        parts.append(_bar(row, place * _STEP, kind, bool(found[number]), largest))
+        parts.append(
+            _bar(row, index * _STEP, kind, bool(found[number]), largest)
+        )
     label = f"Correlation with each action unit, at most {largest:.2f}"
     return Markup(  # noqa: S704  (numbers and escaped names only)
         f'<svg class="bars" viewBox="0 0 {len(pairs) * _STEP} {_HEIGHT + _BELOW - 6}" '
@@ -166,21 +182,34 @@ def bars(pairs: pd.DataFrame, level: float) -> Markup:
 
 
 def _bar(row: pd.Series, x: int, kind: str, sure: bool, largest: float) -> str:
-    """One bar, over a line at r under permuted labels, with a dot where the pair is detected."""
-    code = row["au"]
+    """One bar, over a line at r under permuted labels, with a dot where the
+    pair is detected.
+    """
     height = _HEIGHT * abs(row["r"]) / largest
+    null = _HEIGHT * abs(row["r_null"]) / largest
     top = _HEIGHT - height
-    null = _HEIGHT - _HEIGHT * abs(row["r_null"]) / largest
-    title = f"{code} {facs.coded(code).name}: r {row['r']:.2f}, p {row['p']:.3f}"
+    middle = x + 11
     parts = [
-        f"<g><title>{escape(title)}</title>",
+        f"<g><title>{escape(_title(row))}</title>",
         f'<rect class="{kind}" x="{x + 3}" y="{top + 8:.1f}" ',
         f'width="16" height="{max(height, 0.5):.1f}"/>',
-        f'<path class="null" d="M{x + 1} {null + 8:.1f}h20"/>',
-        f'<circle class="sure" cx="{x + 11}" cy="{top + 3:.1f}" r="2.5"/>' if sure else "",
-        f'<text x="{x + 11}" y="{_HEIGHT + 22}">{code[2:].lstrip("0")}</text></g>',
+        f'<path class="null" d="M{x + 1} {_HEIGHT - null + 8:.1f}h20"/>',
     ]
+    if sure:
+        parts.append(
+            f'<circle class="sure" cx="{middle}" cy="{top + 3:.1f}" r="2.5"/>'
+        )
+    number = row["au"][2:].lstrip("0")
+    parts.append(f'<text x="{middle}" y="{_HEIGHT + 22}">{number}</text></g>')
     return "".join(parts)
+
+
+def _title(row: pd.Series) -> str:
+    """What a bar says when it is pointed at."""
+    code = row["au"]
+    return (
+        f"{code} {facs.coded(code).name}: r {row['r']:.2f}, p {row['p']:.3f}"
+    )
 
 
 # curves
@@ -190,9 +219,10 @@ _WIDE, _HIGH = 150, 78
 
 @dataclass(frozen=True)
 class Doses:
-    """What one unit answers to growing doses: ``mean`` (action units, doses) in its standard
-    deviations, the 95 % interval over people of the one that moves it most, ``low`` and ``high``
-    (doses,), and the names (action units,).
+    """What one unit answers to growing doses: ``mean`` (action units, doses)
+    in its standard deviations, the 95 % interval over people of the one that
+    moves it most, ``low`` and ``high`` (doses,), and the names (action
+    units,).
     """
 
     mean: Points
@@ -207,33 +237,56 @@ class Doses:
 
 
 def curves(doses: Doses) -> Markup:
-    """Answers of one unit to growing doses of every action unit: the one that moves it most with
-    its interval, the next dashed, all others thin.
+    """Answers of one unit to growing doses of every action unit: the one that
+    moves it most with its interval, the next dashed, all others thin.
 
     >>> mean = np.array([[0.0, 1.0, 2.0], [0.0, 0.1, 0.1]])
-    >>> curves(Doses(mean, mean[0] - 0.1, mean[0] + 0.1, ("AU12", "AU25"))).count("<path")
+    >>> curves(Doses(mean, mean[0] - 0.1, mean[0] + 0.1, ("AU12", "AU25"))).count(
+    ...     "<path"
+    ... )
     4
     """
     most, *others = doses.order
-    label = f"Answers to growing doses; most to {doses.names[most]}"
     frame = _Frame.around(doses)
-    end = _between(frame.placed(doses.mean[most])[-1, 1])
+    strongest = doses.mean[most]
     parts = [
         _thin(frame, doses.mean[others[1:]]),
         f'<path class="null" d="M0 {frame.zero:.1f}h{_WIDE}"/>',
         f'<path class="band" d="{_band(frame, doses)}"/>',
-        *(_curve("next", frame, doses.mean[other]) for other in others[:1]),
-        _curve("most", frame, doses.mean[most]),
-        f'<text x="0" y="{_HIGH + 14}">–</text>',
-        f'<text x="{_WIDE}" y="{_HIGH + 14}" class="end">E</text>',
-        f'<text x="{_WIDE + 5}" y="{end:.1f}" class="most">{doses.names[most]}</text>',
+    ]
+    if others:
+        parts.append(_curve("next", frame, doses.mean[others[0]]))
+    parts.append(_curve("most", frame, strongest))
+    end = _between(frame.placed(strongest)[-1, 1])
+    parts += _labels(frame, doses.names[most], end)
+    return _drawing(
+        "curves",
+        f"Answers to growing doses; most to {doses.names[most]}",
+        parts,
+    )
+
+
+def _drawing(kind: str, label: str, parts: Sequence[str]) -> Markup:
+    """A drawing of curves, to be described by a label."""
+    box = f"-30 -4 {_WIDE + 66} {_HIGH + 22}"
+    return Markup(  # noqa: S704  (numbers and names of action units only)
+        f'<svg class="{kind}" viewBox="{box}" '
+        f'role="img" aria-label="{label}">' + "".join(parts) + "</svg>"
+    )
+
+
+def _labels(frame: _Frame, name: str, end: float) -> list[str]:
+    """The doses below the curves, the name where the strongest one ends, and
+    the range.
+    """
+    below = _HIGH + 14
+    return [
+        f'<text x="0" y="{below}">–</text>',
+        f'<text x="{_WIDE}" y="{below}" class="end">E</text>',
+        f'<text x="{_WIDE + 5}" y="{end:.1f}" class="most">{name}</text>',
         f'<text x="-5" y="8" class="end">{_signed(frame.highest)}</text>',
         f'<text x="-5" y="{_HIGH}" class="end">{_signed(frame.lowest)}</text>',
     ]
-    return Markup(  # noqa: S704  (numbers and names of action units only)
-        f'<svg class="curves" viewBox="-30 -4 {_WIDE + 66} {_HIGH + 22}" '
-        f'role="img" aria-label="{label}">' + "".join(parts) + "</svg>"
-    )
 
 
 @dataclass(frozen=True)
@@ -266,12 +319,15 @@ class _Frame:
 
 
 def _band(frame: _Frame, doses: Doses) -> str:
-    low, high = frame.placed(doses.low), frame.placed(doses.high)
-    return _path(np.concatenate([low, high[::-1]]), True)
+    low = frame.placed(doses.low)
+    high = frame.placed(doses.high)
+    around = np.concatenate([low, high[::-1]])
+    return _path(around, closed=True)
 
 
 def _curve(kind: str, frame: _Frame, values: Points) -> str:
-    return f'<path class="{kind}" d="{_path(frame.placed(values), False)}"/>'
+    line = _path(frame.placed(values), closed=False)
+    return f'<path class="{kind}" d="{line}"/>'
 
 
 def _thin(frame: _Frame, curves: Points) -> str:
@@ -280,8 +336,8 @@ def _thin(frame: _Frame, curves: Points) -> str:
     return f'<path class="thin" d="{drawn}"/>' if drawn else ""
 
 
-def _between(place: float) -> float:
-    return float(np.clip(place + 3, 8, _HIGH))
+def _between(height: float) -> float:
+    return float(np.clip(height + 3, 8, _HIGH))
 
 
 def _signed(value: float) -> str:

@@ -1,8 +1,14 @@
-"""Several devices for one network: a process for each, which learns from its share of every batch;
-gradients are averaged.
+"""Several devices for one network: a process for each, which learns from its
+share of every batch; gradients are averaged.
 
-The first is the process that asks. The others are started anew for the fit and end with it, so that
-a script's own calls stand below ``if __name__ == "__main__":``.
+The first is the process that asks. The others are started anew for the fit and
+end with it, so that a script's own calls stand below
+``if __name__ == "__main__":``.
+
+Lightning starts processes too (``ddp_spawn``), but then the one that asks
+learns neither the history nor the kind of an error: it gets a
+``ProcessRaisedException`` with a traceback of a hundred lines in place of the
+one line that says what to change.
 """
 
 from __future__ import annotations
@@ -31,7 +37,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from duchenne.errors import ArgumentError, InputError
 from duchenne.training.machine import computing
 
-_MEETING = timedelta(minutes=5)  # until processes that do not meet are given up
+# until processes that do not meet are given up
+_MEETING = timedelta(minutes=5)
 _UNTIL_EXIT = 2.0  # seconds that a lost process needs to be gone
 _FAILED = 1  # exit code of a process whose work raised
 _Found = TypeVar("_Found")
@@ -40,8 +47,8 @@ _Things = TypeVar("_Things", bound=Sequence[Any] | torch.Tensor)
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several processes takes of all that there is: every ``of``-th thing, from the
-    ``rank``-th on.
+    """What one of several processes takes of all that there is: every
+    ``of``-th thing, from the ``rank``-th on.
 
     >>> Share(1, 3).taken([0, 1, 2, 3, 4])
     [1, 4]
@@ -56,7 +63,9 @@ class Share:
         return things[self.rank :: self.of]  # type: ignore[return-value]
 
     def told_to_lightning(self) -> dict[str, Any]:
-        """Arguments of a ``Trainer`` that is one of several; none for a process alone."""
+        """Arguments of a ``Trainer`` that is one of several; none for a
+        process alone.
+        """
         if self.of == 1:
             return {}
         return {
@@ -71,7 +80,9 @@ ALL = Share()
 
 
 class _Meeting(LightningEnvironment):
-    """Tells Lightning that the processes are there, which one this is, and where they meet."""
+    """Tells Lightning that the processes are there, which one this is, and
+    where they meet.
+    """
 
     def __init__(self, share: Share) -> None:
         super().__init__()
@@ -93,18 +104,24 @@ class _Meeting(LightningEnvironment):
         return self.share.rank
 
 
-def together(work: Callable[[Share], _Found], count: int, threads: int) -> _Found:
-    """Do work in so many processes at once, each on so many threads, and return what it returns in
-    this one.
+def together(
+    work: Callable[[Share], _Found], count: int, threads: int
+) -> _Found:
+    """Do work in so many processes at once, each on so many threads, and
+    return what it returns in this one.
 
-    Raises what it raises here, and ``InputError`` where another process cannot be started or was
-    lost.
+    Raises what it raises here, and ``InputError`` where another process cannot
+    be started or was lost.
     """
     with computing.threads(threads):
         if count == 1:
             return work(ALL)
         port = find_free_network_port()
-        with _accompanied(work, [Share(rank, count, port) for rank in range(1, count)], threads):
+        with _accompanied(
+            work,
+            [Share(rank, count, port) for rank in range(1, count)],
+            threads,
+        ):
             return work(Share(0, count, port))
 
 
@@ -112,21 +129,16 @@ def together(work: Callable[[Share], _Found], count: int, threads: int) -> _Foun
 def _accompanied(
     work: Callable[[Share], object], shares: Sequence[Share], threads: int
 ) -> Iterator[None]:
-    if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+    if (
+        multiprocessing.get_start_method()
+        not in multiprocessing.get_all_start_methods()
+    ):
         # the children of joblib's workers would not know theirs
         multiprocessing.set_start_method("spawn", force=True)
-    context = torch.multiprocessing.get_context("spawn")
-    others = []
-    receivers = []
-    for share in shares:
-        receiver, sender = context.Pipe(duplex=False)
-        given = (work, share, threads, sender)
-        others.append(context.Process(target=_follow, args=given, daemon=True))
-        receivers.append(receiver)
+    others: list[BaseProcess] = []
     try:
-        for other in others:
-            other.start()
-        for other, receiver in zip(others, receivers, strict=True):
+        pipes = [_started(others, work, share, threads) for share in shares]
+        for other, (receiver, _) in zip(others, pipes, strict=True):
             _await(other, receiver, len(others) + 1)
         yield
         for other in others:
@@ -136,25 +148,52 @@ def _accompanied(
         raise
     finally:
         for other in others:
-            if other.pid is not None:
-                other.kill()  # on SIGTERM Lightning would write to the connection that ends here
+            # on SIGTERM Lightning would write to the connection that ends here
+            other.kill()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _started(
+    others: list[BaseProcess],
+    work: Callable[[Share], object],
+    share: Share,
+    threads: int,
+) -> tuple[Connection, Connection]:
+    """Start one more process.
+
+    The first of what is returned tells when it works; the other end is kept
+    open until then, as one that is closed would tell the same.
+    """
+    context = torch.multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    other = context.Process(
+        target=_follow, args=(work, share, threads, sender), daemon=True
+    )
+    other.start()
+    others.append(other)
+    return receiver, sender
 
 
 def _refuse_lost(others: Sequence[BaseProcess], error: RuntimeError) -> None:
     """Raise ``InputError`` where another process ended by itself."""
     for other in others:
         other.join(_UNTIL_EXIT)
-    lost = [other.exitcode for other in others if other.exitcode not in (None, 0, _FAILED)]
+    lost = [
+        other.exitcode
+        for other in others
+        if other.exitcode not in (None, 0, _FAILED)
+    ]
     if lost:
-        told = f"{len(others) + 1}: a process was lost (exit code {lost[0]})"
-        raise ArgumentError("devices", told) from error
+        problem = (
+            f"{len(others) + 1}: a process was lost (exit code {lost[0]})"
+        )
+        raise ArgumentError("devices", problem) from error
 
 
 def _await(other: BaseProcess, receiver: Connection, count: int) -> None:
-    """Wait until a process works; one that ends before it does would leave the others waiting
-    for it.
+    """Wait until a process works; one that ends before it does would leave the
+    others waiting for it.
     """
     if receiver not in wait([receiver, other.sentinel]):
         other.join()
@@ -166,10 +205,13 @@ def _await(other: BaseProcess, receiver: Connection, count: int) -> None:
 
 
 def _follow(
-    work: Callable[[Share], object], share: Share, threads: int, started: Connection
+    work: Callable[[Share], object],
+    share: Share,
+    threads: int,
+    started: Connection,
 ) -> None:
-    """Be one of the other processes, and end with the first; what that one says to the user is
-    not said twice.
+    """Be one of the other processes, and end with the first; what that one
+    says to the user is not said twice.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     started.send(None)

@@ -1,10 +1,11 @@
-"""Who trains: tasks one after another, side by side in processes, or on a cluster; whoever does a
-task, it ends the same.
+"""Who trains: tasks one after another, side by side in processes, or on a
+cluster; whoever does a task, it ends the same.
 
-A *task* has a folder that its worker writes, and tells whether it is done. Workers share a file
-system. Ray and Dask start on this machine where no address of a cluster is given; Dask then asks
-that a script's own calls stand below ``if __name__ == "__main__":``, as everything does that starts
-Python anew.
+A *task* has a folder that its worker writes, and tells whether it is done.
+Workers share a file system. Ray and Dask start on this machine where no
+address of a cluster is given; Dask then asks that a script's own calls stand
+below ``if __name__ == "__main__":``, as everything does that starts Python
+anew.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from duchenne.training.machine.computing import Computing
 
 _LOOK = 0.5  # seconds
 _KNOCK = 5.0  # seconds
-_LOSSES = 3  # workers lost in a row, no task done between, before it is the tasks that are at fault
+# workers lost in a row, no task done between, before it is the tasks that are
+# at fault
+_LOSSES = 3
 
 
 class LostError(Exception):
@@ -63,9 +66,10 @@ _Task = TypeVar("_Task", bound=Task)
 
 @dataclass(frozen=True)
 class Workers:
-    """How many work side by side (0: as many as the machine or the cluster is best used by), by
-    which of ``BACKENDS``, at which address, and on how many devices each (0: on one, or as was
-    settled before); raises ``InputError`` for what does not go together.
+    """How many work side by side (0: as many as the machine or the cluster is
+    best used by), by which of ``BACKENDS``, at which address, and on how many
+    devices each (0: on one, or as was settled before); raises ``InputError``
+    for what does not go together.
     """
 
     count: int = 0
@@ -75,12 +79,19 @@ class Workers:
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
-            raise ArgumentError("backend", f"{self.backend!r}: not one of {', '.join(BACKENDS)}")
+            raise ArgumentError(
+                "backend",
+                f"{self.backend!r}: not one of {', '.join(BACKENDS)}",
+            )
         if find_spec(BACKENDS[self.backend].module) is None:
             raise ArgumentError(
-                "backend", f"{self.backend}: is not installed; install duchenne[{self.backend}]"
+                "backend",
+                f"{self.backend}: is not installed; install duchenne[{self.backend}]",
             )
-        for option, number in (("workers", self.count), ("devices", self.devices)):
+        for option, number in (
+            ("workers", self.count),
+            ("devices", self.devices),
+        ):
             if number < 0:
                 raise ArgumentError(option, f"{number}: expected 1 or more")
         if self.address and self.backend == "processes":
@@ -90,12 +101,15 @@ class Workers:
             )
         if self.address and self.backend == "dask" and self.count:
             raise ArgumentError(
-                "workers", f"{self.count}: a Dask cluster decides itself how many; leave it out"
+                "workers",
+                f"{self.count}: a Dask cluster decides itself how many; leave it out",
             )
         self.check(self.devices)
 
     def check(self, devices: int) -> None:
-        """Raise ``InputError`` where they cannot train a network on so many devices."""
+        """Raise ``InputError`` where they cannot train a network on so many
+        devices.
+        """
         if devices > 1 and self.backend == "dask":
             raise ArgumentError(
                 "devices",
@@ -103,11 +117,13 @@ class Workers:
             )
 
     def side_by_side(self, tasks: int, on: Computing) -> int:
-        """How many of so many tasks this machine does at once; an accelerator is not shared
-        unasked.
+        """How many of so many tasks this machine does at once; an accelerator
+        is not shared unasked.
         """
         each = on.devices * (on.threads if on.device == "cpu" else 1)
-        return max(1, min(tasks, self.count or computing.available(on.device) // each))
+        return max(
+            1, min(tasks, self.count or computing.available(on.device) // each)
+        )
 
 
 def do(
@@ -117,14 +133,17 @@ def do(
     count: int,
     advance: Advance,
 ) -> None:
-    """Do every task, ``count`` at once where this machine does them; one whose worker was lost is
-    done again.
+    """Do every task, ``count`` at once where this machine does them; one whose
+    worker was lost is done again.
 
-    Raises what a task raises, and ``InputError`` where workers cannot be reached, are lost again
-    and again, or write elsewhere.
+    Raises what a task raises, and ``InputError`` where workers cannot be
+    reached, are lost again and again, or write elsewhere.
     """
     waiting, lost = list(tasks), 0
-    with BACKENDS[workers.backend].start(count, workers) as do_each, _watched(waiting, advance):
+    with (
+        BACKENDS[workers.backend].start(count, workers) as do_each,
+        _watched(waiting, advance),
+    ):
         while waiting:
             before = len(waiting)
             try:
@@ -133,7 +152,8 @@ def do(
                 lost = lost + 1 if len(_undone(waiting)) == before else 0
                 if lost == _LOSSES:
                     raise ArgumentError(
-                        "workers", f"{count}: workers are lost again and again ({error})"
+                        "workers",
+                        f"{count}: workers are lost again and again ({error})",
                     ) from None
             else:
                 _refuse_elsewhere(_undone(waiting))
@@ -142,7 +162,9 @@ def do(
 
 @contextmanager
 def _watched(tasks: Sequence[Task], advance: Advance) -> Iterator[None]:
-    """Advance by what becomes done of every task, whoever does it: not all backends say."""
+    """Advance by what becomes done of every task, whoever does it: not all
+    backends say.
+    """
     ended = threading.Event()
 
     def watch() -> None:
@@ -179,8 +201,8 @@ def _first_line(error: Exception) -> str:
 
 
 DoEach = Callable[[Sequence[Any], Callable[[Any], None]], None]
-"""Does some work on every task; raises what a task raises, and ``LostError`` for a worker that
-is lost.
+"""Does some work on every task; raises what a task raises, and ``LostError``
+for a worker that is lost.
 """
 
 
@@ -195,7 +217,9 @@ def _processes(count: int, workers: Workers) -> Iterator[DoEach]:
 
 
 def _by_joblib(
-    tasks: Sequence[_Task], work: Callable[[_Task], None], losses: type[Exception]
+    tasks: Sequence[_Task],
+    work: Callable[[_Task], None],
+    losses: type[Exception],
 ) -> None:
     try:
         joblib.Parallel()(joblib.delayed(work)(task) for task in tasks)
@@ -203,13 +227,25 @@ def _by_joblib(
         raise LostError(_first_line(error)) from None
 
 
-def _guarded(tasks: Sequence[_Task], work: Callable[[_Task], None], asker: int) -> None:
-    """Do tasks in processes of this machine, each of which ends with the one that asked."""
-    _by_joblib(tasks, partial(_ending_with, work=work, asker=asker), TerminatedWorkerError)
+def _guarded(
+    tasks: Sequence[_Task], work: Callable[[_Task], None], asker: int
+) -> None:
+    """Do tasks in processes of this machine, each of which ends with the one
+    that asked.
+    """
+    _by_joblib(
+        tasks,
+        partial(_ending_with, work=work, asker=asker),
+        TerminatedWorkerError,
+    )
 
 
-def _ending_with(task: _Task, work: Callable[[_Task], None], asker: int) -> None:
-    """Do a task in a process that heeds no Ctrl-C of its own, and ends with the one that asked."""
+def _ending_with(
+    task: _Task, work: Callable[[_Task], None], asker: int
+) -> None:
+    """Do a task in a process that heeds no Ctrl-C of its own, and ends with
+    the one that asked.
+    """
     if os.getppid() == asker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end_with(asker)
@@ -218,7 +254,9 @@ def _ending_with(task: _Task, work: Callable[[_Task], None], asker: int) -> None
 
 @cache
 def _end_with(asker: int) -> None:
-    """End this process when the one that asked does, which a kill leaves no time to tell."""
+    """End this process when the one that asked does, which a kill leaves no
+    time to tell.
+    """
 
     def watch() -> None:
         while os.getppid() == asker:
@@ -230,8 +268,8 @@ def _end_with(asker: int) -> None:
 
 @contextmanager
 def _ray(count: int, workers: Workers) -> Iterator[DoEach]:
-    """Tasks in Ray's own processes; a Ray that the caller has started already is used, and left
-    running.
+    """Tasks in Ray's own processes; a Ray that the caller has started already
+    is used, and left running.
     """
     import ray
     from ray.util.joblib import register_ray
@@ -239,7 +277,9 @@ def _ray(count: int, workers: Workers) -> Iterator[DoEach]:
     ours = not ray.is_initialized()
     if ours:
         here: dict[str, Any] = (
-            {} if workers.address else {"num_cpus": count, "include_dashboard": False}
+            {}
+            if workers.address
+            else {"num_cpus": count, "include_dashboard": False}
         )
         with warnings.catch_warnings(), _reached(workers.address):
             warnings.simplefilter("ignore")  # Ray's own, on versions to come
@@ -270,7 +310,9 @@ def _dask(count: int, workers: Workers) -> Iterator[DoEach]:
     with contextlib.ExitStack() as stack:
         with _reached(workers.address):
             cluster = workers.address or stack.enter_context(
-                LocalCluster(count, threads_per_worker=1, dashboard_address=":0")
+                LocalCluster(
+                    count, threads_per_worker=1, dashboard_address=":0"
+                )
             )
             client = stack.enter_context(Client(cluster))
         if any(threads > 1 for threads in client.nthreads().values()):
@@ -284,7 +326,9 @@ def _dask(count: int, workers: Workers) -> Iterator[DoEach]:
 
 
 def _knock(address: str) -> None:
-    """Raise ``OSError`` where nobody listens: Ray itself would wait for minutes."""
+    """Raise ``OSError`` where nobody listens: Ray itself would wait for
+    minutes.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), _KNOCK).close()
@@ -304,8 +348,8 @@ def _reached(address: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Backend:
-    """Who does tasks: the ``module`` it needs, and ``start``: (how many at once here, the workers)
-    -> a context that gives what does tasks.
+    """Who does tasks: the ``module`` it needs, and ``start``: (how many at
+    once here, the workers) -> a context that gives what does tasks.
     """
 
     module: str

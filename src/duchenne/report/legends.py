@@ -1,0 +1,169 @@
+"""What stands with the table of a stage: the columns that fit on a terminal,
+and what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+CONDENSED = {
+    "evidence": (
+        "action unit",
+        "expression",
+        "pictures",
+        "detectors",
+        "unit",
+        "r",
+        "r untrained",
+        "KL z",
+        "AP lift",
+        "p",
+    ),
+    "localisation": (
+        "action unit",
+        "unit",
+        "energy",
+        "energy displaced",
+        "enrichment",
+        "pointing",
+        "p",
+        "p untrained",
+        "units there",
+        "untrained",
+    ),
+    "stimulation": (
+        "action unit",
+        "units moved most",
+        "unit",
+        "slope",
+        "selectivity",
+        "expression",
+        "change",
+    ),
+    "ablation": (
+        "ablated",
+        "units",
+        "expression",
+        "in its prototype",
+        "recall",
+        "recall beyond random",
+        "log-odds beyond random",
+        "p",
+    ),
+    "detectors": (
+        "action unit",
+        "base rate",
+        "unit",
+        "F1",
+        "AP",
+        "AP of few",
+        "AP of all",
+        "in best unit",
+    ),
+    "validity": (
+        "score",
+        "study",
+        "study chance",
+        "free",
+        "free chance",
+        "untrained, free",
+    ),
+}
+"""The columns that fit on a terminal."""
+
+
+LEGENDS: dict[str, dict[str, str]] = {
+    "evidence": {
+        "unit": "the surest one, in brackets where it detects nothing",
+        "r": "with its interval over people, where six or more show it",
+        "r untrained": "the largest of all units behind them",
+        "KL z": "standard deviations above permuted labels",
+        "p": "family-wise over all pairs, far into the tail by a fitted distribution",
+    },
+    "localisation": {
+        "energy": (
+            "share of the projection where the action unit acts, beside that place displaced over "
+            "the face"
+        ),
+        "p": (
+            "of that place among displaced ones, beside the same for units of the untrained "
+            "network, the median"
+        ),
+    },
+    "stimulation": {
+        "unit": "the one moved farthest, up or down as the slope says",
+        "slope": "its standard deviations from absent to full",
+        "selectivity": (
+            "1 where nothing else moves it, below 0 where something else moves it farther"
+        ),
+        "change": "of the expression that gains most",
+    },
+    "ablation": {
+        "recall beyond random": "compared with random sets of as many units that vary as much",
+        "p": "rank among these, of one row alone, ≤ where none of them lies as far",
+    },
+    "detectors": {
+        "base rate": "of the action unit on people left out, which is AP by chance",
+        "unit": "chosen most often, whichever its sign",
+        "AP": "average precision, with its interval over people, where thirteen or more show it",
+        "in best unit": "what of all units' precision above base rate it reaches",
+    },
+    "validity": {
+        "study": (
+            "share of units for which a score's largest value names the tested action unit that "
+            "moves them most"
+        )
+    },
+}
+"""What stands below the table of a stage, of each column."""
+
+
+_OF_DETECTORS = {
+    "r within": "among pictures of one expression only, and p of that, of one row alone",
+    "p": "family-wise over all pairs",
+    "moved by it": "what the action unit alone does to the unit on rendered faces, from absent to "
+    "full, in its standard deviations",
+    "holds": (
+        "whether the slope's 95 % interval over people lies above 0 (action units that the face "
+        "model cannot show are not stimulated)"
+    ),
+    "moved most by": "of all action units that can be rendered, tested or not",
+}
+
+
+def legend(stage: str, table: pd.DataFrame | None = None) -> str:
+    """Say what the columns of a stage's table mean.
+
+    Args:
+        stage: Its name.
+        table: Of the stage; only the columns that it has are told.
+
+    Returns:
+        One paragraph.
+
+    >>> legend("evidence", pd.DataFrame(columns=["unit", "KL z"])).count(";")
+    1
+    """
+    return _paragraph(LEGENDS[stage], table)
+
+
+def legend_of_detectors(table: pd.DataFrame) -> str:
+    """Say what the columns of an action unit's table of detectors mean.
+
+    Args:
+        table: Of the detectors.
+
+    Returns:
+        One paragraph.
+    """
+    return _paragraph(_OF_DETECTORS, table)
+
+
+def _paragraph(columns: Mapping[str, str], table: pd.DataFrame | None) -> str:
+    lines = []
+    for column, says in columns.items():
+        if table is None or column in table:
+            lines.append(f"{column}: {says}")
+    return "; ".join(lines) + "."
