@@ -349,11 +349,11 @@ def _trained(
         fit(
             network,
             Preparation(),
-            _examples(moved, fold.train),
-            _examples(moved, fold.validation),
-            recipe.training,
-            recipe.seed,
-            folder,
+            train=_examples(moved, fold.train),
+            judge=_examples(moved, fold.validation),
+            settings=recipe.training,
+            seed=recipe.seed,
+            folder=folder,
             objective=RECONSTRUCTION,
         )
         networks.save(folder, network, description)

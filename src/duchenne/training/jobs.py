@@ -156,13 +156,13 @@ def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
     # avatars are rendered as a crop leaves a face
     crop = "none" if faces.source == "avatars" else faces.crop
     return Description(
-        recipe.network.name,
-        classes,
-        recipe.network.options,
-        faces.channels,
-        faces.size,
-        crop,
-        recipe.network.prepare,
+        name=recipe.network.name,
+        classes=classes,
+        options=recipe.network.options,
+        channels=faces.channels,
+        size=faces.size,
+        crop=crop,
+        prepare=recipe.network.prepare,
     )
 
 
