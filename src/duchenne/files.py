@@ -102,7 +102,8 @@ def checksum(path: Path) -> str:
     >>> checksum(file)
     '8-20e6fd39'
     """
-    found, length = 0, 0
+    found = 0
+    length = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             found = zlib.crc32(block, found)

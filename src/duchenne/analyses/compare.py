@@ -138,21 +138,18 @@ def _names(opened: Sequence[Study]) -> dict[str, Study]:
     if twice:
         raise InputError(f"{twice[0]}: is named twice")
     short = [folder.name for folder in folders]
-    told = [
+    names = [
         name if short.count(name) == 1 else f"{folder.parent.name}/{name}"
         for name, folder in zip(short, folders, strict=True)
     ]
-    return dict(
-        zip(
-            told if len(set(told)) == len(told) else map(str, folders),
-            opened,
-            strict=True,
-        )
-    )
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders]
+    return dict(zip(names, opened, strict=True))
 
 
 def _study_row(name: str, study: Study) -> dict[str, object]:
-    scores, summary = study.scores, study.summary
+    scores = study.scores
+    summary = study.summary
     low, high = scores["interval"] or (np.nan, np.nan)
     counted = {
         key: summary[key]["units"] if key in summary else pd.NA

@@ -37,7 +37,8 @@ FIRING = 8
 _LOOKED_AT = 1024  # pixels of the longer side in which a face is looked for
 _DRAWN = 256  # pixels of the side of a slider face as it is shown
 _FINDERS = ("haar", "haar-khorrami2015")
-_RED, _BLUE = (178, 34, 24), (30, 86, 160)
+_RED = (178, 34, 24)
+_BLUE = (30, 86, 160)
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ class Sitter:
         self._basis = head_basis()
         self._studio = Studio(self._basis)
         faces = study.recipe.faces
-        self._size, self._samples = faces.size, faces.avatars.samples
+        self._size = faces.size
+        self._samples = faces.avatars.samples
         self._colour = faces.channels == 3
         self._population = people.POPULATIONS[faces.avatars.population]
         self._people: dict[int, people.Person] = {}

@@ -39,7 +39,8 @@ _LONGEST_ORDER = 10_000  # bytes of what sliders say
 _WAITING = 24  # requests that may wait for their turn
 _PATIENCE = 30  # seconds for a photograph to arrive
 # seconds before what arrives is timed, and bytes a second that it must have
-_START, _SLOWEST = (3.0, 32_768)
+_START = 3.0
+_SLOWEST = 32_768
 _PEOPLE = 10_000
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 _GUARDED = {
@@ -88,12 +89,11 @@ class _Desk:
     """One reader and one sitter, whose turn comes one request after another."""
 
     def __init__(self, reader: Reader, sitter: Sitter) -> None:
-        self._reader, self._sitter = reader, sitter
-        self._turn, self._waiting, self._arriving = (
-            anyio.CapacityLimiter(1),
-            0,
-            0,
-        )
+        self._reader = reader
+        self._sitter = sitter
+        self._turn = anyio.CapacityLimiter(1)
+        self._waiting = 0
+        self._arriving = 0
 
     async def photograph(self, request: Request) -> dict[str, Any]:
         """Read the picture that a request brings."""
@@ -168,7 +168,8 @@ def _order(body: bytes) -> tuple[int, dict[int, float]]:
     """
     try:
         order = json.loads(body)
-        person, wanted = order["person"], order["action_units"].items()
+        person = order["person"]
+        wanted = order["action_units"].items()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError(
             'expected {"person": 0, "action_units": {"AU12": 0.5}}'

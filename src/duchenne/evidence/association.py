@@ -105,11 +105,9 @@ class _Comoments:
         """Those of both."""
         count = self.count + other.count
         part = other.count / count.clamp_min(1)
-        apart, share_apart, between = (
-            other.mean - self.mean,
-            other.share - self.share,
-            self.count * part,
-        )
+        apart = other.mean - self.mean
+        share_apart = other.share - self.share
+        between = self.count * part
         return _Comoments(
             count,
             self.share + share_apart * part,

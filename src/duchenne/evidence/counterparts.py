@@ -33,7 +33,8 @@ def counterparts(one: Floats, other: Floats) -> pd.DataFrame:
     r = _correlations(one, other)
     varies = np.isfinite(r).any(1)
     ranked = np.where(np.isfinite(r), r, -np.inf)
-    best, back = ranked.argmax(1), ranked.argmax(0)
+    best = ranked.argmax(1)
+    back = ranked.argmax(0)
     units = np.arange(len(r))
     return pd.DataFrame(
         {

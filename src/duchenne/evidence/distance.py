@@ -73,7 +73,8 @@ class Distance:
         if not with_au.size:
             return
         if not self._with.size:
-            self._with, self._without = with_au, without_au
+            self._with = with_au
+            self._without = without_au
         else:
             self._with, self._without = (
                 -np.sort(-np.concatenate(pair), 0)[: self.n]
@@ -96,7 +97,8 @@ class Distance:
         highest = np.maximum(with_au, without_au).max(0)
         # a unit below zero throughout has no distance
         least = _LEAST * np.where(highest > 0, highest, 1.0)
-        r, q = np.maximum(with_au, least), np.maximum(without_au, least)
+        r = np.maximum(with_au, least)
+        q = np.maximum(without_au, least)
         one_sided = rel_entr(r, q)
         summed: Floats = (
             one_sided + rel_entr(q, r) if symmetric else one_sided
@@ -128,23 +130,26 @@ def _largest(activations: Floats, masks: Iterable[Mask], n: int) -> Floats:
     """The n largest activations of each unit among the pictures of each mask:
     (n, u, a); −∞ where there are no more.
     """
-    found = []
-    for mask in masks:
-        some = np.asarray(activations[mask], np.float64)
-        best = -np.sort(
-            -(
-                np.partition(some, len(some) - n, 0)[-n:]
-                if len(some) > n
-                else some
-            ),
-            0,
-        )
-        found.append(
-            np.pad(best, ((0, n - len(best)), (0, 0)), constant_values=-np.inf)
-        )
-    return (
-        np.stack(found, 2) if found else np.zeros((n, activations.shape[1], 0))
-    )
+    largest = [
+        _padded(_n_largest(np.asarray(activations[mask], np.float64), n), n)
+        for mask in masks
+    ]
+    if not largest:
+        return np.zeros((n, activations.shape[1], 0))
+    return np.stack(largest, 2)
+
+
+def _n_largest(activations: Floats, n: int) -> Floats:
+    """The n largest of each column, or all, from high to low."""
+    count = len(activations)
+    if count > n:
+        activations = np.partition(activations, count - n, 0)[-n:]
+    return -np.sort(-activations, 0)
+
+
+def _padded(largest: Floats, n: int) -> Floats:
+    missing = n - len(largest)
+    return np.pad(largest, ((0, missing), (0, 0)), constant_values=-np.inf)
 
 
 def distance(

@@ -55,7 +55,8 @@ class Histograms:
     ) -> None:
         if bins < 1:
             raise InputError(f"bins {bins}: expected 1 or more")
-        self.highest, self.bins = np.asarray(highest, np.float64), bins
+        self.highest = np.asarray(highest, np.float64)
+        self.bins = bins
         self.lowest = (
             np.zeros(len(self.highest))
             if lowest is None
@@ -96,11 +97,10 @@ class Histograms:
         if not with_au.shape[2]:
             return
         if self.with_au.shape[2]:
-            with_au, without_au = (
-                self.with_au + with_au,
-                self.without_au + without_au,
-            )
-        self.with_au, self.without_au = with_au, without_au
+            with_au = self.with_au + with_au
+            without_au = self.without_au + without_au
+        self.with_au = with_au
+        self.without_au = without_au
 
     def kl(self, epsilon: float = 1e-6) -> Floats:
         """D(Q‖R) of every unit for every action unit.

@@ -325,7 +325,8 @@ class _Sums:
         member = sparse.csr_array(
             (np.ones(len(person)), (person, rows)), (people, len(person))
         )
-        known, shown = member * coded, member * (present & coded)
+        known = member * coded
+        shown = member * (present & coded)
         counts = (known.sum(1)[:, None], shown.sum(1)[:, None])
         return cls(
             *counts,
@@ -343,12 +344,11 @@ class _Sums:
         return self._correlation(lambda sums: sums.sum(0) - sums)
 
     def _correlation(self, chosen: Callable[[Floats], Floats]) -> Floats:
-        count, shown = chosen(self.count), chosen(self.shown)
-        total, squares, joint = (
-            chosen(self.total),
-            chosen(self.squares),
-            chosen(self.joint),
-        )
+        count = chosen(self.count)
+        shown = chosen(self.shown)
+        total = chosen(self.total)
+        squares = chosen(self.squares)
+        joint = chosen(self.joint)
         products = joint - total * shown / count
         spread = (squares - total**2 / count) * shown * (1 - shown / count)
         # relative, as units are of any scale

@@ -279,10 +279,8 @@ class _Displaced:
 
     def points(self, column: int, row: int) -> Floats:
         """Whether a pixel lies in each mask at each point: (a, p)."""
-        rows, columns = (
-            row - self._lattice.rows + 2 * self._ahead,
-            column - self._lattice.columns + 2 * self._ahead,
-        )
+        rows = row - self._lattice.rows + 2 * self._ahead
+        columns = column - self._lattice.columns + 2 * self._ahead
         return self._of_inside(
             self._centred.numpy()[:, rows[:, None], columns]
         )

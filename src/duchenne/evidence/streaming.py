@@ -48,11 +48,9 @@ class Scores:
         n: int = 9,
     ) -> None:
         self.action_units = list(action_units)
-        self._histograms, self._distance, self._correlation = (
-            Histograms(highest, bins),
-            Distance(n),
-            Correlation(),
-        )
+        self._histograms = Histograms(highest, bins)
+        self._distance = Distance(n)
+        self._correlation = Correlation()
         self._with = self._without = np.zeros(len(self.action_units), np.int64)
 
     def update(
@@ -72,10 +70,8 @@ class Scores:
                 f"labels of {', '.join(map(str, labels))}: those of {', '.join(self.action_units)} "
                 "are wanted"
             )
-        values, coded = (
-            np.asarray(activations, np.float64),
-            labels.notna().to_numpy(),
-        )
+        values = np.asarray(activations, np.float64)
+        coded = labels.notna().to_numpy()
         present = labels.fillna(False).to_numpy(bool)
         for part in (self._histograms, self._distance, self._correlation):
             part.update(values, present, coded)
@@ -91,10 +87,8 @@ class Scores:
         self._histograms.merge(other._histograms)
         self._distance.merge(other._distance)
         self._correlation.merge(other._correlation)
-        self._with, self._without = (
-            self._with + other._with,
-            self._without + other._without,
-        )
+        self._with = self._with + other._with
+        self._without = self._without + other._without
 
     def compute(self, epsilon: float = 1e-6) -> pd.DataFrame:
         """The scores of all pictures so far.

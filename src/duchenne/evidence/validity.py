@@ -132,7 +132,8 @@ def _compared(named: pd.Series, truth: pd.Series) -> dict[str, float]:
     """How often the action units named for units are the true ones, and how
     often by chance.
     """
-    hits, count = int((named == truth).sum()), len(truth)
+    hits = int((named == truth).sum())
+    count = len(truth)
     shares = [each.value_counts(normalize=True) for each in (named, truth)]
     return {
         "units": count,

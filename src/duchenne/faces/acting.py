@@ -46,11 +46,9 @@ def from_mesh(stack: Stack, settings: AvatarSettings) -> Acting:
     """
     basis = head_basis()
     shots = dataset.shown(settings, basis)
-    paths, size, studio = (
-        stack.table.frame["path"].to_numpy(),
-        stack.stored.shape[2],
-        Studio(basis),
-    )
+    paths = stack.table.frame["path"].to_numpy()
+    size = stack.stored.shape[2]
+    studio = Studio(basis)
 
     def of(row: int) -> Masks:
         return studio.regions(shots[paths[row]], size)

@@ -23,7 +23,9 @@ from duchenne.faces.images import decoding
 from duchenne.faces.table import FaceTable
 from duchenne.progress import progress
 
-CLEAN, REMARKS, UNUSABLE = 0, 1, 2
+CLEAN = 0
+REMARKS = 1
+UNUSABLE = 2
 """Verdicts, which are also the exit codes of ``duchenne data check``."""
 
 _MARGIN = 0.1  # of the side: how far outside of the picture a landmark may lie

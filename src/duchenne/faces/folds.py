@@ -286,6 +286,7 @@ def _rotated(part: NDArray[np.int_], count: int) -> list[Fold]:
     """Test on part t, validate on part t + 1, train on the rest."""
     folds = []
     for number in range(count):
-        test, validation = part == number, part == (number + 1) % count
+        test = part == number
+        validation = part == (number + 1) % count
         folds.append(Fold(~(test | validation), validation, test))
     return folds

@@ -92,7 +92,8 @@ class Pyramidal(nn.Module):
         overlap o, inhibition's reach i and weight w.
         """
         overlap = self.field - self.gap
-        reach, weight = self.inhibition.radius, self.inhibition.strength
+        reach = self.inhibition.radius
+        weight = self.inhibition.strength
         return f"r={self.field}, o={overlap}, i={reach}, w={weight:g}"
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -244,7 +244,8 @@ def stimulate_action_units(work: Workspace) -> None:
     answered, ``doses.safetensors``.
     """
     folder = work.study.folder
-    size, channels = work.recipe.faces.size, work.recipe.faces.channels
+    size = work.recipe.faces.size
+    channels = work.recipe.faces.channels
     faces = stimulate.render(work.stimulating, size, channels)
     for each in work.examined():
         with about(each.network):

@@ -360,7 +360,8 @@ def _write_sheet(
 
 
 def _drawn(work: Workspace, name: str, columns: int, folder: Path) -> Printed:
-    plate, study = PLATES[name], work.study
+    plate = PLATES[name]
+    study = work.study
     asked = plate.narrow if columns == 1 and plate.narrow else plate.options
     options = {
         key: value(study) if callable(value) else value
@@ -385,7 +386,8 @@ def _without_relus(work: Workspace) -> bool:
 def _printed_table(
     work: Workspace, name: str, columns: int, folder: Path
 ) -> Printed:
-    table, study = TABLES[name], work.study
+    table = TABLES[name]
+    study = work.study
     table.numbers(study).to_csv(folder / f"{name}.csv", index=False)
     texts = table.texts(study)
     (folder / f"{name}.tex").write_text(

@@ -50,10 +50,8 @@ class Unit:
         found = self.study.evidence
         if found.empty:
             return found
-        pairs, moved = (
-            ranked(found[found["unit"] == self.number]),
-            self.study.interventions,
-        )
+        pairs = ranked(found[found["unit"] == self.number])
+        moved = self.study.interventions
         if moved.empty:
             return pairs
         slopes = moved.loc[

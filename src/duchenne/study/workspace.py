@@ -194,7 +194,8 @@ class Workspace:
         """The people on whom single action units are stimulated: like the
         study's avatars, else as large as its faces.
         """
-        faces, asked = self.recipe.faces, self.recipe.stimulation
+        faces = self.recipe.faces
+        asked = self.recipe.stimulation
         like = AvatarSettings(
             size=max(faces.size, 16), colour=faces.channels == 3
         )

@@ -42,12 +42,10 @@ class Shuffled(Sampler[list[int]]):
     def __init__(
         self, count: int, batch: int, seed: int, epoch: Callable[[], int]
     ) -> None:
-        self.count, self.batch, self.seed, self.epoch = (
-            count,
-            min(batch or count, count),
-            seed,
-            epoch,
-        )
+        self.count = count
+        self.batch = min(batch or count, count)
+        self.seed = seed
+        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.count // self.batch

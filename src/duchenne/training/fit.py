@@ -50,7 +50,8 @@ _MOST_PREPARED = 2**28  # numbers: a GiB
 CHECKPOINTS = "checkpoints"
 """The folder of what is kept until a fit is forgotten."""
 
-_BEST, _LAST = "best.safetensors", "last.ckpt"
+_BEST = "best.safetensors"
+_LAST = "last.ckpt"
 _CHATTY = (
     "lightning.pytorch",
     "lightning.pytorch.utilities.rank_zero",
@@ -296,16 +297,12 @@ class _Learner(L.LightningModule):
     def __init__(self, given: _Fit, network: nn.Module, share: Share) -> None:
         super().__init__()
         self.network = _laid_out(network, torch.channels_last)
-        self.prepare_train, self.prepare_judge = (
-            given.prepare_train,
-            given.prepare_judge,
-        )
-        self.settings, self.seed, self.objective, self.share = (
-            given.settings,
-            given.seed,
-            given.objective,
-            share,
-        )
+        self.prepare_train = given.prepare_train
+        self.prepare_judge = given.prepare_judge
+        self.settings = given.settings
+        self.seed = given.seed
+        self.objective = given.objective
+        self.share = share
         self.order = Shuffled(
             len(given.train.classes),
             self.settings.batch,
@@ -476,7 +473,8 @@ class _Keeping(Callback):
         self.waited += 1
         better = mark > self.best
         if better:
-            self.best, self.waited = mark, 0
+            self.best = mark
+            self.waited = 0
         if better and trainer.is_global_zero:
             weights = {
                 k: v.detach().cpu().contiguous()

@@ -33,7 +33,9 @@ from duchenne.training.machine import computing, workers
 from duchenne.training.machine.computing import Computing
 from duchenne.training.machine.workers import HERE, Workers
 
-_DONE, _IDENTITY, _LOCK = "predictions.parquet", "identity", "lock"
+_DONE = "predictions.parquet"
+_IDENTITY = "identity"
+_LOCK = "lock"
 _FOLDER = re.compile(r"fold-(\d+)-attempt-(\d+)")
 
 

@@ -182,12 +182,14 @@ class Moments:
         if not self._count:
             self._mean = self._squares = self._active = np.zeros_like(mean)
         _refuse_other_units(len(self._mean), len(mean))
-        both, apart = self._count + count, mean - self._mean
+        both = self._count + count
+        apart = mean - self._mean
         self._squares = (
             self._squares + squares + apart**2 * (self._count * count / both)
         )
         self._mean = self._mean + apart * (count / both)
-        self._active, self._count = self._active + active, both
+        self._active = self._active + active
+        self._count = both
 
     def compute(self) -> pd.DataFrame:
         """Mean and spread of every unit.
@@ -238,10 +240,8 @@ class Histogram:
         if bins < 1 or bins & (bins - 1):
             raise InputError(f"{bins} bins: not a power of two")
         self.bins = bins
-        self._counts, self._power = (
-            np.zeros((0, bins), np.int64),
-            np.zeros(0, np.int64),
-        )
+        self._counts = np.zeros((0, bins), np.int64)
+        self._power = np.zeros(0, np.int64)
 
     def update(self, activations: Activations) -> None:
         """Take in the activations of a batch; raises ``InputError`` for signed
@@ -272,16 +272,12 @@ class Histogram:
 
     def _grow(self, power: Places) -> None:
         if not len(self._power):
-            self._counts, self._power = (
-                np.zeros((len(power), self.bins), np.int64),
-                power,
-            )
+            self._counts = np.zeros((len(power), self.bins), np.int64)
+            self._power = power
         _refuse_other_units(len(self._power), len(power))
         grown = np.maximum(self._power, power)
-        self._counts, self._power = (
-            _coarser(self._counts, grown - self._power),
-            grown,
-        )
+        self._counts = _coarser(self._counts, grown - self._power)
+        self._power = grown
 
     def compute(self) -> pd.DataFrame:
         """The histogram of every unit.
@@ -294,7 +290,8 @@ class Histogram:
         edges = np.ldexp(
             np.arange(self.bins + 1) / self.bins, self._power[:, None]
         )
-        low, high = edges[:, :-1].ravel(), edges[:, 1:].ravel()
+        low = edges[:, :-1].ravel()
+        high = edges[:, 1:].ravel()
         units = np.repeat(np.arange(len(self._power)), self.bins)
         return pd.DataFrame(
             {
@@ -439,4 +436,5 @@ def _refuse_other_units(known: int, new: int) -> None:
         )
 
 
-_FEWEST, _MOST = 1e-9, 1e9
+_FEWEST = 1e-9
+_MOST = 1e9

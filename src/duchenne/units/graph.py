@@ -96,11 +96,9 @@ class Gather:
 
     def seen(self, span: Span, axis: int) -> Span:
         """What a span of the result sees of the input."""
-        reach, stride, padding = (
-            self.reach[axis],
-            self.stride[axis],
-            self.padding[axis],
-        )
+        reach = self.reach[axis]
+        stride = self.stride[axis]
+        padding = self.padding[axis]
         return Span(
             span.low * stride - padding,
             span.high * stride - padding + reach - 1,
@@ -118,11 +116,9 @@ class Gather:
         Returns:
             (n, side).
         """
-        reach, stride, padding = (
-            self.reach[axis],
-            self.stride[axis],
-            self.padding[axis],
-        )
+        reach = self.reach[axis]
+        stride = self.stride[axis]
+        padding = self.padding[axis]
         found = np.zeros((len(positions), side), bool)
         first = np.arange(positions.shape[1]) * stride - padding
         for tap in range(0, reach, self.dilation[axis]):
@@ -222,16 +218,15 @@ class Way:
         Of a position that takes nothing but what lies beyond the border, the
         nearest pixel.
         """
-        down, across = (
-            _bounds(
-                self.taken(axis),
-                self.spans(np.arange(size(self.layer)[axis]), axis)[
-                    self.picture
-                ],
-            )[:, places]
-            for axis, places in enumerate((rows, columns))
-        )
-        return np.stack([across[0], down[0], across[1] + 1, down[1] + 1], 1)
+        top, bottom = self._extent(0)[:, rows]
+        left, right = self._extent(1)[:, columns]
+        return np.stack([left, top, right + 1, bottom + 1], 1)
+
+    def _extent(self, axis: int) -> Places:
+        """First and last pixel along an axis of every position, (2, n)."""
+        positions = np.arange(size(self.layer)[axis])
+        spans = self.spans(positions, axis)[self.picture]
+        return _bounds(self.taken(axis), spans)
 
     def _read(self, node: fx.Node) -> None:
         """Note a map and how it gathers; refuse what is not understood."""

@@ -177,7 +177,9 @@ class Passing(TorchFunctionMode):
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
-        self._rule, self.met, self.others = rule, 0, 0
+        self._rule = rule
+        self.met = 0
+        self.others = 0
 
     def relu(self, entered: Tensor, inplace: bool = False) -> Tensor:
         """A ReLU that passes signals by the rule.

@@ -85,7 +85,8 @@ class Windowed(fx.Interpreter):
         self, way: Way, rows: Places, columns: Places, relu: Relu = torch.relu
     ) -> None:
         super().__init__(way.recorded)
-        self._way, self._relu = way, relu
+        self._way = way
+        self._relu = relu
         self._spans = [
             way.spans(places, axis)
             for axis, places in enumerate((rows, columns))

@@ -393,23 +393,22 @@ def _local_pairs(data: Path) -> dict[str, tuple[list[Path], list[Path]]]:
     """
     catalogue = json.loads((data / "mpfb2/targets/target.json").read_text())
     pairs = {}
-    for folder in _LOCAL_FOLDERS:
-        for category in catalogue.get(folder, {"categories": []})[
-            "categories"
-        ]:
+    for part in _LOCAL_FOLDERS:
+        folder = data / "mpfb2/targets" / part
+        for category in catalogue.get(part, {}).get("categories", []):
             ends = category.get("opposites")
             if ends:
-                positive, negative = (
-                    [
-                        data
-                        / f"mpfb2/targets/{folder}/{ends[f'{sign}-{side}']}.target.gz"
-                        for side in ("left", "right", "unsided")
-                        if ends[f"{sign}-{side}"]
-                    ]
-                    for sign in ("positive", "negative")
+                pairs[category["name"]] = (
+                    _targets(folder, ends, "positive"),
+                    _targets(folder, ends, "negative"),
                 )
-                pairs[category["name"]] = (positive, negative)
     return pairs
+
+
+def _targets(folder: Path, ends: dict[str, str], sign: str) -> list[Path]:
+    """The files of one end of a local change."""
+    names = [ends[f"{sign}-{side}"] for side in ("left", "right", "unsided")]
+    return [folder / f"{name}.target.gz" for name in names if name]
 
 
 def _paint(data: Path, texture: Floats) -> Floats:

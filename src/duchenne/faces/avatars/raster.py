@@ -120,12 +120,11 @@ class Canvas:
         self._occlusion = self._array(occlusion, float)
         furrows = np.zeros(len(FURROWS), _record(kernels.Furrow))
         for row, furrow in zip(furrows, FURROWS, strict=True):
-            row["start"], row["end"] = furrow.start, furrow.end
-            row["bend"], row["width"], row["resting"] = (
-                furrow.bend,
-                furrow.width,
-                furrow.resting,
-            )
+            row["start"] = furrow.start
+            row["end"] = furrow.end
+            row["bend"] = furrow.bend
+            row["width"] = furrow.width
+            row["resting"] = furrow.resting
         self._furrows = self._array(furrows, kernels.Furrow)
 
     def _array(self, values: NDArray[Any], dtype: Any) -> Any:

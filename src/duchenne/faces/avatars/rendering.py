@@ -255,7 +255,8 @@ def _action_matrix(basis: HeadBasis) -> dict[int, NDArray[np.float64]]:
         matrix = np.zeros((2, len(basis.action_names)))
         for shape, weight in facs.ACTION_UNITS[number].shapes.items():
             column = basis.action_names.index(shape)
-            left, right = shape.endswith("Left"), shape.endswith("Right")
+            left = shape.endswith("Left")
+            right = shape.endswith("Right")
             matrix[:, column] = weight * np.array(
                 [left, right] if left != right else [0.5, 0.5]
             )
@@ -267,11 +268,9 @@ def _looks(shots: Iterable[Shot]) -> NDArray[np.void]:
     looks = np.stack([shot.person.look for shot in shots])
     for look, shot in zip(looks, shots, strict=True):
         scene = shot.scene
-        look["light"], look["key"], look["fill"] = (
-            scene.light,
-            scene.key,
-            scene.fill,
-        )
+        look["light"] = scene.light
+        look["key"] = scene.key
+        look["fill"] = scene.fill
         look["background"] = scene.background
         look["tongue_out"] = max(shot.action_units.get(19, (0.0, 0.0)))
     return looks

@@ -27,7 +27,8 @@ apex, as khorrami2015 takes from CK+.
 DOSES = (0, 1, 2, 3, 4, 5)
 # a person: as many as in the posed protocol, seven sequences of four
 _FREE_PICTURES = 28
-_EXTRA_CHANCE, _UNEVEN_CHANCE = 0.25, 0.15
+_EXTRA_CHANCE = 0.25
+_UNEVEN_CHANCE = 0.15
 _ONE_SIDED = {
     "both": 0.05,
     "either": 0.5,

@@ -163,10 +163,8 @@ def _pictures(
 def _grades(root: Path, folder: Path, remarks: list[Remark]) -> Grades:
     found: Grades = defaultdict(dict)
     for name in files(folder):
-        match, file = (
-            _LABEL.fullmatch(name),
-            (folder / name).relative_to(root).as_posix(),
-        )
+        match = _LABEL.fullmatch(name)
+        file = (folder / name).relative_to(root).as_posix()
         if not match or int(match[1]) not in facs.ACTION_UNITS:
             remarks.append(Remark(file, "a stray file"))
             continue

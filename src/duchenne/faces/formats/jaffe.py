@@ -43,14 +43,13 @@ def read(root: Path) -> Contents:
     Raises:
         InputError: Where it holds no picture of the set.
     """
-    rows, remarks = [], []
+    rows = []
+    remarks = []
     for path in tree(existing_root(root)):
         match = _NAME.fullmatch(path.rpartition("/")[2])
         if match:
-            subject, expression = (
-                match[1].upper(),
-                _EXPRESSIONS[match[2].upper()],
-            )
+            subject = match[1].upper()
+            expression = _EXPRESSIONS[match[2].upper()]
             rows.append(
                 {
                     "path": path,

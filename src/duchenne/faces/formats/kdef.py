@@ -46,7 +46,8 @@ def read(root: Path) -> Contents:
     Raises:
         InputError: Where it holds no picture of the set.
     """
-    rows, remarks = [], []
+    rows = []
+    remarks = []
     for path in tree(existing_root(root)):
         match = _NAME.fullmatch(path.rpartition("/")[2])
         if match and is_picture(path):

@@ -155,7 +155,8 @@ def landmarks(picture: Floats, hints: Hints) -> FaceRegion:
     """
     if hints.points is None:
         return FaceRegion(None, "no landmarks")
-    (left, top), (right, bottom) = hints.points.min(0), hints.points.max(0)
+    left, top = hints.points.min(0)
+    right, bottom = hints.points.max(0)
     return _inside(picture, left, top, right, bottom)
 
 
@@ -269,7 +270,8 @@ def centred_square(picture: Floats) -> Box:
     """
     height, width = picture.shape[1:]
     side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
+    left = (width - side) // 2
+    top = (height - side) // 2
     return Box(left, top, left + side, top + side)
 
 

@@ -27,7 +27,8 @@ from duchenne.faces.table import BOX, FaceTable
 Floats = NDArray[np.float32]
 
 
-SMALLEST, LARGEST = 8, 2048
+SMALLEST = 8
+LARGEST = 2048
 """Pixels along a side that pictures may be brought to."""
 
 # columns of the table
@@ -192,7 +193,8 @@ def _tasks(
     """Every picture with its crop, and with what the table says of its face as
     far as that crop asks for it.
     """
-    rows, root = table.frame, table.root
+    rows = table.frame
+    root = table.root
     boxes = _boxes(rows) if crop_name == "box" else {}
     points = _landmarks(rows) if crop_name in ("landmarks", "eyes") else {}
     tasks = []

@@ -38,7 +38,9 @@ kept of them.
 Task = TypeVar("Task")
 
 _SMALL = 1 << 24  # bytes up to which a file is read at once, which is quicker
-_CONTENTS, _PICTURES, _ONTO = "store.json", "pictures.bin", "onto.npy"
+_CONTENTS = "store.json"
+_PICTURES = "pictures.bin"
+_ONTO = "onto.npy"
 _BLOCK = 64  # pictures that a worker decodes at once
 _MANY = 3000  # pictures from which on processes decode them
 
@@ -251,7 +253,8 @@ def _container(path: Path) -> tuple[Path, bytes]:
 
 def _stamp(held: Sequence[tuple[Path, bytes]]) -> str:
     """Digest what changes whenever a file does, for every picture in order."""
-    digest, stats = hashlib.sha256(), dict[Path, bytes]()
+    digest = hashlib.sha256()
+    stats = dict[Path, bytes]()
     for file, number in held:
         if file not in stats:
             stats[file] = files.stamp(file).encode(errors="surrogateescape")

@@ -140,10 +140,8 @@ def stretched(pictures: Tensor) -> Tensor:
     >>> stretched(torch.tensor([[[[-1.0, 0.0, 3.0]]]])).tolist()
     [[[[0.0, 0.25, 1.0]]]]
     """
-    low, high = (
-        pictures.amin((1, 2, 3), keepdim=True),
-        pictures.amax((1, 2, 3), keepdim=True),
-    )
+    low = pictures.amin((1, 2, 3), keepdim=True)
+    high = pictures.amax((1, 2, 3), keepdim=True)
     return (pictures - low) / (high - low).clamp_min(1e-6)
 
 

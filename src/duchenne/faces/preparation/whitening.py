@@ -204,7 +204,9 @@ def _waves(pictures: Tensor) -> Tensor:
 
 def _some(blocks: Blocks, count: int) -> Tensor:
     """Take at most so many pictures as fit into memory, evenly."""
-    step, seen, taken = -(-count // _MOST), 0, []
+    step = -(-count // _MOST)
+    seen = 0
+    taken = []
     for block in blocks():
         taken.append(block[-seen % step :: step])
         seen += len(block)

@@ -146,10 +146,8 @@ def _read(work: Workspace, rows: Rows) -> tuple[list[str], pd.DataFrame]:
     """What faces show and what is read in them: as titles, and as a table with
     every class's probability.
     """
-    found, classes = (
-        source.shares(work, rows),
-        list(work.study.scores["classes"]),
-    )
+    found = source.shares(work, rows)
+    classes = list(work.study.scores["classes"])
     titles = [
         f"{shown}\nread {classes[int(share.argmax())]}\n{share.max():.0%}"
         for shown, share in zip(
@@ -171,7 +169,8 @@ def _whole_layer(
     """What a layer's most active neurons contribute together, combined with
     the faces, and thresholded.
     """
-    prepared, shown = source.prepared(work, rows), work.stack.floats(rows)
+    prepared = source.prepared(work, rows)
+    shown = work.stack.floats(rows)
     seen = contributions.contributions(
         work.pair.trained, layer, prepared, shown, method=method
     )
@@ -192,10 +191,8 @@ def _strongest_unit(
     active = activation_maps(work.pair.trained, layer, prepared)
     if active.shape[1] == 1:
         return []
-    unit, size = (
-        active.amax((2, 3)).argmax(1).cpu().numpy(),
-        (prepared.shape[2], prepared.shape[3]),
-    )
+    unit = active.amax((2, 3)).argmax(1).cpu().numpy()
+    size = (prepared.shape[2], prepared.shape[3])
     one, every = (
         project(work.pair.trained, layer, prepared, unit, which, method).full(
             size

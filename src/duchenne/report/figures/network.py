@@ -73,10 +73,8 @@ def _side_by_side(lines: list[Line], width: float | None = None) -> Figure:
     """A column an expression, a row a person; white where an expression has no
     more people.
     """
-    count, names = (
-        max(len(line.pictures) for line in lines),
-        [line.name for line in lines],
-    )
+    count = max(len(line.pictures) for line in lines)
+    names = [line.name for line in lines]
     white = np.ones_like(lines[0].pictures[0])
     rows = [
         Line(

@@ -266,7 +266,8 @@ def _looked_at(
         raise InputError(
             f"{work.study.folder}: its faces have no landmarks to tell regions by"
         )
-    unit, places = best["unit"].to_numpy(), best[["row", "col"]].to_numpy()
+    unit = best["unit"].to_numpy()
+    places = best[["row", "col"]].to_numpy()
     windows = project(
         work.pair.trained,
         layer,

@@ -132,11 +132,9 @@ def walk(walks: Mapping[str, Floats]) -> Figure:
     """
     steps = len(next(iter(walks.values())))
     titles = [""] * steps
-    titles[0], titles[(steps - 1) // 2], titles[-1] = (
-        "neutral",
-        "decoded, from neutral to apex",
-        "apex",
-    )
+    titles[0] = "neutral"
+    titles[(steps - 1) // 2] = "decoded, from neutral to apex"
+    titles[-1] = "apex"
     return sheet(
         [
             Line(name, list(pictures), () if number else titles)

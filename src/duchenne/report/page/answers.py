@@ -82,7 +82,8 @@ def _true(study: Study) -> list[Answer]:
     told = truth(study)
     if not told["units"].iloc[0] or np.isnan(told.loc["holds", "share"]):
         return []
-    holds, most = told.loc["holds"], told.loc["most"]
+    holds = told.loc["holds"]
+    most = told.loc["most"]
     says = (
         f"of the {int(holds['units'])} units that detect one which can be rendered also answer "
         "more when that action unit alone is stimulated on rendered faces; by chance, were the "

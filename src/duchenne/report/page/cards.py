@@ -293,7 +293,8 @@ def _faces(study: Study) -> dict[int, tuple[Face, ...]]:
 
 
 def _face(row: Row) -> Face:
-    left, above = row["x0"], row["y0"]
+    left = row["x0"]
+    above = row["y0"]
     return Face(
         column=row["column"],
         row=row["row"],
@@ -434,11 +435,9 @@ def scores(study: Study) -> dict[str, NDArray[np.floating]]:
     Returns:
         (units, action units) a score, NaN where it is not known.
     """
-    evidence, responses, places = (
-        study.evidence,
-        study.interventions,
-        study.localisation,
-    )
+    evidence = study.evidence
+    responses = study.interventions
+    places = study.localisation
     if evidence.empty:
         return {}
     codes = list(dict.fromkeys(evidence["au"]))

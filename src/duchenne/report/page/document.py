@@ -293,23 +293,16 @@ def _faces(study: Study) -> pd.DataFrame:
 
 def command(study: Study) -> str:
     """The command that gives the same study again."""
-    source = study.state["faces"]["source"]
+    words = ["duchenne", "run"]
     if study.recipe.name not in recipes.names():
-        return shlex.join(
-            ["duchenne", "run", str(study.folder / "recipe.toml")]
-        )
-    words = ["duchenne", "run", study.recipe.name]
-    words += [] if source == "avatars" else ["--data", source]
-    return shlex.join(
-        [
-            *words,
-            *(
-                part
-                for change in recipes.differences(study.recipe)
-                for part in ("--set", change)
-            ),
-        ]
-    )
+        return shlex.join([*words, str(study.folder / "recipe.toml")])
+    words.append(study.recipe.name)
+    source = study.state["faces"]["source"]
+    if source != "avatars":
+        words += ["--data", source]
+    for change in recipes.differences(study.recipe):
+        words += ["--set", change]
+    return shlex.join(words)
 
 
 def _figures(study: Study) -> dict[str, Figure]:

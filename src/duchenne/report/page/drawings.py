@@ -145,7 +145,9 @@ def _outline(mask: NDArray[np.bool_]) -> str:
 
 # bars
 
-_STEP, _HEIGHT, _BELOW = 22, 54, 34
+_STEP = 22
+_HEIGHT = 54
+_BELOW = 34
 
 
 def bars(pairs: pd.DataFrame, level: float) -> Markup:
@@ -214,7 +216,8 @@ def _title(row: pd.Series) -> str:
 
 # curves
 
-_WIDE, _HIGH = 150, 78
+_WIDE = 150
+_HIGH = 78
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,8 @@ def do(
     Raises what a task raises, and ``InputError`` where workers cannot be
     reached, are lost again and again, or write elsewhere.
     """
-    waiting, lost = list(tasks), 0
+    waiting = list(tasks)
+    lost = 0
     with (
         BACKENDS[workers.backend].start(count, workers) as do_each,
         _watched(waiting, advance),
@@ -168,7 +169,8 @@ def _watched(tasks: Sequence[Task], advance: Advance) -> Iterator[None]:
     ended = threading.Event()
 
     def watch() -> None:
-        before, last = 0.0, False
+        before = 0.0
+        last = False
         while not last:
             last = ended.wait(_LOOK)
             now = sum(task.progress for task in tasks)
