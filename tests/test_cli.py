@@ -217,7 +217,10 @@ def test_a_run_ends_with_the_path_of_its_report_and_resumes_with_the_recipe_that
         (("run", "quick", "--data", "unheard-of:/x"), "'unheard-of:/x'"),
         (("run", "quick", "--set", "training.epoch=1"), "'training.epoch'"),
         (("data", "check", "folder:/nowhere"), "/nowhere"),
-        (("data", "render", "{tmp}/new", "--protocol", "danced"), "'danced'"),
+        (
+            ("data", "render", "{tmp}/new", "--protocol", "danced"),
+            "--protocol 'danced': not one of",
+        ),
         (("data", "render", "{tmp}/new", "--people", "0"), "--people 0"),
     ],
 )

@@ -123,6 +123,14 @@ def test_a_manifest_keeps_not_coded_apart_from_absent(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path,subject\na.png,x\n", "column 'expression' is missing"),
+        (
+            "path,expresion\na.png,fear\n",
+            "column 'expression' is missing; the nearest is 'expresion'",
+        ),
+        (
+            "path,expression,subjct\na.png,fear,x\n",
+            "column 'subjct' is not known; the nearest is 'subject'",
+        ),
         ("path,expression,mood\na.png,fear,3\n", "column 'mood' is not known"),
         ("path,expression,AU03\na.png,fear,1\n", "column 'AU03' is not known"),
         ("path,expression\na.png,fear\na.png,anger\n", "'a.png' stands there more than once"),

@@ -149,6 +149,25 @@ def test_the_table_of_ablation_holds_the_unit_that_each_expression_needs_most(
         assert told["in its prototype"] == ("yes" if row["prototype"] else "no")
 
 
+def test_the_smallest_p_of_ablation_says_among_how_many_controls_it_is_the_smallest(
+    avatar_study: Study,
+) -> None:
+    units = len({row["unit"] for row in read(avatar_study, "interventions.parquet")})
+    random_sets = avatar_study.recipe.ablation.random_sets
+    numbers = tables.ablated(avatar_study)
+    texts = printed_tables.condensed(avatar_study, "ablation")
+    floored = 0
+    for ablated, p, text in zip(numbers["ablated"], numbers["p"], texts["p"], strict=True):
+        controls = units - 1 if ablated.startswith("unit ") else random_sets
+        if np.isclose(p, 1 / (controls + 1)):
+            floored += 1
+            assert text.startswith("≤ ")
+            assert text.endswith(f" (of {controls})")
+        else:
+            assert "≤" not in text
+    assert floored
+
+
 def test_the_table_of_detectors_sets_one_unit_few_and_all_side_by_side(avatar_study: Study) -> None:
     table = tables.detected(avatar_study).set_index("action unit")
     rows = by_action_unit(read(avatar_study, "detectors.parquet"))

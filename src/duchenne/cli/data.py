@@ -13,7 +13,8 @@ from duchenne.cli.terminal import Changes, explained, say
 from duchenne.errors import InputError
 
 data = typer.Typer(
-    help="Faces: check a data set, render one.", no_args_is_help=True
+    help="Faces: check, crop, preview and render data sets.",
+    no_args_is_help=True,
 )
 
 _MOST_LINES = 40  # said one by one
@@ -215,7 +216,7 @@ def render(
     ],
     people: Annotated[int, typer.Option(help="How many people.")] = 60,
     protocol: Annotated[
-        str, typer.Option(help="posed, free or dose.")
+        str, typer.Option(help="posed, free, dose or sides.")
     ] = "posed",
     seed: Annotated[
         int, typer.Option(help="Another seed draws other people.")

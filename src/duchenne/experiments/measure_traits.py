@@ -417,7 +417,7 @@ class _Filters:
     ) -> NDArray[np.floating]:
         """What a filter keeps of each picture, the mean over filters: (n,)."""
         shares = []
-        with progress("Sending filters back", len(pictures)) as advance:
+        with progress("Projecting filters back", len(pictures)) as advance:
             for picture in pictures:
                 found = kept(
                     self.network,

@@ -101,14 +101,22 @@ LEGENDS: dict[str, dict[str, str]] = {
         "change": "of the expression that gains most",
     },
     "ablation": {
-        "recall beyond random": "compared with random sets of as many units that vary as much",
+        "ablated": (
+            "all detectors of an action unit, on the expressions whose prototypes hold it and on "
+            "those that change surely; then, for each expression, the unit that it needs most"
+        ),
+        "recall": "before the ablation",
+        "recall beyond random": (
+            "compared with random sets of as many units that vary as much; of a single unit, with "
+            "all other units"
+        ),
         "p": "rank among these, of one row alone, ≤ where none of them lies as far",
     },
     "detectors": {
         "base rate": "of the action unit on people left out, which is AP by chance",
         "unit": "chosen most often, whichever its sign",
         "AP": "average precision, with its interval over people, where thirteen or more show it",
-        "in best unit": "what of all units' precision above base rate it reaches",
+        "in best unit": "(AP of the best unit − base rate) / (AP of all units − base rate)",
     },
     "validity": {
         "study": (
@@ -122,7 +130,10 @@ LEGENDS: dict[str, dict[str, str]] = {
 
 _OF_DETECTORS = {
     "r within": "among pictures of one expression only, and p of that, of one row alone",
-    "p": "family-wise over all pairs",
+    "p": "family-wise over all pairs, far into the tail by a fitted distribution",
+    "q": "false discovery rate over all pairs, from each pair's own p (Benjamini & Hochberg 1995)",
+    "AP lift": "average precision less the base rate",
+    "KL z": "standard deviations above permuted labels",
     "moved by it": "what the action unit alone does to the unit on rendered faces, from absent to "
     "full, in its standard deviations",
     "holds": (

@@ -39,9 +39,7 @@ def condensed(study: Study, stage: str) -> pd.DataFrame:
             table["detectors"] > 0, in_brackets
         )
     if stage == "ablation":
-        texts["p"] = _floored(
-            table["p"], texts["p"], study.recipe.ablation.random_sets
-        )
+        texts["p"] = _floored(table["p"], texts["p"], _controls(study, table))
     return texts[[name for name in CONDENSED[stage] if name in texts]]
 
 
@@ -50,17 +48,28 @@ def _is_bound(name: object) -> bool:
     return str(name).endswith((" low", " high"))
 
 
-def _floored(p: pd.Series, texts: pd.Series, sets: int) -> pd.Series:
-    """Say of the smallest p that so many random sets can give that it is no
-    more than that.
+def _controls(study: Study, table: pd.DataFrame) -> pd.Series:
+    """How many sets each ablated set is compared with: a single unit with all
+    others, the detectors of an action unit with random sets.
+    """
+    single = table["ablated"].str.startswith("unit ")
+    others = study.summary["units"] - 1
+    return single.map({True: others, False: study.recipe.ablation.random_sets})
+
+
+def _floored(p: pd.Series, texts: pd.Series, controls: pd.Series) -> pd.Series:
+    """Say of the smallest p that a rank among so many controls can give that
+    it is no more than that.
 
     >>> _floored(
-    ...     pd.Series([1 / 21, 0.5]), pd.Series(["0.048", "0.50"]), 20
+    ...     pd.Series([1 / 21, 1 / 21, 0.5]),
+    ...     pd.Series(["0.048", "0.048", "0.50"]),
+    ...     pd.Series([20, 255, 20]),
     ... ).tolist()
-    ['≤ 0.048 (20 sets)', '0.50']
+    ['≤ 0.048 (of 20)', '0.048', '0.50']
     """
-    smallest = 1 / (sets + 1) + 1e-9
-    at_most = "≤ " + texts + f" ({sets} sets)"
+    smallest = 1 / (controls + 1) + 1e-9
+    at_most = "≤ " + texts + " (of " + controls.astype(str) + ")"
     return texts.mask(p <= smallest, at_most)
 
 

@@ -535,6 +535,12 @@ def _tested(study: Study, action_unit: str) -> str:
     )
     if code in tested:
         return code
+    known = [facs.code(number) for number in facs.ACTION_UNITS]
+    if code not in known:
+        raise ArgumentError(
+            "action_unit",
+            f"{code}: no action unit; there are {', '.join(known)}",
+        )
     least = study.recipe.evidence.least
     why = (
         f"not tested, which takes {least} pictures with it and {least} without, of people whom "

@@ -185,12 +185,15 @@ def stimulation(
     share = _of_all_people(validity)
     if share.empty or not share["units"].any():
         return moved
+    where = "on these faces"
+    if (share["faces"] == "free").all():
+        where = "on rendered faces, where all are coded"
     named = {
         score: percent(share.loc[score, "validity"], 0) for score in _NAMED
     }
     return (
-        f"{moved} Of the {int(share.loc['r', 'action_units'])} action units tested, the one that "
-        f"moves a unit most is named by the correlation r for {named['r']} of "
+        f"{moved} Of the {int(share.loc['r', 'action_units'])} action units tested {where}, the "
+        f"one that moves a unit most is named by the correlation r for {named['r']} of "
         f"{int(share.loc['r', 'units'])} units, by khorrami2015's divergence for {named['kl']}, by "
         f"zhu2018's distance for {named['distance']} (r by chance: "
         f"{percent(share.loc['r', 'chance'], 0)})."

@@ -12,7 +12,8 @@ the expressions and every picture counts as a subject of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -148,19 +149,32 @@ def _column(name: str) -> str:
     return found.name
 
 
+def _misspelt(name: str, written: Collection[str]) -> str:
+    """Say which of the names that are written may mean a missing one, if any.
+
+    >>> _misspelt("expression", ["mood", "expresion"])
+    "; the nearest is 'expresion'"
+    >>> _misspelt("expression", ["mood"])
+    ''
+    """
+    near = difflib.get_close_matches(name, written, n=1, cutoff=0.75)
+    return f"; the nearest is {near[0]!r}" if near else ""
+
+
 def _column_faults(rows: pd.DataFrame) -> Iterator[str]:
     hint = (
         "; columns are separated by commas"
         if any(";" in name for name in rows)
         else ""
     )
+    unknown = [name for name in rows if name not in COLUMNS]
     yield from (
-        f"column {name!r} is missing{hint}"
+        f"column {name!r} is missing{hint or _misspelt(name, unknown)}"
         for name in ("path", "expression")
         if name not in rows
     )
     yield from (
-        f"column {name!r} is not known"
+        f"column {name!r} is not known{_misspelt(name, COLUMNS)}"
         for name in rows
         if name not in COLUMNS and not action_unit(name)
     )
