@@ -133,6 +133,7 @@ def small(
 
     monkeypatch.chdir(place)
     monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.setattr(duchenne, "run", run)  # by its short name, too
     quick = tiny("khorrami2015-plain")
     monkeypatch.setattr(
         reproduction, "published", lambda: [recipes.read("khorrami2015-plain", quick)]
