@@ -110,7 +110,7 @@ LEGENDS: dict[str, dict[str, str]] = {
             "compared with random sets of as many units that vary as much; of a single unit, with "
             "all other units"
         ),
-        "p": "rank among these, of one row alone, ≤ where none of them lies as far",
+        "p": "rank among these, of one row alone, ≤ where none of so many lies as far",
     },
     "detectors": {
         "base rate": "of the action unit on people left out, which is AP by chance",
