@@ -263,8 +263,9 @@ def _overlay(seen: Floats) -> NDArray[np.uint8]:
     it holds it down, the clearer the stronger.
     """
     signed = seen[np.abs(seen).sum((1, 2)).argmax()]
-    largest = float(np.abs(signed).max()) or 1.0
+    strength = np.abs(signed)
+    largest = float(strength.max()) or 1.0
     laid = np.zeros((*signed.shape, 4), np.uint8)
     laid[..., :3] = np.where(signed[..., None] > 0, _RED, _BLUE)
-    laid[..., 3] = np.rint(255 * np.sqrt(np.abs(signed) / largest))
+    laid[..., 3] = np.rint(255 * np.sqrt(strength / largest))
     return laid

@@ -36,9 +36,10 @@ def log_odds(logits: Tensor) -> Tensor:
     [-1.0986, -1.0986, 0.0]
     """
     classes = logits.shape[-1]
-    others = logits[..., None, :].expand(*logits.shape, classes)
+    every = logits[..., None, :].expand(*logits.shape, classes)
     itself = torch.eye(classes, dtype=torch.bool, device=logits.device)
-    return logits - others.masked_fill(itself, -torch.inf).logsumexp(-1)
+    others = every.masked_fill(itself, -torch.inf)
+    return logits - others.logsumexp(-1)
 
 
 class Readout:

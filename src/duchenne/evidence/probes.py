@@ -491,10 +491,13 @@ def _correlations(pictures: Pictures) -> Floats:
 def _threshold(scores: Floats, shown: Mask) -> float:
     """The score from which saying yes gives the highest F1."""
     order = np.argsort(-scores, kind="stable")
+    falling = scores[order]
     hits = np.cumsum(shown[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + shown.sum())
-    last = np.append(np.diff(scores[order]) != 0, True)  # of equal scores
-    return float(scores[order][np.where(last, f1, -1).argmax()])
+    said = np.arange(1, len(hits) + 1)
+    f1 = 2 * hits / (said + shown.sum())
+    last_of_equal = np.append(np.diff(falling) != 0, True)
+    best = np.where(last_of_equal, f1, -1).argmax()
+    return float(falling[best])
 
 
 def _f1(said: Mask, shown: Mask) -> float:
