@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 
 class InputError(ValueError):
@@ -41,6 +43,34 @@ class DivergedError(InputError):
     """A network's loss left the numbers."""
 
 
+def refused_value(fault: Mapping[str, Any]) -> str:
+    """Say what is wrong with a value that pydantic refused, after the value
+    itself, which checks of our own name already.
+
+    >>> refused_value({"type": "value_error", "msg": "Value error, 'a': not b"})
+    "'a': not b"
+    >>> refused_value({"type": "int", "msg": "not whole", "input": 0.5})
+    '0.5: not whole'
+    """
+    message = printable(fault["msg"].removeprefix("Value error, "))
+    if fault["type"] == "value_error":
+        return message
+    return f"{shortened(fault['input'])}: {message}"
+
+
+def shortened(value: object) -> str:
+    r"""Write a value as Python does, on one line and cut where it is long.
+
+    >>> print(shortened("two\nlines"))
+    'two\nlines'
+    """
+    try:
+        shown = printable(repr(value))
+    except RecursionError:
+        shown = "…"
+    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
+
+
 def printable(text: str) -> str:
     r"""Write a text on one line that can be printed: line breaks, and bytes
     that are not UTF-8, as in Python.
@@ -56,4 +86,5 @@ def printable(text: str) -> str:
     )
 
 
+MOST_SHOWN = 120  # characters
 _NOT_PRINTED = ("Cc", "Cs", "Cn", "Zl", "Zp")

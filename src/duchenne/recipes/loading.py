@@ -22,7 +22,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from duchenne.errors import ArgumentError, InputError, printable
+from duchenne.errors import (
+    MOST_SHOWN,
+    ArgumentError,
+    InputError,
+    printable,
+    refused_value,
+    shortened,
+)
 from duchenne.recipes.schema import Recipe, choices
 
 _WIDTH = 110
@@ -92,7 +99,7 @@ def _path(name: str, beside: Path) -> Path:
     try:
         return (beside / name).resolve()
     except (OSError, ValueError, RuntimeError):
-        shown = printable(name)[:_MOST_SHOWN]
+        shown = printable(name)[:MOST_SHOWN]
         raise InputError(
             f"recipe {shown!r}: no file can be called so"
         ) from None
@@ -129,7 +136,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         raise InputError(f"recipe {file}: is not in UTF-8") from None
     except ValueError as error:
         raise InputError(
-            f"recipe {file}: {printable(str(error))[:_MOST_SHOWN]}"
+            f"recipe {file}: {printable(str(error))[:MOST_SHOWN]}"
         ) from None
     except RecursionError:
         raise InputError(f"recipe {file}: is nested too deeply") from None
@@ -148,22 +155,10 @@ def _refuse_other_kinds(
         ):
             if not isinstance(told[name], Mapping):
                 raise InputError(
-                    f"recipe key '{prefix}{name}': {_shortened(told[name])}: it is a group of "
+                    f"recipe key '{prefix}{name}': {shortened(told[name])}: it is a group of "
                     "keys, not a value"
                 )
             _refuse_other_kinds(told[name], inner, f"{prefix}{name}.")
-
-
-def _shortened(value: object) -> str:
-    """A value as it is told of, on one line."""
-    try:
-        shown = printable(repr(value))
-    except RecursionError:
-        shown = "…"
-    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
-
-
-_MOST_SHOWN = 120  # characters
 
 
 def _over(
@@ -310,7 +305,7 @@ def _refuse_unwritable(value: object, key: str) -> None:
         return
     fault = _fault(value)
     if fault:
-        raise InputError(f"recipe key {_shortened(key)}: {fault}")
+        raise InputError(f"recipe key {shortened(key)}: {fault}")
 
 
 def _fault(value: object) -> str:
@@ -319,14 +314,14 @@ def _fault(value: object) -> str:
         is_text = "\0" not in value and not any(
             "\ud800" <= each <= "\udfff" for each in value
         )
-        return "" if is_text else f"{_shortened(value)} holds what is no text"
+        return "" if is_text else f"{shortened(value)} holds what is no text"
     if isinstance(value, float):
         return (
             "" if math.isfinite(value) else f"{value} is not a finite number"
         )
     if isinstance(value, bool | int | NoneType | Path):
         return ""
-    return f"{_shortened(value)}: a {type(value).__name__} is not understood"
+    return f"{shortened(value)}: a {type(value).__name__} is not understood"
 
 
 def _set(told: dict[str, Any], change: str) -> None:
@@ -335,14 +330,14 @@ def _set(told: dict[str, Any], change: str) -> None:
     if not equals or not last:
         raise ArgumentError(
             "changes",
-            f"{_shortened(change)}: expected key=value, such as training.epochs=4",
+            f"{shortened(change)}: expected key=value, such as training.epochs=4",
         )
     for part in path:
         told = told.setdefault(part, {})
         if not isinstance(told, dict):
             raise ArgumentError(
                 "changes",
-                f"{_shortened(change)}: {_shortened(part)} is a value, not a group of keys",
+                f"{shortened(change)}: {shortened(part)} is a value, not a group of keys",
             )
     told[last] = _parsed(value.strip())
 
@@ -355,7 +350,7 @@ def _parsed(value: str) -> Any:
         return value
     except RecursionError:
         raise ArgumentError(
-            "changes", f": {_shortened(value)}: is nested too deeply"
+            "changes", f": {shortened(value)}: is nested too deeply"
         ) from None
 
 
@@ -366,14 +361,8 @@ def _explained(error: ValidationError) -> str:
         near = difflib.get_close_matches(
             key, _schema_keys(Recipe), n=1, cutoff=0.0
         )
-        return f"recipe key {_shortened(key)} is not known; the nearest is {near[0]!r}"
-    message = first["msg"].removeprefix("Value error, ")
-    problem = (
-        ""
-        if first["type"] == "value_error"
-        else f"{_shortened(first['input'])}: "
-    )
-    return f"recipe key {_shortened(key)}: {problem}{printable(message)}"
+        return f"recipe key {shortened(key)} is not known; the nearest is {near[0]!r}"
+    return f"recipe key {shortened(key)}: {refused_value(first)}"
 
 
 def _schema_keys(model: type[BaseModel], prefix: str = "") -> list[str]:

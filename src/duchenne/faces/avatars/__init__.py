@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from duchenne.errors import ArgumentError
+from duchenne.errors import ArgumentError, refused_value
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.table import FaceTable
 
@@ -33,9 +33,8 @@ def render_with_sheet(out: Path, **settings: Any) -> FaceTable:
         chosen = AvatarSettings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
         raise ArgumentError(
-            str(first["loc"][0]), f"{first['input']!r}: {message}"
+            str(first["loc"][0]), refused_value(first)
         ) from None
     table = dataset.render(out, chosen)
     contact_sheet.of_table(table, out / "contact_sheet.png")

@@ -37,7 +37,7 @@ class AvatarSettings(BaseModel):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in PROTOCOLS:
-            raise ValueError(f"not one of {', '.join(PROTOCOLS)}")
+            raise ValueError(f"{name!r}: not one of {', '.join(PROTOCOLS)}")
         return name
 
     def fingerprint(self) -> str:
