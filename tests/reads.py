@@ -10,11 +10,22 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from pydantic import BaseModel
+
 from duchenne.pipeline import stages
 from duchenne.recipes import schema
 from duchenne.study.workspace import Workspace
 
-TABLES = {type(part): name for name, part in schema.Recipe(name="any") if name != "name"}
+
+def _tables(part: BaseModel, above: str = "") -> dict[type, str]:
+    found: dict[type, str] = {}
+    for name, inner in part:
+        if isinstance(inner, BaseModel):
+            found |= {type(inner): above + name} | _tables(inner, f"{above}{name}.")
+    return found
+
+
+TABLES = _tables(schema.Recipe(name="any"))
 """The table of a recipe by the class that holds its keys."""
 
 

@@ -103,7 +103,7 @@ def test_networks_side_by_side_on_two_devices_each(drawings: FaceTable, tmp_path
             drawings,
             tmp_path / str(count),
             changes=changes,
-            until="training",
+            until="network",
             workers=count,
             devices=2,
         ).scores["networks"]

@@ -126,7 +126,7 @@ def small(
             data,
             tmp_path / "run",
             changes=(*given["changes"], *changes, *few),
-            until="training",
+            until="network",
             workers=1,
         )
         return avatar_study

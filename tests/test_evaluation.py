@@ -30,7 +30,7 @@ def study(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Stud
         f"folder:{drawings.root}",
         tmp_path_factory.mktemp("runs") / "a",
         changes=changes,
-        until="training",
+        until="network",
     )
 
 

@@ -328,7 +328,7 @@ def test_a_study_sets_trained_units_beside_their_untrained_and_permuted_labels()
     faces["expression"] = np.where(labels["AU12"], "happiness", "anger")
     faces["frame"] = pd.NA
     untrained = np.random.default_rng(1).normal(5, 1, units.shape)
-    found = nulls.beside_nulls(units, untrained, faces, Evidence(permutations=99))
+    found = nulls.beside_nulls(units, [untrained], faces, Evidence(permutations=99))
     assert found.summary["trained"]["units"] == 1
     assert found.summary["untrained"]["units"] == 0
     assert found.summary["permuted_labels"]["units"] < 0.5
@@ -342,7 +342,7 @@ def test_a_study_without_action_units_matches_expressions_and_says_so() -> None:
         {"path": [str(i) for i in range(len(labels))], "subject": person, "sequence": sequence}
     )
     faces["expression"] = np.where(labels["AU12"], "happiness", "neutral")
-    found = nulls.beside_nulls(units, units, faces, Evidence(permutations=99))
+    found = nulls.beside_nulls(units, [units], faces, Evidence(permutations=99))
     assert found.evidence is None
     assert "trained" not in found.summary
     assert found.summary["action_units"] == []

@@ -243,14 +243,14 @@ def test_networks_of_another_study_are_trained_anew(drawings: FaceTable, tmp_pat
     changes = (*CHANGES, "folds.run=[0]", "training.attempts=1")
     one, other = (tmp_path / name for name in ("one", "other"))
     faces = f"folder:{drawings.root}"
-    duchenne.run("quick", faces, one, changes=changes, until="training", workers=1)
+    duchenne.run("quick", faces, one, changes=changes, until="network", workers=1)
     duchenne.run("quick", faces, other, changes=changes, until="faces", workers=1)
     shutil.copytree(one / "training", other / "training")
     assert (other / "training" / "fold-00-attempt-00" / "identity").read_text()
     (other / "training" / "fold-00-attempt-00" / "identity").write_text("another")
-    duchenne.run(out=other, resume=True, until="training", workers=1)
+    duchenne.run(out=other, resume=True, until="network", workers=1)
     made = other / "training" / "fold-00-attempt-00"
-    assert (made / "identity").read_text() == duchenne.open(other, until="training").state[
+    assert (made / "identity").read_text() == duchenne.open(other, until="network").state[
         "identity"
     ]["training"]
     assert (made / "network.safetensors").stat().st_mtime > (one / "training").stat().st_mtime
@@ -263,15 +263,15 @@ def test_a_damaged_network_is_trained_anew_to_the_same_end(
 ) -> None:
     changes = (*CHANGES, "folds.run=[0]", "training.attempts=1")
     duchenne.run(
-        "quick", f"folder:{drawings.root}", tmp_path, changes=changes, until="training", workers=1
+        "quick", f"folder:{drawings.root}", tmp_path, changes=changes, until="network", workers=1
     )
     file = tmp_path / "training" / "fold-00-attempt-00" / name
     before = file.read_bytes()
     file.write_bytes(before[: len(before) // 2])
     with pytest.raises(InputError, match=f"{name}: is missing or damaged since it was written"):
-        duchenne.open(tmp_path, until="training")
+        duchenne.open(tmp_path, until="network")
     lines: list[str] = []
-    duchenne.run(out=tmp_path, resume=True, until="training", workers=1, announce=lines.append)
+    duchenne.run(out=tmp_path, resume=True, until="network", workers=1, announce=lines.append)
     assert file.read_bytes() == before
     assert any("is missing or damaged; it is done again" in line for line in lines)
 
@@ -337,7 +337,7 @@ def test_what_every_picture_was_to_each_fold_is_kept(one_by_one: Path) -> None:
 
 
 def test_of_every_network_seed_and_epoch_are_kept(one_by_one: Path) -> None:
-    rows = duchenne.open(one_by_one, until="training").scores["networks"]
+    rows = duchenne.open(one_by_one, until="network").scores["networks"]
     listed = jobs.listed(
         recipes.read("quick", ["training.attempts=2"]), [0, 2], one_by_one / "training"
     )
@@ -366,7 +366,7 @@ def test_workers_that_die_again_and_again_or_write_elsewhere_are_told(tmp_path: 
 def one_by_one(drawings: FaceTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "one"
     duchenne.run(
-        "quick", f"folder:{drawings.root}", out, changes=CHANGES, until="training", workers=1
+        "quick", f"folder:{drawings.root}", out, changes=CHANGES, until="network", workers=1
     )
     return out
 
@@ -384,7 +384,7 @@ def test_results_are_the_same_whoever_computed_them(
         f"folder:{drawings.root}",
         out,
         changes=CHANGES,
-        until="training",
+        until="network",
         workers=2,
         backend=backend,
     )
@@ -408,7 +408,7 @@ def test_a_backend_that_is_not_installed_is_named(
                 drawings,
                 tmp_path / backend,
                 changes=CHANGES,
-                until="training",
+                until="network",
                 backend=backend,
             )
 
@@ -477,4 +477,4 @@ def test_a_clusters_lost_worker_is_replaced(backend: str, tmp_path: Path) -> Non
 def test_a_job_that_diverges_is_named(drawings: FaceTable, tmp_path: Path) -> None:
     wild = (*CHANGES, "training.optimiser=sgd", "training.rate=1e30", "training.schedule=constant")
     with pytest.raises(DivergedError, match=r"^fold 0, attempt 0: training diverged in epoch 0"):
-        duchenne.run("quick", drawings, tmp_path / "a", changes=wild, until="training", workers=1)
+        duchenne.run("quick", drawings, tmp_path / "a", changes=wild, until="network", workers=1)

@@ -109,7 +109,7 @@ def test_a_study_trains_on_one_set_and_tests_on_the_other(
         "folds.run=[0]",
     )
     study = duchenne.run(
-        "quick", f"folder:{tmp_path / 'set0'}", tmp_path / "run", changes=changes, until="training"
+        "quick", f"folder:{tmp_path / 'set0'}", tmp_path / "run", changes=changes, until="network"
     )
     predictions = pd.read_parquet(study.folder / "predictions.parquet")
     assert set(predictions["subject"]) == {f"set1 p{n:02d}" for n in range(4)}

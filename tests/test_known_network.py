@@ -21,8 +21,9 @@ from duchenne.evidence.doses import movers
 from duchenne.evidence.matching import compare
 from duchenne.evidence.probes import detectors
 from duchenne.evidence.validity import validity
-from duchenne.experiments.ablate import ablate, sets
+from duchenne.experiments.ablate import Shown, ablate, sets
 from duchenne.experiments.localise import locate
+from duchenne.experiments.pair import Pair
 from duchenne.experiments.stimulate import Stimulated, render, stimulate
 from duchenne.experiments.survey import Survey, survey
 from duchenne.faces import acting
@@ -131,7 +132,8 @@ def studied(network: nn.Module) -> Studied:
 def stimulated(network: nn.Module, studied: Studied) -> Stimulated:
     scale = studied.survey.activations.value.std(0).astype(float)
     layer = Layer(network, "units", PLAIN)
-    return stimulate(layer, list(READ), scale, render(avatars("dose", 6, 11), SIZE, 1))
+    pair = Pair(network, (), PLAIN, tuple(READ))
+    return stimulate(layer, pair, scale, render(avatars("dose", 6, 11), SIZE, 1))
 
 
 def test_scores_name_each_units_action_unit_and_are_sure_of_it(studied: Studied) -> None:
@@ -192,7 +194,7 @@ def test_ablating_a_unit_takes_away_the_expressions_that_are_made_of_it(network:
     detected = pd.DataFrame({"unit": range(4), "au": MEASURED})
     chosen = sets(detected, np.ones(4), random_sets=3)
     layer = Layer(network, "units", PLAIN)
-    found = ablate(layer, faces, np.arange(len(faces)), chosen)
+    found = ablate(layer, Shown(faces, np.arange(len(faces)), tuple(READ)), chosen)
     together = found[found["what"] == "detectors"].set_index(["expression", "au"])
     for expression, read in READ.items():
         for au in MEASURED:

@@ -238,7 +238,7 @@ def test_what_is_described_of_a_recipe_says_what_keys_mean_and_can_be() -> None:
         '"yunet:FILE.onnx"'
     )
     assert next(line for line in told if line.startswith("network.prepare=")).endswith(
-        '"zca_fourier"'
+        '"divide:NUMBERS"'
     )
     assert "# faces.probable is not set" in told
     assert any(line.startswith("# folds: ") and "all where it is empty" in line for line in told)

@@ -188,7 +188,7 @@ def test_a_filter_is_shown_on_the_face_of_every_expression_that_it_answers_to_mo
     study: Study,
 ) -> None:
     shown = figures.invariance(study, [3])
-    activations = source.activations(opened(study, "training"), "conv3")
+    activations = source.activations(opened(study, "network"), "conv3")
     frame = study.table.frame.iloc[activations.image].assign(activation=activations.value[:, 3])
     best = frame.loc[frame.groupby("expression")["activation"].idxmax()].set_index("expression")[
         "activation"
@@ -212,7 +212,7 @@ def test_traits_are_those_of_pictures_not_trained_on(study: Study) -> None:
     shown = figures.traits(study, layers=["conv1"], top=3)
     fold = pd.read_parquet(study.folder / "training" / "folds.parquet")
     rows = study.table.frame["path"].isin(fold.loc[fold["part"] != "train", "path"]).to_numpy()
-    work = opened(study, "training")
+    work = opened(study, "network")
     prepared = source.prepared(work, np.flatnonzero(rows))
     frame = study.table.frame[rows]
     with torch.no_grad():
@@ -246,7 +246,7 @@ def test_how_like_the_random_start_projections_are_is_told_for_every_unit_and_me
     assert table["method"].eq("gradient").all()
     assert table["unit"].tolist() == list(range(256))
     assert table["alike"].dropna().between(-1, 1).all()
-    one = opened(study, "training")
+    one = opened(study, "network")
     best = source.best(one, "conv3", 1).query("unit == 9")
     prepared = source.prepared(one, best["image"].to_numpy())
     trained, untrained = (
@@ -333,7 +333,7 @@ def test_a_figure_registers_itself_and_is_drawn_by_its_name_and_by_its_command(
     held = dict(FIGURES)
     try:
 
-        @figure("training")
+        @figure("network")
         def accuracies(work: Workspace, *, top: int = 1) -> Shown:
             """Draw accuracies.
 
@@ -424,7 +424,7 @@ def test_a_warning_is_told_once(study: Study, monkeypatch: pytest.MonkeyPatch) -
             warnings.warn("no ReLU", stacklevel=1)
         return "shown"
 
-    monkeypatch.setitem(figures.FIGURES, "units", Drawing("units", "training", warns))
+    monkeypatch.setitem(figures.FIGURES, "units", Drawing("units", "network", warns))
     with pytest.warns(UserWarning, match="no ReLU") as caught:
         assert figures.show(study, "units") == "shown"
     assert len(caught) == 1

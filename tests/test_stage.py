@@ -136,7 +136,7 @@ def test_a_stage_is_one_entry_of_the_line(
     study = duchenne.run("quick", drawings, tmp_path / "a", changes=SMALL, until="count")
     assert list(study.state["stages"]) == ["faces", "count"]
     assert int((study.folder / "count.json").read_text()) == len(study.table)
-    with pytest.raises(duchenne.InputError, match="training is still to do"):
+    with pytest.raises(duchenne.InputError, match="network is still to do"):
         duchenne.open(study.folder, until="units")
 
 

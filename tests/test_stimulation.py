@@ -8,6 +8,7 @@ import torch
 
 from duchenne import facs, networks
 from duchenne.evidence import intervals
+from duchenne.experiments.pair import Pair
 from duchenne.experiments.stimulate import render, stimulate
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.settings import AvatarSettings
@@ -23,7 +24,8 @@ def test_answers_are_those_to_each_face_alone() -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     prepare = Preparation(["local_mean"])
     scale = np.linspace(0.5, 2, 256)
-    found = stimulate(Layer(network, "conv3", prepare), CLASSES, scale, render(AVATARS, 32, 1))
+    pair = Pair(network, (), prepare, CLASSES)
+    found = stimulate(Layer(network, "conv3", prepare), pair, scale, render(AVATARS, 32, 1))
     assert len(found.units) == 256 * len(facs.rendered())
     assert len(found.expressions) == 3 * len(facs.rendered())
     table = dataset.load(AVATARS)
@@ -65,7 +67,8 @@ def test_every_action_unit_is_told_with_its_interval(people: int) -> None:
     network = networks.build("zero_bias", classes=3, seed=0).eval()
     avatars = AVATARS.model_copy(update={"people": people})
     layer = Layer(network, "conv1", Preparation([]))
-    found = stimulate(layer, CLASSES, np.ones(64), render(avatars, 32, 1))
+    pair = Pair(layer.network, (), layer.prepare, CLASSES)
+    found = stimulate(layer, pair, np.ones(64), render(avatars, 32, 1))
     low, high = found.units["low"], found.units["high"]
     if people < intervals.LEAST:
         assert (low.isna() & high.isna()).all()

@@ -180,7 +180,7 @@ def test_traits_are_measured_again_where_what_they_read_of_units_changes(change:
         identities(LINE, recipes.read("quick", changes), "faces") for changes in ((), (change,))
     )
     assert before["traits"] != after["traits"]
-    assert before["training"] == after["training"]
+    assert before["network"] == after["network"]
 
 
 def test_versions_are_those_that_made_each_stage(
@@ -192,7 +192,7 @@ def test_versions_are_those_that_made_each_stage(
         out=tmp_path / "a", changes=("evidence.bins=16",), resume=True, until="evidence"
     ).state
     assert state["versions"]["torch"] != "9"
-    assert state["stages"]["training"]["versions"]["torch"] != "9"
+    assert state["stages"]["network"]["versions"]["torch"] != "9"
     assert state["stages"]["evidence"]["versions"]["torch"] == "9"
 
 
@@ -202,7 +202,7 @@ def test_a_recipe_object_is_changed_and_its_command_repeats_it(
     recipe = recipes.changed(recipes.read("quick"), SMALL)
     spec = f"folder:{drawings.root}"
     study = duchenne.run(
-        recipe, spec, tmp_path / "a", changes=("evidence.bins=16",), until="training"
+        recipe, spec, tmp_path / "a", changes=("evidence.bins=16",), until="network"
     )
     assert study.recipe.evidence.bins == 16
     command = document.command(study)
@@ -224,7 +224,7 @@ def test_the_command_of_a_recipe_of_ones_own_is_its_file_in_the_run_folder(
         f"folder:{drawings.root}",
         tmp_path / "a",
         changes=("training.epochs=1",),
-        until="training",
+        until="network",
     )
     *told, kept = shlex.split(document.command(study))
     assert (told, kept) == (["duchenne", "run"], str(tmp_path / "a" / "recipe.toml"))
@@ -261,9 +261,9 @@ run("quick", sys.argv[3], sys.argv[4], changes=tuple(sys.argv[5:]))
     ("stage", "place", "after"),
     [
         pytest.param("faces", "pandas:DataFrame.to_parquet", 0, marks=pytest.mark.slow),
-        ("training", "duchenne.training.fit:_Learner.training_step", 4),
-        pytest.param("training", "duchenne.training.jobs.predictions", 0, marks=pytest.mark.slow),
-        pytest.param("training", "lightning:Trainer.save_checkpoint", 1, marks=pytest.mark.slow),
+        ("network", "duchenne.training.fit:_Learner.training_step", 4),
+        pytest.param("network", "duchenne.training.jobs.predictions", 0, marks=pytest.mark.slow),
+        pytest.param("network", "lightning:Trainer.save_checkpoint", 1, marks=pytest.mark.slow),
         pytest.param("units", "duchenne.experiments.survey.survey", 2, marks=pytest.mark.slow),
         ("evidence", "duchenne.evidence.nulls.compare", 2),
         pytest.param(
@@ -490,13 +490,13 @@ def test_a_network_learns_from_shares_of_votes(drawings: FaceTable, tmp_path: Pa
         frame[f"votes_{name}"] = 0.6 * (shown == name) + 0.4 * (rival == name)
     voted = FaceTable(frame, drawings.root)
     changes = (*SMALL, "training.epochs=8", "folds.run=[0]")
-    plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes, until="training")
+    plain = duchenne.run("quick", voted, tmp_path / "plain", changes=changes, until="network")
     shared = duchenne.run(
         "quick",
         voted,
         tmp_path / "shared",
         changes=(*changes, "training.labels=votes"),
-        until="training",
+        until="network",
     )
     surest = [
         pd.read_parquet(s.folder / "predictions.parquet").filter(like="p_").max(axis=1).mean()

@@ -39,6 +39,21 @@ EXPRESSIONS = (
 )
 """The eight expressions in the order of CK+ (codes 0 to 7)."""
 
+SPELLINGS = {
+    "angry": "anger",
+    "happy": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+    "fearful": "fear",
+    "afraid": "fear",
+    "scared": "fear",
+    "disgusted": "disgust",
+    "contemptuous": "contempt",
+    "calm": "neutral",
+} | {name: name for name in EXPRESSIONS}
+"""Names of expressions that are understood, lower case."""
+
 SUPERSETS = {
     "positive": ("happiness", "surprise"),
     "neutral": ("neutral",),

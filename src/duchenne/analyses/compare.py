@@ -157,7 +157,7 @@ def _study_row(name: str, study: Study) -> dict[str, object]:
     }
     return {
         "study": name,
-        "network": study.recipe.network.name,
+        "network": study.network_name,
         "layer": study.recipe.units.layer,
         "accuracy": scores["accuracy"],
         "low": low,

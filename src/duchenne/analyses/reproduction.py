@@ -159,7 +159,7 @@ def _reproduced(
     options: dict[str, Any] = {
         "changes": changes,
         "resume": True,
-        "until": "training",
+        "until": "network",
     }
     try:
         study = run(recipe, source, out, **options, **machine)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from duchenne import facs, files, networks, recipes
 from duchenne.errors import InputError
+from duchenne.faces.classes import COARSE, as_classes
 from duchenne.faces.images.fingerprint import fingerprint
 from duchenne.faces.images.stack import Stack
 from duchenne.faces.preparation.steps import Preparation
@@ -31,8 +32,6 @@ from duchenne.study.sentences import percent
 from duchenne.training import jobs
 from duchenne.training.fit import probabilities
 from duchenne.training.metrics import scores
-
-_COARSE = frozenset(facs.SUPERSETS) - frozenset(facs.EXPRESSIONS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def evaluate(
             networks know.
     """
     study = (
-        run if isinstance(run, Study) else record.open(run, until="training")
+        run if isinstance(run, Study) else record.open(run, until="network")
     )
     faces = _other_faces(study, data, changes)
     predictions = _of_every_network(study, faces)
@@ -119,7 +118,9 @@ def _other_faces(study: Study, data: str, changes: Sequence[str]) -> Stack:
 
 def _of_every_network(study: Study, faces: Stack) -> pd.DataFrame:
     """What every network of a study makes of the faces."""
-    trained = jobs.trained(study.folder / "training")
+    trained = [(0, 0, study.folder)]
+    if not study.recipe.network.given:
+        trained = jobs.trained(study.folder / "training")
     parts = []
     with progress("Reading expressions", len(trained)) as advance:
         for fold, attempt, folder in trained:
@@ -149,12 +150,9 @@ def folded(
     ... ]
     (tensor([[0.5000, 0.5000]]), ('positive', 'negative'))
     """
-    if _COARSE & set(shown.dropna()) and not _COARSE & set(classes):
+    if COARSE & set(shown.dropna()) and not COARSE & set(classes):
         found, classes = _summed(found, classes)
-    if _COARSE & set(classes):
-        supersets = {**facs.SUPERSET_OF, **{name: name for name in classes}}
-        shown = shown.map(supersets.get, na_action="ignore")
-    return shown.where(shown.isin(classes)), found, classes
+    return as_classes(shown, classes), found, classes
 
 
 def _summed(

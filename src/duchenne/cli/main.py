@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from duchenne.cli.audit import audits
 from duchenne.cli.data import data
 from duchenne.cli.figures import show
 from duchenne.cli.report import reports
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(units)
+app.add_typer(audits)
 app.add_typer(reports)
 app.add_typer(show, name="show")
 
@@ -178,7 +180,7 @@ def train(
             devices=_at_least_one("devices", devices),
             backend=backend,
             address=address,
-            until="training",
+            until="network",
         )
         for line in study.told_of_training():
             typer.echo(line)

@@ -4,8 +4,8 @@ and beside permuted labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,49 +36,93 @@ class NetworkEvidence:
 
 def beside_nulls(
     activations: Floats,
-    untrained: Floats,
+    controls: Sequence[Floats],
     faces: pd.DataFrame,
     settings: Evidence,
     seed: int = 0,
 ) -> NetworkEvidence:
-    """Match units of a trained network and of its untrained control with the
-    labels of their pictures.
+    """Match units of a network and of its untrained controls with the labels
+    of their pictures.
 
     Where no action unit is coded often enough, only expressions are matched
     and the summary says so.
 
     Args:
         activations: (n, u) activations of the trained network's units.
-        untrained: (n, u) those of the untrained network.
+        controls: (n, u) those of every untrained control.
         faces: The frame of a face table, one row a picture.
         settings: Bins, permutations, level and least pictures.
         seed: Of the permutations.
 
     Returns:
-        The evidence of both networks and the summary.
+        The evidence of the network and of its first control, and the summary.
     """
     tree = exchangeable(faces)
     labels, rare = often_enough(faces, settings.least)
     expressions = _expressions(activations, faces, settings, seed)
     summary = _of_pictures(faces, tree, settings)
-    summary |= {
-        "units": activations.shape[1],
-        "action_units": list(labels.columns),
-        "rare": rare,
-    }
-    if labels.empty or not len(labels.columns):
+    summary |= {"units": activations.shape[1], "rare": rare}
+    summary["action_units"] = list(labels.columns)
+    if labels.empty:
         return NetworkEvidence(None, None, expressions, summary)
     options = _options(settings, seed)
-    options["strata"] = faces["expression"]
-    matching = partial(
-        _matched, labels=labels, faces=faces, tree=tree, options=options
-    )
-    with about("trained"):
-        trained = matching(activations)
-    with about("untrained"):
-        control = matching(untrained)
+    networks = [activations, *controls]
+    trained, *others = _matches(networks, labels, faces, tree, options)
+    control = others[0]
     summary |= _detecting(trained, control, settings.level)
+    summary["controls"] = _of_controls(others, controls, settings.level)
     return NetworkEvidence(trained.frame, control.frame, expressions, summary)
+
+
+def _of_controls(
+    matched: Sequence[Matched], controls: Sequence[Floats], level: float
+) -> list[dict[str, Any]]:
+    """What the summary says of each control."""
+    return [
+        _of_control(found, activations, level)
+        for found, activations in zip(matched, controls, strict=True)
+    ]
+
+
+def _matches(
+    networks: Sequence[Floats],
+    labels: pd.DataFrame,
+    faces: pd.DataFrame,
+    tree: Exchangeability,
+    options: dict[str, Any],
+) -> list[Matched]:
+    """The network and its controls matched, each by its name in what is told
+    of progress.
+    """
+    options = options | {"strata": faces["expression"]}
+    names = ["trained", "untrained"]
+    names += [f"untrained {number}" for number in range(2, len(networks))]
+    found = []
+    for name, activations in zip(names, networks, strict=True):
+        with about(name):
+            found.append(_matched(activations, labels, faces, tree, options))
+    return found
+
+
+def _of_control(
+    found: Matched, activations: Floats, level: float
+) -> dict[str, Any]:
+    """How many units of a control detect anything, how far its units' largest
+    correlations reach, and how many answer the same to every picture.
+    """
+    largest = found.frame.groupby("unit")["r"].max()
+    reached = {
+        f"{share:g}": float(largest.quantile(share)) for share in _QUANTILES
+    }
+    return {
+        "units": int(detections(found.frame, level)["unit"].nunique()),
+        "dead": int((np.ptp(activations, axis=0) == 0).sum()),
+        "largest_r": float(found.frame["r"].max()),
+        "largest_r_quantiles": reached,
+    }
+
+
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def _matched(

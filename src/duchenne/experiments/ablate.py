@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duchenne import facs
+from duchenne.errors import InputError
 from duchenne.evidence import nulls
 from duchenne.evidence.ablation_effects import Readout, effects
 from duchenne.evidence.intervals import numbered
+from duchenne.faces.classes import as_classes
 from duchenne.faces.images.stack import Stack
 from duchenne.progress import progress
 from duchenne.units import layers
@@ -150,15 +153,50 @@ def _mask(chosen: Places, units: int) -> Mask:
     return found
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The pictures of a stack that units are ablated on, and the classes that
+    the network reads them as, in the order of its output; pictures of what it
+    has no class for are left out.
+    """
+
+    stack: Stack
+    rows: Places
+    classes: tuple[str, ...]
+
+    @cached_property
+    def read_as(self) -> pd.Series:
+        """The class that each of the rows shows."""
+        expressions = self.stack.table.frame["expression"].iloc[self.rows]
+        return as_classes(expressions, self.classes)
+
+    @cached_property
+    def known(self) -> Places:
+        """The rows that show a class."""
+        known: Places = self.rows[self.read_as.notna().to_numpy(bool)]
+        return known
+
+    @property
+    def people(self) -> tuple[Places, int]:
+        """Who is in each known row, by number, and how many there are."""
+        faces = self.stack.table.frame.iloc[self.known]
+        return numbered(nulls.who(faces)[0])
+
+    @cached_property
+    def places(self) -> Places:
+        """Where what each known row shows stands among the classes."""
+        shown = self.read_as.dropna()
+        return np.array([self.classes.index(name) for name in shown], int)
+
+
 def ablate(
-    layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str = "zero"
+    layer: Layer, shown: Shown, chosen: Sets, fill: str = "zero"
 ) -> pd.DataFrame:
     """Ablate units on some pictures and tell what becomes of the expressions.
 
     Args:
         layer: Whose units are ablated.
-        stack: The study's pictures.
-        rows: Of the stack, the pictures that are shown.
+        shown: The pictures, and what the network tells apart.
         chosen: Which units are ablated together, as ``sets`` makes them.
         fill: What an ablated unit passes on: "zero", or its "mean" over the
             pictures.
@@ -168,32 +206,35 @@ def ablate(
         ("unit" or "detectors"), ``unit`` or ``au``, ``units``, how many are
         ablated, and ``prototype``, whether a published prototype of the
         expression holds the action unit.
+
+    Raises:
+        InputError: Where no picture shows a class of the network.
     """
-    classes = stack.table.expressions
-    readout = _readout(layer, stack, rows, chosen, fill)
-    found = effects(readout, chosen.asked, chosen.controls, classes)
-    of_prototypes = in_prototypes(classes)
+    if not len(shown.known):
+        raise InputError(
+            f"ablation: no picture shows one of {', '.join(shown.classes)}"
+        )
+    readout = _readout(layer, shown, chosen, fill)
+    found = effects(readout, chosen.asked, chosen.controls, shown.classes)
+    of_prototypes = in_prototypes(shown.classes)
     pairs = zip(found["au"], found["expression"], strict=True)
     found.insert(4, "prototype", [pair in of_prototypes for pair in pairs])
     return found
 
 
-def _readout(
-    layer: Layer, stack: Stack, rows: Places, chosen: Sets, fill: str
-) -> Readout:
+def _readout(layer: Layer, shown: Shown, chosen: Sets, fill: str) -> Readout:
     """What the network gives for every picture under every set."""
-    faces = stack.table.frame.iloc[rows]
-    classes = stack.table.expressions
-    people, count = numbered(nulls.who(faces)[0])
-    shown = np.array([classes.index(name) for name in faces["expression"]])
-    ablation = _ablation(layer, stack, rows, fill)
+    rows = shown.known
+    people, count = shown.people
+    ablation = _ablation(layer, shown.stack, rows, fill)
     ablated = _beside_none(chosen.ablated)
-    readout = Readout(len(ablated), count, len(classes))
+    readout = Readout(len(ablated), count, len(shown.classes))
     first = 0
     with progress("Ablating units", len(rows)) as advance:
-        for batch in _batches(layer, stack, rows):
+        for batch in _batches(layer, shown.stack, rows):
             part = slice(first, first + len(batch))
-            readout.update(ablation(batch, ablated), people[part], shown[part])
+            logits = ablation(batch, ablated)[..., : len(shown.classes)]
+            readout.update(logits, people[part], shown.places[part])
             first = part.stop
             advance(len(batch))
     return readout

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from duchenne.errors import InputError
 from duchenne.evidence import nulls, traits
+from duchenne.experiments.pair import Pair
+from duchenne.faces.classes import as_classes
 from duchenne.faces.images.stack import Stack
 from duchenne.progress import progress
-from duchenne.training.fit import probabilities
-from duchenne.training.jobs import Pair
 from duchenne.units.accumulators import Top
 from duchenne.units.layers import (
     activation_maps,
@@ -128,16 +128,19 @@ def measure(
 
 def _shown(pair: Pair, stack: Stack, rows: Places) -> Pictures:
     """Pictures of a study, with what the trained network makes of them."""
-    pictures = torch.from_numpy(stack.floats(rows))
-    frame = stack.table.frame.iloc[rows]
-    expressions = frame["expression"].to_numpy(str)
-    classes = [stack.table.expressions.index(name) for name in expressions]
-    shares = probabilities(pair.trained, pair.prepare, pictures).numpy()
+    shown = as_classes(
+        stack.table.frame["expression"].iloc[rows], pair.classes
+    ).dropna()
+    known = shown.index.to_numpy()
+    pictures = torch.from_numpy(stack.floats(known))
+    frame = stack.table.frame.iloc[known]
+    classes = [pair.classes.index(name) for name in shown]
+    shares = pair.read(pictures).numpy()
     return Pictures(
         pair.prepare(pictures),
-        expressions,
+        frame["expression"].to_numpy(str),
         nulls.who(frame)[0],
-        shares[np.arange(len(rows)), classes],
+        shares[np.arange(len(known)), classes],
     )
 
 

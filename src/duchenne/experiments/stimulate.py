@@ -7,7 +7,7 @@ once and kept in the user's cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.evidence import doses
 from duchenne.evidence.validity import repeatability
+from duchenne.experiments.pair import Pair
 from duchenne.faces.avatars import dataset
 from duchenne.faces.avatars.scripts import DOSES
 from duchenne.faces.avatars.settings import AvatarSettings
@@ -59,14 +60,16 @@ class Stimulated:
     """What stimulating every action unit did: ``units`` as
     ``evidence.doses.dose_response`` tells, with ``left, right, laterality`` of
     ``evidence.doses.sides`` (NaN for those without sides); ``expressions``: au,
-    expression, change of its probability from absent to E, low, high; and
+    expression, change of its probability from absent to E, low, high;
     ``answers`` (people, action units, doses, units), the activations
-    themselves.
+    themselves; and ``outputs`` (people, action units, doses, outputs), what
+    the network gave.
     """
 
     units: pd.DataFrame
     expressions: pd.DataFrame
     answers: NDArray[np.float32]
+    outputs: NDArray[np.float32]
 
 
 def render(avatars: AvatarSettings, size: int, channels: int) -> Faces:
@@ -98,13 +101,13 @@ def loaded(avatars: AvatarSettings, size: int, channels: int) -> stack.Stack:
 
 
 def stimulate(
-    layer: Layer, classes: Sequence[str], scale: Floats, faces: Faces
+    layer: Layer, pair: Pair, scale: Floats, faces: Faces
 ) -> Stimulated:
     """Show a network every action unit at every dose, and on either side.
 
     Args:
         layer: Whose units are read.
-        classes: What the network tells apart, in the order of its output.
+        pair: What the network tells apart, and how its output is read.
         scale: (units,) what counts as much for each unit.
         faces: Of people with single action units.
 
@@ -114,19 +117,30 @@ def stimulate(
     Raises:
         InputError: As its parts do.
     """
-    names = [facs.code(number) for number in facs.rendered()]
     with progress("Stimulating action units", faces.count) as advance:
-        activations, probabilities = _answers(layer, faces.dosed, advance)
+        activations, outputs = _answers(layer, faces.dosed, advance)
         of_sides, _ = _answers(layer, faces.sided, advance)
+    names = [facs.code(number) for number in facs.rendered()]
     shape = (faces.people, len(names), len(DOSES), -1)
     dosed = activations.reshape(shape)
+    effects = _effects(dosed, of_sides, names, scale)
+    change = _change(pair.shares(outputs).numpy().reshape(shape))
+    changes = doses.changes(change, names, pair.classes)
+    return Stimulated(effects, changes, dosed, outputs.numpy().reshape(shape))
+
+
+def _effects(
+    dosed: NDArray[np.float32],
+    of_sides: NDArray[np.float32],
+    names: list[str],
+    scale: Floats,
+) -> pd.DataFrame:
+    """Dose and response of every unit, and its response by side."""
     units = doses.dose_response(
         dosed.astype(np.float64), names, STRENGTHS, scale
     )
     sides = _sides(of_sides, dosed[:, 0, 0], scale)
-    effects = units.merge(sides, on=["unit", "au"], how="left")
-    change = _change(probabilities.reshape(shape))
-    return Stimulated(effects, doses.changes(change, names, classes), dosed)
+    return units.merge(sides, on=["unit", "au"], how="left")
 
 
 def _change(probabilities: NDArray[np.float32]) -> Floats:
@@ -154,18 +168,18 @@ def _sides(
 
 def _answers(
     layer: Layer, faces: stack.Stack, advance: Advance
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Activations (n, u) and probabilities (n, c) of faces."""
+) -> tuple[NDArray[np.float32], Tensor]:
+    """Activations (n, u) of faces, and what the network gives for them."""
     activations = []
-    shares = []
+    outputs = []
     batches = _batches(layer, faces)
     for found, given in answers(
         layer.network, layer.name, batches, layer.activation
     ):
         activations.append(found.value)
-        shares.append(torch.softmax(given, 1).numpy())
+        outputs.append(given)
         advance(len(given))
-    return np.concatenate(activations), np.concatenate(shares)
+    return np.concatenate(activations), torch.cat(outputs)
 
 
 def _batches(layer: Layer, faces: stack.Stack) -> Iterator[Tensor]:

@@ -35,6 +35,20 @@ class Fold:
         return int(np.isin(subject[self.test], subject[self.train]).sum())
 
 
+def untrained(count: int) -> Fold:
+    """The one fold of a network that was trained on none of the pictures: all
+    of them are tested.
+
+    Args:
+        count: How many pictures there are.
+
+    Returns:
+        The fold.
+    """
+    nothing = np.zeros(count, bool)
+    return Fold(nothing, nothing, ~nothing)
+
+
 def sorted_subjects(table: FaceTable, count: int, seed: int = 0) -> list[Fold]:
     """khorrami2015's rule: subjects sorted by name, subject i in part i mod
     ``count``; test part t, validation part t + 1.

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 
 from duchenne.networks.registry import (
+    GIVEN,
     NETWORKS,
     Description,
     build,
@@ -18,6 +19,7 @@ for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)  # each registers its networks
 
 __all__ = [
+    "GIVEN",
     "NETWORKS",
     "UNTRAINED",
     "Description",

@@ -17,6 +17,9 @@ from duchenne.errors import InputError
 NETWORKS: dict[str, type[nn.Module]] = {}
 """Every network by its name in recipes."""
 
+GIVEN = "given"
+"""What a network that was made elsewhere is named in recipes."""
+
 _Network = TypeVar("_Network", bound=type[nn.Module])
 
 
@@ -33,7 +36,7 @@ def network(name: str) -> Callable[[_Network], _Network]:
 @dataclass(frozen=True)
 class Description:
     """All it takes to build a network and to prepare its input, except its
-    weights.
+    weights; ``card`` says where one that was made elsewhere is.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Description:
     size: int = 96
     crop: str = "none"
     prepare: tuple[str, ...] = ()
+    card: dict[str, Any] = field(default_factory=dict)
 
 
 def build(

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from duchenne import files
 from duchenne.errors import InputError
-from duchenne.networks.registry import Description, from_description
+from duchenne.networks.given import Card, Outputs, reopen
+from duchenne.networks.registry import GIVEN, Description, from_description
 
 UNTRAINED = "untrained"
 """What the same network before training is called, in folders and tables."""
@@ -58,7 +59,7 @@ def save(
         _PREPARATION + name: values for name, values in preparation.items()
     }
     weights = {
-        name: tensor.detach().cpu().contiguous()
+        name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in kept.items()
     }
     with files.replacing(folder / "network.safetensors") as partial:
@@ -91,14 +92,15 @@ def load(folder: str | Path) -> Saved:
                 | {key: tuple(told[key]) for key in ("classes", "prepare")}
             )
         )
-        network = from_description(description)
         kept = load_file(folder / "network.safetensors")
         learned = {
             name.removeprefix(_PREPARATION): kept.pop(name)
             for name in list(kept)
             if name.startswith(_PREPARATION)
         }
-        network.load_state_dict(kept)
+        network = _with_weights(description, kept, folder)
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename or folder / 'network.safetensors'}: no such file"
@@ -116,3 +118,20 @@ def load(folder: str | Path) -> Saved:
             f"{folder}: not a saved network: {str(error).splitlines()[0]}"
         ) from None
     return Saved(network.eval(), description, learned)
+
+
+def _with_weights(
+    description: Description, kept: dict[str, Tensor], folder: Path
+) -> nn.Module:
+    """The described network, trained here or made elsewhere, with its
+    weights.
+    """
+    if description.name == GIVEN:
+        told = dict(description.card)
+        outputs = told.pop("outputs")
+        outputs["classes"] = tuple(outputs["classes"])
+        card = Card(**told, outputs=Outputs(**outputs)).below(folder)
+        return reopen(card, kept, str(folder / "network.safetensors"))
+    network = from_description(description)
+    network.load_state_dict(kept)
+    return network

@@ -27,6 +27,7 @@ from duchenne.pipeline.costs import costs
 from duchenne.recipes import Recipe
 from duchenne.study import integrity
 from duchenne.study.faces import gather
+from duchenne.study.network import allow_typed, with_layer
 from duchenne.study.record import Study, no_study, read_state, state_checksum
 from duchenne.training.machine import precision
 from duchenne.training.machine.workers import Workers
@@ -103,15 +104,12 @@ def run(
             and where ``out`` holds another study or one that is being done.
     """
     by = Workers(workers, backend, address, devices)
-    if resume and out is None:
-        raise ArgumentError(
-            "out", "is missing: resume needs the study's folder"
-        )
+    _refuse_no_folder(resume, out)
     stored = None if out is None else _stored(Path(out), resume)
     if resume and stored is None:
         _refuse_nothing_to_resume(out, recipe, data)
         announce(f"{out}: holds no study yet; a new one begins")
-    chosen = _chosen(recipe, data, changes, stored)
+    chosen = with_layer(_chosen(recipe, data, changes, stored))
     folder = _folder(out, chosen)
     if out is None:
         _stored(folder, resume)
@@ -123,6 +121,13 @@ def run(
     return _walk(
         folder, chosen, table, stored, doing, time.monotonic() - begun
     )
+
+
+def _refuse_no_folder(resume: bool, out: object) -> None:
+    if resume and out is None:
+        raise ArgumentError(
+            "out", "is missing: resume needs the study's folder"
+        )
 
 
 def _refuse_nothing_to_resume(
@@ -144,11 +149,21 @@ def _chosen(
         chosen = recipes.changed(recipe, changes)
     else:
         chosen = recipes.read(str(recipe or "quick"), changes)
+    if not _is_of_a_study(recipe):
+        allow_typed(chosen)
     if data is None:
         return chosen
     source = data if isinstance(data, str) else "table"
     faces = chosen.faces.model_copy(update={"source": source})
     return chosen.model_copy(update={"faces": faces})
+
+
+def _is_of_a_study(recipe: object) -> bool:
+    """Whether a recipe is the one that a study's folder keeps, which may be
+    someone else's.
+    """
+    file = Path(recipe) if isinstance(recipe, str | Path) else Path()
+    return file.suffix == ".toml" and (file.parent / "study.json").exists()
 
 
 def _folder(out: str | Path | None, chosen: Recipe) -> Path:
@@ -288,7 +303,7 @@ def _walk(
     done = stored["stages"] if stored else {}
     kept = _kept(folder, LINE, done, keys, doing.announce)
     study = Study(folder, recipe, _state(recipe, table, digest, keys))
-    if stored and "training" in kept:
+    if stored and "network" in kept:
         study.state.update(
             {
                 name: stored[name]
@@ -319,7 +334,7 @@ def _refuse_another_study(
 ) -> None:
     others = {
         "faces": "other faces",
-        "training": "a network trained by another recipe",
+        "network": "a network made by another recipe",
     }
     for part, other in others.items():
         if stored and stored["identity"][part] != keys[part]:
@@ -424,7 +439,7 @@ def _state(
     return {
         "line": {stage.name: list(stage.needs) for stage in LINE},
         "recipe": recipe.model_dump(mode="json"),
-        "identity": {stage: keys[stage] for stage in ("faces", "training")},
+        "identity": {stage: keys[stage] for stage in ("faces", "network")},
         "seed": recipe.seed,
         "versions": _versions(),
         "device": device,

@@ -5,10 +5,7 @@ of the stages before it and the pictures, and the line that they make.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +14,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from duchenne import files
-from duchenne.errors import InputError
 from duchenne.evidence import detections, nulls
 from duchenne.evidence.probes import detectors
 from duchenne.experiments import (
@@ -28,21 +24,18 @@ from duchenne.experiments import (
     survey,
 )
 from duchenne.experiments.validate import validities
-from duchenne.faces import folds as splitting
 from duchenne.faces.geometry import crop
 from duchenne.faces.preparation.steps import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import UNTRAINED
+from duchenne.pipeline import making
 from duchenne.pipeline.stage import Stage
 from duchenne.progress import about
-from duchenne.recipes import Recipe
 from duchenne.report import gallery, printed_tables
 from duchenne.report.page import document
 from duchenne.study import record
 from duchenne.study.record import Study
 from duchenne.study.workspace import Examined, Workspace
-from duchenne.training import jobs, metrics
-from duchenne.training.machine import computing
 from duchenne.units.layers import find
 from duchenne.units.projection import has_other_activations_only
 
@@ -57,46 +50,14 @@ def rehearse(work: Workspace) -> None:
             had.
     """
     recipe = work.recipe
-    labelled = work.given.labelled()
     crop.named(recipe.faces.crop)
-    _refuse_absent_folds(
-        recipe, splitting.split(labelled, *_rule(recipe), recipe.seed)
-    )
-    _rehearse_training(work)
-    if recipe.training.labels == "votes":
-        labelled.shares(labelled.expressions)
-    network = jobs.fresh(recipe, labelled.expressions, 0)
+    network = making.rehearse(work)
     shape = (recipe.faces.channels, recipe.faces.size, recipe.faces.size)
     survey.rehearse(
-        network, recipe.units.layer, shape, Preparation(recipe.network.prepare)
+        network, recipe.units.layer, shape, Preparation(recipe.network.steps)
     )
     for name in recipe.traits.layers:
         find(network, name)
-
-
-def _rehearse_training(work: Workspace) -> None:
-    training = work.recipe.training
-    if training.log == "tensorboard" and not importlib.util.find_spec(
-        "tensorboard"
-    ):
-        raise InputError(
-            "recipe key 'training.log': 'tensorboard': install duchenne[tensorboard]"
-        )
-    folder = work.study.folder / "training"
-    computing.planned(folder, training.precision, 1, work.workers.devices)
-
-
-def _rule(recipe: Recipe) -> tuple[str, int]:
-    return recipe.folds.rule, recipe.folds.count
-
-
-def _refuse_absent_folds(recipe: Recipe, folds: list[splitting.Fold]) -> None:
-    for number in recipe.folds.run:
-        if not 0 <= number < len(folds):
-            last = len(folds) - 1
-            raise InputError(
-                f"recipe key 'folds.run': {number}: there are folds 0 to {last}"
-            )
 
 
 def read_faces(work: Workspace) -> None:
@@ -116,59 +77,6 @@ def read_faces(work: Workspace) -> None:
         )
 
 
-def train(work: Workspace) -> None:
-    """Train every network: ``predictions.parquet``, ``scores.json``,
-    ``training/folds.parquet``, and the network of the first fold's best
-    attempt.
-    """
-    folder = work.study.folder
-    listed = work.networks
-    given = jobs.Materials(work.recipe, work.stack, work.folds)
-    found = jobs.train_all(listed, given, work.workers)
-    _write_frame(folder / "predictions.parquet", found)
-    trained = {number: work.folds[number] for number in work.trained_folds}
-    _write_frame(
-        folder / "training" / "folds.parquet",
-        jobs.parts(trained, work.stack.table),
-    )
-    shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
-    files.write_json(
-        folder / "scores.json", _scores(work, found, listed, shown)
-    )
-    for name in ("network.safetensors", "network.json"):
-        with files.replacing(folder / name) as partial:
-            shutil.copyfile(shown.folder / name, partial)
-
-
-def _scores(
-    work: Workspace,
-    predictions: pd.DataFrame,
-    listed: list[jobs.Job],
-    shown: jobs.Job,
-) -> dict[str, Any]:
-    """What ``scores.json`` holds: ``metrics.scores``, and which network is
-    examined.
-    """
-    recipe = work.recipe
-    scores = metrics.scores(
-        predictions, work.stack.table.expressions, recipe.paper
-    )
-    if recipe.sources != recipe.paper.faces:
-        scores["paper"]["within"] = None  # other faces than the paper's
-    by_place = {(job.fold, job.attempt): job for job in listed}
-    for row in scores["networks"]:
-        job = by_place[row["fold"], row["attempt"]]
-        row |= {"seed": job.seed, "epoch": jobs.chosen_epoch(job)["epoch"]}
-    leaked = [
-        work.folds[number].leaked(work.study.table)
-        for number in work.trained_folds
-    ]
-    scores["shown"] = {"fold": shown.fold, "attempt": shown.attempt}
-    scores["chosen_by"] = recipe.training.chosen_by
-    scores["leaked"] = sum(leaked)
-    return scores
-
-
 def survey_units(work: Workspace) -> None:
     """Note what every unit of the network and of its untrained control
     answers: ``responses.parquet`` and ``top.parquet``.
@@ -186,6 +94,12 @@ def survey_units(work: Workspace) -> None:
             each.folder / "responses.parquet", found.activations.frame()
         )
         _write_frame(each.folder / "top.parquet", found.top)
+    for each in work.other_controls():
+        with about(each.network):
+            found = survey.survey(each.layer, work.stack.floats(rows), rows, 1)
+        _write_frame(
+            each.folder / "responses.parquet", found.activations.frame()
+        )
 
 
 def match_units(work: Workspace) -> None:
@@ -194,9 +108,14 @@ def match_units(work: Workspace) -> None:
     """
     folder = work.study.units_folder
     trained, untrained = (each.activations() for each in work.examined())
+    others = [each.activations() for each in work.other_controls()]
     faces = work.shown_faces.frame
     found = nulls.beside_nulls(
-        trained, untrained, faces, work.recipe.evidence, work.recipe.seed
+        trained,
+        [untrained, *others],
+        faces,
+        work.recipe.evidence,
+        work.recipe.seed,
     )
     if found.summary["too_few"]:
         work.announce(f"evidence: {found.summary['too_few']}")
@@ -250,7 +169,7 @@ def stimulate_action_units(work: Workspace) -> None:
     for each in work.examined():
         with about(each.network):
             found = stimulate.stimulate(
-                each.layer, work.study.table.expressions, each.spread(), faces
+                each.layer, work.pair, each.spread(), faces
             )
         if each.is_control:
             _write_frame(each.folder / "interventions.parquet", found.units)
@@ -258,7 +177,8 @@ def stimulate_action_units(work: Workspace) -> None:
         _write_frame(folder / "interventions.parquet", found.units)
         _write_frame(folder / "reactions.parquet", found.expressions)
         with files.replacing(each.folder / "doses.safetensors") as partial:
-            save_file({"answers": found.answers}, partial)
+            kept = {"answers": found.answers, "outputs": found.outputs}
+            save_file(kept, partial)
 
 
 def ablate_units(work: Workspace) -> None:
@@ -274,9 +194,8 @@ def ablate_units(work: Workspace) -> None:
         found, trained.spread(), recipe.ablation.random_sets, recipe.seed
     )
     rows = work.rows(recipe.ablation.pictures)
-    effects = ablate.ablate(
-        trained.layer, work.stack, rows, chosen, recipe.ablation.fill
-    )
+    shown = ablate.Shown(work.stack, rows, work.pair.classes)
+    effects = ablate.ablate(trained.layer, shown, chosen, recipe.ablation.fill)
     _write_frame(work.study.folder / "ablations.parquet", effects)
 
 
@@ -416,22 +335,24 @@ LINE = (
         beside=lambda recipe: [crop.identity(recipe.faces.crop)],
     ),
     Stage(
-        "training",
+        "network",
         needs=("faces",),
         reads=("seed", "folds", "network", "training", "paper"),
         passes_over=("training.log",),
-        do=train,
+        do=making.make,
         writes=(
             "training",
             "predictions.parquet",
             "scores.json",
             "network.safetensors",
             "network.json",
+            "controls.safetensors",
         ),
+        beside=lambda recipe: making.digests(recipe),
     ),
     Stage(
         "units",
-        needs=("training",),
+        needs=("network",),
         reads=(
             "units.layer",
             "units.pictures",
@@ -501,7 +422,7 @@ LINE = (
     ),
     Stage(
         "traits",
-        needs=("training",),
+        needs=("network",),
         reads=("traits", "units.layer", "units.top"),
         do=measure_unit_traits,
         writes=("traits.parquet",),

@@ -15,6 +15,7 @@ import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -30,6 +31,7 @@ from duchenne.errors import (
     refused_value,
     shortened,
 )
+from duchenne.networks.given import Card
 from duchenne.recipes.schema import Recipe, choices
 
 _WIDTH = 110
@@ -58,17 +60,25 @@ def read(name: str, changes: Sequence[str] = ()) -> Recipe:
     >>> read("quick", ["training.epochs=2"]).training.epochs
     2
     """
-    own_name = Path(name).stem if _is_file(name) else name
+    own_name = Path(name).stem if is_file(name) else name
     keys = {"name": own_name} | _merged(name, Path(), ())
     return changed(validated(keys), changes)
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
+    """Whether a recipe is named by its file."""
     return name.endswith(".toml")
 
 
+def merged(name: str, extends: str = "") -> dict[str, Any]:
+    """A recipe's keys, before they are validated, over those of the recipe
+    that it extends, or of ``extends`` where it names none.
+    """
+    return _merged(name, Path(), (), extends)
+
+
 def _merged(
-    name: str, beside: Path, above: tuple[Path, ...]
+    name: str, beside: Path, above: tuple[Path, ...], extends: str = ""
 ) -> dict[str, Any]:
     """Read a recipe's keys over those of the recipe that it extends.
 
@@ -79,8 +89,9 @@ def _merged(
     file = _path(name, beside)
     if file in above:
         raise InputError(f"recipe {name!r}: extends itself")
-    keys = _from_file(file) if _is_file(name) else _packaged(name)
-    _refuse_other_kinds(keys, Recipe, "")
+    keys = _own(name, file)
+    if extends:
+        keys.setdefault("extends", extends)
     if "extends" not in keys:
         return keys
     extended = keys.pop("extends")
@@ -88,11 +99,31 @@ def _merged(
         what = "which is not the name of a recipe"
         raise InputError(f"recipe {name!r}: extends {extended!r}, {what}")
     below = _merged(extended, file.parent, (*above, file))
-    if "paper" in keys or _is_file(name):
+    if "paper" in keys or is_file(name):
         below["paper"] = {"faces": below.get("paper", {}).get("faces", ())}
     if _network(keys) not in (None, _network(below)):
         below["network"].pop("options", None)
-    return _over(below, keys)
+    return over(below, keys)
+
+
+def _own(name: str, file: Path) -> dict[str, Any]:
+    """The keys that a recipe says itself."""
+    if not is_file(name):
+        return _packaged(name)
+    keys = _from_file(file)
+    _refuse_other_kinds(keys, Recipe, "")
+    _begin_at(file.parent, keys.get("network", {}))
+    return keys
+
+
+def _begin_at(folder: Path, network: dict[str, Any]) -> None:
+    """Let the relative paths of a network begin at its recipe's folder."""
+    card = Card(
+        str(network.get("source", "")), weights=str(network.get("weights", ""))
+    ).below(folder)
+    for name in ("source", "weights"):
+        if network.get(name) and isinstance(network[name], str):
+            network[name] = getattr(card, name)
 
 
 def _path(name: str, beside: Path) -> Path:
@@ -111,6 +142,9 @@ def _network(keys: Mapping[str, Any]) -> object:
 
 
 def _packaged(name: str) -> dict[str, Any]:
+    here = resources.files("duchenne.recipes")
+    if name in BASES:
+        return _parsed_file(here / "bases" / f"{name}.toml")
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
         hint = (
@@ -120,11 +154,15 @@ def _packaged(name: str) -> dict[str, Any]:
             f"recipe {name!r} is not known; {hint} {', '.join(names())}, and files of your own as "
             "in mine.toml"
         )
-    return tomllib.loads(
-        (resources.files("duchenne.recipes") / f"{name}.toml").read_text(
-            encoding="utf-8"
-        )
-    )
+    return _parsed_file(here / f"{name}.toml")
+
+
+def _parsed_file(file: Traversable) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+BASES = ("audit",)
+"""Recipes that are there to be extended: they name no network."""
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -161,11 +199,10 @@ def _refuse_other_kinds(
             _refuse_other_kinds(told[name], inner, f"{prefix}{name}.")
 
 
-def _over(
-    below: Mapping[str, Any], above: Mapping[str, Any]
-) -> dict[str, Any]:
+def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys over those of another recipe, group by group."""
     groups = {
-        key: _over(below[key], above[key])
+        key: over(below[key], above[key])
         for key in above
         if isinstance(below.get(key), Mapping)
     }
@@ -177,9 +214,14 @@ def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     ``InputError`` as ``read`` does.
     """
     keys = recipe.model_dump()
-    for change in changes:
-        _set(keys, change)
+    change(keys, changes)
     return validated(keys)
+
+
+def change(keys: dict[str, Any], changes: Sequence[str]) -> None:
+    """Change some keys that are not validated yet, in place."""
+    for each in changes:
+        _set(keys, each)
 
 
 def differences(recipe: Recipe) -> list[str]:
@@ -362,7 +404,8 @@ def _explained(error: ValidationError) -> str:
             key, _schema_keys(Recipe), n=1, cutoff=0.0
         )
         return f"recipe key {shortened(key)} is not known; the nearest is {near[0]!r}"
-    return f"recipe key {shortened(key)}: {refused_value(first)}"
+    where = f"recipe key {shortened(key)}" if key else "recipe"
+    return f"{where}: {refused_value(first)}"
 
 
 def _schema_keys(model: type[BaseModel], prefix: str = "") -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -11,29 +12,34 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from duchenne import facs
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.folds import RULES
+from duchenne.faces.geometry import crop
 from duchenne.faces.geometry.crop import CROPS
 from duchenne.faces.images.stack import LARGEST, SMALLEST
 from duchenne.faces.preparation.augmentation import AUGMENTATIONS
-from duchenne.faces.preparation.steps import STEPS
+from duchenne.faces.preparation.steps import STEPS, WITH_NUMBERS
 from duchenne.faces.protocols import PROTOCOLS
-from duchenne.networks import NETWORKS
+from duchenne.networks import GIVEN, NETWORKS
+from duchenne.networks.given import GIVES
 
 
 @dataclass(frozen=True)
 class OneOf:
     """Refuses a text that is none of some names; of a name with a colon, only
-    what stands before it is fixed.
+    what stands before it is fixed. ``part`` is what of a text must be one.
     """
 
     names: tuple[str, ...]
+    part: Callable[[str], str] = str
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -46,7 +52,8 @@ class OneOf:
         open_ended = tuple(
             name.partition(":")[0] + ":" for name in self.names if ":" in name
         )
-        if text in self.names or (open_ended and text.startswith(open_ended)):
+        part = self.part(text)
+        if part in self.names or (open_ended and part.startswith(open_ended)):
             return text
         raise ValueError(f"{text!r}: not one of {', '.join(self.names)}")
 
@@ -74,6 +81,10 @@ def choices(info: FieldInfo) -> tuple[str, ...]:
     )
 
 
+_CROPS = (*CROPS, "yunet:FILE.onnx")
+_CROP = OneOf(_CROPS, crop.without_margin)  # as in haar+0.15
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -96,7 +107,7 @@ class Faces(_Part):
     action_units: str = ""
     probable: float | None = Field(None, gt=0, le=1)
     protocol: Annotated[str, OneOf(tuple(PROTOCOLS))] = "labelled"
-    crop: Annotated[str, OneOf((*CROPS, "yunet:FILE.onnx"))] = "none"
+    crop: Annotated[str, _CROP] = "none"
     no_face: Literal["keep", "leave out"] = "keep"
     size: int = Field(96, ge=SMALLEST, le=LARGEST)
     channels: Literal[1, 3] = 1
@@ -119,12 +130,124 @@ class Folds(_Part):
         return run
 
 
-class Network(_Part):
-    """Which network, and its own options."""
+class Input(_Part):
+    """What a network that was made elsewhere takes: a square of ``size``
+    pixels in these ``colours``, of which 0 … 1 becomes ``range``, ``mean`` is
+    taken off and what is left is divided by ``std``, one number or one a
+    channel. Photographs are cut by ``crop``, with ``margin``, a share of the
+    side, added all round.
+    """
 
-    name: Annotated[str, OneOf(tuple(NETWORKS))] = "zero_bias"
+    size: int = Field(96, ge=SMALLEST, le=LARGEST)
+    colours: Literal["grey", "rgb", "bgr"] = "grey"
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    crop: Annotated[str, OneOf(_CROPS)] = "haar"
+    margin: float = Field(0.0, ge=-0.3, le=1.0)
+
+    @model_validator(mode="after")
+    def _of_its_channels(self) -> Input:
+        if self.range[0] == self.range[1]:
+            raise ValueError(f"range {list(self.range)}: its ends are equal")
+        for name in ("mean", "std"):
+            numbers = getattr(self, name)
+            if len(numbers) not in (0, 1, self.channels):
+                raise ValueError(
+                    f"{name} {list(numbers)}: one number, or one for each of {self.channels} "
+                    "channels"
+                )
+        if any(number <= 0 for number in self.std):
+            raise ValueError(f"std {list(self.std)}: must be above 0")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, else 3."""
+        return 1 if self.colours == "grey" else 3
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of preparation from pictures in 0 … 1 to such an input."""
+        found = []
+        if self.colours == "bgr":
+            found.append("bgr")
+        if self.range != (0.0, 1.0):
+            found.append(f"range:{_joined(self.range)}")
+        if self.mean:
+            found.append(f"subtract:{_joined(self.mean)}")
+        if self.std:
+            found.append(f"divide:{_joined(self.std)}")
+        return tuple(found)
+
+
+def _joined(numbers: tuple[float, ...]) -> str:
+    return ",".join(f"{number:.9g}" for number in numbers)
+
+
+class Output(_Part):
+    """What a network that was made elsewhere gives: ``classes`` in its own
+    order, by any usual spelling; ``gives`` says what their numbers are;
+    ``take`` is the key, attribute or place of what holds them, where it gives
+    several things; ``values`` are numbers beside the classes, as of valence
+    and arousal, each by its column or its key.
+    """
+
+    classes: tuple[str, ...] = ()
+    gives: Literal[GIVES] = "logits"  # type: ignore[valid-type]
+    take: str | int = ""
+    values: dict[str, int | str] = {}
+
+    @field_validator("classes")
+    @classmethod
+    def _spelt_as_ours(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        spelt = []
+        for name in classes:
+            lower = name.strip().lower()
+            known = facs.SPELLINGS.get(lower, name.strip())
+            if not known:
+                raise ValueError("a class has no name")
+            if known in spelt:
+                raise ValueError(f"{name!r}: {known} is named twice")
+            spelt.append(known)
+        return tuple(spelt)
+
+
+class Control(_Part):
+    """What stands beside the network: the same architecture with ``fresh``
+    weights, or with its own ``permuted`` within each tensor, where ``auto``
+    takes fresh ones if they can be had; from so many ``seeds``. Batch
+    normalisation is fitted to the faces.
+    """
+
+    kind: Literal["auto", "fresh", "permuted"] = "auto"
+    seeds: int = Field(1, ge=1, le=100)
+
+
+class Network(_Part):
+    """Which network, and its own options.
+
+    ``name`` "given" is a network that was made elsewhere: ``source`` is
+    module:callable, file.py:callable, hf:FOLDER, timm:NAME, pt2:FILE or
+    onnx:FILE, and ``weights`` a file of safetensors or of torch.save, in which
+    ``inside`` is the key that holds them.
+    """
+
+    name: Annotated[str, OneOf((*NETWORKS, GIVEN))] = "zero_bias"
     options: dict[str, Any] = {}
-    prepare: tuple[Annotated[str, OneOf(tuple(STEPS))], ...] = ("local_mean",)
+    prepare: tuple[
+        Annotated[
+            str,
+            OneOf((*STEPS, *(f"{name}:NUMBERS" for name in WITH_NUMBERS))),
+        ],
+        ...,
+    ] = ("local_mean",)
+    source: str = ""
+    weights: str = ""
+    inside: str = ""
+    input: Input = Input()
+    output: Output = Output()
+    control: Control = Control()
 
     @field_validator("prepare", mode="before")
     @classmethod
@@ -132,6 +255,21 @@ class Network(_Part):
         if isinstance(steps, str):
             raise ValueError(f'{steps!r}: a list is wanted, as in ["{steps}"]')
         return steps
+
+    @property
+    def given(self) -> bool:
+        """Whether it was made elsewhere."""
+        return self.name == GIVEN
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of preparation."""
+        return self.input.steps if self.given else self.prepare
+
+    @property
+    def called(self) -> str:
+        """What it is called in tables."""
+        return self.source if self.given else self.name
 
 
 class Training(_Part):
@@ -283,6 +421,30 @@ class Recipe(_Part):
     detectors: Detectors = Detectors()
     traits: Traits = Traits()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_network_takes_them(cls, keys: Any) -> Any:
+        """Let faces be as large, and of as many channels, as a network that
+        was made elsewhere says.
+        """
+        network = keys.get("network") if isinstance(keys, dict) else None
+        if not isinstance(network, dict) or network.get("name") != GIVEN:
+            return keys
+        try:
+            wanted = Input.model_validate(network.get("input", {}))
+        except ValidationError:
+            return keys  # told with its key when the network is validated
+        return {**keys, "faces": _following(keys.get("faces", {}), wanted)}
+
+    @model_validator(mode="after")
+    def _found_somewhere(self) -> Recipe:
+        if self.network.source and not self.network.given:
+            raise ValueError(
+                f"network.source {self.network.source!r}: belongs to network.name 'given', not to "
+                f"{self.network.name!r}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _other_people(self) -> Recipe:
         if self.stimulation.seed in (
@@ -304,3 +466,24 @@ class Recipe(_Part):
             for spec in (self.faces.source, self.faces.other)
             if spec
         )
+
+
+def _following(faces: Any, wanted: Input) -> dict[str, Any]:
+    """Faces as large, and of as many channels, as a network takes them; raises
+    ``ValueError`` where they are told to be other.
+    """
+    found = {**faces}
+    follows = {
+        "size": wanted.size,
+        "channels": wanted.channels,
+        "crop": crop.with_margin(wanted.crop, wanted.margin),
+    }
+    for name, value in follows.items():
+        if found.setdefault(name, value) != value:
+            raise ValueError(
+                f"faces.{name} {found[name]!r}: follows network.input, which says {value!r}"
+            )
+    avatars = {**found.get("avatars", {})}
+    avatars.setdefault("size", min(max(wanted.size, 64), 128))
+    avatars.setdefault("colour", wanted.channels == 3)
+    return found | {"avatars": avatars}

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from duchenne import files
 from duchenne.evidence import ranked
+from duchenne.experiments.pair import Pair
 from duchenne.faces.images import decoding
 from duchenne.faces.images.stack import Stack
 from duchenne.progress import progress
 from duchenne.recipes import Units
-from duchenne.training.jobs import Pair
 from duchenne.units.projection import (
     Windows,
     as_grey,

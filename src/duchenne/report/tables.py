@@ -410,7 +410,7 @@ def accuracy(study: Study) -> pd.DataFrame:
     paper = scores["paper"]
     low, high = scores["interval"] or (np.nan, np.nan)
     row = {
-        "network": study.recipe.network.name,
+        "network": study.network_name,
         "faces": study.state["faces"]["source"],
         "expressions": len(scores["classes"]),
         "pictures": scores["pictures"],

@@ -80,7 +80,7 @@ def note(
     own = changed | {
         name
         for name in now
-        if stage == "training" and name.startswith("training/")
+        if stage == "network" and name.startswith("training/")
     }
     stages[stage]["files"] = {
         name: files.checksum(folder / name) for name in sorted(own)

@@ -205,10 +205,33 @@ class Study:
         units detect what.
         """
         units = self.recipe.units
-        detection = sentences.detection(
-            self.summary, units.layer, units.pictures
-        )
+        shown = self.shown(units.pictures)
+        detection = sentences.detection(self.summary, units.layer, shown)
         return f"{self.accuracy_sentence} {detection}"
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether its network was; else it was made elsewhere."""
+        return not self.recipe.network.given
+
+    @property
+    def network_name(self) -> str:
+        """What its network is called: one that was made elsewhere as its
+        card.
+        """
+        recipe = self.recipe
+        return recipe.network.name if self.trained_here else recipe.name
+
+    def shown(self, pictures: str) -> str:
+        """What is said of the pictures that units were shown.
+
+        Args:
+            pictures: The recipe's ``units.pictures`` or ``ablation.pictures``.
+
+        Returns:
+            A clause to stand behind the word, or nothing.
+        """
+        return sentences.shown(pictures, self.trained_here)
 
     @property
     def accuracy_sentence(self) -> str:
@@ -225,7 +248,11 @@ class Study:
         """What is to be said of photographs where the network was trained on
         avatars alone.
         """
-        return sentences.rendered_only(self.recipe.sources)
+        return (
+            sentences.rendered_only(self.recipe.sources)
+            if self.trained_here
+            else ""
+        )
 
     @property
     def truth(self) -> str:
@@ -294,7 +321,7 @@ class Study:
         found = []
         if "evidence" in done:
             found.append(self.headline)
-        elif "training" in done:
+        elif "network" in done:
             found.append(self.accuracy_sentence)
         if "validity" in done:
             found.append(self.truth)

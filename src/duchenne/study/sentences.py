@@ -11,14 +11,11 @@ import pandas as pd
 
 from duchenne.evidence.doses import movers
 
-SHOWN = {
-    "train": "that it was trained on",
-    "held_out": "that it was not trained on (validation and test)",
-    "all": "of which it was trained on some",
+_SHOWN = {
+    "train": " that it was trained on",
+    "held_out": " that it was not trained on (validation and test)",
+    "all": " of which it was trained on some",
 }
-"""What is said of the pictures that the units were shown, by the recipe's
-``units.pictures``.
-"""
 
 _NAMED = ("r", "kl", "distance")
 
@@ -30,6 +27,23 @@ def percent(share: float, digits: int = 1) -> str:
     '80 %'
     """
     return f"{100 * share:.{digits}f}\u202f%"
+
+
+def shown(pictures: str, trained_here: bool) -> str:
+    """What is said of pictures that units were shown, behind the word.
+
+    Args:
+        pictures: The recipe's ``units.pictures``.
+        trained_here: Whether the network was; of another nobody knows what it
+            was trained on.
+
+    Returns:
+        A clause, or nothing.
+
+    >>> shown("train", True), shown("all", False)
+    (' that it was trained on', '')
+    """
+    return _SHOWN[pictures] if trained_here else ""
 
 
 def people(count: int, known: bool) -> str:
@@ -52,10 +66,15 @@ def accuracy(scores: Mapping[str, Any], known: bool) -> str:
         One to three sentences.
     """
     they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
+    test = "test " if trained_here(scores) else ""
     parts = [
-        f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} test pictures of "
+        f"{they_read} {percent(scores['accuracy'], 0)} of {scores['pictures']} {test}pictures of "
         f"{_tested(scores, known)} (majority baseline: {percent(scores['majority'], 0)})."
     ]
+    if scores.get("unread"):
+        parts.append(
+            f"{scores['unread']} pictures show what it has no class for."
+        )
     if scores["chosen_by"] == "test":
         parts.append(
             "The epoch was chosen by these very pictures: the figure is too high."
@@ -71,12 +90,19 @@ def accuracy(scores: Mapping[str, Any], known: bool) -> str:
     return " ".join(parts)
 
 
+def trained_here(scores: Mapping[str, Any]) -> bool:
+    """Whether the network of some scores was trained here, so that it is known
+    what it was trained on.
+    """
+    return bool(scores.get("trained_here", True))
+
+
 def _tested(scores: Mapping[str, Any], known: bool) -> str:
     """Who is in the test pictures, and whether the network was trained on
     them.
     """
     who = people(scores["people"], known)
-    if not known:
+    if not known or not trained_here(scores):
         return who
     if scores["leaked"]:
         leaked = f"{scores['leaked']} of them of people that it was trained on"
@@ -118,13 +144,13 @@ def published(paper: Mapping[str, Any], comparable: bool) -> str:
     return f"{figure}; the mean here lies {where} its spread"
 
 
-def detection(summary: Mapping[str, Any], layer: str, pictures: str) -> str:
+def detection(summary: Mapping[str, Any], layer: str, shown: str) -> str:
     """How many units detect an action unit, beside both nulls.
 
     Args:
         summary: What ``summary.json`` holds.
         layer: The layer's name.
-        pictures: A key of ``SHOWN``.
+        shown: A clause on the pictures, as ``shown`` gives it.
 
     Returns:
         A sentence; why there is none where no action unit was tested.
@@ -133,10 +159,24 @@ def detection(summary: Mapping[str, Any], layer: str, pictures: str) -> str:
         return untested(summary)
     by_chance = summary["permuted_labels"]["units"]
     return (
-        f"On {summary['pictures']} pictures {SHOWN[pictures]} {summary['trained']['units']} of "
+        f"On {summary['pictures']} pictures{shown} {summary['trained']['units']} of "
         f"{summary['units']} units of {layer} detect at least one of "
-        f"{len(summary['action_units'])} action units; under permuted labels {by_chance:.2g} on "
-        f"average, in the untrained network {summary['untrained']['units']}."
+        f"{len(summary['action_units'])} action units; by chance {by_chance:.2g} on average "
+        f"under permuted labels, {untrained(summary)}."
+    )
+
+
+def untrained(summary: Mapping[str, Any]) -> str:
+    """How many units of the untrained controls detect an action unit.
+
+    >>> untrained({"untrained": {"units": 2}})
+    '2 in the untrained network'
+    """
+    counts = [each["units"] for each in summary.get("controls", ())]
+    if len(counts) < 2:
+        return f"{summary['untrained']['units']} in the untrained network"
+    return (
+        f"{min(counts)} to {max(counts)} in {len(counts)} untrained networks"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duchenne import files
+from duchenne.experiments.pair import Pair
 from duchenne.faces import acting, folds
 from duchenne.faces.acting import Acting
 from duchenne.faces.avatars.settings import AvatarSettings
@@ -20,6 +21,7 @@ from duchenne.faces.images.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.networks import UNTRAINED
 from duchenne.recipes import Recipe
+from duchenne.study import network
 from duchenne.study.faces import decode
 from duchenne.study.record import Study
 from duchenne.training import jobs
@@ -90,7 +92,11 @@ class Workspace:
 
     @cached_property
     def folds(self) -> list[folds.Fold]:
-        """Every fold of the recipe's rule."""
+        """Every fold of the recipe's rule; a network that was made elsewhere
+        has one, of which all pictures are tested.
+        """
+        if self.recipe.network.given:
+            return [folds.untrained(len(self.study.table))]
         rule = self.recipe.folds
         return folds.split(
             self.study.table, rule.rule, rule.count, self.recipe.seed
@@ -110,14 +116,14 @@ class Workspace:
             self.recipe,
             self.trained_folds,
             self.study.folder / "training",
-            self.study.state["identity"]["training"],
+            self.study.state["identity"]["network"],
         )
 
-    @property
-    def pair(self) -> jobs.Pair:
-        """The network that is looked into, and its untrained control."""
+    @cached_property
+    def pair(self) -> Pair:
+        """The network that is looked into, and its untrained controls."""
         shown = self.study.scores["shown"]
-        return jobs.trained_and_untrained(
+        return network.pair(
             self.recipe, self.study.folder, shown["fold"], shown["attempt"]
         )
 
@@ -138,6 +144,13 @@ class Workspace:
             replace(trained, network=pair.untrained),
             True,
         )
+
+    def other_controls(self) -> Iterator[Examined]:
+        """The controls of all seeds but the first."""
+        for number, control in enumerate(self.pair.controls[1:], 2):
+            layer = replace(self.trained.layer, network=control)
+            folder = self.study.units_folder / f"{UNTRAINED}-{number}"
+            yield Examined(f"{UNTRAINED} {number}", folder, layer, True)
 
     @property
     def trained(self) -> Examined:
@@ -165,6 +178,8 @@ class Workspace:
         Returns:
             Rows of the study's table.
         """
+        if self.recipe.network.given:
+            return np.arange(len(self.study.table))
         fold = self.folds[self.trained_folds[0]]
         which = {
             "train": fold.train,
@@ -185,9 +200,8 @@ class Workspace:
     @property
     def layers(self) -> list[str]:
         """The layers of the network that are worth looking at."""
-        return list(
-            getattr(self.pair.trained, "LAYERS", (self.recipe.units.layer,))
-        )
+        own = (self.recipe.units.layer,)
+        return list(getattr(self.pair.trained, "LAYERS", own))
 
     @property
     def stimulating(self) -> AvatarSettings:

@@ -164,7 +164,7 @@ def describe(recipe: Recipe, classes: tuple[str, ...]) -> Description:
         channels=faces.channels,
         size=faces.size,
         crop=crop,
-        prepare=recipe.network.prepare,
+        prepare=recipe.network.steps,
     )
 
 
@@ -375,46 +375,6 @@ def parts(folds: Mapping[int, Fold], table: FaceTable) -> pd.DataFrame:
         for part in names
     ]
     return pd.concat(frames, ignore_index=True)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The trained network of a study, its untrained control (the same network
-    before training) and how both are given pictures.
-    """
-
-    trained: nn.Module
-    untrained: nn.Module
-    prepare: Preparation
-
-    @property
-    def named(self) -> dict[str, nn.Module]:
-        """Both by what tables call them."""
-        return {"trained": self.trained, "untrained": self.untrained}
-
-
-def trained_and_untrained(
-    recipe: Recipe, folder: Path, fold: int, attempt: int = 0
-) -> Pair:
-    """Read the network of a study's fold and attempt back, and make the
-    untrained control.
-
-    Args:
-        recipe: The study's.
-        folder: Where the network is kept.
-        fold: That it was trained on.
-        attempt: Which of them it is.
-
-    Returns:
-        Both networks and what prepares their input.
-    """
-    found = networks.load(folder)
-    prepare = Preparation(found.description.prepare).restore(found.preparation)
-    return Pair(
-        found.network,
-        fresh(recipe, found.description.classes, fold, attempt).eval(),
-        prepare,
-    )
 
 
 def predictions(

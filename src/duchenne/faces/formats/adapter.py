@@ -47,18 +47,6 @@ SUFFIXES = frozenset(
 )
 """Endings of files that are taken for pictures, lower case."""
 
-SPELLINGS = {
-    "angry": "anger",
-    "happy": "happiness",
-    "joy": "happiness",
-    "sad": "sadness",
-    "surprised": "surprise",
-    "fearful": "fear",
-    "disgusted": "disgust",
-    "calm": "neutral",
-} | {name: name for name in facs.EXPRESSIONS}
-"""Names of expressions that are understood, lower case."""
-
 _LEFT_BY_SYSTEMS = frozenset(["thumbs.db", "desktop.ini", "__macosx"])
 # bytes: a label file that is larger is something else
 _LARGEST_LABEL = 1_000_000

@@ -21,7 +21,6 @@ import pandas as pd
 from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.faces.formats.adapter import (
-    SPELLINGS,
     Contents,
     Format,
     Remark,
@@ -204,7 +203,7 @@ def _row_faults(
 def _expression_faults(
     expressions: pd.Series,
 ) -> Iterator[tuple[int, str, str]]:
-    known = {*SPELLINGS, *facs.SUPERSETS, ""}
+    known = {*facs.SPELLINGS, *facs.SUPERSETS, ""}
     names = ", ".join(facs.EXPRESSIONS)
     for row, expression in expressions.items():
         if expression.lower() not in known:
@@ -355,7 +354,7 @@ def _path_fault(root: Path, inside: Path, path: str) -> str:
 def _meant(rows: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Turn a manifest's text into the table's values."""
     rows = rows.copy()
-    expressions = SPELLINGS | {name: name for name in facs.SUPERSETS}
+    expressions = facs.SPELLINGS | {name: name for name in facs.SUPERSETS}
     rows["expression"] = rows["expression"].str.lower().map(expressions)
     if "dataset" not in rows:
         rows["dataset"] = root.resolve().name
@@ -414,7 +413,7 @@ def _read_tree(root: Path) -> Contents:
     rows: list[Mapping[str, object]] = []
     remarks = _beside_folders(root)
     for folder in folders(root):
-        expression = SPELLINGS.get(folder.name.strip().lower())
+        expression = facs.SPELLINGS.get(folder.name.strip().lower())
         if expression is None:
             says = f"expression {folder.name!r} is not one of {', '.join(facs.EXPRESSIONS)}"
             remarks.append(Remark(folder.name, says, fatal=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -227,12 +228,47 @@ detector.
 """
 
 
+def with_margin(name: str, margin: float) -> str:
+    """Name a crop that takes in more around the face.
+
+    Args:
+        name: One of ``CROPS``, or a detector's file.
+        margin: Share of the region's side added on every side; taken off where
+            it lies below 0.
+
+    Returns:
+        The name, as ``named`` takes it.
+
+    >>> with_margin("haar", 0.15), with_margin("haar", 0)
+    ('haar+0.15', 'haar')
+    """
+    return f"{name}{margin:+g}" if margin else name
+
+
+def without_margin(name: str) -> str:
+    """The crop itself, of a name as ``with_margin`` makes it.
+
+    >>> without_margin("haar+0.15")
+    'haar'
+    """
+    found = _MARGIN.fullmatch(name)
+    return found["crop"] if found else name
+
+
 def named(name: str) -> Crop:
-    """Find a crop by its name, or load the detector of ``yunet:FILE.onnx``.
+    """Find a crop by its name, or load the detector of ``yunet:FILE.onnx``;
+    either with a margin, as in ``haar+0.15``.
 
     Raises ``InputError`` for an unknown name, and for a file that is not such
     a detector.
     """
+    found = _MARGIN.fullmatch(name)
+    if found:
+        return partial(
+            _widened,
+            within=named(found["crop"]),
+            margin=float(found["margin"]),
+        )
     if name.startswith(_YUNET):
         model = Path(name.removeprefix(_YUNET)).expanduser()
         if not model.is_file():
@@ -246,6 +282,42 @@ def named(name: str) -> Crop:
     return CROPS[name]
 
 
+_MARGIN = re.compile(r"(?P<crop>.+?)(?P<margin>[+-]\d?\.\d+)")
+
+
+def _widened(
+    picture: Floats, hints: Hints, within: Crop, margin: float
+) -> FaceRegion:
+    """What a crop finds, with a margin on every side; beyond the picture its
+    edge goes on.
+    """
+    found = within(picture, hints)
+    region = found.region
+    if region is None:
+        return found
+    if isinstance(region, Box):
+        if region.right - region.left != region.bottom - region.top:
+            return _box_with_margin(picture, region, margin)
+        region = _as_tilted(region)
+    side = region.side * (1 + 2 * margin)
+    return FaceRegion(region._replace(side=side), found.note)
+
+
+def _as_tilted(square: Box) -> Tilted:
+    """A square that is not turned."""
+    x = (square.left + square.right) / 2
+    y = (square.top + square.bottom) / 2
+    return Tilted(x, y, float(square.right - square.left), 0.0)
+
+
+def _box_with_margin(picture: Floats, box: Box, margin: float) -> FaceRegion:
+    """A box with a margin, as far as the picture goes."""
+    across = margin * (box.right - box.left)
+    down = margin * (box.bottom - box.top)
+    left, top = box.left - across, box.top - down
+    return _inside(picture, left, top, box.right + across, box.bottom + down)
+
+
 def identity(name: str) -> str:
     """Tell a crop apart from all others: its name, and the content of the
     detector that it runs.
@@ -253,10 +325,12 @@ def identity(name: str) -> str:
     >>> identity("haar")
     'haar'
     """
-    model = Path(name.removeprefix(_YUNET)).expanduser()
-    if not name.startswith(_YUNET) or not model.is_file():
+    found = _MARGIN.fullmatch(name)
+    crop, margin = found.groups() if found else (name, "")
+    model = Path(crop.removeprefix(_YUNET)).expanduser()
+    if not crop.startswith(_YUNET) or not model.is_file():
         return name
-    return _YUNET + hashlib.sha256(model.read_bytes()).hexdigest()
+    return _YUNET + hashlib.sha256(model.read_bytes()).hexdigest() + margin
 
 
 def centred_square(picture: Floats) -> Box:

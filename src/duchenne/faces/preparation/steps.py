@@ -52,6 +52,9 @@ STEPS: dict[str, Step] = {
     ),
     "standardise": _alone(normalisation.standardise, normalisation.stretched),
     "equalise": _alone(normalisation.equalise, lambda prepared: prepared),
+    "bgr": _alone(
+        lambda pictures: pictures.flip(1), lambda prepared: prepared.flip(1)
+    ),
     "scale": _alone(normalisation.scale, lambda prepared: (prepared + 1) / 2),
     "mean_picture": Step(
         lambda pictures, learned: pictures - learned["mean"],
@@ -66,6 +69,58 @@ STEPS: dict[str, Step] = {
     ),
 }
 """Every step by its name in recipes."""
+
+WITH_NUMBERS: dict[str, Callable[[Tensor], Step]] = {
+    "range": lambda ends: _alone(
+        lambda pictures: ends[0] + (ends[1] - ends[0]) * pictures,
+        lambda prepared: (prepared - ends[0]) / (ends[1] - ends[0]),
+    ),
+    "subtract": lambda mean: _alone(
+        lambda pictures: pictures - _by_channel(mean, pictures),
+        lambda prepared: prepared + _by_channel(mean, prepared),
+    ),
+    "divide": lambda deviation: _alone(
+        lambda pictures: pictures / _by_channel(deviation, pictures),
+        lambda prepared: prepared * _by_channel(deviation, prepared),
+    ),
+}
+"""Steps that take numbers, as in ``range:-1,1``: the ends that 0 and 1 become,
+or a number for all channels or for each.
+"""
+
+
+def _by_channel(numbers: Tensor, pictures: Tensor) -> Tensor:
+    return numbers.to(pictures)[:, None, None]
+
+
+def step(name: str) -> Step:
+    """Find a step by its name, with its numbers where it takes some.
+
+    Args:
+        name: As in ``local_mean`` or ``subtract:0.5,0.5,0.5``.
+
+    Returns:
+        The step.
+
+    Raises:
+        InputError: For a name that is not known, or numbers that are none.
+
+    >>> step("range:-1,1").apply(torch.tensor([0.0, 0.5, 1.0]), {}).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    if name in STEPS:
+        return STEPS[name]
+    kind, colon, told = name.partition(":")
+    try:
+        numbers = torch.tensor([float(each) for each in told.split(",")])
+    except ValueError:
+        numbers = torch.tensor([])
+    if kind not in WITH_NUMBERS or not colon or not len(numbers):
+        known = [*STEPS, *(f"{each}:NUMBERS" for each in WITH_NUMBERS)]
+        raise InputError(
+            f"preparation step {name!r}: not one of {', '.join(known)}"
+        )
+    return WITH_NUMBERS[kind](numbers)
 
 
 class Preparation(nn.Module):
@@ -86,12 +141,8 @@ class Preparation(nn.Module):
             raise InputError(
                 f"preparation {names!r}: a list is wanted, as in [{names!r}]"
             )
-        for name in names:
-            if name not in STEPS:
-                raise InputError(
-                    f"preparation step {name!r}: not one of {', '.join(STEPS)}"
-                )
         self.names = tuple(names)
+        self._steps = [step(name) for name in names]
         self.learned = nn.ModuleList(nn.Module() for _ in names)
 
     def fit(self, pictures: Tensor) -> Preparation:
@@ -110,8 +161,8 @@ class Preparation(nn.Module):
         """
         learning = {
             index: learn
-            for index, name in enumerate(self.names)
-            if (learn := STEPS[name].learn)
+            for index, step in enumerate(self._steps)
+            if (learn := step.learn)
         }
         if learning:
             with progress(
@@ -155,9 +206,7 @@ class Preparation(nn.Module):
             (n, C, H, W) in 0 … 1.
         """
         for index in reversed(range(len(self.names))):
-            prepared = STEPS[self.names[index]].undo(
-                prepared, self._learned(index)
-            )
+            prepared = self._steps[index].undo(prepared, self._learned(index))
         return prepared.clamp(0, 1)
 
     def restore(self, state: Mapping[str, Tensor]) -> Preparation:
@@ -186,8 +235,8 @@ class Preparation(nn.Module):
             learned = self._learned(index)
             try:
                 if learned:
-                    STEPS[name].undo(
-                        STEPS[name].apply(
+                    self._steps[index].undo(
+                        self._steps[index].apply(
                             torch.zeros(1, *learned["mean"].shape), learned
                         ),
                         learned,
@@ -207,8 +256,8 @@ class Preparation(nn.Module):
 
     def _applied(self, pictures: Tensor, steps: int) -> Tensor:
         with torch.autocast(pictures.device.type, enabled=False):
-            for index, name in enumerate(self.names[:steps]):
-                pictures = STEPS[name].apply(pictures, self._learned(index))
+            for index, step in enumerate(self._steps[:steps]):
+                pictures = step.apply(pictures, self._learned(index))
         return pictures
 
     def _keep(self, index: int, learned: Learned) -> None:
@@ -218,7 +267,7 @@ class Preparation(nn.Module):
 
     def _learned(self, index: int) -> Learned:
         learned = dict(self.learned[index].named_buffers())
-        if not learned and STEPS[self.names[index]].learn:
+        if not learned and self._steps[index].learn:
             raise InputError(
                 f"preparation step {self.names[index]!r}: has not been fitted to training pictures"
             )

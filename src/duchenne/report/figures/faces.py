@@ -21,7 +21,7 @@ from duchenne.units.layers import activation_maps
 from duchenne.units.projection import project
 
 
-@figure("training")
+@figure("network")
 def layers(
     work: Workspace,
     *,
@@ -64,13 +64,13 @@ def layers(
         partial(
             sheet,
             lines,
-            f"{work.recipe.network.name}, {source.said(work, work.recipe.units.layer, method)}",
+            f"{work.study.network_name}, {source.said(work, work.recipe.units.layer, method)}",
         ),
         table,
     )
 
 
-@figure("training")
+@figure("network")
 def sequence(
     work: Workspace,
     sequence: str = "",

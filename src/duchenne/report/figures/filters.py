@@ -34,7 +34,7 @@ _COLUMNS = 8
 _COMPARED = [name for name in METHODS if name != "relevance"]
 
 
-@figure("training")
+@figure("network")
 def invariance(
     work: Workspace,
     units: Sequence[int] = (),
@@ -140,7 +140,7 @@ def _with(name: str, alike: float) -> str:
     return f"{name}\nalike {alike:.2f}"
 
 
-@figure("training")
+@figure("network")
 def redundancy(
     work: Workspace,
     *,
@@ -279,7 +279,7 @@ def _beside_face(
     return sheet(rows, title, width)
 
 
-@figure("training")
+@figure("network")
 def traits(
     work: Workspace,
     *,
@@ -309,7 +309,7 @@ def traits(
     Raises:
         InputError: As ``layers`` does.
     """
-    name = work.recipe.network.name
+    name = work.study.network_name
     as_the_study = not (layers or method or top)
     done = "traits" in work.study.state["stages"]
     if as_the_study and done and len(work.study.traits):
@@ -327,7 +327,7 @@ def traits(
     return Shown(partial(plots.traits, table, title), table)
 
 
-@figure("training")
+@figure("network")
 def likeness(work: Workspace, *, method: str = "", top: int = 0) -> Shown:
     """Draw how like each unit's projections are to those of the same network,
     untrained, at the same places.
@@ -395,6 +395,6 @@ def _alike(
 
 
 def _beside_untrained(work: Workspace, table: pd.DataFrame) -> Shown:
-    named = f"{work.recipe.network.name}, {work.recipe.units.layer}"
+    named = f"{work.study.network_name}, {work.recipe.units.layer}"
     title = f"{named}, {table['unit'].nunique()} units"
     return Shown(partial(plots.likenesses, table, title), table)

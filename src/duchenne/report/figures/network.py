@@ -90,7 +90,7 @@ def _side_by_side(lines: list[Line], width: float | None = None) -> Figure:
     return sheet(rows, width=width)
 
 
-@figure("training")
+@figure("network")
 def architecture(work: Workspace) -> Shown:
     """Draw the network, as khorrami2015 does in Fig. 2, mousavi2016 in Figs. 4
     and 5 and zhu2018 in its first.
@@ -119,7 +119,7 @@ def architecture(work: Workspace) -> Shown:
     table = pd.DataFrame(
         [_row(name, leaves[name], shape) for name, shape in shapes.items()]
     )
-    title = f"{work.recipe.network.name}: {table['learned'].sum():,} numbers learned"
+    title = f"{work.study.network_name}: {table['learned'].sum():,} numbers learned"
     return Shown(
         partial(plots.architecture, tuple(picture.shape[1:]), table, title),
         table,
@@ -156,7 +156,7 @@ def _leaves(network: nn.Module) -> dict[str, nn.Module]:
     return found
 
 
-@figure("training")
+@figure("network")
 def confusion(work: Workspace) -> Shown:
     """Draw which expression is read as which in the test pictures.
 

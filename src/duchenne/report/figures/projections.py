@@ -33,7 +33,7 @@ _SHAPES = {"mouth": (25, 26, 27)}  # zhu2018 Table 3
 _ROUND_A_REGION = 0.15  # of its extent, around the landmarks
 
 
-@figure("training")
+@figure("network")
 def units(
     work: Workspace,
     units: Sequence[int] = (),
@@ -157,7 +157,7 @@ def _surest_pairs(work: Workspace, by: str, most: int) -> pd.DataFrame:
     return first.nlargest(most or len(first), by).sort_values("au")
 
 
-@figure("training")
+@figure("network")
 def regions(
     work: Workspace,
     *,

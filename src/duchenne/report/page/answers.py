@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from duchenne.evidence import beside_dealt, detections
+from duchenne.study import sentences
 from duchenne.study.record import Study
-from duchenne.study.sentences import SHOWN, percent
+from duchenne.study.sentences import percent
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,9 @@ def _reading(study: Study) -> Answer:
         if scores["interval"]
         else ""
     )
+    test = "test " if study.trained_here else ""
     says = (
-        f"of {scores['pictures']} test pictures of {study.people(scores['people'])}{leaked} are "
+        f"of {scores['pictures']} {test}pictures of {study.people(scores['people'])}{leaked} are "
         f"read as labelled; {sure}majority baseline {percent(scores['majority'], 0)}."
     )
     return Answer(
@@ -66,9 +68,9 @@ def _detecting(study: Study) -> Answer:
     summary = study.summary
     says = (
         f"of {study.recipe.units.layer} detect one of {len(summary['action_units'])} action units, "
-        f"on pictures {SHOWN[study.recipe.units.pictures]}. By chance: "
+        f"on pictures{study.shown(study.recipe.units.pictures)}. By chance: "
         f"{summary['permuted_labels']['units']:.2g} under permuted labels, "
-        f"{summary['untrained']['units']} in the untrained network."
+        f"{sentences.untrained(summary)}."
     )
     return Answer(
         "Does it see action units?",

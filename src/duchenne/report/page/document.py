@@ -31,7 +31,7 @@ from duchenne.report.page import cards
 from duchenne.report.page.answers import answers
 from duchenne.report.words import WORDS, explained
 from duchenne.study.record import Study
-from duchenne.study.sentences import SHOWN, percent
+from duchenne.study.sentences import percent
 
 _FIRST = "r"
 """What the map shows at first."""
@@ -131,8 +131,8 @@ def _of_study(study: Study) -> dict[str, Any]:
         "people": study.people(study.scores["people"]),
         "people_shown": study.people(study.summary["people"]),
         "published": study.published,
-        "ablated": SHOWN[study.recipe.ablation.pictures],
-        "seen": SHOWN[study.recipe.units.pictures],
+        "ablated": study.shown(study.recipe.ablation.pictures),
+        "seen": study.shown(study.recipe.units.pictures),
         "answers": answers(study),
         "truth": study.truth,
     }

@@ -1,0 +1,73 @@
+"""A network that is examined, and its controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from duchenne.faces.preparation.steps import Preparation
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A network, its controls (the same architecture without what it has
+    learned), and how all are given pictures.
+
+    Attributes:
+        trained: The network.
+        controls: One or several, from a seed each.
+        prepare: From pictures in 0 … 1 to their input.
+        classes: What the network tells apart, in the order of its output.
+        normalised: Whether the classes' numbers are logits of probabilities
+            that sum to 1, else scores of their own.
+    """
+
+    trained: nn.Module
+    controls: tuple[nn.Module, ...]
+    prepare: Preparation
+    classes: tuple[str, ...] = ()
+    normalised: bool = True
+
+    @property
+    def untrained(self) -> nn.Module:
+        """The first control."""
+        return self.controls[0]
+
+    @property
+    def named(self) -> dict[str, nn.Module]:
+        """The network and its first control, by what tables call them."""
+        return {"trained": self.trained, "untrained": self.untrained}
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """What each class gets of what the network gave.
+
+        Args:
+            outputs: (n, outputs), the classes first.
+
+        Returns:
+            (n, classes) probabilities, or scores where they are none.
+        """
+        of_classes = outputs[:, : len(self.classes)]
+        return torch.softmax(of_classes, 1) if self.normalised else of_classes
+
+    def read(self, pictures: Tensor) -> Tensor:
+        """What the network makes of pictures.
+
+        Args:
+            pictures: (n, C, H, W), bytes or in 0 … 1.
+
+        Returns:
+            (n, classes), as ``shares`` gives them.
+        """
+        self.trained.eval()
+        with torch.inference_mode():
+            found = [
+                self.shares(self.trained(self.prepare(batch)))
+                for batch in torch.split(pictures, _BATCH)
+            ]
+        return torch.cat(found)
+
+
+_BATCH = 64

@@ -1,0 +1,177 @@
+"""A network that ``torch.export.save`` wrote (``.pt2``), as modules that can be
+examined.
+
+Such an archive can hold more than numbers: pickled objects, expressions that
+are evaluated when it is loaded, and names of functions that are called when it
+is run. All three are looked for first, and what is not known to be harmless is
+refused.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn
+
+from duchenne.errors import InputError
+from duchenne.networks.given.code import said
+
+_LARGEST = 500_000_000  # bytes of a description
+_PICKLED = ("custom_obj_", "opaque_obj_")
+_TARGETS = re.compile(
+    r"(torch\.ops\.(aten\.(?!from_file)|prims?\.|higher_order\.)\w+(\.\w+)*"
+    r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|lt|le|gt|ge|eq|ne"
+    r"|and_|or_|not_)"
+    r"|math\.(ceil|floor|trunc|sqrt)|torch\.sym_(int|float|not|max|min|ite|sum)"
+    r"|torch\._sym_sqrt)?"
+)
+_EXPRESSION = re.compile(r"[\w\s+\-*/%(),.<>=&|~!]*")
+_CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_ATTRIBUTE = re.compile(r"[A-Za-z_)\]]\s*\.")
+_FUNCTIONS = frozenset(
+    [
+        *("Symbol", "Integer", "Float", "Rational", "Eq", "Ne", "Lt", "Le"),
+        *("Gt", "Ge", "And", "Or", "Not", "Max", "Min", "Mod", "Piecewise"),
+        *("FloorDiv", "ModularIndexing", "Where", "PythonMod", "CleanDiv"),
+        *("CeilDiv", "CeilToInt", "FloorToInt", "ToFloat", "TruncToInt"),
+        *("IntTrueDiv", "FloatTrueDiv", "PowByNatural", "FloatPow", "Abs"),
+        *("RoundToInt", "RoundDecimal", "IsNonOverlappingAndDenseIndicator"),
+        *("TruncToFloat", "Identity", "LShift", "RShift", "floor", "ceiling"),
+    ]
+)
+
+
+def make(place: str, options: Mapping[str, Any]) -> nn.Module:
+    """Open an exported network with its weights.
+
+    Args:
+        place: The file.
+        options: None are known.
+
+    Returns:
+        The network; layers keep the names that they had.
+
+    Raises:
+        InputError: Where it cannot be read, or could run code.
+    """
+    file = Path(place).expanduser()
+    if options:
+        raise InputError(f"pt2:{file}: network.options: takes none")
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    _refuse_unsafe(file)
+    try:
+        with _tensors_alone():
+            program = torch.export.load(file)
+        network: nn.Module = torch.export.unflatten(program)
+    except Exception as error:
+        raise InputError(f"{file}: {said(error)}") from None
+    return network
+
+
+def _refuse_unsafe(file: Path) -> None:
+    """Refuse an archive that could run anything when it is loaded or run."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                name = entry.filename.rpartition("/")[2]
+                if name.startswith(_PICKLED):
+                    raise InputError(f"{file}: holds a pickled object, {name}")
+                if name.endswith(".json"):
+                    _refuse_unsafe_text(file, archive, entry)
+    except (OSError, zipfile.BadZipFile, NotImplementedError):
+        raise InputError(
+            f"{file}: not an archive of torch.export.save"
+        ) from None
+
+
+def _refuse_unsafe_text(
+    file: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
+) -> None:
+    if entry.file_size > _LARGEST:
+        raise InputError(f"{file}: {entry.filename} is too large")
+    try:
+        held = json.loads(archive.read(entry))
+    except (ValueError, RecursionError):
+        raise InputError(f"{file}: {entry.filename}: not JSON") from None
+    for key, value in _leaves(held):
+        odd = _unsafe(key, value)
+        if odd:
+            raise InputError(f"{file}: {odd}")
+
+
+def _unsafe(key: str, value: Any) -> str:
+    """What is dangerous in one value of a description; empty where nothing is."""
+    shown = str(value)[:100]
+    if key == "use_pickle" and value:
+        return "holds pickled weights; export it anew"
+    if key == "target" and not _TARGETS.fullmatch(str(value)):
+        return f"calls {shown!r}, which is no operation of a network"
+    if key == "expr_str" and not _is_arithmetic(str(value)):
+        return f"holds {shown!r}, which is no arithmetic of sizes"
+    if key == "symbol" and not re.fullmatch(r"\w+", str(value)):
+        return f"{shown!r} names no size"
+    return ""
+
+
+def _is_arithmetic(text: str) -> bool:
+    """Whether an expression is made of numbers, names and known functions.
+
+    >>> _is_arithmetic("FloorDiv(s0 + 1, 2)"), _is_arithmetic("exit(1)")
+    (True, False)
+    """
+    return (
+        bool(_EXPRESSION.fullmatch(text))
+        and "__" not in text
+        and not _ATTRIBUTE.search(text)
+        and _FUNCTIONS.issuperset(_CALLED.findall(text))
+    )
+
+
+def _leaves(held: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a description with the key that it stands under; keys of
+    tables of sizes are expressions themselves.
+    """
+    if isinstance(held, Mapping):
+        for name, value in held.items():
+            if key in ("range_constraints", "guards"):
+                yield "expr_str", name
+            yield from _leaves(value, str(name))
+    elif isinstance(held, list):
+        for value in held:
+            yield from _leaves(value, key)
+    else:
+        yield key, held
+
+
+@contextmanager
+def _tensors_alone() -> Iterator[None]:
+    """Let whatever is loaded meanwhile be tensors, never objects."""
+    loading = torch.load
+
+    def tensors(source: Any, **how: Any) -> Any:
+        return loading(source, **{**how, "weights_only": True})
+
+    refused = partial(_refuse, "a pickled object")
+    with ExitStack() as patched:
+        for holder, name, instead in (
+            (torch, "load", tensors),
+            (pickle, "loads", refused),
+            (torch._C, "_pickle_load_obj", refused),
+        ):
+            patched.enter_context(mock.patch.object(holder, name, instead))
+        yield
+
+
+def _refuse(what: str, *given: Any, **how: Any) -> None:
+    raise InputError(f"holds {what}")

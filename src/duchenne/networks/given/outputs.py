@@ -1,0 +1,250 @@
+"""What a network gives, made regular: whatever it returns becomes one row of
+numbers a picture, its classes first, as logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from duchenne.errors import InputError
+
+GIVES = ("logits", "probabilities", "log-probabilities", "scores")
+"""What numbers of classes are: before softmax, after it, its logarithm, or
+numbers of their own that no softmax belongs to.
+"""
+
+_CLOSE = 1e-3  # to 1, of probabilities that are to sum to it
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """How the output of a network is read.
+
+    Attributes:
+        classes: Names of the classes, in the network's order.
+        gives: One of ``GIVES``.
+        take: The key, attribute or place of what holds the classes; by itself
+            where there is one tensor (n, classes).
+        values: What else is read, by name: the column among the classes'
+            numbers, or the key or attribute that holds it, as of valence.
+    """
+
+    classes: tuple[str, ...] = ()
+    gives: str = "logits"
+    take: str | int = ""
+    values: Mapping[str, int | str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all that is read, in order."""
+        return (*self.classes, *self.values)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers lie beside the classes in one tensor with them."""
+        within = [
+            place for place in self.values.values() if isinstance(place, int)
+        ]
+        return len(self.classes) + len(within)
+
+    def read(self, given: Any) -> Tensor:
+        """Read what a network gave.
+
+        Args:
+            given: A tensor (n, k), or a tuple, mapping or object that holds
+                it.
+
+        Returns:
+            (n, names): logits of the classes in their order, then the values
+            as they are.
+
+        Raises:
+            InputError: Where that is not there, or of another shape.
+        """
+        rows = _as_rows(self._taken(given))
+        if rows.shape[1] != self.columns:
+            named = f"{self.columns} are named by network.output.classes and values"
+            raise InputError(
+                f"network.output: it gives {rows.shape[1]} numbers a picture, and {named}"
+            )
+        places = self._within
+        of_classes = [
+            column
+            for column in range(rows.shape[1])
+            if column not in places.values()
+        ]
+        logits = _as_logits(rows[:, of_classes], self.gives)
+        others = [
+            rows[:, [places[name]]]
+            if name in places
+            else self._beside(given, name)
+            for name in self.values
+        ]
+        return torch.cat([logits, *others], 1)
+
+    @property
+    def _within(self) -> dict[str, int]:
+        """The columns of values that lie in one tensor with the classes."""
+        count = self.columns
+        return {
+            name: place % count
+            for name, place in self.values.items()
+            if isinstance(place, int)
+        }
+
+    def _beside(self, given: Any, name: str) -> Tensor:
+        """A value (n, 1) that lies beside the classes in what was given."""
+        place = self.values[name]
+        rows = _as_rows(_member(given, place, f"network.output.values.{name}"))
+        if rows.shape[1] != 1:
+            raise InputError(
+                f"network.output.values.{name}: {rows.shape[1]} numbers a picture, not one"
+            )
+        return rows
+
+    def _taken(self, given: Any) -> Tensor:
+        if self.take != "":
+            return _member(given, self.take, "network.output.take")
+        if isinstance(given, Tensor):
+            return given
+        members = dict(_members(given))
+        fitting = {
+            name: each
+            for name, each in members.items()
+            if each.numel() == len(each) * self.columns
+        }
+        if "logits" in fitting:
+            return fitting["logits"]
+        if len(fitting) == 1:
+            return next(iter(fitting.values()))
+        listed = ", ".join(
+            f"{name} {tuple(each.shape)}" for name, each in members.items()
+        )
+        raise InputError(
+            f"network.output.take: it gives {type(given).__name__} of {listed or 'no tensors'}; "
+            "name the one with the classes"
+        )
+
+
+def read_through(network: nn.Module, outputs: Outputs) -> nn.Module:
+    """Let a network give what ``outputs`` reads of it, its layers and their
+    names unchanged.
+
+    Args:
+        network: It is changed; give a copy of one that is not yours.
+        outputs: How its output is read.
+
+    Returns:
+        The network.
+    """
+
+    def read(module: nn.Module, inputs: Any, given: Any) -> Tensor:
+        return outputs.read(given)
+
+    network.register_forward_hook(read)
+    return network
+
+
+def doubts(outputs: Outputs, given: Tensor) -> str:
+    """Tell why what a network gave of some pictures is not what its
+    description says.
+
+    Args:
+        outputs: The description.
+        given: (n, names) what ``read`` made of it, for pictures that differ.
+
+    Returns:
+        A sentence; empty where nothing speaks against it.
+
+    >>> two = Outputs(("anger", "fear"))
+    >>> doubts(two, torch.tensor([[0.25, 0.75], [0.5, 0.5]]))
+    "network.output.gives: 'logits', but they sum to 1 on every picture, as probabilities do"
+    """
+    if not torch.isfinite(given[:, len(outputs.classes) :]).all():
+        return "network.output: it gives numbers that are not finite"
+    logits = given[:, : len(outputs.classes)]
+    if logits.isnan().any() or logits.eq(torch.inf).any():
+        return "network.output: it gives numbers that are not finite"
+    if len(outputs.classes) < 2:
+        return ""
+    says = f"network.output.gives: {outputs.gives!r}, but they"
+    if outputs.gives == "logits" and _sum_to_one(logits):
+        return f"{says} sum to 1 on every picture, as probabilities do"
+    if outputs.gives in ("probabilities", "log-probabilities"):
+        shares = logits.exp()
+        if not _sum_to_one(shares):
+            return f"{says} sum to {float(shares.sum(1)[0]):.3g}, not to 1"
+    return ""
+
+
+def _sum_to_one(shares: Tensor) -> bool:
+    sums = shares.sum(1)
+    return bool(
+        (shares >= -_CLOSE).all() and ((sums - 1).abs() < _CLOSE).all()
+    )
+
+
+def _as_logits(numbers: Tensor, gives: str) -> Tensor:
+    """Numbers of classes as what softmax is taken of."""
+    if gives != "probabilities":
+        return numbers
+    if (numbers < 0).any():
+        raise InputError(
+            f"network.output.gives: 'probabilities', but one is {float(numbers.min()):.3g}"
+        )
+    return numbers.clamp_min(torch.finfo(numbers.dtype).tiny).log()
+
+
+def _as_rows(given: Tensor) -> Tensor:
+    """A row a picture, of what may have further dimensions of one."""
+    if given.ndim == 1:
+        return given[:, None].float()
+    if given.ndim > 2 and given[0, :].numel() == given.shape[1]:
+        given = given.flatten(1)
+    if given.ndim != 2:
+        raise InputError(
+            f"network.output: gives {tuple(given.shape)}, not a row a picture"
+        )
+    return given.float()
+
+
+def _member(given: Any, name: str | int, key: str) -> Tensor:
+    """One of the tensors that a network gave, by its key, attribute or place."""
+    members = dict(_members(given))
+    wanted = str(name)
+    if isinstance(name, int) and name < 0:
+        wanted = str(len(members) + name)
+    if wanted not in members:
+        there = ", ".join(members) or "one tensor alone"
+        raise InputError(f"{key}: {name!r} is not there; there are {there}")
+    return members[wanted]
+
+
+def _members(given: Any) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a tuple, mapping or object, by name; those of tuples
+    within by both.
+    """
+    if isinstance(given, Mapping):
+        parts = [(str(name), each) for name, each in given.items()]
+    elif isinstance(given, Sequence):
+        fields = getattr(given, "_fields", range(len(given)))
+        parts = [
+            (str(name), each) for name, each in zip(fields, given, strict=True)
+        ]
+    else:
+        parts = list(vars(given).items()) if hasattr(given, "__dict__") else []
+    for name, each in parts:
+        if isinstance(each, Tensor):
+            if each.ndim:
+                yield name, each
+        elif isinstance(each, Sequence | Mapping) and not isinstance(
+            each, str
+        ):
+            yield from (
+                (f"{name}.{inner}", tensor) for inner, tensor in _members(each)
+            )

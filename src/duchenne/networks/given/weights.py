@@ -1,0 +1,209 @@
+"""Weights from a file, into a network: safetensors, or PyTorch's own format
+read as tensors alone. No pickled object is ever made.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from duchenne.errors import InputError, printable
+
+Weights = dict[str, Tensor]
+
+PREFIXES = ("module.", "model.", "_orig_mod.")
+"""What ``DataParallel``, Lightning and ``torch.compile`` put before names."""
+
+_WITHIN = ("state_dict", "model_state_dict", "model")
+_NAMED = 3  # in a message
+_AS_STATE_DICT = "torch.save(network.state_dict(), FILE), where it was made, keeps weights alone"
+
+
+def read(file: Path, inside: str = "") -> Weights:
+    """Read the weights that a file holds.
+
+    Args:
+        file: ``.safetensors``, or what ``torch.save`` wrote.
+        inside: The key of a checkpoint that holds them, as in ``state_dict``
+            or ``ema.model``; by default the file itself, or the usual key.
+
+    Returns:
+        Tensors by their names.
+
+    Raises:
+        InputError: For a file that cannot be read, that holds pickled objects
+            or no weights at ``inside``.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    held: Any = (
+        _safetensors(file) if file.suffix == ".safetensors" else _pytorch(file)
+    )
+    held = _inside(held, inside, file) if inside else _usual(held)
+    if not _are_weights(held):
+        keys = ", ".join(map(str, held)) if isinstance(held, Mapping) else ""
+        what = f"its keys are {printable(keys)}" if keys else "no weights"
+        raise InputError(
+            f"{file}: holds no tensors by name ({what[:200]}); name the key that holds them by "
+            "network.inside"
+        )
+    return dict(held)
+
+
+def _safetensors(file: Path) -> Weights:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except Exception as error:
+        # it fails in many ways on what is not its own
+        raise InputError(
+            f"{file}: not a file of safetensors: {_first_line(error)}"
+        ) from None
+
+
+def _pytorch(file: Path) -> Any:
+    """What a file of PyTorch's holds, tensors and plain containers alone."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{file}: holds pickled objects, which could run anything when they are read; "
+            f"{_AS_STATE_DICT}"
+        ) from None
+    except Exception as error:
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"{file}: holds TorchScript, whose layers cannot be read; {_AS_STATE_DICT}"
+            ) from None
+        raise InputError(
+            f"{file}: not a file of weights: {_first_line(error)}"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return printable(
+        (str(error).splitlines() or [type(error).__name__])[0][:200]
+    )
+
+
+def _inside(held: Any, inside: str, file: Path) -> Any:
+    """What a checkpoint holds under a dotted key."""
+    for part in inside.split("."):
+        if not isinstance(held, Mapping) or part not in held:
+            known = list(held) if isinstance(held, Mapping) else []
+            there = ", ".join(map(str, known[:20])) or "none"
+            raise InputError(
+                f"{file}: has no key {inside!r} (network.inside); there are {printable(there)}"
+            )
+        held = held[part]
+    return held
+
+
+def _usual(held: Any) -> Any:
+    """What lies under the usual key of a checkpoint that is no weights itself."""
+    if _are_weights(held) or not isinstance(held, Mapping):
+        return held
+    return next(
+        (held[key] for key in _WITHIN if _are_weights(held.get(key))), held
+    )
+
+
+def _are_weights(held: Any) -> bool:
+    return (
+        isinstance(held, Mapping)
+        and bool(held)
+        and all(isinstance(name, str) for name in held)
+        and all(isinstance(each, Tensor) for each in held.values())
+    )
+
+
+def unprefixed(weights: Mapping[str, Tensor]) -> Weights:
+    """Take the prefixes of wrappers off names that all begin with one.
+
+    Args:
+        weights: By their names.
+
+    Returns:
+        The same, by shorter names.
+
+    >>> list(unprefixed({"module.a": torch.zeros(1), "module.b": torch.zeros(1)}))
+    ['a', 'b']
+    """
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in weights):
+            shorter = {
+                name.removeprefix(prefix): each
+                for name, each in weights.items()
+            }
+            return unprefixed(shorter)
+    return dict(weights)
+
+
+def load(
+    network: nn.Module, weights: Mapping[str, Tensor], whence: str
+) -> None:
+    """Put weights into a network, all of them or none; prefixes that wrappers
+    left are taken off where only that fits.
+
+    Args:
+        network: Whose weights are replaced.
+        weights: By their names.
+        whence: Where they are from, as a message names it.
+
+    Raises:
+        InputError: Where names or shapes differ; it says which.
+    """
+    wanted = network.state_dict()
+    quantised = [name for name, each in weights.items() if each.is_quantized]
+    if quantised:
+        raise InputError(
+            f"{whence}: {quantised[0]} is quantised, and takes no gradients; give the weights from "
+            "before quantisation"
+        )
+    fitting = min(
+        (dict(weights), unprefixed(weights)),
+        key=lambda some: len(_differences(wanted, some)),
+    )
+    differences = _differences(wanted, fitting)
+    if differences:
+        told = "; ".join(differences)
+        raise InputError(f"{whence}: does not fit the network: {told}")
+    network.load_state_dict(fitting, strict=False)
+
+
+def _differences(
+    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]
+) -> list[str]:
+    """In what weights differ from those that a network has, a line a kind."""
+    # counters that old checkpoints lack, and that nothing is computed with
+    counted = [name for name in wanted if name.endswith("num_batches_tracked")]
+    missing = wanted.keys() - given.keys() - set(counted)
+    unknown = given.keys() - wanted.keys()
+    other = {
+        f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
+        for name in wanted.keys() & given.keys()
+        if wanted[name].shape != given[name].shape
+    }
+    kinds = {
+        "it lacks": missing,
+        "the network lacks": unknown,
+        "shapes": other,
+    }
+    return [
+        f"{kind} {_some(sorted(names))}"
+        for kind, names in kinds.items()
+        if names
+    ]
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(map(printable, names[:_NAMED]))
+    more = len(names) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,54 @@
+"""Cards: recipes for networks that were made elsewhere. A card says where the
+network is, what it takes and what it gives; what a source says of itself need
+not be repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from duchenne.networks import GIVEN
+from duchenne.networks.given import said_of_itself
+from duchenne.recipes import loading
+from duchenne.recipes.schema import Recipe
+
+_BASE = "audit"
+
+
+def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a card, and change some keys.
+
+    Args:
+        told: A TOML file, which extends ``audit`` unless it says otherwise, or
+            the source of a network alone, as in ``hf:FOLDER``.
+        changes: Single keys, as in ``network.input.size=64``.
+
+    Returns:
+        The recipe of an audit.
+
+    Raises:
+        InputError: As ``recipes.read`` does, and for a source that cannot be
+            read.
+    """
+    if loading.is_file(told):
+        keys = loading.merged(told, extends=_BASE)
+    else:
+        keys = loading.merged(_BASE)
+        keys["network"] |= {"source": told}
+    keys = {"name": _name(told)} | keys
+    loading.change(keys, changes)
+    network = keys.setdefault("network", {})
+    source = network.get("source")
+    if network.get("name") == GIVEN and isinstance(source, str):
+        keys["network"] = loading.over(said_of_itself(source), network)
+    return loading.validated(keys)
+
+
+def _name(told: str) -> str:
+    """What a study of a card or a source is called."""
+    if loading.is_file(told):
+        return Path(told).stem
+    last = Path(told.partition(":")[2] or told).stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.") or GIVEN

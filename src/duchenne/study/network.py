@@ -1,0 +1,284 @@
+"""The network of a study and its controls, whether it was trained here or made
+elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from duchenne import facs, files, networks
+from duchenne.errors import InputError
+from duchenne.experiments.pair import Pair
+from duchenne.faces.geometry import crop
+from duchenne.faces.images.stack import Stack
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.networks import given
+from duchenne.networks.given import Card, Outputs, code
+from duchenne.recipes import Recipe
+from duchenne.training import jobs
+from duchenne.units import listing
+
+CONTROLS = "controls.safetensors"
+"""The running statistics of controls, in a study's folder."""
+
+_FITTED_ON = 512  # pictures
+_BATCH = 64
+
+
+def card(recipe: Recipe) -> Card:
+    """Where the network of a recipe is, that was made elsewhere, and how its
+    output is read.
+    """
+    network = recipe.network
+    told = network.output
+    outputs = Outputs(told.classes, told.gives, told.take, told.values)
+    return Card(
+        network.source,
+        network.options,
+        network.weights,
+        network.inside,
+        outputs,
+    )
+
+
+def allow_typed(recipe: Recipe) -> None:
+    """Let the callable of a recipe that the user named on this machine be
+    run.
+    """
+    told = card(recipe)
+    if recipe.network.given and told.kind == "code":
+        given.allow(told.source, told.options)
+
+
+def describe(recipe: Recipe) -> networks.Description:
+    """All that a study's folder says of a network that was made elsewhere."""
+    told = card(recipe)
+    wanted = recipe.network.input
+    return networks.Description(
+        name=networks.GIVEN,
+        classes=told.outputs.classes,
+        channels=wanted.channels,
+        size=wanted.size,
+        crop=crop.with_margin(wanted.crop, wanted.margin),
+        prepare=wanted.steps,
+        card=asdict(told),
+    )
+
+
+def pair(recipe: Recipe, folder: Path, fold: int, attempt: int) -> Pair:
+    """Read back the network of a study, and make its controls.
+
+    Args:
+        recipe: The study's.
+        folder: The study's.
+        fold: That the network was trained on, where it was trained here.
+        attempt: Which of them it is.
+
+    Returns:
+        Both, and what prepares their input.
+
+    Raises:
+        InputError: Where the network cannot be had.
+    """
+    found = networks.load(folder)
+    prepare = Preparation(found.description.prepare).restore(found.preparation)
+    untrained = [
+        control.eval()
+        for control in _fresh(recipe, found.description, fold, attempt)
+    ]
+    _restore_statistics(folder / CONTROLS, untrained)
+    normalised = not recipe.network.given or (
+        recipe.network.output.gives != "scores"
+    )
+    return Pair(
+        found.network,
+        tuple(untrained),
+        prepare,
+        found.description.classes,
+        normalised,
+    )
+
+
+def as_pair(recipe: Recipe, opened: nn.Module) -> Pair:
+    """A network that was made elsewhere, before it has controls.
+
+    Args:
+        recipe: With its card.
+        opened: The network.
+
+    Returns:
+        It alone.
+    """
+    told = recipe.network.output
+    prepare = Preparation(recipe.network.steps)
+    return Pair(opened, (), prepare, told.classes, told.gives != "scores")
+
+
+def _fresh(
+    recipe: Recipe, description: networks.Description, fold: int, attempt: int
+) -> Iterator[nn.Module]:
+    """The controls of a study, before anything is fitted to its faces."""
+    for number in range(recipe.network.control.seeds):
+        if recipe.network.given:
+            yield given.untrained(
+                card(recipe), recipe.network.control.kind, recipe.seed + number
+            )
+        else:
+            drawn = jobs.seed(recipe, fold, attempt) + number
+            yield networks.from_description(description, seed=drawn)
+
+
+def fit_controls(
+    recipe: Recipe, folder: Path, stack: Stack, fold: int = 0, attempt: int = 0
+) -> None:
+    """Fit the batch normalisation of a study's controls to its faces, and keep
+    what was fitted: nothing where the network has none.
+
+    Args:
+        recipe: The study's.
+        folder: The study's, which holds the network.
+        stack: The study's faces.
+        fold: That the network was trained on, where it was trained here.
+        attempt: Which of them it is.
+    """
+    found = networks.load(folder)
+    prepare = Preparation(found.description.prepare).restore(found.preparation)
+    kept: dict[str, Tensor] = {}
+    for number, control in enumerate(
+        _fresh(recipe, found.description, fold, attempt)
+    ):
+        given.fit_statistics(control, _batches(stack, prepare))
+        for name, values in given.statistics(control).items():
+            kept[f"{number}.{name}"] = values.clone()
+    with files.replacing(folder / CONTROLS) as partial:
+        save_file(kept, partial)
+
+
+def _batches(stack: Stack, prepare: Preparation) -> Iterable[Tensor]:
+    """Prepared pictures, drawn evenly."""
+    step = max(1, len(stack) // _FITTED_ON)
+    rows = torch.arange(0, len(stack), step)
+    for part in torch.split(rows, _BATCH):
+        yield prepare(torch.from_numpy(stack.floats(part.numpy())))
+
+
+def _restore_statistics(file: Path, controls: list[nn.Module]) -> None:
+    if not file.exists():
+        return
+    try:
+        kept = load_file(file)
+        for name, values in kept.items():
+            number, _, buffer = name.partition(".")
+            controls[int(number)].get_buffer(buffer).copy_(values)
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
+        raise files.unreadable(file, error) from None
+
+
+def rehearse(recipe: Recipe) -> nn.Module:
+    """Open the network of a recipe that was made elsewhere, and show it two
+    pictures of noise.
+
+    Args:
+        recipe: With its card.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: For whatever stands against examining it.
+    """
+    network = given.open_card(card(recipe))
+    shown = noise(recipe, network)
+    doubt = given.doubts(card(recipe).outputs, shown)
+    if doubt:
+        raise InputError(doubt)
+    return network
+
+
+def noise_for(recipe: Recipe) -> Tensor:
+    """Make pictures of noise, as a network takes them.
+
+    Args:
+        recipe: The network's.
+
+    Returns:
+        (3, C, S, S), prepared.
+    """
+    faces = recipe.faces
+    shape = (3, faces.channels, faces.size, faces.size)
+    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    steps = recipe.network.steps
+    prepared: Tensor = Preparation(steps).fit(pictures)(pictures)
+    return prepared
+
+
+def noise(recipe: Recipe, network: nn.Module) -> Tensor:
+    """Show a network pictures of noise.
+
+    Args:
+        recipe: With its card.
+        network: The network.
+
+    Returns:
+        What it gives, (3, outputs).
+
+    Raises:
+        InputError: Where it refuses them.
+    """
+    prepared = noise_for(recipe)
+    wanted = recipe.network.input
+    try:
+        with torch.no_grad():
+            found: Tensor = network.eval()(prepared)
+    except InputError:
+        raise
+    except Exception as error:
+        size = f"{wanted.colours} pictures of {wanted.size}×{wanted.size}"
+        raise InputError(
+            f"network.input: the network refuses {size}: {code.said(error)}"
+        ) from None
+    if len(found) != len(prepared):
+        raise InputError(
+            f"network.output: gives {len(found)} rows for {len(prepared)} pictures, not a row a "
+            "picture"
+        )
+    return found
+
+
+def with_layer(recipe: Recipe) -> Recipe:
+    """A recipe whose layer is named: the one most worth looking at, where it
+    says ``auto``.
+
+    Args:
+        recipe: Any.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: Where no layer has units enough.
+    """
+    if recipe.units.layer != "auto":
+        return recipe
+    if recipe.network.given:
+        network = rehearse(recipe)
+    else:
+        names = tuple(facs.EXPRESSIONS)
+        network = jobs.fresh(recipe, names, 0)
+    found = listing.listed(network, noise_for(recipe))
+    units = recipe.units.model_copy(update={"layer": listing.chosen(found)})
+    return recipe.model_copy(update={"units": units})
