@@ -44,7 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(DEVELOPING): $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,dev,ray,dask,tensorboard]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[app,dev,hf,timm,onnx,ray,dask,tensorboard]'
 	touch $@
 
 clean:

@@ -252,7 +252,7 @@ def test_networks_of_another_study_are_trained_anew(drawings: FaceTable, tmp_pat
     made = other / "training" / "fold-00-attempt-00"
     assert (made / "identity").read_text() == duchenne.open(other, until="network").state[
         "identity"
-    ]["training"]
+    ]["network"]
     assert (made / "network.safetensors").stat().st_mtime > (one / "training").stat().st_mtime
 
 
@@ -440,7 +440,7 @@ def test_the_command_train_stops_at_scores_and_others_walk_on(
         duchenne.open(out)
     code, told, said = command("match", out)
     assert code == 0
-    assert "training: nothing has changed, kept" in said
+    assert "network: nothing has changed, kept" in said
     assert Path(told.splitlines()[-1]).name == "evidence.tex"
     assert command(*again, "--resume")[0] == 0  # what was done beyond it stays
     assert len(duchenne.open(out, until="evidence").evidence)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from duchenne.analyses.transfer import evaluate
     from duchenne.errors import InputError
+    from duchenne.pipeline.audit import audit
     from duchenne.pipeline.run import run
     from duchenne.report.figures import show
     from duchenne.report.unit import unit
@@ -32,6 +33,7 @@ __version__ = importlib.metadata.version("duchenne")
 __all__ = [
     "InputError",
     "Study",
+    "audit",
     "evaluate",
     "evidence",
     "faces",
@@ -61,6 +63,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "analyses.transfer": ["evaluate"],
         "errors": ["InputError"],
+        "pipeline.audit": ["audit"],
         "pipeline.run": ["run"],
         "report.figures": ["show"],
         "report.unit": ["unit"],

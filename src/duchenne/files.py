@@ -69,6 +69,22 @@ def folder(name: str) -> Path:
 _SWEPT: set[Path] = set()
 
 
+def plain(name: str) -> str:
+    """Name a folder after what may hold anything, as names of layers do.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The same where it is letters, numbers, points, dashes and equal signs;
+        else with dashes for what is none of these.
+
+    >>> plain("layer3.0"), plain("../up"), plain("block/act:pca=8")
+    ('layer3.0', '-up', 'block-act-pca=8')
+    """
+    return re.sub(r"[^\w.=+]+", "-", name.replace("..", "")).lstrip(".")
+
+
 def stamp(path: Path) -> str:
     """Tell a file's state: another text after it has changed, even where its
     size and time were set back.

@@ -1,15 +1,36 @@
-"""A network that was made elsewhere, looked at before anything is written."""
+"""A network that was made elsewhere, looked at before anything is written: its
+layers, what it makes of a few faces, and whether its card can be right.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
 from duchenne.errors import InputError
+from duchenne.experiments.check import WIDE, Checked, Faces, check
+from duchenne.faces import sources
+from duchenne.faces.avatars import dataset
+from duchenne.faces.avatars.settings import AvatarSettings
+from duchenne.faces.geometry import crop
+from duchenne.faces.images import stack
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.recipes import Recipe
 from duchenne.recipes.cards import read_card
 from duchenne.study import network, record
+from duchenne.study.sentences import percent
 from duchenne.units import listing
+
+_PEOPLE = 72
+_SEED = 2000  # other people than a study's
+_PIXELS = 160
+_MOST_PHOTOGRAPHS = 800
+_SHOWN = 8
 
 
 def layers(card: str, changes: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -27,11 +48,166 @@ def layers(card: str, changes: tuple[str, ...] = ()) -> pd.DataFrame:
         InputError: Where the network cannot be opened, or is not as the card
             says.
     """
-    recipe = read_card(card, changes)
-    network.allow_typed(recipe)
-    opened = network.rehearse(recipe)
+    recipe, opened = _opened(card, changes)
     found = listing.listed(opened, network.noise_for(recipe))
     return found.assign(auto=found["layer"] == listing.chosen(found))
+
+
+def _opened(card: str, changes: tuple[str, ...]) -> tuple[Recipe, nn.Module]:
+    recipe = read_card(card, changes)
+    network.allow_typed(recipe)
+    return recipe, network.rehearse(recipe)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a network gives, and whether its card can be right.
+
+    Attributes:
+        about: The network in a line: what it takes and gives, its layer.
+        faces: A row a face: ``shown``, what it is ``read_as``, ``share``.
+        checked: By the name of the faces, what was tried on them.
+    """
+
+    about: str
+    faces: pd.DataFrame
+    checked: dict[str, Checked]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What would surely read better, a line each; or that nothing would."""
+        lines = []
+        for name, found in self.checked.items():
+            lines += _verdicts(name, found)
+        return lines
+
+
+def inspect(
+    card: str, changes: tuple[str, ...] = (), data: str | None = None
+) -> Inspection:
+    """Show a card's network some faces, and try whether another input or order
+    of classes would surely read better; nothing is written.
+
+    Args:
+        card: Its path, or a source.
+        changes: Single keys of it.
+        data: Labelled photographs, as in ``folder:PATH``, beside avatars.
+
+    Returns:
+        What it gives, and what was tried.
+
+    Raises:
+        InputError: Where the network cannot be opened, is not as the card
+            says, or tells no expressions apart.
+    """
+    recipe, opened = _opened(card, changes)
+    classes = recipe.network.output.classes
+    if len(classes) < 2:
+        raise InputError(
+            "network.output.classes: the check needs two classes or more"
+        )
+    avatars = Faces.of(_avatars(recipe), classes)
+    checked = {"avatars": _checked(recipe, opened, avatars)}
+    if data is not None:
+        photographs = _photographs(recipe, data)
+        faces = Faces.of(photographs, classes, _MOST_PHOTOGRAPHS)
+        checked[data] = _checked(recipe, opened, faces)
+    return Inspection(
+        _about(recipe, opened), _read(recipe, opened, avatars), checked
+    )
+
+
+def _checked(recipe: Recipe, opened: nn.Module, faces: Faces) -> Checked:
+    if not len(faces):
+        classes = recipe.network.output.classes
+        raise InputError(
+            f"network.output.classes: the faces show none of {', '.join(classes)}"
+        )
+    told = recipe.network
+    return check(opened, told.input, told.output.classes, faces)
+
+
+def _avatars(recipe: Recipe) -> stack.Stack:
+    """Rendered faces with a wide margin, of people whom no study shows."""
+    settings = AvatarSettings(
+        people=_PEOPLE,
+        seed=_SEED,
+        size=_PIXELS,
+        samples=1,
+        colour=recipe.network.input.channels == 3,
+        margin=WIDE,
+    )
+    table = dataset.load(settings).labelled()
+    whole = np.ones(len(table), bool)
+    channels = recipe.network.input.channels
+    return stack.decode(table, _PIXELS, channels, cut_already=whole)
+
+
+def _photographs(recipe: Recipe, data: str) -> stack.Stack:
+    """Photographs cut by the network's own crop, with a wide margin."""
+    table = sources.load(data, recipe.faces.avatars).labelled()
+    wanted = recipe.network.input
+    name = crop.with_margin(wanted.crop, WIDE)
+    size = min(2 * wanted.size, 448)
+    return stack.decode(table, size, wanted.channels, name)
+
+
+def _read(recipe: Recipe, opened: nn.Module, faces: Faces) -> pd.DataFrame:
+    """What the network makes of one face of each class, eight at most."""
+    told = recipe.network
+    classes = np.array(told.output.classes)
+    _, firsts = np.unique(faces.shown[::-1], return_index=True)
+    some = faces[(len(faces) - 1 - firsts)[:_SHOWN]]
+    prepare = Preparation(told.input.steps)
+    (cut,) = some.cut(told.input.margin, told.input.size)
+    with torch.inference_mode():
+        given = opened(prepare(cut))
+    best = network.as_pair(recipe, opened).shares(given).max(1)
+    return pd.DataFrame(
+        {
+            "shown": classes[some.shown],
+            "read_as": classes[best.indices.numpy()],
+            "share": best.values.numpy(),
+        }
+    )
+
+
+def _about(recipe: Recipe, opened: nn.Module) -> str:
+    told = recipe.network
+    found = listing.listed(opened, network.noise_for(recipe))
+    layer = listing.chosen(found)
+    units = int(found.set_index("layer").loc[layer, "units"])
+    size = told.input.size
+    return (
+        f"{told.source}: takes {size} × {size} {told.input.colours}, gives {told.output.gives} of "
+        f"{len(told.output.classes)} classes; layer {layer} ({units} units) of {len(found)} that "
+        "have units"
+    )
+
+
+def _verdicts(name: str, found: Checked) -> list[str]:
+    """What would surely read better on some faces."""
+    tried = found.tried
+    stated = tried.iloc[0]
+    sure = tried[tried["surely_better"]].sort_values(
+        "separation", ascending=False
+    )
+    lines = [
+        f"{name}: {row.change} would surely read better: {percent(row.accuracy, 0)} in place of "
+        f"{percent(stated['accuracy'], 0)}; is the card right?"
+        for row in sure.itertuples()
+    ]
+    if found.order is not None:
+        classes = ", ".join(f'"{each}"' for each in found.order)
+        lines.append(
+            f"{name}: network.output.classes=[{classes}] would surely read better: "
+            f"{percent(found.accuracy, 0)} in place of {percent(stated['accuracy'], 0)}; is the "
+            "order right?"
+        )
+    return lines or [
+        f"{name}: reads {percent(stated['accuracy'], 0)} of {stated['pictures']} faces; no other "
+        "input and no other order of classes would surely read better"
+    ]
 
 
 def trust(run: str | Path) -> str:

@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from duchenne.cli.terminal import Changes, explained, say
+from duchenne.cli.terminal import Changes, explained, say, show
 
 audits = typer.Typer()
 
 
 @audits.command(
     epilog=(
-        "Examples:  duchenne audit mine.toml --out runs/mine    "
-        "duchenne audit hf:models/vit-fer    duchenne audit mine.toml --layers"
+        "Example:  duchenne audit mine.toml --check  and then  duchenne audit mine.toml --out "
+        "runs/mine"
     )
 )
 def audit(
@@ -43,6 +43,23 @@ def audit(
         bool,
         typer.Option("--resume", help="Go on with the study in --out."),
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled photographs beside avatars, as folder:PATH.",
+            metavar="SPEC",
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help=(
+                "Show it faces, and try whether another input or order of classes would surely "
+                "read better; write nothing."
+            ),
+        ),
+    ] = False,
     layers: Annotated[
         bool,
         typer.Option(
@@ -54,14 +71,13 @@ def audit(
     units drive it, and which units carry them.
     """
     with explained("; the same command with --resume and --out goes on"):
-        from duchenne.analyses import inspection
         from duchenne.pipeline.audit import audit as audited
 
         wanted = [*(changes or [])]
         if layer:
             wanted.append(f'units.layer="{layer}"')
-        if layers:
-            typer.echo(inspection.layers(card, tuple(wanted)).to_string())
+        if layers or check:
+            _looked_at(card, tuple(wanted), data, layers)
             return
         study = audited(
             card, out, changes=tuple(wanted), resume=resume, announce=say
@@ -69,6 +85,26 @@ def audit(
         for line in study.summary_lines():
             typer.echo(line)
         typer.echo(study.report.resolve())
+
+
+def _looked_at(
+    card: str, changes: tuple[str, ...], data: str | None, layers: bool
+) -> None:
+    """Print what is seen of a network before it is audited."""
+    from duchenne.analyses import inspection
+    from duchenne.report import inspections as as_text
+
+    if layers:
+        show(as_text.layers(inspection.layers(card, changes)))
+        return
+    found = inspection.inspect(card, changes, data)
+    typer.echo(found.about)
+    show(as_text.read(found.faces))
+    for name, checked in found.checked.items():
+        typer.echo(f"\n{name}:")
+        show(as_text.tried(checked.tried))
+    for line in ("", *found.verdicts):
+        typer.echo(line)
 
 
 @audits.command(epilog="Example:  duchenne trust runs/theirs")

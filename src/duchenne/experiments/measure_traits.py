@@ -132,12 +132,12 @@ def _shown(pair: Pair, stack: Stack, rows: Places) -> Pictures:
         stack.table.frame["expression"].iloc[rows], pair.classes
     ).dropna()
     known = shown.index.to_numpy()
-    pictures = torch.from_numpy(stack.floats(known))
+    pictures = stack.floats(known)
     frame = stack.table.frame.iloc[known]
     classes = [pair.classes.index(name) for name in shown]
     shares = pair.read(pictures).numpy()
     return Pictures(
-        pair.prepare(pictures),
+        pair.prepare(torch.from_numpy(pictures)),
         frame["expression"].to_numpy(str),
         nulls.who(frame)[0],
         shares[np.arange(len(known)), classes],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from duchenne.faces.preparation.steps import Preparation
@@ -52,7 +55,7 @@ class Pair:
         of_classes = outputs[:, : len(self.classes)]
         return torch.softmax(of_classes, 1) if self.normalised else of_classes
 
-    def read(self, pictures: Tensor) -> Tensor:
+    def read(self, pictures: NDArray[Any]) -> Tensor:
         """What the network makes of pictures.
 
         Args:
@@ -63,10 +66,12 @@ class Pair:
         """
         self.trained.eval()
         with torch.inference_mode():
-            found = [
-                self.shares(self.trained(self.prepare(batch)))
-                for batch in torch.split(pictures, _BATCH)
-            ]
+            found = []
+            for first in range(0, len(pictures), _BATCH):
+                # what is mapped into memory cannot be written
+                batch = np.array(pictures[first : first + _BATCH])
+                prepared = self.prepare(torch.from_numpy(batch))
+                found.append(self.shares(self.trained(prepared)))
         return torch.cat(found)
 
 

@@ -53,7 +53,26 @@ _TEXTS = (
     "landmarks",
     "view",
 )
-NUMBERS = (*BOX, "valence", "arousal", *VOTES)
+PERSON = "person_"
+"""What the columns on who is in a picture begin with."""
+
+OF_PERSONS = tuple(
+    f"{PERSON}{name}"
+    for name in (
+        "sex",
+        "age",
+        "weight",
+        "african",
+        "asian",
+        "caucasian",
+        "skin",
+    )
+)
+"""Who is in a picture, of rendered faces: sex, female 0 … male 1; age, young 0
+… old 1; weight −1 … 1; shares of three ancestries; the skin's luminance.
+"""
+
+NUMBERS = (*BOX, "valence", "arousal", *VOTES, *OF_PERSONS)
 COLUMNS = (*KEYS, *_TEXTS, *NUMBERS)
 """Every column but the action units'."""
 

@@ -13,7 +13,7 @@ from duchenne.networks.registry import (
     build,
     from_description,
 )
-from duchenne.networks.saving import UNTRAINED, Saved, load, save
+from duchenne.networks.saving import UNTRAINED, Saved, card_of, load, save
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)  # each registers its networks
@@ -25,6 +25,7 @@ __all__ = [
     "Description",
     "Saved",
     "build",
+    "card_of",
     "from_description",
     "load",
     "save",

@@ -120,6 +120,22 @@ def load(folder: str | Path) -> Saved:
     return Saved(network.eval(), description, learned)
 
 
+def card_of(description: Description, folder: Path) -> Card:
+    """Where a network that was made elsewhere is, as a folder describes it.
+
+    Args:
+        description: That the folder keeps.
+        folder: At which relative paths begin.
+
+    Returns:
+        Its card.
+    """
+    told = dict(description.card)
+    outputs = dict(told.pop("outputs"))
+    outputs["classes"] = tuple(outputs["classes"])
+    return Card(**told, outputs=Outputs(**outputs)).below(folder)
+
+
 def _with_weights(
     description: Description, kept: dict[str, Tensor], folder: Path
 ) -> nn.Module:
@@ -127,10 +143,7 @@ def _with_weights(
     weights.
     """
     if description.name == GIVEN:
-        told = dict(description.card)
-        outputs = told.pop("outputs")
-        outputs["classes"] = tuple(outputs["classes"])
-        card = Card(**told, outputs=Outputs(**outputs)).below(folder)
+        card = card_of(description, folder)
         return reopen(card, kept, str(folder / "network.safetensors"))
     network = from_description(description)
     network.load_state_dict(kept)

@@ -4,32 +4,44 @@ is: every stage from a card, or from a module as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from duchenne import recipes
 from duchenne.pipeline.run import run
-from duchenne.recipes.cards import read_card
+from duchenne.recipes.cards import from_keys, read_card
 from duchenne.study.record import Study
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def audit(
-    network: str | Path,
+    network: str | Path | nn.Module,
     out: str | Path | None = None,
     *,
-    changes: tuple[str, ...] = (),
+    classes: Sequence[str] = (),
+    changes: Sequence[str] = (),
     resume: bool = False,
     until: str = "report",
     announce: Callable[[str], None] = lambda line: None,
+    **takes: Any,
 ) -> Study:
     """Audit a network that was made elsewhere, from faces to report.
 
     Args:
-        network: A card's path, or a source alone, as in ``hf:FOLDER``.
+        network: A card's path; a source alone, as in ``hf:FOLDER``; or a
+            module as it stands, which is not changed.
         out: A folder, ``runs/<card>-<date>`` by default.
-        changes: Single keys, as in ``("network.input.size=64",)``.
+        classes: Of a module, in its own order.
+        changes: Single keys of a card, as in ``("network.input.size=64",)``.
         resume: Go on with the study that ``out`` holds.
         until: The stage to get to, by those that it follows from.
         announce: Is given a line for each stage that ends.
+        takes: What a module takes and gives, by the names of a card's keys:
+            ``size``, ``colours``, ``range``, ``mean``, ``std``, ``crop`` and
+            ``margin``; ``gives``, ``take`` and ``values``.
 
     Returns:
         The study.
@@ -38,11 +50,32 @@ def audit(
         InputError: For a network that cannot be opened safely or is not as the
             card says, and as ``run`` does.
     """
-    card = read_card(str(network), changes)
-    return run(
-        card,
-        out=out,
-        resume=resume,
-        until=until,
-        announce=announce,
-    )
+    from torch import nn
+
+    if isinstance(network, nn.Module):
+        card = _of_module(network, classes, takes, changes)
+    else:
+        card = read_card(str(network), changes)
+    return run(card, out=out, resume=resume, until=until, announce=announce)
+
+
+def _of_module(
+    network: nn.Module,
+    classes: Sequence[str],
+    takes: dict[str, Any],
+    changes: Sequence[str],
+) -> recipes.Recipe:
+    """The recipe of a module as it stands."""
+    from duchenne.networks.given import hold
+
+    output = {"classes": list(classes)}
+    for name in ("gives", "take", "values"):
+        if name in takes:
+            output[name] = takes.pop(name)
+    network_keys = {
+        "source": f"python:{hold(network)}",
+        "input": takes,
+        "output": output,
+    }
+    name = type(network).__name__
+    return from_keys(name, {"network": network_keys}, changes)

@@ -183,7 +183,7 @@ def take_in(work: Workspace) -> None:
     told = replace(told, card=told.card | _copied(recipe, folder))
     networks.save(folder, opened, told)
     alone = network.as_pair(recipe, opened)
-    found = alone.read(torch.from_numpy(work.stack.stored))
+    found = alone.read(work.stack.stored)
     predictions = _predictions(work.stack.table, told.classes, found)
     _write_frame(folder / "predictions.parquet", predictions)
     scores = metrics.scores(predictions, told.classes, recipe.paper)

@@ -6,8 +6,9 @@ not be repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from duchenne.networks import GIVEN
 from duchenne.networks.given import said_of_itself
@@ -37,7 +38,31 @@ def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
     else:
         keys = loading.merged(_BASE)
         keys["network"] |= {"source": told}
-    keys = {"name": _name(told)} | keys
+    return _completed({"name": _name(told)} | keys, changes)
+
+
+def from_keys(
+    name: str, keys: Mapping[str, Any], changes: Sequence[str] = ()
+) -> Recipe:
+    """Make the recipe of an audit of single keys.
+
+    Args:
+        name: Of the study.
+        keys: Those of a card, group by group.
+        changes: Single keys.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: As ``read_card`` does.
+    """
+    told = loading.over(loading.merged(_BASE), keys)
+    return _completed({"name": name} | told, changes)
+
+
+def _completed(keys: dict[str, Any], changes: Sequence[str]) -> Recipe:
+    """A recipe of a card's keys, and of what its source says of itself."""
     loading.change(keys, changes)
     network = keys.setdefault("network", {})
     source = network.get("source")

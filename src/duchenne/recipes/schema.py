@@ -486,4 +486,5 @@ def _following(faces: Any, wanted: Input) -> dict[str, Any]:
     avatars = {**found.get("avatars", {})}
     avatars.setdefault("size", min(max(wanted.size, 64), 128))
     avatars.setdefault("colour", wanted.channels == 3)
+    avatars.setdefault("margin", wanted.margin)
     return found | {"avatars": avatars}

@@ -22,7 +22,6 @@ from duchenne.faces.preparation.steps import Preparation
 from duchenne.networks import given
 from duchenne.networks.given import Card, Outputs, code
 from duchenne.recipes import Recipe
-from duchenne.training import jobs
 from duchenne.units import listing
 
 CONTROLS = "controls.safetensors"
@@ -91,7 +90,7 @@ def pair(recipe: Recipe, folder: Path, fold: int, attempt: int) -> Pair:
     prepare = Preparation(found.description.prepare).restore(found.preparation)
     untrained = [
         control.eval()
-        for control in _fresh(recipe, found.description, fold, attempt)
+        for control in _fresh(recipe, folder, found.description, fold, attempt)
     ]
     _restore_statistics(folder / CONTROLS, untrained)
     normalised = not recipe.network.given or (
@@ -122,15 +121,22 @@ def as_pair(recipe: Recipe, opened: nn.Module) -> Pair:
 
 
 def _fresh(
-    recipe: Recipe, description: networks.Description, fold: int, attempt: int
+    recipe: Recipe,
+    folder: Path,
+    description: networks.Description,
+    fold: int,
+    attempt: int,
 ) -> Iterator[nn.Module]:
     """The controls of a study, before anything is fitted to its faces."""
-    for number in range(recipe.network.control.seeds):
+    wanted = recipe.network.control
+    for number in range(wanted.seeds):
         if recipe.network.given:
-            yield given.untrained(
-                card(recipe), recipe.network.control.kind, recipe.seed + number
-            )
+            kept = networks.card_of(description, folder)
+            yield given.untrained(kept, wanted.kind, recipe.seed + number)
         else:
+            # takes seconds, which no network that was made elsewhere needs
+            from duchenne.training import jobs
+
             drawn = jobs.seed(recipe, fold, attempt) + number
             yield networks.from_description(description, seed=drawn)
 
@@ -152,7 +158,7 @@ def fit_controls(
     prepare = Preparation(found.description.prepare).restore(found.preparation)
     kept: dict[str, Tensor] = {}
     for number, control in enumerate(
-        _fresh(recipe, found.description, fold, attempt)
+        _fresh(recipe, folder, found.description, fold, attempt)
     ):
         given.fit_statistics(control, _batches(stack, prepare))
         for name, values in given.statistics(control).items():
@@ -277,8 +283,9 @@ def with_layer(recipe: Recipe) -> Recipe:
     if recipe.network.given:
         network = rehearse(recipe)
     else:
-        names = tuple(facs.EXPRESSIONS)
-        network = jobs.fresh(recipe, names, 0)
+        from duchenne.training import jobs
+
+        network = jobs.fresh(recipe, facs.EXPRESSIONS, 0)
     found = listing.listed(network, noise_for(recipe))
     units = recipe.units.model_copy(update={"layer": listing.chosen(found)})
     return recipe.model_copy(update={"units": units})

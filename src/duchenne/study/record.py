@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from torch import nn
 
 from duchenne import files, recipes
 from duchenne.errors import InputError
 from duchenne.faces.table import FaceTable
 from duchenne.networks import UNTRAINED
+from duchenne.networks.given import hold
 from duchenne.recipes import Recipe
 from duchenne.study import integrity, sentences
 
@@ -192,7 +194,7 @@ class Study:
     @property
     def units_folder(self) -> Path:
         """Where the units of the recipe's layer are described."""
-        return self.folder / "units" / self.recipe.units.layer
+        return self.folder / "units" / files.plain(self.recipe.units.layer)
 
     @property
     def report(self) -> Path:
@@ -346,12 +348,17 @@ def no_study(folder: str | Path) -> InputError:
     )
 
 
-def open(folder: str | Path, until: str = "report") -> Study:
+def open(
+    folder: str | Path,
+    until: str = "report",
+    network: nn.Module | None = None,
+) -> Study:
     """Find a finished study again, or one that was done up to a stage.
 
     Args:
         folder: Of the study.
         until: The stage.
+        network: The one that the study is of, where it was given from Python.
 
     Returns:
         The study.
@@ -360,6 +367,8 @@ def open(folder: str | Path, until: str = "report") -> Study:
         InputError: Where the folder holds none, or one that has not come so
             far.
     """
+    if network is not None:
+        hold(network)
     path = Path(folder)
     state = read_state(path)
     if state is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from duchenne import facs, files
@@ -23,7 +24,7 @@ from duchenne.faces.avatars.rendering import Shot, Studio
 from duchenne.faces.avatars.scripts import PROTOCOLS, Script
 from duchenne.faces.avatars.settings import AvatarSettings
 from duchenne.faces.formats import folder
-from duchenne.faces.table import FaceTable
+from duchenne.faces.table import PERSON, FaceTable
 from duchenne.progress import progress
 
 _BATCH = 64
@@ -37,8 +38,11 @@ def load(settings: AvatarSettings | None = None) -> FaceTable:
     settings = settings or AvatarSettings()
     out = files.folder("avatars") / settings.fingerprint()
     if not files.sealed(out):
-        files.remove(out)
-        render(out, settings, kept=True)
+        # another process may be rendering the same
+        with FileLock(out.with_name(f".{out.name}.lock")):
+            if not files.sealed(out):
+                files.remove(out)
+                render(out, settings, kept=True)
     return folder.load(out)
 
 
@@ -65,7 +69,8 @@ def render(
     scripts = _scripts(settings)
     with files.replacing_folder(out) as partial:
         landmarks = _drawn(scripts, settings, partial)
-        _manifest(scripts).to_csv(partial / folder.MANIFEST, index=False)
+        table = _manifest(scripts).join(_persons(scripts, settings))
+        table.to_csv(partial / folder.MANIFEST, index=False)
         points = _landmark_frame(scripts, landmarks)
         points.to_parquet(partial / "landmarks.parquet")
         if kept:
@@ -98,18 +103,40 @@ def _drawn(
             return np.concatenate(list(threads.map(draw, batches)))
 
 
+def _persons(
+    scripts: Sequence[Script], settings: AvatarSettings
+) -> pd.DataFrame:
+    """Who is in each picture, as columns of the table."""
+    population = people.POPULATIONS[settings.population]
+    basis = head_basis()
+    traits = {}
+    for subject in {script.subject for script in scripts}:
+        chance = _chance(settings.seed, subject)
+        traits[subject] = people.draw_person(basis, chance, population).traits
+    drawn = [traits[script.subject] for script in scripts]
+    return pd.DataFrame(drawn).round(4).add_prefix(PERSON)
+
+
 def shown(settings: AvatarSettings, basis: HeadBasis) -> dict[str, Shot]:
     """The shot that each picture is of, by its path in the table that ``load``
     gives.
     """
     scripts = _scripts(settings)
-    taken = shots(
-        scripts, basis, settings.seed, people.POPULATIONS[settings.population]
-    )
     return {
         _path(script): shot
-        for script, shot in zip(scripts, taken, strict=True)
+        for script, shot in zip(
+            scripts, _taken(scripts, basis, settings), strict=True
+        )
     }
+
+
+def _taken(
+    scripts: Sequence[Script], basis: HeadBasis, settings: AvatarSettings
+) -> Iterator[Shot]:
+    """The shots that settings ask for."""
+    population = people.POPULATIONS[settings.population]
+    for shot in shots(scripts, basis, settings.seed, population):
+        yield _further(shot, settings.margin)
 
 
 def _scripts(settings: AvatarSettings) -> list[Script]:
@@ -133,9 +160,7 @@ def shots(
     for script in scripts:
         if script.subject not in person:
             person[script.subject] = people.draw_person(
-                basis,
-                np.random.default_rng((seed, 0, script.subject)),
-                population,
+                basis, _chance(seed, script.subject), population
             )
         rng = np.random.default_rng(script.scene)
         scene = (
@@ -149,13 +174,21 @@ def shots(
         yield Shot(person[script.subject], scene, _strengths(script, moment))
 
 
+def _chance(seed: int, subject: int) -> np.random.Generator:
+    """What a person is drawn from."""
+    return np.random.default_rng((seed, 0, subject))
+
+
+def _further(shot: Shot, margin: float) -> Shot:
+    """A shot from so far that a margin is seen around the face."""
+    scene = replace(shot.scene, zoom=shot.scene.zoom / (1 + 2 * margin))
+    return replace(shot, scene=scene)
+
+
 def _directed(
     scripts: list[Script], basis: HeadBasis, settings: AvatarSettings
 ) -> Iterator[tuple[list[Script], list[Shot]]]:
-    population = people.POPULATIONS[settings.population]
-    pairs = zip(
-        scripts, shots(scripts, basis, settings.seed, population), strict=True
-    )
+    pairs = zip(scripts, _taken(scripts, basis, settings), strict=True)
     while batch := list(itertools.islice(pairs, _BATCH)):
         yield [script for script, _ in batch], [shot for _, shot in batch]
 

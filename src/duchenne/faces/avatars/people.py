@@ -7,7 +7,7 @@ lips and irises; a scene is a light, a turn of the head and a camera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,12 +105,22 @@ Japanese women, does to CK+: others, lit otherwise (from the side, and harder).
 @dataclass(frozen=True)
 class Person:
     """One face at rest: ``shape`` (v, 3) in dm, and its colours and hair as a
-    ``Look`` without light.
+    ``Look`` without light; and who that is, by the names of ``TRAITS``.
     """
 
     shape: Floats
     look: NDArray[Any]
     age: float
+    traits: dict[str, float] = field(default_factory=dict)
+
+
+TRAITS = ("sex", "age", "weight", "african", "asian", "caucasian", "skin")
+"""What a person is drawn by: sex, female 0 … male 1; age, young 0 … old 1;
+weight −1 … 1; shares of three ancestries; and the luminance of the skin, 0
+dark … 1 light.
+"""
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of linear RGB, ITU-R BT.709
 
 
 @dataclass(frozen=True)
@@ -144,9 +154,22 @@ def draw_person(
     shape = _built(basis, sex, age, weight, ancestry)
     local = _local_weights(basis, rng, population.spread)
     shape = shape + np.tensordot(local, basis.locals, 1)
-    return Person(
-        shape.astype(np.float32), _draw_look(rng, ancestry, sex, age), age
-    )
+    look = _draw_look(rng, ancestry, sex, age)
+    traits = _traits(look, sex, age, weight, ancestry)
+    return Person(shape.astype(np.float32), look, age, traits)
+
+
+def _traits(
+    look: NDArray[Any],
+    sex: float,
+    age: float,
+    weight: float,
+    ancestry: NDArray[np.float64],
+) -> dict[str, float]:
+    """Who a person is, by the names of ``TRAITS``."""
+    luminance = np.asarray(look["skin"]).ravel() @ _LUMINANCE
+    drawn = (sex, age, weight, *ancestry, luminance)
+    return dict(zip(TRAITS, map(float, drawn), strict=True))
 
 
 def _built(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from duchenne.faces.avatars.scripts import PROTOCOLS
 
-VERSION = 8
+VERSION = 9
 """Raised whenever the same settings would give other pictures."""
 
 
@@ -19,7 +19,8 @@ class AvatarSettings(BaseModel):
     from which seed, how large.
 
     ``still`` holds light, camera and head still, as the protocol ``dose``
-    always does.
+    always does. ``margin`` is how much is seen around the face, a share of
+    its side added all round; with none a face is as OpenCV's detector cuts it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,6 +33,7 @@ class AvatarSettings(BaseModel):
     size: int = Field(96, ge=16, le=2048)
     samples: int = Field(2, ge=1, le=8)
     colour: bool = False
+    margin: float = Field(0.0, ge=-0.3, le=1.0)
 
     @field_validator("protocol")
     @classmethod

@@ -8,6 +8,7 @@ from duchenne.networks.given.controls import (
     fit_statistics,
     statistics,
 )
+from duchenne.networks.given.held import hold
 from duchenne.networks.given.opening import (
     Card,
     given_module,
@@ -28,6 +29,7 @@ __all__ = [
     "doubts",
     "fit_statistics",
     "given_module",
+    "hold",
     "open_card",
     "reopen",
     "said_of_itself",

@@ -56,13 +56,27 @@ def said(error: Exception) -> str:
     return printable(f"{type(error).__name__}: {says}"[:300])
 
 
-def _named(source: str) -> Callable[..., Any]:
-    where, colon, name = source.rpartition(":")
-    if not colon or not where or not name:
+def refuse_other_forms(source: str) -> None:
+    """Refuse what names no callable.
+
+    Args:
+        source: ``module:callable``, or ``file.py:callable``.
+
+    Raises:
+        InputError: For anything else.
+    """
+    where, _, name = source.rpartition(":")
+    is_module = all(part.isidentifier() for part in where.split("."))
+    is_name = all(part.isidentifier() for part in name.split("."))
+    if not is_name or not (is_module or where.endswith(".py")):
         raise InputError(
             f"network.source {source!r}: expected module:callable, file.py:callable, hf:FOLDER, "
             "timm:NAME, pt2:FILE or onnx:FILE"
         )
+
+
+def _named(source: str) -> Callable[..., Any]:
+    where, _, name = source.rpartition(":")
     at = file(source)
     module = _module(where, source) if at is None else _module_in(at, source)
     found: Any = module

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ _TARGETS = re.compile(
     r"|torch\._sym_sqrt)?"
 )
 _EXPRESSION = re.compile(r"[\w\s+\-*/%(),.<>=&|~!]*")
+_NAME = re.compile(r"'\w+'")
 _CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _ATTRIBUTE = re.compile(r"[A-Za-z_)\]]\s*\.")
 _FUNCTIONS = frozenset(
@@ -71,9 +73,10 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
         raise InputError(f"{file}: no such file")
     _refuse_unsafe(file)
     try:
-        with _tensors_alone():
+        with warnings.catch_warnings(), _tensors_alone():
+            warnings.simplefilter("ignore")  # of PyTorch, at itself
             program = torch.export.load(file)
-        network: nn.Module = torch.export.unflatten(program)
+            network: nn.Module = torch.export.unflatten(program)
     except Exception as error:
         raise InputError(f"{file}: {said(error)}") from None
     return network
@@ -127,9 +130,10 @@ def _unsafe(key: str, value: Any) -> str:
 def _is_arithmetic(text: str) -> bool:
     """Whether an expression is made of numbers, names and known functions.
 
-    >>> _is_arithmetic("FloorDiv(s0 + 1, 2)"), _is_arithmetic("exit(1)")
+    >>> _is_arithmetic("FloorDiv(Symbol('s0') + 1, 2)"), _is_arithmetic("exit(1)")
     (True, False)
     """
+    text = _NAME.sub("name", text)
     return (
         bool(_EXPRESSION.fullmatch(text))
         and "__" not in text

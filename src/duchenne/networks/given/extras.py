@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from types import ModuleType
 
 from duchenne.errors import InputError
@@ -28,6 +29,8 @@ def extra(module: str, name: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or module
+        if sys.modules.get(missing, "") is None:
+            missing = f"a {missing} that fits the installed torch"
         raise InputError(
             f"{module}: {missing} is not installed: pip install 'duchenne[{name}]'"
         ) from None

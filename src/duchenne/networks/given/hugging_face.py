@@ -6,11 +6,14 @@ code of the folder is run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from safetensors.torch import save_file
 from torch import nn
 
 from duchenne.errors import InputError
@@ -18,7 +21,6 @@ from duchenne.networks.given import weights
 from duchenne.networks.given.code import said
 from duchenne.networks.given.extras import extra
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _LARGEST = 10_000_000  # bytes of a description
 
 
@@ -35,13 +37,51 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
     Raises:
         InputError: Where it cannot be read, or the extra is not installed.
     """
-    network = anew(place, options)
     folder = Path(place).expanduser()
-    files = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
-    if not files:
-        raise InputError(f"{folder}: holds none of {', '.join(_WEIGHTS)}")
-    weights.load(network, weights.read(files[0]), str(files[0]))
-    return network
+    kind, config = _architecture(folder, options)
+    try:
+        with _in_safetensors(folder) as safe:
+            # it knows the names that weights had in its earlier versions
+            network, loaded = kind.from_pretrained(
+                safe,
+                config=config,
+                output_loading_info=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{folder}: {said(error)}") from None
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        more = len(missing) - 1
+        raise InputError(
+            f"{folder}: does not fit the network: it lacks {missing[0]} and {more} more"
+        )
+    opened: nn.Module = network
+    return opened
+
+
+@contextmanager
+def _in_safetensors(folder: Path) -> Iterator[Path]:
+    """A folder whose weights are safetensors: a copy where they are PyTorch's,
+    read as tensors alone.
+    """
+    if list(folder.glob("*.safetensors")):
+        yield folder
+        return
+    file = folder / "pytorch_model.bin"
+    if not file.is_file():
+        raise InputError(
+            f"{folder}: holds neither model.safetensors nor pytorch_model.bin"
+        )
+    kept = {name: each.clone() for name, each in weights.read(file).items()}
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copy(folder / "config.json", copy)
+        save_file(kept, Path(copy) / "model.safetensors", {"format": "pt"})
+        yield Path(copy)
 
 
 def anew(place: str, options: Mapping[str, Any]) -> nn.Module:
@@ -58,17 +98,25 @@ def anew(place: str, options: Mapping[str, Any]) -> nn.Module:
         InputError: Where it cannot be made.
     """
     folder = Path(place).expanduser()
-    _described(folder / "config.json")
-    transformers: ModuleType = extra("transformers", "hf")
+    kind, config = _architecture(folder, options)
     try:
-        config = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **options
-        )
-        kind = transformers.AutoModelForImageClassification
         network: nn.Module = kind.from_config(config, trust_remote_code=False)
     except Exception as error:
         raise InputError(f"{folder}: {said(error)}") from None
     return network
+
+
+def _architecture(folder: Path, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The class that classifies pictures, and the folder's configuration."""
+    _described(folder / "config.json")
+    transformers = extra("transformers", "hf")
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **options
+        )
+    except Exception as error:
+        raise InputError(f"{folder}: {said(error)}") from None
+    return transformers.AutoModelForImageClassification, config
 
 
 def keys(place: str) -> dict[str, Any]:

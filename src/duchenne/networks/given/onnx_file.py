@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from torch import fx, nn
+from torch import nn
 
 from duchenne.errors import InputError
 from duchenne.networks.given.code import said
@@ -39,10 +40,33 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
         described = onnx.load(file)
         onnx.checker.check_model(described)
         _fold_identities(described)
-        network: nn.Module = onnx2torch.convert(described)
+        return _converted(described, onnx, onnx2torch)
     except Exception as error:
         raise InputError(f"{file}: {said(error)}") from None
-    return _with_plain_names(network)
+
+
+def _converted(
+    described: Any, onnx: ModuleType, onnx2torch: ModuleType
+) -> nn.Module:
+    """A graph as modules. One of newer operations than are known is read as of
+    an older version wherever it is also valid as such.
+    """
+    stated = described.opset_import[0].version
+    failed: Exception | None = None
+    for version in [stated, *range(min(stated - 1, _NEWEST), _OLDEST, -1)]:
+        described.opset_import[0].version = version
+        try:
+            onnx.checker.check_model(described)
+            network: nn.Module = onnx2torch.convert(described)
+        except (NotImplementedError, onnx.checker.ValidationError) as error:
+            failed = failed or error
+        else:
+            return network
+    raise failed or NotImplementedError("no version is known")
+
+
+_NEWEST = 18
+_OLDEST = 10  # of the operations' versions that are tried
 
 
 def _fold_identities(described: Any) -> None:
@@ -64,10 +88,3 @@ def _fold_identities(described: Any) -> None:
             node.input[place] = stands_for.get(name, name)
     del graph.node[:]
     graph.node.extend(kept)
-
-
-def _with_plain_names(network: nn.Module) -> nn.Module:
-    """Layers named by their scopes, with points where ONNX writes slashes."""
-    if not isinstance(network, fx.GraphModule):
-        return network
-    return network

@@ -18,6 +18,7 @@ from duchenne.networks.given import (
     code,
     controls,
     exported,
+    held,
     hugging_face,
     onnx_file,
     permission,
@@ -55,6 +56,7 @@ SOURCES = {
     "timm": Source(timm_name.make, timm_name.make, is_file=False),
     "pt2": Source(exported.make),
     "onnx": Source(onnx_file.make),
+    "python": Source(held.make, is_file=False),
 }
 """Every source by what stands before its colon; all others are a callable,
 ``module:callable`` or ``file.py:callable``.
@@ -192,6 +194,7 @@ def reopen(
 
 def _made(card: Card, make: Maker) -> nn.Module:
     if card.kind == "code":
+        code.refuse_other_forms(card.source)
         permission.refuse_unless_allowed(card.source, card.options)
     return make(card.place, card.options)
 

@@ -5,6 +5,7 @@ read as tensors alone. No pickled object is ever made.
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,20 +71,31 @@ def _safetensors(file: Path) -> Weights:
 def _pytorch(file: Path) -> Any:
     """What a file of PyTorch's holds, tensors and plain containers alone."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{file}: holds pickled objects, which could run anything when they are read; "
-            f"{_AS_STATE_DICT}"
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is told of below
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        if "TorchScript" in str(error):
-            raise InputError(
-                f"{file}: holds TorchScript, whose layers cannot be read; {_AS_STATE_DICT}"
-            ) from None
-        raise InputError(
-            f"{file}: not a file of weights: {_first_line(error)}"
-        ) from None
+        raise InputError(f"{file}: {_why_not(file, error)}") from None
+
+
+def _why_not(file: Path, error: Exception) -> str:
+    """Why a file cannot be read as tensors alone."""
+    if "TorchScript" in str(error):
+        return (
+            f"holds TorchScript, whose layers cannot be read; {_AS_STATE_DICT}"
+        )
+    with file.open("rb") as opened:
+        begins = opened.read(1)
+    in_archive = begins == b"P" and isinstance(error, pickle.UnpicklingError)
+    if in_archive or begins == _PICKLE:
+        return (
+            "holds pickled objects, which could run anything when they are read; "
+            f"{_AS_STATE_DICT}"
+        )
+    return f"not a file of weights: {_first_line(error)}"
+
+
+_PICKLE = b"\x80"  # what a pickle begins with, since protocol 2
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,364 @@
+"""Whether a network would read faces surely better than it does as its card
+has it: given other colours, another range, mean or margin, or its classes
+named in another order. These are the field's commonest faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from duchenne.evidence import separation
+from duchenne.evidence.nulls import who
+from duchenne.faces.classes import as_classes
+from duchenne.faces.images.stack import Stack
+from duchenne.faces.preparation.steps import Preparation
+from duchenne.progress import progress
+from duchenne.recipes.schema import Input
+from duchenne.training.machine import precision
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+WIDE = 0.4
+"""The margin of the faces that narrower ones are cut from."""
+
+MARGINS = (0.0, 0.1, 0.2, 0.3)
+"""Those that are tried."""
+
+_NEAR = 0.04  # margins that are one
+_BATCH = 64
+_FEW = 200  # pictures on which every change is tried first
+_LEVEL = 0.01
+
+
+@dataclass(frozen=True)
+class Change:
+    """A card's input with one thing changed.
+
+    Attributes:
+        says: How the card would say so.
+        input: The input.
+        kind: What is changed: "colours", "numbers" or "margin".
+    """
+
+    says: str
+    input: Input
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces with a margin all round, and what the network is to read of them.
+
+    Attributes:
+        pictures: (n, C, S, S) in 0 … 1, with the margin ``WIDE``.
+        shown: (n,) the class that each shows.
+        people: (n,) who shows it.
+    """
+
+    pictures: NDArray[np.float32]
+    shown: Places
+    people: NDArray[np.str_]
+
+    @classmethod
+    def of(
+        cls, stack: Stack, classes: Sequence[str], most: int | None = None
+    ) -> Faces:
+        """The faces of a stack that show one of a network's classes, drawn
+        evenly.
+
+        Args:
+            stack: Faces with the margin ``WIDE``.
+            classes: Of the network.
+            most: How many are wanted; all where not given.
+
+        Returns:
+            These faces.
+        """
+        read_as = as_classes(stack.table.frame["expression"], classes)
+        rows = np.flatnonzero(read_as.notna().to_numpy())
+        if most is not None and len(rows) > most:
+            rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
+        places = {name: place for place, name in enumerate(classes)}
+        shown = np.array([places[name] for name in read_as.iloc[rows]], int)
+        people = who(stack.table.frame.iloc[rows])[0]
+        return cls(stack.floats(rows), shown, people)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __getitem__(self, rows: slice | Places) -> Faces:
+        return Faces(self.pictures[rows], self.shown[rows], self.people[rows])
+
+    def cut(self, margin: float, size: int) -> Iterator[Tensor]:
+        """Cut narrower faces out.
+
+        Args:
+            margin: That is left.
+            size: Pixels along a side.
+
+        Yields:
+            (n, C, size, size) in 0 … 1, some at a time.
+        """
+        wide = self.pictures.shape[2]
+        left = round(wide * (WIDE - margin) / (1 + 2 * WIDE))
+        inner = self.pictures[:, :, left : wide - left, left : wide - left]
+        for first in range(0, len(self), _BATCH):
+            batch = inner[first : first + _BATCH]
+            resized = [_resized(picture, size) for picture in batch]
+            yield torch.from_numpy(np.stack(resized))
+
+
+def _resized(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    how = cv2.INTER_AREA if picture.shape[1] > size else cv2.INTER_LINEAR
+    rows = cv2.resize(
+        picture.transpose(1, 2, 0), (size, size), interpolation=how
+    )
+    shaped = rows.reshape(size, size, -1).transpose(2, 0, 1)
+    return np.ascontiguousarray(shaped, np.float32)
+
+
+def changes(stated: Input) -> list[Change]:
+    """List the single changes of a card's input that are tried.
+
+    Args:
+        stated: What the card says.
+
+    Returns:
+        Each other than the card.
+
+    >>> [change.says for change in changes(Input(margin=0.1))][:2]
+    ['network.input.range=[-1, 1]', 'network.input.range=[0, 255]']
+    """
+    found = []
+    if stated.channels == 3:
+        other = "rgb" if stated.colours == "bgr" else "bgr"
+        found.append(
+            Change(
+                f'network.input.colours="{other}"',
+                stated.model_copy(update={"colours": other}),
+                "colours",
+            )
+        )
+    found += _of_numbers(stated)
+    for margin in MARGINS:
+        if abs(margin - stated.margin) > _NEAR:
+            found.append(
+                Change(
+                    f"network.input.margin={margin:g}",
+                    stated.model_copy(update={"margin": margin}),
+                    "margin",
+                )
+            )
+    return found
+
+
+def _of_numbers(stated: Input) -> list[Change]:
+    """Other ranges, and means and deviations that are in use."""
+    found = []
+    for says, numbers, coloured in _NUMBERS:
+        same = all(
+            getattr(stated, name) == value for name, value in numbers.items()
+        )
+        if not same and (stated.channels == 3 or not coloured):
+            changed = stated.model_copy(update=numbers)
+            found.append(Change(says, changed, "numbers"))
+    return found
+
+
+_NUMBERS: tuple[tuple[str, dict[str, object], bool], ...] = (
+    (
+        "network.input.range=[0, 1]",
+        {"range": (0.0, 1.0), "mean": (), "std": ()},
+        False,
+    ),
+    (
+        "network.input.range=[-1, 1]",
+        {"range": (-1.0, 1.0), "mean": (), "std": ()},
+        False,
+    ),
+    (
+        "network.input.range=[0, 255]",
+        {"range": (0.0, 255.0), "mean": (), "std": ()},
+        False,
+    ),
+    (
+        "ImageNet's network.input.mean and std",
+        {
+            "range": (0.0, 1.0),
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+        },
+        True,
+    ),
+    (
+        "network.input.range=[0, 255] less VGGFace's mean",
+        {"range": (0.0, 255.0), "mean": (129.186, 104.762, 93.594), "std": ()},
+        True,
+    ),
+)
+"""Numbers that are in use, as keys of an input, and whether they take three
+channels.
+"""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was tried of a card.
+
+    Attributes:
+        tried: A row a change, the stated card first: ``change, pictures,
+            accuracy, separation, p``, corrected for how many there are (NaN
+            for the card itself), and ``surely_better``.
+        order: Names of the classes in the order that reads surely better;
+            nothing where the stated one stands.
+        accuracy: With the best of the changes, and the order.
+    """
+
+    tried: pd.DataFrame
+    order: tuple[str, ...] | None
+    accuracy: float
+
+
+def check(
+    network: nn.Module, stated: Input, classes: tuple[str, ...], faces: Faces
+) -> Checked:
+    """Try every change of a card on faces, and then other orders of its
+    classes under the input that reads best.
+
+    Every change is tried on some pictures first; those that do better there
+    are tried on all.
+
+    Args:
+        network: Giving logits of the classes.
+        stated: The card's input.
+        classes: In the card's order.
+        faces: With the margin ``WIDE``.
+
+    Returns:
+        What was found.
+    """
+    count = len(classes)
+    whole = _Read.of(network, Change("as the card says", stated), count, faces)
+    listed = changes(stated)
+    step = max(1, len(faces) // _FEW)
+    reads = [whole]
+    with progress("Trying inputs", len(listed)) as advance:
+        for change in listed:
+            read = _Read.of(network, change, count, faces[::step])
+            if _may_be_better(whole[::step], read):
+                read = _Read.of(network, change, count, faces)
+            reads.append(read)
+            advance(1)
+    table = _table(reads)
+    sure = table[table["surely_better"]]
+    best = sure["separation"].idxmax() if len(sure) else 0
+    return _with_order(table, reads[best], classes)
+
+
+def _may_be_better(stated: _Read, other: _Read) -> bool:
+    """Whether a change that was tried on few faces is worth all of them: its
+    gain lies above its standard error below 0.
+    """
+    gains = other.separation - stated.separation
+    return bool(gains.mean() > -gains.std() / np.sqrt(len(gains)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a network makes of faces with a change of its input."""
+
+    change: Change
+    faces: Faces
+    logits: Floats
+
+    @classmethod
+    def of(
+        cls, network: nn.Module, change: Change, count: int, faces: Faces
+    ) -> _Read:
+        """Read faces, as fast as the machine can: what is compared are
+        differences far above the error of bfloat16.
+        """
+        prepare = Preparation(change.input.steps)
+        last = torch.channels_last
+        for weights in network.parameters():
+            if weights.ndim == 4:
+                weights.data = weights.contiguous(memory_format=last)
+        fast = precision.choose() == "bfloat16"
+        given = []
+        with torch.inference_mode(), torch.autocast("cpu", enabled=fast):
+            for batch in faces.cut(change.input.margin, change.input.size):
+                prepared = prepare(batch).contiguous(memory_format=last)
+                given.append(network(prepared)[:, :count])
+        return cls(change, faces, torch.cat(given).double().numpy())
+
+    def __getitem__(self, rows: slice) -> _Read:
+        return _Read(self.change, self.faces[rows], self.logits[rows])
+
+    @property
+    def scores(self) -> Floats:
+        return separation.standardised(np.nan_to_num(self.logits))
+
+    @property
+    def separation(self) -> Floats:
+        return separation.separation(
+            self.scores, self.faces.shown, self.faces.people
+        )
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.logits.argmax(1) == self.faces.shown).mean())
+
+
+def _table(reads: list[_Read]) -> pd.DataFrame:
+    """A row a change, the stated card first; p is corrected for how many
+    changes of a kind there are.
+    """
+    stated = reads[0]
+    table = pd.DataFrame(
+        {
+            "change": [read.change.says for read in reads],
+            "pictures": [len(read.faces) for read in reads],
+            "accuracy": [read.accuracy for read in reads],
+            "separation": [float(read.separation.mean()) for read in reads],
+            "p": [_p(stated, read) for read in reads],
+        }
+    )
+    kinds = pd.Series([read.change.kind for read in reads])
+    for _, rows in table[1:].groupby(kinds[1:]):
+        corrected = separation.holm(rows["p"].to_numpy())
+        table.loc[rows.index, "p"] = corrected
+    table.loc[0, "p"] = np.nan
+    table["surely_better"] = table["p"] < _LEVEL
+    return table
+
+
+def _p(stated: _Read, other: _Read) -> float:
+    """P of a change that was tried on all faces; 1 where a few were enough."""
+    if len(other.faces) < len(stated.faces):
+        return 1.0
+    people = stated.faces.people
+    return separation.p_better(stated.separation, other.separation, people)
+
+
+def _with_order(
+    table: pd.DataFrame, best: _Read, classes: tuple[str, ...]
+) -> Checked:
+    """What was found, with another order of classes where one reads better."""
+    faces = best.faces
+    other = separation.other_order(best.scores, faces.shown, faces.people)
+    if other is None:
+        return Checked(table, None, best.accuracy)
+    names = [""] * len(classes)
+    for class_, output in enumerate(other):
+        names[output] = classes[class_]
+    read = best.logits[:, other].argmax(1)
+    return Checked(table, tuple(names), float((read == faces.shown).mean()))

@@ -1,0 +1,310 @@
+"""Audits of networks that were made elsewhere: the same network gives the same
+audit in whatever dress it comes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import duchenne
+from duchenne import recipes
+from duchenne.errors import InputError
+from duchenne.networks.given import Outputs, given_module
+from duchenne.pipeline.run import go_on
+from duchenne.study.record import Study
+from duchenne.study.workspace import Workspace
+
+from . import dresses
+
+SMALL = (
+    "evidence.permutations=49",
+    "evidence.score_permutations=3",
+    "evidence.least=4",
+    "evidence.level=0.5",
+    "units.gallery=3",
+    "units.top=4",
+    "stimulation.people=6",
+    "faces.avatars.people=8",
+    "faces.avatars.size=32",
+    "faces.avatars.samples=1",
+    "ablation.random_sets=2",
+    "detectors.folds=2",
+    "traits.pictures=6",
+    "traits.filters=2",
+    "network.control.kind=permuted",
+    "network.control.seeds=2",
+)
+"""Changes that let an audit end within seconds."""
+
+WEIGHTS = 'weights = "weights.safetensors"'
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    network = dresses.write(folder)
+    dresses.export(network, folder / "small.pt2")
+    dresses.export(network, folder / "small.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(made: Path) -> Study:
+    """A whole audit of the network as its code makes it."""
+    card = dresses.card(made, "small_network.py:Plain", WEIGHTS)
+    return duchenne.audit(card, made / "plain", changes=SMALL)
+
+
+def examined(made: Path, name: str, source: str, *lines: str) -> Study:
+    card = dresses.card(made, source, *lines)
+    changes = (*SMALL, "units.layer=relu2")
+    duchenne.audit(card, made / name, changes=changes, until="evidence")
+    return go_on(made / name, "stimulation")
+
+
+def evidence(study: Study) -> pd.DataFrame:
+    return pd.read_parquet(study.units_folder / "evidence.parquet")
+
+
+def reactions(study: Study) -> pd.DataFrame:
+    return pd.read_parquet(study.folder / "reactions.parquet")
+
+
+DRESSES = {
+    "checkpoint": (
+        "small_network.py:Plain",
+        'weights = "checkpoint.pth"',
+        'inside = "state_dict"',
+    ),
+    "tuple": ("small_network.py:Tuple", WEIGHTS, "take = 0"),
+    "mapping": ("small_network.py:Mapping", WEIGHTS),
+    "probabilities": ("small_network.py:Shares", WEIGHTS, 'gives = "probabilities"'),
+    "bytes": ("small_network.py:Bytes", WEIGHTS, "range = [0, 255]"),
+    "pt2": ("pt2:small.pt2",),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_network_gives_the_same_audit_in_every_dress(
+    made: Path, plain: Study, dress: str
+) -> None:
+    found = examined(made, dress, *DRESSES[dress])
+    for one, other in ((evidence(plain), evidence(found)), (reactions(plain), reactions(found))):
+        pd.testing.assert_frame_equal(one, other, atol=1e-5, rtol=1e-5)
+    assert found.scores["accuracy"] == plain.scores["accuracy"]
+
+
+def test_a_network_of_onnx_gives_the_same_audit(made: Path, plain: Study) -> None:
+    dresses.let_torchvision_import()
+    card = dresses.card(made, "onnx:small.onnx")
+    layer = "relu2/Relu"
+    changes = (*SMALL, f'units.layer="{layer}"')
+    found = duchenne.audit(card, made / "onnx", changes=changes, until="evidence")
+    assert found.units_folder.parent == found.folder / "units"
+    columns = ["unit", "au", "r", "ap", "auroc", "p"]
+    one, other = (evidence(study)[columns] for study in (plain, found))
+    pd.testing.assert_frame_equal(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_a_module_as_it_stands_gives_the_same_audit(made: Path, plain: Study) -> None:
+    network = dresses.plain()
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    out = made / "module"
+    found = duchenne.audit(
+        network,
+        out,
+        classes=dresses.CLASSES,
+        size=32,
+        changes=SMALL,
+        until="evidence",
+    )
+    pd.testing.assert_frame_equal(evidence(plain), evidence(found))
+    assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())
+    assert not network._forward_hooks
+    assert network(torch.rand(2, 1, 32, 32)).shape == (2, 7)
+    again = duchenne.open(out, until="evidence", network=dresses.plain())
+    assert Workspace(again, again.table).pair.classes == tuple(plain.scores["classes"])
+
+
+def test_a_permuted_order_of_classes_gives_the_same_by_name(made: Path, plain: Study) -> None:
+    card = dresses.card(made, "small_network.py:Reordered", WEIGHTS, classes=dresses.CLASSES[::-1])
+    found = duchenne.audit(card, made / "reordered", changes=SMALL, until="ablation")
+    go_on(found.folder, "stimulation")
+    ablations = pd.read_parquet(found.folder / "ablations.parquet")
+    order = ["what", "unit", "au", "expression"]
+    for one, other in (
+        (plain.ablations, ablations),
+        (reactions(plain), reactions(found)),
+    ):
+        keys = [name for name in order if name in one]
+        pd.testing.assert_frame_equal(
+            one.sort_values(keys, ignore_index=True),
+            other.sort_values(keys, ignore_index=True),
+            atol=1e-5,
+            rtol=1e-5,
+        )
+    assert found.scores["accuracy"] == plain.scores["accuracy"]
+    assert found.scores["classes"] == {
+        name: plain.scores["classes"][name] for name in found.scores["classes"]
+    }
+
+
+def test_the_layer_that_is_looked_at_is_the_last_with_maps(plain: Study) -> None:
+    assert plain.recipe.units.layer == "relu2"
+
+
+def test_faces_are_as_the_network_takes_them(plain: Study) -> None:
+    assert (plain.recipe.faces.size, plain.recipe.faces.channels) == (32, 1)
+    assert plain.scores["unread"] == (plain.table.frame["expression"] == "contempt").sum()
+    read = pd.read_parquet(plain.folder / "predictions.parquet")
+    assert len(read) == len(plain.table) - plain.scores["unread"]
+    assert set(read["predicted"]) <= set(plain.scores["classes"])
+
+
+def test_what_a_network_reads_is_what_it_gives_for_each_face(made: Path, plain: Study) -> None:
+    stack = Workspace(plain, plain.table).stack
+    with torch.no_grad():
+        given = dresses.plain()(torch.from_numpy(stack.floats(slice(None))))
+    names = np.array(plain.recipe.network.output.classes)
+    read = pd.read_parquet(plain.folder / "predictions.parquet").set_index("path")
+    wanted = pd.Series(names[given.argmax(1).numpy()], index=stack.table.frame["path"])
+    assert (read["predicted"] == wanted.reindex(read.index)).all()
+    shares = pd.DataFrame(given.softmax(1).numpy(), wanted.index, [f"p_{name}" for name in names])
+    pd.testing.assert_frame_equal(
+        read[shares.columns], shares.reindex(read.index), atol=1e-5, check_names=False
+    )
+
+
+def test_every_seed_of_the_control_stands_in_the_summary(plain: Study) -> None:
+    controls = plain.summary["controls"]
+    assert len(controls) == 2
+    assert controls[0]["units"] == plain.summary["untrained"]["units"]
+    assert all(0 <= each["dead"] <= plain.summary["units"] for each in controls)
+    assert "in 2 untrained networks" in plain.headline
+    work = Workspace(plain, plain.table)
+    fitted = [control.norm1.running_mean for control in work.pair.controls]
+    assert not torch.equal(fitted[0], fitted[1])
+    assert not torch.equal(fitted[0], dresses.plain().norm1.running_mean)
+
+
+def test_nothing_is_said_of_training_that_nobody_did_here(plain: Study) -> None:
+    page = plain.report.read_text().partition('<h2 id="words">')[0]
+    assert "What does card see?" in page
+    for word in ("learned to see", "that it was trained on", "test pictures", "never seen"):
+        assert word not in page
+        assert word not in " ".join(plain.summary_lines())
+
+
+def test_a_study_opens_where_its_original_is_gone(made: Path, plain: Study, tmp_path: Path) -> None:
+    dresses.export(dresses.plain(), tmp_path / "gone.pt2")
+    card = dresses.card(tmp_path, "pt2:gone.pt2")
+    study = duchenne.audit(card, tmp_path / "run", changes=SMALL, until="network")
+    (tmp_path / "gone.pt2").unlink()
+    opened = duchenne.open(study.folder, until="network")
+    pictures = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        found = Workspace(opened, opened.table).pair.trained(pictures)
+        assert dresses.same(found, dresses.plain()(pictures))
+
+
+def test_a_study_from_elsewhere_runs_no_code(made: Path, plain: Study, tmp_path: Path) -> None:
+    """Its code is another file than was named here."""
+    theirs = tmp_path / "theirs"
+    shutil.copytree(plain.folder, theirs)
+    code = tmp_path / "small_network.py"
+    code.write_text(dresses.SOURCE + "\nopen(__file__ + '.ran', 'w').close()\n")
+    described = json.loads((theirs / "network.json").read_text())
+    described["card"]["source"] = f"{code}:Plain"
+    (theirs / "network.json").write_text(json.dumps(described))
+    state = json.loads((theirs / "study.json").read_text())
+    del state["stages"]["network"]["files"]["network.json"]
+    state.pop("checksum")
+    (theirs / "study.json").write_text(json.dumps(state))
+    opened = duchenne.open(theirs)
+    with pytest.raises(InputError, match="was not named on this machine"):
+        Workspace(opened, opened.table).pair  # noqa: B018
+    with pytest.raises(InputError, match="was not named on this machine"):
+        duchenne.run(
+            theirs / "recipe.toml",
+            out=tmp_path / "again",
+            changes=(f'network.source="{code}:Plain"',),
+        )
+    assert not code.with_name("small_network.py.ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "lines", "message"),
+    [
+        ("Picky", (WEIGHTS,), "network.input: the network refuses grey pictures of 32×32.*48 pix"),
+        ("Broken", (WEIGHTS,), "numbers that are not finite"),
+        ("Shares", (WEIGHTS,), "network.output.gives: 'logits', but they sum to 1"),
+        ("Plain", (WEIGHTS, 'gives = "probabilities"'), "'probabilities', but one is -"),
+        ("Tuple", (WEIGHTS, "take = 7"), "network.output.take: 7 is not there; there are 0, 1"),
+        ("Plain", (WEIGHTS, "colours = 'rgb'"), "refuses rgb pictures"),
+        ("Plain", (WEIGHTS, "mean = [0.1, 0.2]"), r"network.input.*mean \[0.1, 0.2\]: one number"),
+        ("Plain", (WEIGHTS, "gives = 'odds'"), "network.output.gives.*odds"),
+        ("Plain", ('weights = "none.pt"',), "none.pt: no such file"),
+        ("raises", (), "raised ValueError: no such backbone"),
+    ],
+)
+def test_a_card_that_is_wrong_is_told_in_a_line(
+    made: Path, tmp_path: Path, source: str, lines: tuple[str, ...], message: str
+) -> None:
+    card = dresses.card(made, f"small_network.py:{source}", *lines)
+    with pytest.raises(InputError, match=message) as caught:
+        duchenne.audit(card, tmp_path / "run", changes=SMALL, until="network")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('units.layer="relu3"', "layer 'relu3': the network has none of that name; the nearest"),
+        ('network.output.classes=["happy", "joy"]', "'joy': happiness is named twice"),
+        ('network.output.classes=["happy", "engaged"]', "gives 7 numbers a picture, and 2 are"),
+        ("faces.size=48", "faces.size 48: follows network.input, which says 32"),
+        ('network.name="zero_bias"', "network.source.*belongs to network.name 'given'"),
+    ],
+)
+def test_a_key_that_is_wrong_is_told_in_a_line(
+    made: Path, tmp_path: Path, change: str, message: str
+) -> None:
+    card = dresses.card(made, "small_network.py:Plain", WEIGHTS)
+    with pytest.raises(InputError, match=message) as caught:
+        duchenne.audit(card, tmp_path / "run", changes=(*SMALL, change), until="network")
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_of_other_names_are_kept_and_no_face_shows_them(made: Path, tmp_path: Path) -> None:
+    classes = ("happy", "neutral", "angry", "sad", "surprised", "engaged", "bored")
+    card = dresses.card(made, "small_network.py:Plain", WEIGHTS, classes=classes)
+    study = duchenne.audit(card, tmp_path / "run", changes=SMALL, until="ablation")
+    shown = study.table.frame["expression"]
+    assert study.scores["unread"] == shown.isin(["contempt", "fear", "disgust"]).sum()
+    assert {"engaged", "bored"} <= set(study.scores["classes"])
+    assert set(study.ablations["expression"]) <= set(shown) - {"contempt", "fear", "disgust"}
+
+
+def test_a_network_of_supersets_is_read_by_them(made: Path, tmp_path: Path) -> None:
+    classes = ("positive", "neutral", "negative", "a", "b", "c", "d")
+    card = dresses.card(made, "small_network.py:Plain", WEIGHTS, classes=classes)
+    study = duchenne.audit(card, tmp_path / "run", changes=SMALL, until="ablation")
+    assert set(study.ablations["expression"]) == {"positive", "neutral", "negative"}
+    assert study.scores["unread"] == (study.table.frame["expression"] == "contempt").sum()
+
+
+def test_the_base_of_cards_is_a_recipe() -> None:
+    assert recipes.read("audit").network.given
+
+
+def test_outputs_are_read_through_the_module_itself() -> None:
+    network = given_module(dresses.plain(), Outputs(tuple("abcdefg")), "mine")
+    assert isinstance(network(torch.rand(1, 1, 32, 32)), torch.Tensor)

@@ -1,0 +1,442 @@
+"""Networks that were made elsewhere: found, loaded without a pickle, read as
+their cards say.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import shutil
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from duchenne.errors import InputError
+from duchenne.networks import given
+from duchenne.networks.given import Card, Outputs, exported, weights
+
+from . import dresses
+
+PICTURES = torch.rand(5, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+OUTPUTS = Outputs(tuple("abcdefg"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    network = dresses.write(folder)
+    dresses.export(network, folder / "small.pt2")
+    dresses.export(network, folder / "small.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wanted() -> Tensor:
+    with torch.no_grad():
+        return dresses.plain()(PICTURES)
+
+
+def opened(folder: Path, name: str, file: str = "weights.safetensors", **told: object) -> nn.Module:
+    source = f"{folder / 'small_network.py'}:{name}"
+    given.allow(source, {})
+    outputs = Outputs(OUTPUTS.classes, **told)  # type: ignore[arg-type]
+    kept = str(folder / file) if file else ""
+    return given.open_card(Card(source, weights=kept, outputs=outputs))
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "weights.pt", "checkpoint.pth"])
+def test_weights_are_those_of_the_file(made: Path, wanted: Tensor, file: str) -> None:
+    assert torch.equal(opened(made, "Plain", file)(PICTURES), wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Tuple", {}),
+        ("Tuple", {"take": 0}),
+        ("Tuple", {"take": -2}),
+        ("Mapping", {}),
+        ("Mapping", {"take": "logits"}),
+        ("Named", {}),
+        ("Named", {"take": "logits"}),
+        ("Shares", {"gives": "probabilities"}),
+    ],
+)
+def test_whatever_a_network_gives_becomes_a_row_of_logits(
+    made: Path, wanted: Tensor, name: str, told: dict[str, object]
+) -> None:
+    found = opened(made, name, **told)(PICTURES)
+    assert dresses.same(found.softmax(1), wanted.softmax(1))
+
+
+def test_layers_keep_their_names_and_give_what_they_gave(made: Path) -> None:
+    found = opened(made, "Tuple")
+    assert [name for name, _ in found.named_children()] == [
+        name for name, _ in dresses.plain().named_children()
+    ]
+
+
+@pytest.mark.parametrize("source", ["pt2:small.pt2", "onnx:small.onnx"])
+def test_an_exported_network_gives_what_it_gave(made: Path, wanted: Tensor, source: str) -> None:
+    if source.startswith("onnx"):
+        dresses.let_torchvision_import()
+    found = given.open_card(Card(source, outputs=OUTPUTS).below(made))
+    assert dresses.same(found(PICTURES), wanted)
+    assert found(PICTURES[:1]).shape == (1, 7)
+
+
+def test_a_network_of_timm_is_made_and_takes_weights(tmp_path: Path) -> None:
+    dresses.let_torchvision_import()
+    import timm
+
+    options = {"num_classes": 7, "in_chans": 1}
+    network = timm.create_model("test_resnet", **options).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    kept = str(tmp_path / "weights.safetensors")
+    found = given.open_card(Card("timm:test_resnet", options, kept, outputs=OUTPUTS))
+    with torch.no_grad():
+        assert torch.equal(found(PICTURES), network(PICTURES))
+
+
+@pytest.fixture(scope="module")
+def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dresses.let_torchvision_import()
+    import transformers
+
+    folder = tmp_path_factory.mktemp("hf")
+    config = transformers.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        image_size=32,
+        patch_size=8,
+        num_channels=3,
+        id2label=dict(enumerate(dresses.CLASSES)),
+        label2id={name: number for number, name in enumerate(dresses.CLASSES)},
+    )
+    torch.manual_seed(0)
+    network = transformers.ViTForImageClassification(config)
+    network.save_pretrained(folder)
+    told = {"do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
+    told |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": {"height": 32, "width": 32}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_folder_of_hugging_face_says_what_its_network_takes_and_gives(
+    hugging_face: Path, tmp_path: Path
+) -> None:
+    import transformers
+
+    told = given.said_of_itself(f"hf:{hugging_face}")
+    assert told["input"] == {"size": 32, "colours": "rgb", "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert told["output"]["classes"] == list(dresses.CLASSES)
+    found = given.open_card(Card(f"hf:{hugging_face}", outputs=Outputs(tuple("abcdefg"))))
+    original = transformers.ViTForImageClassification.from_pretrained(hugging_face)
+    pictures = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(found(pictures), original(pictures).logits)
+    torch.save(load_file(hugging_face / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    shutil.copy(hugging_face / "config.json", tmp_path)
+    other = given.open_card(Card(f"hf:{tmp_path}", outputs=Outputs(tuple("abcdefg"))))
+    assert torch.equal(found(pictures), other(pictures))
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(InputError, match="holds neither"):
+        given.open_card(Card(f"hf:{tmp_path}"))
+    kept = load_file(hugging_face / "model.safetensors")
+    del kept["classifier.weight"]
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"it lacks classifier\.weight"):
+        given.open_card(Card(f"hf:{tmp_path}"))
+
+
+def test_a_folder_of_hugging_face_runs_no_code_of_its_own(
+    hugging_face: Path, tmp_path: Path
+) -> None:
+    config = json.loads((hugging_face / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "mine.Config", "AutoModelForImageClassification": "mine.M"}
+    config["model_type"] = "mine"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "mine.py").write_text("open('ran', 'w').write('x')\nclass Config: pass\n")
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        with pytest.raises(InputError):
+            given.open_card(Card(f"hf:{tmp_path}", outputs=OUTPUTS))
+    finally:
+        os.chdir(before)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_values_are_read_beside_classes(made: Path) -> None:
+    source = f"{made / 'small_network.py'}:Values"
+    given.allow(source, {})
+    outputs = Outputs(OUTPUTS.classes, values={"valence": 7, "arousal": -1})
+    network = given.open_card(Card(source, outputs=outputs))
+    bare = given.open_card(Card(source, outputs=Outputs(tuple("abcdefghi"))))
+    bare.load_state_dict(network.state_dict())
+    assert torch.equal(network(PICTURES), bare(PICTURES))
+    first = Outputs(OUTPUTS.classes, values={"valence": 0, "arousal": 1})
+    rows = torch.arange(18.0).reshape(2, 9)
+    assert first.read(rows)[0].tolist() == [2, 3, 4, 5, 6, 7, 8, 0, 1]
+
+
+# What cannot be used
+
+
+class Harm:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return (open, (os.environ["HARM"], "w"))
+
+
+@pytest.fixture
+def harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HARM", str(tmp_path / "harm"))
+    return tmp_path / "harm"
+
+
+def test_a_pickle_is_refused_before_it_runs(tmp_path: Path, harm: Path) -> None:
+    torch.save({"weights": Harm()}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"model.pt: holds pickled objects.*state_dict"):
+        weights.read(tmp_path / "model.pt")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(InputError, match="holds pickled objects"):
+        weights.read(tmp_path / "model.pkl")
+    assert not harm.exists()
+    pickle.loads((tmp_path / "model.pkl").read_bytes()).close()
+    assert harm.exists()  # as it would have
+
+
+def rewritten(source: Path, target: Path, change: Callable[[str, bytes], bytes]) -> Path:
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w") as other:
+        for entry in archive.infolist():
+            other.writestr(entry.filename, change(entry.filename, archive.read(entry)))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("torch.ops.aten.relu.default", "torch.os.getpid", "calls 'torch.os.getpid'"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.from_file.default", "calls"),
+        ('"use_pickle": false', '"use_pickle": true', "pickled weights"),
+        ("Symbol('", "exit(Symbol('", "no arithmetic of sizes"),
+        ("Symbol('", "__import__('os').getpid() + Symbol('", "no arithmetic of sizes"),
+    ],
+)
+def test_an_export_that_could_run_code_is_refused(
+    made: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    changed = []
+
+    def change(name: str, held: bytes) -> bytes:
+        if not name.endswith(".json"):
+            return held
+        changed.append(old.encode() in held)
+        return held.replace(old.encode(), new.encode())
+
+    file = rewritten(made / "small.pt2", tmp_path / "bad.pt2", change)
+    assert any(changed)
+    with pytest.raises(InputError, match=message):
+        exported.make(str(file), {})
+
+
+def test_an_exports_pickled_object_is_refused(made: Path, tmp_path: Path, harm: Path) -> None:
+    file = rewritten(made / "small.pt2", tmp_path / "bad.pt2", lambda name, held: held)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("small/data/constants/opaque_obj_0", pickle.dumps(Harm()))
+    with pytest.raises(InputError, match="holds a pickled object"):
+        exported.make(str(file), {})
+
+    def sample(name: str, held: bytes) -> bytes:
+        if "sample_inputs" not in name:
+            return held
+        stream = io.BytesIO()
+        torch.save(((Harm(),), {}), stream)
+        return stream.getvalue()
+
+    file = rewritten(made / "small.pt2", tmp_path / "sample.pt2", sample)
+    with pytest.raises(InputError):
+        exported.make(str(file), {})
+    assert not harm.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "told", "message"),
+    [
+        ("Plain", "none.pt", {}, "none.pt: no such file"),
+        ("Plain", "small_network.py", {}, "not a file of weights"),
+        ("Plain", "small.pt2", {}, "small.pt2"),
+        ("raises", "", {}, "raised ValueError: no such backbone$"),
+        ("not_a_network", "", {}, "gives int, not a torch.nn.Module"),
+        ("Nothing", "", {}, "has no callable 'Nothing'"),
+        ("Mapping", "weights.pt", {"take": "scores"}, "network.output.take: 'scores' is not there"),
+        ("Whole", "weights.pt", {}, "gives 1 numbers a picture"),
+        ("Values", "weights.pt", {}, "does not fit the network: it lacks plain"),
+    ],
+)
+def test_what_cannot_be_opened_is_told_in_a_line(
+    made: Path, name: str, file: str, told: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        opened(made, name, file, **told)(PICTURES)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("small", "expected module:callable"),
+        ("no.such.module:Net", "importing no.such.module raised ModuleNotFoundError"),
+        ("pt2:none.pt2", "none.pt2: no such file"),
+        ("pt2:weights.pt", "weights.pt"),
+        ("onnx:none.onnx", "none.onnx: no such file"),
+        ("hf:none", "config.json: no such file"),
+        ("timm:no_such_network", "timm:no_such_network: RuntimeError"),
+    ],
+)
+def test_a_source_that_is_not_there_is_told_in_a_line(
+    made: Path, source: str, message: str
+) -> None:
+    dresses.let_torchvision_import()
+    card = Card(source, outputs=OUTPUTS)
+    if card.kind in ("pt2", "onnx", "hf"):
+        card = card.below(made)
+    if card.kind == "code" and ":" in source:
+        given.allow(source, {})
+    with pytest.raises(InputError, match=message) as caught:
+        given.open_card(card)
+    assert "\n" not in str(caught.value)
+
+
+def test_torchscript_and_quantised_layers_are_refused(made: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        script = torch.jit.trace(dresses.plain(), PICTURES)
+    with pytest.raises(InputError, match="TorchScript, which runs no hooks"):
+        given.given_module(script, OUTPUTS, "mine")
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(1024, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        quantised = torch.ao.quantization.quantize_dynamic(linear)
+    with pytest.raises(InputError, match=r"layer '1' is quantised"):
+        given.given_module(quantised, OUTPUTS, "mine")
+
+
+def test_wrappers_of_training_are_taken_off() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapped = nn.DataParallel(torch.compile(dresses.plain()))
+    found = given.given_module(wrapped, OUTPUTS, "mine")
+    assert "conv1" in dict(found.named_children())
+
+
+def test_weights_that_do_not_fit_say_which(made: Path) -> None:
+    network = dresses.plain()
+    kept = weights.read(made / "weights.pt")
+    kept["more"] = torch.zeros(1)
+    del kept["conv1.weight"]
+    kept["output.bias"] = torch.zeros(3)
+    before = {name: each.clone() for name, each in network.state_dict().items()}
+    with pytest.raises(
+        InputError,
+        match=r"it lacks conv1.weight; the network lacks more; shapes output.bias \(3,\) for",
+    ):
+        weights.load(network, kept, "here")
+    assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())
+    counted = {n: w for n, w in weights.read(made / "weights.pt").items() if "num_batches" not in n}
+    weights.load(network, counted, "here")
+
+
+# Who may run code
+
+
+def test_code_that_was_not_named_here_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text("open(__file__ + '.ran', 'w').close()\n")
+    card = Card(f"{tmp_path / 'theirs.py'}:Net", outputs=OUTPUTS)
+    with pytest.raises(InputError, match="was not named on this machine"):
+        given.open_card(card)
+    assert not (tmp_path / "theirs.py.ran").exists()
+    given.allow(card.source, {})
+    with pytest.raises(InputError, match="no callable"):
+        given.open_card(card)
+    assert (tmp_path / "theirs.py.ran").exists()
+    (tmp_path / "theirs.py").write_text("import os\n")
+    with pytest.raises(InputError, match="was not named on this machine"):
+        given.open_card(card)
+
+
+# The control
+
+
+def test_permuted_weights_are_the_same_numbers_elsewhere() -> None:
+    network = dresses.plain()
+    found = given.control(dresses.plain(), seed=3)
+    for name, each in network.named_parameters():
+        other = dict(found.named_parameters())[name]
+        assert torch.equal(each.flatten().sort().values, other.flatten().sort().values), name
+    assert not torch.equal(network.conv2.weight, found.conv2.weight)
+    again = given.control(dresses.plain(), seed=3)
+    assert torch.equal(found.conv2.weight, again.conv2.weight)
+
+
+def test_statistics_are_those_of_what_each_layer_is_given() -> None:
+    network = dresses.plain()
+    batches = [PICTURES[:2], PICTURES[2:4]]
+    assert given.fit_statistics(network, batches) == 1
+    with torch.no_grad():
+        maps = [network.conv1(batch) for batch in batches]
+    mean = torch.stack([each.mean((0, 2, 3)) for each in maps]).mean(0)
+    assert torch.allclose(network.norm1.running_mean, mean, atol=1e-6)
+    variance = torch.stack([each.var((0, 2, 3)) for each in maps]).mean(0)
+    assert torch.allclose(network.norm1.running_var, variance, atol=1e-6)
+    assert not network.norm1.training
+    assert network.norm1.momentum == 0.1
+    assert set(given.statistics(network)) == {
+        "norm1.running_mean",
+        "norm1.running_var",
+        "norm1.num_batches_tracked",
+    }
+    assert given.fit_statistics(nn.Linear(2, 2), iter(())) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "kind", "fresh"),
+    [
+        ("small_network.py:Plain", "weights.pt", "auto", True),
+        ("small_network.py:Plain", "", "auto", False),
+        ("small_network.py:Plain", "weights.pt", "permuted", False),
+        ("pt2:small.pt2", "", "auto", False),
+    ],
+)
+def test_a_control_is_fresh_where_the_architecture_can_be_had(
+    made: Path, source: str, file: str, kind: str, fresh: bool
+) -> None:
+    card = Card(source, weights=file, outputs=OUTPUTS).below(made)
+    if card.kind == "code":
+        given.allow(card.source, {})
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    one, same, other = (given.untrained(card, kind, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state) or not fresh
+    assert torch.equal(one(PICTURES), same(PICTURES)) or (not file and card.kind == "code")
+    assert not torch.equal(one(PICTURES), other(PICTURES))
+    bound = 1 / 5  # of PyTorch's own initialisation, of 25 numbers a filter
+    assert (one.conv1.weight.abs().max() <= bound) == fresh or not file
+
+
+def test_fresh_weights_of_what_is_kept_with_its_own_are_refused(made: Path) -> None:
+    card = Card("pt2:small.pt2", outputs=OUTPUTS).below(made)
+    with pytest.raises(InputError, match=r"network\.control\.kind: 'fresh'"):
+        given.untrained(card, "fresh", 0)
