@@ -197,7 +197,7 @@ def test_every_seed_of_the_control_stands_in_the_summary(plain: Study) -> None:
 def test_nothing_is_said_of_training_that_nobody_did_here(plain: Study) -> None:
     page = plain.report.read_text().partition('<h2 id="words">')[0]
     assert "What does card see?" in page
-    for word in ("learned to see", "that it was trained on", "test pictures", "never seen"):
+    for word in ("learned to see", "that it was trained on", "test pictures of", "never seen"):
         assert word not in page
         assert word not in " ".join(plain.summary_lines())
 

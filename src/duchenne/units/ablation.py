@@ -109,6 +109,9 @@ class Ablation:
     ) -> tuple[_Point, bool]:
         """The last place behind which ablating is the same, and whether sets
         can share a run up to it.
+
+        Where it is not the same behind a place, it is not behind later ones:
+        the units have been mixed by then. So the last one is found by halving.
         """
         halves = (
             torch.rand(
@@ -121,21 +124,39 @@ class Ablation:
             for picture in pictures
         ]
         wanted = torch.stack(repeated)
+        places = self._places(pictures[:1], at_layer)
+        first, beyond = 0, len(places)
+        while (
+            first < beyond
+        ):  # up to here it is the same, from there it is not
+            middle = (first + beyond) // 2
+            if self._is_the_same(places[middle], pictures, halves, wanted):
+                first = middle + 1
+            else:
+                beyond = middle
+        if not first:
+            return at_layer, False
+        return places[first - 1], True
+
+    def _is_the_same(
+        self, point: _Point, pictures: Tensor, halves: Tensor, wanted: Tensor
+    ) -> bool:
+        """Whether ablating behind a place gives what ablating at the layer
+        does.
+        """
         close = _CLOSE * wanted.std().item() + torch.finfo(wanted.dtype).tiny
-        for point in reversed(self._places(pictures[:1], at_layer)):
-            # a network may join what it gave before, or count pictures
-            with suppress(RuntimeError, InputError):
-                expanded = [
-                    self._expanded(point, picture[None], halves)
-                    for picture in pictures
-                ]
-                found = torch.stack(expanded)
-                if (
-                    found.shape == wanted.shape
-                    and (found - wanted).abs().max() <= close
-                ):
-                    return point, True
-        return at_layer, False
+        # a network may join what it gave before, or count pictures
+        with suppress(RuntimeError, InputError):
+            expanded = [
+                self._expanded(point, picture[None], halves)
+                for picture in pictures
+            ]
+            found = torch.stack(expanded)
+            return (
+                found.shape == wanted.shape
+                and (found - wanted).abs().max().item() <= close
+            )
+        return False
 
     def _places(self, picture: Tensor, at_layer: _Point) -> list[_Point]:
         """The layer, and the modules run once behind it that give as many
