@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from duchenne.evidence.ablation_effects import log_odds
 from duchenne.faces.preparation.steps import Preparation
 
 
@@ -54,6 +55,22 @@ class Pair:
         """
         of_classes = outputs[:, : len(self.classes)]
         return torch.softmax(of_classes, 1) if self.normalised else of_classes
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """Log-odds of each class, log p − log(1 − p), which a number added to
+        all outputs does not change.
+
+        Args:
+            outputs: (n, outputs), the classes first.
+
+        Returns:
+            (n, classes); scores as they are where they are no logits.
+        """
+        of_classes = outputs[:, : len(self.classes)]
+        alone = len(self.classes) < 2
+        if not self.normalised or alone:
+            return of_classes
+        return log_odds(of_classes.double()).float()
 
     def read(self, pictures: NDArray[Any]) -> Tensor:
         """What the network makes of pictures.

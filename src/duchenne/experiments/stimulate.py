@@ -60,7 +60,8 @@ class Stimulated:
     """What stimulating every action unit did: ``units`` as
     ``evidence.doses.dose_response`` tells, with ``left, right, laterality`` of
     ``evidence.doses.sides`` (NaN for those without sides); ``expressions``: au,
-    expression, change of its probability from absent to E, low, high;
+    expression, change of its probability from absent to E, low, high, and of
+    its log-odds, logit_change, logit_low, logit_high;
     ``answers`` (people, action units, doses, units), the activations
     themselves; and ``outputs`` (people, action units, doses, outputs), what
     the network gave.
@@ -124,9 +125,10 @@ def stimulate(
     shape = (faces.people, len(names), len(DOSES), -1)
     dosed = activations.reshape(shape)
     effects = _effects(dosed, of_sides, names, scale)
-    change = _change(pair.shares(outputs).numpy().reshape(shape))
-    changes = doses.changes(change, names, pair.classes)
-    return Stimulated(effects, changes, dosed, outputs.numpy().reshape(shape))
+    reactions = _reactions(pair, outputs, shape, names)
+    return Stimulated(
+        effects, reactions, dosed, outputs.numpy().reshape(shape)
+    )
 
 
 def _effects(
@@ -143,12 +145,25 @@ def _effects(
     return units.merge(sides, on=["unit", "au"], how="left")
 
 
-def _change(probabilities: NDArray[np.float32]) -> Floats:
-    """From absent to E, of probabilities (people, action units, doses,
-    classes).
+def _reactions(
+    pair: Pair, outputs: Tensor, shape: tuple[int, ...], names: list[str]
+) -> pd.DataFrame:
+    """What becomes of every class from absent to E: of its probability, and of
+    its log-odds, which do not saturate.
     """
-    shares = probabilities.astype(np.float64)
-    change: Floats = shares[:, :, -1] - shares[:, :, 0]
+    shares = pair.shares(outputs).numpy().reshape(shape)
+    logits = pair.logits(outputs).numpy().reshape(shape)
+    found = doses.changes(_change(shares), names, pair.classes)
+    of_logits = doses.changes(_change(logits), names, pair.classes)
+    for name in ("change", "low", "high"):
+        found[f"logit_{name}"] = of_logits[name]
+    return found
+
+
+def _change(values: NDArray[np.float32]) -> Floats:
+    """From absent to E, of values (people, action units, doses, classes)."""
+    exact = values.astype(np.float64)
+    change: Floats = exact[:, :, -1] - exact[:, :, 0]
     return change
 
 

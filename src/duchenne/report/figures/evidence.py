@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from duchenne.errors import InputError
-from duchenne.report import gallery
+from duchenne.report import gallery, tables
 from duchenne.report.figures import plots, source
 from duchenne.report.figures.projections import refuse_absent
 from duchenne.report.figures.registry import figure
@@ -113,6 +113,23 @@ def distance(work: Workspace) -> Shown:
         partial(plots.distances, evidence, sorted(evidence["au"].unique())),
         evidence[columns],
     )
+
+
+@figure("stimulation")
+def reactions(work: Workspace) -> Shown:
+    """Draw what makes the network say each class: the change of its log-odds
+    by every action unit, each alone, outlined where a prototype holds it.
+
+    Args:
+        work: A study, or its folder.
+
+    Returns:
+        The figure, and a row a pair: the change of probability and of
+        log-odds, with their intervals.
+    """
+    found = work.study.reactions
+    held = tables.prototypes(work.study)
+    return Shown(partial(plots.reactions, found, held), found)
 
 
 @figure("stimulation")

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from duchenne import facs
 from duchenne.evidence import beside_dealt, detections
+from duchenne.evidence.reactions import drivers
+from duchenne.report import tables
 from duchenne.study import sentences
 from duchenne.study.record import Study
 from duchenne.study.sentences import percent
@@ -32,7 +35,7 @@ def answers(study: Study) -> list[Answer]:
     action units, whether that is true, and whether the network uses them.
     Questions that the faces cannot answer are left out.
     """
-    found = [_reading(study)]
+    found = [_reading(study), *_driven(study)]
     if "trained" not in study.summary:
         return found
     return [*found, _detecting(study), *_true(study), *_used(study)]
@@ -62,6 +65,27 @@ def _reading(study: Study) -> Answer:
         says,
         "accuracy",
     )
+
+
+def _driven(study: Study) -> list[Answer]:
+    """What makes a network that was made elsewhere say its classes."""
+    if study.trained_here or "logit_change" not in study.reactions:
+        return []
+    driven = drivers(study.reactions, tables.prototypes(study), 1)
+    held = {expression for _, expression in tables.prototypes(study)}
+    of_prototypes = driven[driven["expression"].isin(held)]
+    if of_prototypes.empty:
+        return []
+    clearest = driven.loc[driven["logit_change"].idxmax()]
+    name = facs.coded(clearest["au"]).name.lower()
+    says = (
+        "with a published prototype are raised most by an action unit that it holds, each action "
+        f"unit stimulated alone on rendered faces. The clearest: {clearest['au']} ({name}) raises "
+        f"{clearest['expression']} by {clearest['logit_change']:.1f} in log-odds, "
+        f"{100 * clearest['change']:+.0f} points."
+    ).replace("-", "−")
+    figure = f"{int(of_prototypes['prototype'].sum())} of {len(held)} classes"
+    return [Answer("What makes it say so?", figure, says, "reactions")]
 
 
 def _detecting(study: Study) -> Answer:

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from duchenne import facs, files, recipes
 from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
+from duchenne.evidence.reactions import unheeded
 from duchenne.evidence.scores import COLUMNS, Column
 from duchenne.progress import progress
 from duchenne.report import gallery, legends, printed_tables, tables
@@ -106,6 +107,8 @@ def _content(study: Study) -> dict[str, Any]:
         "map": _map(study),
         "tables": _tables(study),
         "traits": _traits(study),
+        "driven": _driven(study),
+        "unheeded": _unheeded(study),
         "faces": _faces(study),
         "figures": _embedded(study.folder / "figures"),
         "sheet": cards.sheet(study),
@@ -282,6 +285,23 @@ def _traits(study: Study) -> pd.DataFrame | None:
     ]
 
 
+def _driven(study: Study) -> pd.DataFrame | None:
+    """What makes the network say each class, as texts."""
+    found = tables.driven(study)
+    return printed_tables.written(found) if len(found) else None
+
+
+def _unheeded(study: Study) -> str:
+    """The classes that action units of their prototypes do not surely raise."""
+    if not len(study.reactions):
+        return ""
+    found = unheeded(study.reactions, tables.prototypes(study))
+    of_classes = found.groupby("expression", sort=False)["au"].agg(", ".join)
+    return "; ".join(
+        f"{name} by {codes}" for name, codes in of_classes.items()
+    )
+
+
 def _faces(study: Study) -> pd.DataFrame:
     """How many pictures and people show each expression."""
     frame = study.table.labelled().frame
@@ -316,6 +336,9 @@ def _figures(study: Study) -> dict[str, Figure]:
         )
         drawn["divergences"] = plots.divergences(study.evidence, shown)
     drawn["doses"] = _doses(study)
+    if len(study.reactions):
+        held = tables.prototypes(study)
+        drawn["reactions"] = plots.reactions(study.reactions, held)
     drawn["validity"] = plots.validities(study.validity)
     return drawn
 

@@ -7,6 +7,7 @@ from duchenne.report.figures.plots.expressions import (
     coding,
     confusion,
     manifold,
+    reactions,
 )
 from duchenne.report.figures.plots.layers import (
     architecture,
@@ -30,6 +31,7 @@ __all__ = [
     "heat_map",
     "likenesses",
     "manifold",
+    "reactions",
     "traits",
     "validities",
 ]

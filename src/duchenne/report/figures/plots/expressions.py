@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -76,6 +77,50 @@ def coding(
         axes.tick_params("x", labelsize=6, rotation=90)
     style.add_bar(figure, mesh, "pictures")
     return figure
+
+
+def reactions(
+    changes: pd.DataFrame,
+    prototypes: Set[tuple[str, str]],
+    width: float = style.WIDE,
+) -> Figure:
+    """How far each action unit, stimulated alone, raises the log-odds of each
+    class; a dot where that is sure, outlined where a prototype holds it.
+
+    Args:
+        changes: A row an action unit and class:
+            ``au, expression, logit_change, logit_low, logit_high``.
+        prototypes: Action units and the classes whose prototypes hold them.
+        width: In inches.
+
+    Returns:
+        The figure.
+    """
+    classes = list(dict.fromkeys(changes["expression"]))
+    wide = changes.pivot(index="expression", columns="au").reindex(classes)
+    values = wide["logit_change"]
+    figure, axes = style.panel(width, 0.2 * len(values) + 0.7)
+    mesh = _add_changes(axes, values)
+    surely = (wide["logit_low"] > 0) | (wide["logit_high"] < 0)
+    rows, columns = np.nonzero(surely.to_numpy())
+    axes.plot(columns, rows, ".", color=style.INK, markersize=1.5)
+    held = [[(au, name) in prototypes for au in values] for name in classes]
+    _frame_cells(axes, np.array(held, bool))
+    axes.set_xlabel("action unit, stimulated alone", fontsize=8)
+    style.add_bar(figure, mesh, "log-odds")
+    return figure
+
+
+def _add_changes(axes: Axes, values: pd.DataFrame) -> AxesImage:
+    """A cell a class (rows) and action unit, in colours whose middle is 0."""
+    limit = max(0.1, float(values.abs().to_numpy().max()))
+    mesh = axes.imshow(
+        values, cmap=style.SCALE, vmin=-limit, vmax=limit, aspect="auto"
+    )
+    axes.set_xticks(range(values.shape[1]), list(map(style.number, values)))
+    axes.set_yticks(range(len(values)), list(values.index))
+    axes.tick_params(labelsize=7, length=0)
+    return mesh
 
 
 def _frame_cells(axes: Axes, framed: NDArray[np.bool_]) -> None:
