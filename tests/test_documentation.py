@@ -20,8 +20,10 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import typer
 from nbclient import NotebookClient
+from safetensors.torch import save_file
 
 import duchenne
 from duchenne import recipes
@@ -29,12 +31,14 @@ from duchenne.analyses import reproduction
 from duchenne.cli.main import app
 from duchenne.faces.table import FaceTable
 from duchenne.pipeline import run as pipeline
+from duchenne.recipes import Recipe
 from duchenne.report import papers
 from duchenne.report.words import WORDS
 from duchenne.study.record import Study
 
-from . import trees
+from . import dresses, trees
 from .small import SMALL
+from .test_audit import SMALL as AUDITED
 from .test_cli import command
 from .test_reproduction import tiny
 
@@ -99,7 +103,14 @@ def place(
     for name in ("quick", "ckplus", "a", "b"):
         shutil.copytree(avatar_study.folder, place / "runs" / name)
     for _, body in blocks("toml"):
-        (place / "mine.toml").write_text(body)
+        named = re.match(r"# (\S+\.toml)\n", body)
+        (place / (named[1] if named else "mine.toml")).write_text(body)
+    code = dresses.SOURCE + "\n\nclass Net(Plain):\n    def __init__(self):\n"
+    (place / "my_network.py").write_text(code + "        super().__init__(channels=3)\n")
+    torch.manual_seed(0)
+    weights = dresses.plain().state_dict()
+    weights["conv1.weight"] = torch.rand(16, 3, 5, 5)
+    save_file(weights, place / "weights.safetensors")
     return place
 
 
@@ -119,6 +130,8 @@ def small(
             return real(
                 None, None, tmp_path / "again", changes=changes, resume=True, until="evidence"
             )
+        if isinstance(recipe, Recipe):  # of an audit
+            return real(recipes.changed(recipe, AUDITED), data, out)
         changes = SMALL if recipe in (None, "quick") else tiny(recipe)
         few = ("faces.avatars.people=8",) if data is None else ()
         real(
@@ -134,6 +147,7 @@ def small(
     monkeypatch.chdir(place)
     monkeypatch.setattr(pipeline, "run", run)
     monkeypatch.setattr(duchenne, "run", run)  # by its short name, too
+    monkeypatch.setattr("duchenne.analyses.inspection._PEOPLE", 6)
     quick = tiny("khorrami2015-plain")
     monkeypatch.setattr(
         reproduction, "published", lambda: [recipes.read("khorrami2015-plain", quick)]

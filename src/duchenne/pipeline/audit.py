@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duchenne import recipes
-from duchenne.pipeline.run import run
+from duchenne.pipeline import run as pipeline
 from duchenne.recipes.cards import from_keys, read_card
 from duchenne.study.record import Study
 
@@ -56,7 +56,9 @@ def audit(
         card = _of_module(network, classes, takes, changes)
     else:
         card = read_card(str(network), changes)
-    return run(card, out=out, resume=resume, until=until, announce=announce)
+    return pipeline.run(
+        card, out=out, resume=resume, until=until, announce=announce
+    )
 
 
 def _of_module(
