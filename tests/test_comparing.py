@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from duchenne import files
+from duchenne.analyses import reactions
 from duchenne.analyses.compare import Comparison, compare
 from duchenne.errors import InputError
 from duchenne.evidence import detections
@@ -114,6 +116,10 @@ def test_the_page_and_its_tables_lie_in_the_folder(compared: Comparison) -> None
         "detectors.csv",
         "alike.csv",
         "pairs.csv",
+        "reactions.csv",
+        "reactions_alike.csv",
+        "reactions-avatars.svg",
+        "reactions-shuffled.svg",
     }
     with opened(compared.page.as_uri()) as browser:
         assert "shuffled" in browser.page.inner_text("h1 + p")
@@ -122,6 +128,40 @@ def test_the_page_and_its_tables_lie_in_the_folder(compared: Comparison) -> None
         )  # words are explained in the reports
         assert browser.violations() == []
         assert browser.errors == []
+
+
+def test_reactions_stand_side_by_side_by_name(compared: Comparison, avatar_study: Study) -> None:
+    found = compared.reactions.set_index(["au", "expression"])
+    own = avatar_study.reactions.set_index(["au", "expression"])["logit_change"]
+    assert found["avatars"].to_dict() == own.to_dict()
+    assert found["shuffled"].to_dict() == own.to_dict()
+    assert not found["differ"].any()
+    (alike,) = compared.reactions_alike.to_dict("records")
+    assert (alike["pairs"], alike["differ"]) == (len(own), 0)
+    assert alike["r"] == pytest.approx(1)
+
+
+def test_reactions_of_other_classes_are_those_that_both_have(avatar_study: Study) -> None:
+    @dataclass
+    class Other:
+        reactions: pd.DataFrame
+
+    own = avatar_study.reactions
+    happy = own[own["expression"] == "happiness"].sample(frac=1, random_state=0)
+    moved = happy.assign(**{name: happy[name] + 9 for name in BOUNDS})
+    studies = {"one": avatar_study, "other": Other(moved)}
+    found = reactions.beside(studies)  # type: ignore[arg-type]
+    assert set(found["expression"]) == {"happiness"}
+    assert len(found) == len(happy)
+    assert (found["other"] - found["one"]).to_numpy() == pytest.approx(9)
+    wide = found["one high"] - found["one low"]
+    assert (found["differ"] == (wide < 9)).all()
+    bare = Other(own.drop(columns="logit_change"))
+    assert reactions.beside({"one": bare}).empty  # type: ignore[dict-item]
+    assert reactions.correlations(pd.DataFrame(), ["one", "other"]).empty
+
+
+BOUNDS = ("logit_change", "logit_low", "logit_high")
 
 
 def test_what_cannot_be_compared_is_named(avatar_study: Study, tmp_path: Path) -> None:

@@ -17,12 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from duchenne import files
+from duchenne.analyses import reactions
 from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
 from duchenne.evidence.counterparts import counterparts
 from duchenne.faces.images.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.progress import progress
+from duchenne.report import tables
+from duchenne.report.figures import plots, printing
 from duchenne.report.page import comparison
 from duchenne.study import record
 from duchenne.study.faces import decode
@@ -49,13 +52,17 @@ class Comparison:
     each other's; same, the share of counterparts whose strongest action unit
     is the same, and chance, that were they dealt anew. ``pairs``: a row a unit
     of one and pair of studies: one, other, unit, counterpart, r, mutual, au,
-    counterpart_au.
+    counterpart_au. ``reactions``: a row an action unit and class, what
+    ``analyses.reactions.beside`` tells of all studies; and
+    ``reactions_alike``, how alike those of each two are.
     """
 
     studies: pd.DataFrame
     detectors: pd.DataFrame
     alike: pd.DataFrame
     pairs: pd.DataFrame
+    reactions: pd.DataFrame
+    reactions_alike: pd.DataFrame
     page: Path
 
 
@@ -96,7 +103,16 @@ def compare(runs: Sequence[str | Path | Study], out: str | Path) -> Comparison:
     )
     pairs, alike = _counterparts(names)
     page = Path(out) / "compare.html"
-    comparison = Comparison(studies, detectors, alike, pairs, page)
+    together = reactions.beside(names)
+    comparison = Comparison(
+        studies,
+        detectors,
+        alike,
+        pairs,
+        together,
+        reactions.correlations(together, list(names)),
+        page,
+    )
     _write(comparison, names)
     return comparison
 
@@ -273,9 +289,19 @@ def _alike(pairs: pd.DataFrame) -> dict[str, float]:
     }
 
 
+_TABLES = (
+    "studies",
+    "detectors",
+    "alike",
+    "pairs",
+    "reactions",
+    "reactions_alike",
+)
+
+
 def _write(found: Comparison, names: dict[str, Study]) -> None:
     folder = found.page.parent
-    for name in ("studies", "detectors", "alike", "pairs"):
+    for name in _TABLES:
         with files.replacing(folder / f"{name}.csv") as partial:
             getattr(found, name).to_csv(partial, index=False)
     reports = {
@@ -295,6 +321,19 @@ def _write(found: Comparison, names: dict[str, Study]) -> None:
                 found.alike,
                 found.pairs,
                 reports,
+                _drawn(names, folder) if len(found.reactions) else {},
+                comparison.reacting(found.reactions, found.reactions_alike),
             ),
             "utf-8",
         )
+
+
+def _drawn(names: dict[str, Study], folder: Path) -> dict[str, Path]:
+    """Draw the reactions of each study beside the page."""
+    drawn = {}
+    for name, study in names.items():
+        held = tables.prototypes(study)
+        figure = plots.reactions(study.reactions, held)
+        drawn[name] = folder / f"reactions-{files.plain(name)}.svg"
+        printing.save(figure, drawn[name])
+    return drawn

@@ -5,16 +5,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from duchenne import facs
-from duchenne.report.page.document import environment, number
+from duchenne.report.page.document import environment, number, svg
 from duchenne.study.sentences import percent
 
 _MOST = 30
 """Pairs of units that are listed."""
+
+
+@dataclass(frozen=True)
+class Reacting:
+    """How alike the reactions of networks are, as texts: of each two studies,
+    and the action units and classes in which they differ most.
+    """
+
+    alike: pd.DataFrame
+    differences: pd.DataFrame
+
+
+def reacting(reactions: pd.DataFrame, alike: pd.DataFrame) -> Reacting:
+    """Write reactions side by side as texts.
+
+    Args:
+        reactions: A row an action unit and class, as
+            ``analyses.reactions.beside`` gives them.
+        alike: A row a pair of studies.
+
+    Returns:
+        Both as texts; empty where there are none.
+    """
+    if reactions.empty:
+        return Reacting(pd.DataFrame(), pd.DataFrame())
+    texts = pd.DataFrame(
+        {
+            "reactions of": alike["one"],
+            "and": alike["other"],
+            "pairs": alike["pairs"].map(str),
+            "r": alike["r"].map(number),
+            "surely different": alike["differ"].map(_share),
+        }
+    )
+    names = sorted({*alike["one"], *alike["other"]}, key=list(reactions).index)
+    return Reacting(texts, _apart(reactions, names))
+
+
+def _apart(reactions: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The action units and classes in which networks differ most, and surely,
+    as texts.
+    """
+    of_all = reactions[names]
+    apart = of_all.max(axis=1) - of_all.min(axis=1)
+    sure = apart[reactions["differ"]].sort_values(ascending=False)
+    shown = reactions.loc[sure.index[:_MOST]]
+    columns = {
+        "action unit": [_named(code) for code in shown["au"]],
+        "class": shown["expression"],
+    }
+    return pd.DataFrame(
+        columns | {name: shown[name].map(number) for name in names}
+    )
 
 
 def page(
@@ -23,6 +78,8 @@ def page(
     alike: pd.DataFrame,
     pairs: pd.DataFrame,
     reports: Mapping[str, str],
+    drawn: Mapping[str, Path],
+    reacting: Reacting,
 ) -> str:
     """Render the page.
 
@@ -32,6 +89,8 @@ def page(
         alike: A row a pair of studies.
         pairs: Matched units.
         reports: The addresses of the studies' own pages, by name.
+        drawn: The reactions of each study, as SVG, by name.
+        reacting: How alike they are.
 
     Returns:
         HTML.
@@ -61,6 +120,8 @@ def page(
             largest=largest,
             alike=_alike(alike),
             pairs=_first(pairs),
+            drawn={name: svg(path) for name, path in drawn.items()},
+            reacting=reacting,
         )
     )
 

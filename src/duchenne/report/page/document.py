@@ -142,7 +142,7 @@ def _of_study(study: Study) -> dict[str, Any]:
 
 
 def _embedded(folder: Path) -> dict[str, Markup]:
-    return {path.stem: _svg(path) for path in sorted(folder.glob("*.svg"))}
+    return {path.stem: svg(path) for path in sorted(folder.glob("*.svg"))}
 
 
 def text(name: str) -> Markup:
@@ -355,8 +355,15 @@ def _doses(study: Study) -> Figure:
     return plots.doses(answers, study.interventions, scale, _clearest(study))
 
 
-def _svg(path: Path) -> Markup:
-    """A figure to stand within the page, whose names are its own there."""
+def svg(path: Path) -> Markup:
+    """A figure to stand within a page, whose names are its own there.
+
+    Args:
+        path: Of the figure, as SVG.
+
+    Returns:
+        Its text.
+    """
     drawing = path.read_text(encoding="utf-8")
     named = re.sub(
         r'(\bid="|url\(#|href="#)',
