@@ -282,9 +282,12 @@ def measure_unit_traits(work: Workspace) -> None:
     """Measure the traits of every layer that has maps, of the network and of
     its untrained control: ``traits.parquet``.
     """
+    asked = work.recipe.traits
+    if not asked.pictures:
+        _write_frame(work.study.folder / "traits.parquet", pd.DataFrame())
+        return
     pair = work.pair
     rows = work.not_trained_on
-    asked = work.recipe.traits
     first = pair.prepare(torch.from_numpy(work.stack.floats(rows[:1])))
     layers = measure_traits.with_maps(
         pair.trained, asked.layers or work.layers, first

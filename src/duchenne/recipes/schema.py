@@ -380,12 +380,19 @@ class Traits(_Part):
     """On how many ``pictures`` that were not trained on the traits of
     ``layers`` are measured, and by how many ``filters`` of a layer what a
     single one keeps of a picture. Unless named, layers are those that are
-    worth looking at.
+    worth looking at. 0 pictures leave them out.
     """
 
     layers: tuple[str, ...] = ()
-    pictures: int = Field(24, ge=2)
+    pictures: int = Field(24, ge=0)
     filters: int = Field(16, ge=1)
+
+    @field_validator("pictures")
+    @classmethod
+    def _none_or_several(cls, pictures: int) -> int:
+        if pictures == 1:
+            raise ValueError("1: traits take two pictures or more, or 0")
+        return pictures
 
 
 class Paper(_Part):

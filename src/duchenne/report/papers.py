@@ -220,6 +220,12 @@ PLATES: dict[str, Plate] = {
         "mean over people; blue the one that moves a unit most, with its 95 % interval, dashed the "
         "next, grey all others.",
     ),
+    "reactions": Plate(
+        "reactions",
+        "",
+        "What makes the network say each class: the change of its log-odds by every action unit, "
+        "each alone; dots: the 95 % interval leaves out 0; outlined: a prototype holds it.",
+    ),
     "validities": Plate(
         "validity",
         "",

@@ -175,9 +175,10 @@ def untrained(summary: Mapping[str, Any]) -> str:
     counts = [each["units"] for each in summary.get("controls", ())]
     if len(counts) < 2:
         return f"{summary['untrained']['units']} in the untrained network"
-    return (
-        f"{min(counts)} to {max(counts)} in {len(counts)} untrained networks"
-    )
+    fewest, most = min(counts), max(counts)
+    if fewest == most:
+        return f"{most} in each of {len(counts)} untrained networks"
+    return f"{fewest} to {most} in {len(counts)} untrained networks"
 
 
 def untested(summary: Mapping[str, Any]) -> str:

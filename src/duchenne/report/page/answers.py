@@ -71,21 +71,29 @@ def _driven(study: Study) -> list[Answer]:
     """What makes a network that was made elsewhere say its classes."""
     if study.trained_here or "logit_change" not in study.reactions:
         return []
-    driven = drivers(study.reactions, tables.prototypes(study), 1)
-    held = {expression for _, expression in tables.prototypes(study)}
+    prototypes = tables.prototypes(study)
+    driven = drivers(study.reactions, prototypes, 1)
+    held = {expression for _, expression in prototypes}
     of_prototypes = driven[driven["expression"].isin(held)]
     if of_prototypes.empty:
         return []
-    clearest = driven.loc[driven["logit_change"].idxmax()]
-    name = facs.coded(clearest["au"]).name.lower()
     says = (
         "with a published prototype are raised most by an action unit that it holds, each action "
-        f"unit stimulated alone on rendered faces. The clearest: {clearest['au']} ({name}) raises "
-        f"{clearest['expression']} by {clearest['logit_change']:.1f} in log-odds, "
-        f"{100 * clearest['change']:+.0f} points."
-    ).replace("-", "−")
+        f"unit stimulated alone on rendered faces. The clearest: {_clearest(driven)}."
+    )
     figure = f"{int(of_prototypes['prototype'].sum())} of {len(held)} classes"
     return [Answer("What makes it say so?", figure, says, "reactions")]
+
+
+def _clearest(driven: pd.DataFrame) -> str:
+    """The action unit and class of the largest change."""
+    row = driven.loc[driven["logit_change"].idxmax()]
+    name = facs.coded(row["au"]).name.lower()
+    points = f"{100 * row['change']:+.0f}".replace("-", "−")
+    return (
+        f"{row['au']} ({name}) raises {row['expression']} by {row['logit_change']:.1f} in "
+        f"log-odds, {points} points"
+    )
 
 
 def _detecting(study: Study) -> Answer:
