@@ -15,10 +15,14 @@ import pytest
 import torch
 
 import duchenne
-from duchenne import recipes
+from duchenne import evaluate, recipes
+from duchenne.app.reader import Reader, Sitter, _finder
 from duchenne.errors import InputError
+from duchenne.faces.table import FaceTable
 from duchenne.networks.given import Outputs, given_module
 from duchenne.pipeline.run import go_on
+from duchenne.report.figures import source
+from duchenne.study.faces import decode
 from duchenne.study.record import Study
 from duchenne.study.workspace import Workspace
 
@@ -300,6 +304,46 @@ def test_a_network_of_supersets_is_read_by_them(made: Path, tmp_path: Path) -> N
     study = duchenne.audit(card, tmp_path / "run", changes=SMALL, until="ablation")
     assert set(study.ablations["expression"]) == {"positive", "neutral", "negative"}
     assert study.scores["unread"] == (study.table.frame["expression"] == "contempt").sum()
+
+
+def test_figures_leave_out_what_the_network_has_no_class_for(plain: Study) -> None:
+    work = Workspace(plain, plain.table)
+    rows = np.arange(len(plain.table))
+    found = source.right(work, rows)
+    contempt = (plain.table.frame["expression"] == "contempt").to_numpy()
+    assert (np.isnan(found) == contempt).all()
+    read = pd.read_parquet(plain.folder / "predictions.parquet")
+    wanted = read.apply(lambda row: row[f"p_{row['expression']}"], axis=1)
+    np.testing.assert_allclose(found[~contempt], wanted, atol=1e-6)
+    shown = plain.table.frame["expression"].iloc[source.surest(work, 1)]
+    assert sorted(shown) == sorted(set(plain.table.expressions) - {"contempt"})
+
+
+def test_other_faces_are_read_by_the_network_as_it_is(plain: Study, drawings: FaceTable) -> None:
+    found = evaluate(plain, f"folder:{drawings.root}")
+    stack = decode(plain.recipe.faces, drawings)
+    with torch.no_grad():
+        given = dresses.plain()(torch.from_numpy(stack.floats(slice(None))))
+    names = np.array(plain.recipe.network.output.classes)
+    assert found.predictions["predicted"].tolist() == names[given.argmax(1).numpy()].tolist()
+
+
+def test_the_live_page_reads_classes_beside_values(made: Path) -> None:
+    card = dresses.card(
+        made,
+        "small_network.py:Values",
+        "values = { valence = 7, arousal = 8 }",
+        "margin = 0.2",
+    )
+    study = duchenne.audit(card, made / "values", changes=SMALL, until="evidence")
+    face, _ = Sitter(study).draw(3, {12: 1.0})
+    assert face.shape == (1, 32, 32)
+    shares = Reader(study).face(face).shares
+    assert list(shares) == list(study.recipe.network.output.classes)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert study.recipe.faces.avatars.margin == 0.2
+    finding = _finder(study.recipe.faces.crop)
+    assert getattr(finding, "keywords", {})["margin"] == 0.2
 
 
 def test_the_base_of_cards_is_a_recipe() -> None:

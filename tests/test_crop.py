@@ -243,3 +243,30 @@ def test_places_are_taken_to_where_they_lie_in_the_cut_picture(
         rows, columns = np.mgrid[:64, :64] + 0.5
         found = np.array([(columns * cut).sum(), (rows * cut).sum()]) / cut.sum()
         np.testing.assert_allclose(crop.onto(region, 64) @ [x, y, 1], found, atol=0.1)
+
+
+def test_a_margin_is_added_all_round() -> None:
+    picture = np.zeros((1, 100, 100), np.float32)
+    square = crop.Hints(box=(20, 30, 40, 50))
+    found = crop.named("box+0.5")(picture, square).region
+    assert found == crop.Tilted(30, 40, 40, 0)
+    tighter = crop.named("box-0.25")(picture, square).region
+    assert tighter == crop.Tilted(30, 40, 10, 0)
+    assert crop.named("box")(picture, square).region == crop.Box(20, 30, 40, 50)
+    oblong = crop.Hints(box=(20, 30, 40, 70))
+    assert crop.named("box+0.5")(picture, oblong).region == crop.Box(10, 10, 50, 90)
+    beyond = crop.Hints(box=(0, 0, 40, 80))
+    assert crop.named("box+0.5")(picture, beyond).region == crop.Box(0, 0, 60, 100)
+    assert crop.named("box+0.5")(picture, crop.Hints()).region is None
+    assert crop.with_margin("box", 0.5) == "box+0.5"
+    assert crop.identity("box+0.5") != crop.identity("box")
+
+
+def test_what_a_margin_takes_in_is_what_lies_around() -> None:
+    picture = np.zeros((1, 60, 60), np.float32)
+    picture[:, 20:40, 20:40] = 1
+    region = crop.named("box+0.5")(picture, crop.Hints(box=(20, 20, 40, 40))).region
+    assert region is not None
+    cut = crop.cut(picture, region, 40)
+    assert cut[:, 12:28, 12:28].min() == 1
+    assert cut[:, :8].max() == cut[:, :, 32:].max() == 0

@@ -12,25 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from duchenne import facs, files, networks, recipes
+from duchenne import facs, files, recipes
 from duchenne.errors import InputError
 from duchenne.faces.classes import COARSE, as_classes
 from duchenne.faces.images.fingerprint import fingerprint
 from duchenne.faces.images.stack import Stack
-from duchenne.faces.preparation.steps import Preparation
 from duchenne.progress import progress
-from duchenne.recipes import Paper
-from duchenne.study import record
+from duchenne.recipes import Paper, Recipe
+from duchenne.study import network, record
 from duchenne.study.faces import decode, gather
 from duchenne.study.record import Study
 from duchenne.study.sentences import percent
 from duchenne.training import jobs
-from duchenne.training.fit import probabilities
 from duchenne.training.metrics import scores
 
 
@@ -124,7 +121,7 @@ def _of_every_network(study: Study, faces: Stack) -> pd.DataFrame:
     parts = []
     with progress("Reading expressions", len(trained)) as advance:
         for fold, attempt, folder in trained:
-            parts.append(_read(folder, faces, fold, attempt))
+            parts.append(_read(study.recipe, folder, faces, fold, attempt))
             advance(1)
     return pd.concat(parts, ignore_index=True)
 
@@ -168,15 +165,15 @@ def _summed(
     return torch.stack(sums, 1), tuple(members)
 
 
-def _read(folder: Path, faces: Stack, fold: int, attempt: int) -> pd.DataFrame:
+def _read(
+    recipe: Recipe, folder: Path, faces: Stack, fold: int, attempt: int
+) -> pd.DataFrame:
     """The predictions of one network, a row a picture."""
-    saved = networks.load(folder)
-    prepare = Preparation(saved.description.prepare).restore(saved.preparation)
-    found = probabilities(
-        saved.network, prepare, torch.from_numpy(np.array(faces.stored))
-    )
+    read = network.alone(recipe, folder)
     shown, found, classes = folded(
-        faces.table.frame["expression"], found, saved.description.classes
+        faces.table.frame["expression"],
+        read.read(faces.stored),
+        read.classes,
     )
     return jobs.predictions(faces.table, classes, found, fold, attempt).assign(
         expression=shown.to_numpy()

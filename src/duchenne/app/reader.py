@@ -128,10 +128,8 @@ class Reader:
         )
         ((responses, outputs),) = read
         seconds = time.perf_counter() - began
-        probabilities = torch.softmax(outputs, 1)[0].tolist()
-        shares = dict(
-            zip(self.study.scores["classes"], probabilities, strict=True)
-        )
+        of_classes = self._pair.shares(outputs)[0].tolist()
+        shares = dict(zip(self._pair.classes, of_classes, strict=True))
         firing = self._firing(prepared, responses)
         return Answer(face, shares, firing, seconds, note)
 
@@ -184,6 +182,7 @@ class Sitter:
         self._size = faces.size
         self._samples = faces.avatars.samples
         self._colour = faces.channels == 3
+        self._margin = faces.avatars.margin
         self._population = people.POPULATIONS[faces.avatars.population]
         self._people: dict[int, people.Person] = {}
 
@@ -204,10 +203,7 @@ class Sitter:
             rng = np.random.default_rng((person, 1))
             drawn = people.draw_person(self._basis, rng, self._population)
             self._people = {person: drawn}  # the last one only
-        both_sides = {
-            number: (value, value) for number, value in strengths.items()
-        }
-        shot = Shot(self._people[person], people.STUDIO, both_sides)
+        shot = self._shot(person, strengths)
         small = self._studio.draw(
             [shot], self._size, self._samples, self._colour
         )[0]
@@ -219,12 +215,22 @@ class Sitter:
         )
         return np.ascontiguousarray(face), shown
 
+    def _shot(self, person: int, strengths: dict[int, float]) -> Shot:
+        """The person whose action units act on both sides alike, seen as the
+        study's avatars are.
+        """
+        both_sides = {
+            number: (value, value) for number, value in strengths.items()
+        }
+        scene = people.further(people.STUDIO, self._margin)
+        return Shot(self._people[person], scene, both_sides)
+
 
 def _finder(name: str) -> crop.Crop:
     """The crop that finds a face by itself: the study's where it does, else
     OpenCV's.
     """
-    finds = name in _FINDERS or name.startswith("yunet:")
+    finds = crop.without_margin(name) in _FINDERS or name.startswith("yunet:")
     return crop.named(name if finds else "haar")
 
 

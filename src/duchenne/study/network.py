@@ -5,7 +5,7 @@ elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -87,22 +87,37 @@ def pair(recipe: Recipe, folder: Path, fold: int, attempt: int) -> Pair:
         InputError: Where the network cannot be had.
     """
     found = networks.load(folder)
-    prepare = Preparation(found.description.prepare).restore(found.preparation)
     untrained = [
         control.eval()
         for control in _fresh(recipe, folder, found.description, fold, attempt)
     ]
     _restore_statistics(folder / CONTROLS, untrained)
-    normalised = not recipe.network.given or (
-        recipe.network.output.gives != "scores"
-    )
-    return Pair(
-        found.network,
-        tuple(untrained),
-        prepare,
-        found.description.classes,
-        normalised,
-    )
+    return replace(_of_saved(recipe, found), controls=tuple(untrained))
+
+
+def alone(recipe: Recipe, folder: Path) -> Pair:
+    """Read back a network without its controls.
+
+    Args:
+        recipe: The study's.
+        folder: That keeps the network.
+
+    Returns:
+        It alone.
+
+    Raises:
+        InputError: Where the network cannot be had.
+    """
+    return _of_saved(recipe, networks.load(folder))
+
+
+def _of_saved(recipe: Recipe, found: networks.Saved) -> Pair:
+    """A network that was read back, with what prepares its input."""
+    told = recipe.network
+    description = found.description
+    prepare = Preparation(description.prepare).restore(found.preparation)
+    normalised = not told.given or told.output.gives != "scores"
+    return Pair(found.network, (), prepare, description.classes, normalised)
 
 
 def as_pair(recipe: Recipe, opened: nn.Module) -> Pair:

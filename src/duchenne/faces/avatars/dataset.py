@@ -136,7 +136,8 @@ def _taken(
     """The shots that settings ask for."""
     population = people.POPULATIONS[settings.population]
     for shot in shots(scripts, basis, settings.seed, population):
-        yield _further(shot, settings.margin)
+        scene = people.further(shot.scene, settings.margin)
+        yield replace(shot, scene=scene)
 
 
 def _scripts(settings: AvatarSettings) -> list[Script]:
@@ -177,12 +178,6 @@ def shots(
 def _chance(seed: int, subject: int) -> np.random.Generator:
     """What a person is drawn from."""
     return np.random.default_rng((seed, 0, subject))
-
-
-def _further(shot: Shot, margin: float) -> Shot:
-    """A shot from so far that a margin is seen around the face."""
-    scene = replace(shot.scene, zoom=shot.scene.zoom / (1 + 2 * margin))
-    return replace(shot, scene=scene)
 
 
 def _directed(

@@ -322,6 +322,22 @@ def draw_scene(
     )
 
 
+def further(scene: Scene, margin: float) -> Scene:
+    """Take a scene from so far that more is seen around the face.
+
+    Args:
+        scene: The scene.
+        margin: A share of the picture's side, added all round.
+
+    Returns:
+        The same from further away.
+
+    >>> further(STUDIO, 0.5).zoom
+    0.5
+    """
+    return replace(scene, zoom=scene.zoom / (1 + 2 * margin))
+
+
 def drift(scene: Scene, rng: Generator) -> Scene:
     """Move head and camera a little, as between two frames of one film; the
     light stays.

@@ -16,10 +16,10 @@ from torch import Tensor
 from duchenne import evidence, files
 from duchenne.errors import ArgumentError, InputError
 from duchenne.experiments import measure_traits, survey
+from duchenne.faces.classes import as_classes
 from duchenne.report import gallery
 from duchenne.study import record
 from duchenne.study.workspace import Workspace
-from duchenne.training.fit import probabilities
 from duchenne.units.activations import Activations
 from duchenne.units.projection import has_other_activations_only
 
@@ -148,12 +148,7 @@ def shares(work: Workspace, rows: Rows) -> NDArray[np.float32]:
     Returns:
         (k, classes).
     """
-    found = probabilities(
-        work.pair.trained,
-        work.pair.prepare,
-        torch.from_numpy(work.stack.floats(rows)),
-    )
-    return np.asarray(found.numpy())
+    return np.asarray(work.pair.read(work.stack.floats(rows)).numpy())
 
 
 def right(work: Workspace, rows: Rows) -> NDArray[np.float32]:
@@ -164,13 +159,13 @@ def right(work: Workspace, rows: Rows) -> NDArray[np.float32]:
         rows: Of its pictures, k.
 
     Returns:
-        (k,).
+        (k,); NaN where it has no class for what is shown.
     """
-    places = {
-        name: index for index, name in enumerate(work.study.scores["classes"])
-    }
-    shown = [places[name] for name in expressions(work, rows)]
-    return shares(work, rows)[np.arange(len(rows)), shown]
+    classes = list(work.study.scores["classes"])
+    read_as = as_classes(pd.Series(expressions(work, rows)), classes)
+    places = pd.Index(classes).get_indexer(read_as)
+    found = shares(work, rows)[np.arange(len(rows)), places]
+    return np.where(places >= 0, found, np.float32(np.nan))
 
 
 def surest(work: Workspace, count: int) -> Rows:
@@ -184,7 +179,7 @@ def surest(work: Workspace, count: int) -> Rows:
             "expression": expressions(work, rows),
             "right": right(work, rows),
         }
-    )
+    ).dropna(subset="right")
     first = (
         sure.sort_values("right", ascending=False, kind="stable")
         .groupby("expression", sort=False)
