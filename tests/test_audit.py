@@ -276,7 +276,8 @@ def test_a_card_that_is_wrong_is_told_in_a_line(
         ('network.output.classes=["happy", "joy"]', "'joy': happiness is named twice"),
         ('network.output.classes=["happy", "engaged"]', "gives 7 numbers a picture, and 2 are"),
         ("faces.size=48", "faces.size 48: follows network.input, which says 32"),
-        ('network.name="zero_bias"', "network.source.*belongs to network.name 'given'"),
+        ('network.name="zero_bias"', "network.source: belongs to 'given', not to .* 'zero_bias'"),
+        ('network.prepare=["scale"]', "network.prepare: belongs to a network that is trained here"),
     ],
 )
 def test_a_key_that_is_wrong_is_told_in_a_line(
@@ -344,6 +345,14 @@ def test_the_live_page_reads_classes_beside_values(made: Path) -> None:
     assert study.recipe.faces.avatars.margin == 0.2
     finding = _finder(study.recipe.faces.crop)
     assert getattr(finding, "keywords", {})["margin"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "change", ["network.input.size=48", 'network.weights="a.pt"', "network.output.take=1"]
+)
+def test_keys_of_a_card_are_refused_for_a_network_that_is_trained_here(change: str) -> None:
+    with pytest.raises(InputError, match=r"belongs to 'given', not to network\.name 'zero_bias'"):
+        recipes.read("quick", [change])
 
 
 def test_the_base_of_cards_is_a_recipe() -> None:

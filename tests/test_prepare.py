@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -237,3 +238,25 @@ def test_nothing_is_fitted_on_test_pictures(tmp_path: Path) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
     np.testing.assert_allclose(one["learned.0.mean"], faces.floats(fold.train).mean(0), atol=1e-6)
     assert not np.allclose(one["learned.0.mean"], faces.floats(~fold.test).mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [*STEPS, "range:-1,1", "subtract:0.5", "divide:0.2"])
+def test_a_preparation_can_be_sent_to_another_process(name: str) -> None:
+    pictures = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    prepare = Preparation([name]).fit(pictures)
+    sent = pickle.loads(pickle.dumps(prepare))
+    assert torch.equal(sent(pictures), prepare(pictures))
+    assert sent.undo(sent(pictures)).shape == pictures.shape
+
+
+def test_steps_with_numbers_are_what_they_say() -> None:
+    pictures = torch.rand(2, 3, 4, 4)
+    steps = ["bgr", "range:0,255", "subtract:1,2,3", "divide:4,5,6"]
+    prepare = Preparation(steps)
+    mean, deviation = (torch.tensor(each)[:, None, None] for each in ([1, 2, 3], [4, 5, 6]))
+    found = prepare(pictures)
+    assert torch.allclose(found, (255 * pictures[:, [2, 1, 0]] - mean) / deviation)
+    assert torch.allclose(prepare.undo(found), pictures, atol=1e-6)
+    for wrong in ("range", "range:", "range:a,b", "range:1", "subtract:1,2", "odd:1"):
+        with pytest.raises(InputError, match="not one of"):
+            Preparation([wrong])

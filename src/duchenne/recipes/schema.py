@@ -256,6 +256,19 @@ class Network(_Part):
             raise ValueError(f'{steps!r}: a list is wanted, as in ["{steps}"]')
         return steps
 
+    @model_validator(mode="after")
+    def _trained_or_given(self) -> Network:
+        """Refuse keys that a network of this kind knows nothing of."""
+        others = ("prepare",) if self.given else _OF_CARDS
+        whose = "a network that is trained here" if self.given else repr(GIVEN)
+        for name in others:
+            told = getattr(self, name)
+            if told != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"network.{name}: belongs to {whose}, not to network.name {self.name!r}"
+                )
+        return self
+
     @property
     def given(self) -> bool:
         """Whether it was made elsewhere."""
@@ -270,6 +283,9 @@ class Network(_Part):
     def called(self) -> str:
         """What it is called in tables."""
         return self.source if self.given else self.name
+
+
+_OF_CARDS = ("source", "weights", "inside", "input", "output")
 
 
 class Training(_Part):
@@ -442,15 +458,6 @@ class Recipe(_Part):
         except ValidationError:
             return keys  # told with its key when the network is validated
         return {**keys, "faces": _following(keys.get("faces", {}), wanted)}
-
-    @model_validator(mode="after")
-    def _found_somewhere(self) -> Recipe:
-        if self.network.source and not self.network.given:
-            raise ValueError(
-                f"network.source {self.network.source!r}: belongs to network.name 'given', not to "
-                f"{self.network.name!r}"
-            )
-        return self
 
     @model_validator(mode="after")
     def _other_people(self) -> Recipe:

@@ -148,6 +148,9 @@ def _fresh(
         if recipe.network.given:
             kept = networks.card_of(description, folder)
             yield given.untrained(kept, wanted.kind, recipe.seed + number)
+        elif wanted.kind == "permuted":
+            trained = networks.load(folder).network
+            yield given.control(trained, recipe.seed + number)
         else:
             # takes seconds, which no network that was made elsewhere needs
             from duchenne.training import jobs

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +93,7 @@ def _by_channel(numbers: Tensor, pictures: Tensor) -> Tensor:
     return numbers.to(pictures)[:, None, None]
 
 
+@cache
 def step(name: str) -> Step:
     """Find a step by its name, with its numbers where it takes some.
 
@@ -115,7 +116,8 @@ def step(name: str) -> Step:
         numbers = torch.tensor([float(each) for each in told.split(",")])
     except ValueError:
         numbers = torch.tensor([])
-    if kind not in WITH_NUMBERS or not colon or not len(numbers):
+    fits = len(numbers) == 2 if kind == "range" else len(numbers) in (1, 3)
+    if kind not in WITH_NUMBERS or not colon or not fits:
         known = [*STEPS, *(f"{each}:NUMBERS" for each in WITH_NUMBERS)]
         raise InputError(
             f"preparation step {name!r}: not one of {', '.join(known)}"
@@ -141,9 +143,15 @@ class Preparation(nn.Module):
             raise InputError(
                 f"preparation {names!r}: a list is wanted, as in [{names!r}]"
             )
+        for name in names:
+            step(name)
         self.names = tuple(names)
-        self._steps = [step(name) for name in names]
         self.learned = nn.ModuleList(nn.Module() for _ in names)
+
+    @property
+    def _steps(self) -> list[Step]:
+        """The steps, found anew: another process is sent names alone."""
+        return [step(name) for name in self.names]
 
     def fit(self, pictures: Tensor) -> Preparation:
         """Let the steps learn from training pictures, each from what the steps
