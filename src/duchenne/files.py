@@ -77,12 +77,20 @@ def plain(name: str) -> str:
 
     Returns:
         The same where it is letters, numbers, points, dashes and equal signs;
-        else with dashes for what is none of these.
+        else with dashes for what is none of these, and a long one cut, with
+        a digest of all of it.
 
     >>> plain("layer3.0"), plain("../up"), plain("block/act:pca=8")
     ('layer3.0', '-up', 'block-act-pca=8')
     """
-    return re.sub(r"[^\w.=+]+", "-", name.replace("..", "")).lstrip(".")
+    found = re.sub(r"[^\w.=+]+", "-", name.replace("..", "")).lstrip(".")
+    if len(found) <= _LONG:
+        return found
+    digest = zlib.crc32(name.encode())
+    return f"{found[:_LONG]}-{digest:08x}"
+
+
+_LONG = 100
 
 
 def stamp(path: Path) -> str:

@@ -24,7 +24,7 @@ from duchenne.evidence.counterparts import counterparts
 from duchenne.faces.images.stack import Stack
 from duchenne.faces.table import FaceTable
 from duchenne.progress import progress
-from duchenne.report import tables
+from duchenne.report import class_tables
 from duchenne.report.figures import plots, printing
 from duchenne.report.page import comparison
 from duchenne.study import record
@@ -332,7 +332,7 @@ def _drawn(names: dict[str, Study], folder: Path) -> dict[str, Path]:
     """Draw the reactions of each study beside the page."""
     drawn = {}
     for name, study in names.items():
-        held = tables.prototypes(study)
+        held = class_tables.prototypes(study)
         figure = plots.reactions(study.reactions, held)
         drawn[name] = folder / f"reactions-{files.plain(name)}.svg"
         printing.save(figure, drawn[name])

@@ -216,7 +216,7 @@ def render(
     ],
     people: Annotated[int, typer.Option(help="How many people.")] = 60,
     protocol: Annotated[
-        str, typer.Option(help="posed, free, dose or sides.")
+        str, typer.Option(help="posed, apexes, free, dose or sides.")
     ] = "posed",
     seed: Annotated[
         int, typer.Option(help="Another seed draws other people.")

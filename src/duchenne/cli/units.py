@@ -1,5 +1,5 @@
-"""The commands on a study's units: match, stimulate, ablate, detectors,
-validity; each is a stage of ``duchenne run``.
+"""The commands on a study's units: match, stimulate, people,
+ablate, detectors, validity; each is a stage of ``duchenne run``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,16 @@ def stimulate(run: Run, changes: Changes = None) -> None:
     every unit and expression.
     """
     _stage(run, "stimulation", changes)
+
+
+@units.command(
+    epilog="Example:  duchenne people runs/quick --set people.twins=24"
+)
+def people(run: Run, changes: Changes = None) -> None:
+    """Compare whom the network reads worse: rendered people beside twins who
+    differ in sex, age, weight, skin or ancestry alone.
+    """
+    _stage(run, "people", changes)
 
 
 @units.command(

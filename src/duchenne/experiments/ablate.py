@@ -5,7 +5,7 @@ detectors of each action unit together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -220,6 +220,46 @@ def ablate(
     pairs = zip(found["au"], found["expression"], strict=True)
     found.insert(4, "prototype", [pair in of_prototypes for pair in pairs])
     return found
+
+
+def affordable(
+    layer: Layer, shown: Shown, chosen: Sets, limit: float, seed: int = 0
+) -> Shown:
+    """As many of some pictures as units can be ablated on within a limit.
+
+    Args:
+        layer: Whose units are ablated.
+        shown: The pictures.
+        chosen: Which units are ablated together.
+        limit: On floating-point operations, in 10¹²; 0 for none.
+        seed: Of the pictures that are drawn: as many of each class, as far as
+            there are.
+
+    Returns:
+        All of them where they are within it; one of each class at least.
+    """
+    if not limit or not len(shown.known):
+        return shown
+    first = next(_batches(layer, shown.stack, shown.known))[:1]
+    ablation = Ablation(layer.network, layer.name, first)
+    each = ablation.operations(first) * (1 + len(chosen.ablated))
+    count = int(limit * 10**12 / max(each, 1))
+    if count >= len(shown.known):
+        return shown
+    least = len(np.unique(shown.places))
+    drawn = _balanced(shown.places, max(count, least), seed)
+    return replace(shown, rows=shown.known[drawn])
+
+
+def _balanced(places: Places, count: int, seed: int) -> Places:
+    """Draw so many pictures, as many of each class as of any other while there
+    are some left.
+    """
+    order = np.random.default_rng(seed).permutation(len(places))
+    turn = pd.Series(places[order]).groupby(places[order]).cumcount()
+    first = np.argsort(turn.to_numpy(), kind="stable")[:count]
+    drawn: Places = np.sort(order[first])
+    return drawn
 
 
 def _readout(layer: Layer, shown: Shown, chosen: Sets, fill: str) -> Readout:

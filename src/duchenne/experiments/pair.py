@@ -72,6 +72,25 @@ class Pair:
             return of_classes
         return log_odds(of_classes.double()).float()
 
+    def outputs(self, pictures: NDArray[Any]) -> Tensor:
+        """What the network gives for pictures.
+
+        Args:
+            pictures: (n, C, H, W), bytes or in 0 … 1.
+
+        Returns:
+            (n, outputs).
+        """
+        self.trained.eval()
+        with torch.inference_mode():
+            found = []
+            for first in range(0, len(pictures), _BATCH):
+                # what is mapped into memory cannot be written
+                batch = np.array(pictures[first : first + _BATCH])
+                prepared = self.prepare(torch.from_numpy(batch))
+                found.append(self.trained(prepared))
+        return torch.cat(found)
+
     def read(self, pictures: NDArray[Any]) -> Tensor:
         """What the network makes of pictures.
 
@@ -81,15 +100,7 @@ class Pair:
         Returns:
             (n, classes), as ``shares`` gives them.
         """
-        self.trained.eval()
-        with torch.inference_mode():
-            found = []
-            for first in range(0, len(pictures), _BATCH):
-                # what is mapped into memory cannot be written
-                batch = np.array(pictures[first : first + _BATCH])
-                prepared = self.prepare(torch.from_numpy(batch))
-                found.append(self.shares(self.trained(prepared)))
-        return torch.cat(found)
+        return self.shares(self.outputs(pictures))
 
 
 _BATCH = 64

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from duchenne import files
-from duchenne.evidence import detections, nulls
+from duchenne.evidence import detections, differences, nulls
 from duchenne.evidence.probes import detectors
 from duchenne.experiments import (
     ablate,
@@ -22,6 +22,7 @@ from duchenne.experiments import (
     measure_traits,
     stimulate,
     survey,
+    twins,
 )
 from duchenne.experiments.validate import validities
 from duchenne.faces.geometry import crop
@@ -34,8 +35,10 @@ from duchenne.progress import about
 from duchenne.report import gallery, printed_tables
 from duchenne.report.page import document
 from duchenne.study import record
+from duchenne.study.network import rehearse_features
 from duchenne.study.record import Study
 from duchenne.study.workspace import Examined, Workspace
+from duchenne.units.features import files_of_features
 from duchenne.units.layers import find
 from duchenne.units.projection import has_other_activations_only
 
@@ -52,6 +55,7 @@ def rehearse(work: Workspace) -> None:
     recipe = work.recipe
     crop.named(recipe.faces.crop)
     network = making.rehearse(work)
+    rehearse_features(recipe, network)
     shape = (recipe.faces.channels, recipe.faces.size, recipe.faces.size)
     survey.rehearse(
         network, recipe.units.layer, shape, Preparation(recipe.network.steps)
@@ -82,6 +86,7 @@ def survey_units(work: Workspace) -> None:
     answers: ``responses.parquet`` and ``top.parquet``.
     """
     rows = work.shown_rows
+    work.fit_features()
     for each in work.examined():
         with about(each.network):
             found = survey.survey(
@@ -181,6 +186,24 @@ def stimulate_action_units(work: Workspace) -> None:
             save_file(kept, partial)
 
 
+def compare_people(work: Workspace) -> None:
+    """Compare what the network makes of people who differ in who they are:
+    ``people.parquet``, empty where nobody knows.
+    """
+    parts = [pd.DataFrame(columns=differences.COLUMNS)]
+    of_avatars = twins.drawn(work.pair, work.stack, work.not_trained_on)
+    if of_avatars is not None:
+        parts.append(of_avatars)
+    count = work.recipe.people.twins
+    if count:
+        faces = work.recipe.faces
+        people = work.stimulating.model_copy(update={"people": count})
+        rendered = twins.render(people, faces.size, faces.channels)
+        parts.append(twins.compare(work.pair, rendered))
+    found = pd.concat(parts[1:] or parts, ignore_index=True)
+    _write_frame(work.study.folder / "people.parquet", found)
+
+
 def ablate_units(work: Workspace) -> None:
     """Ablate units, and the detectors of each action unit together:
     ``ablations.parquet``.
@@ -193,10 +216,26 @@ def ablate_units(work: Workspace) -> None:
     chosen = ablate.sets(
         found, trained.spread(), recipe.ablation.random_sets, recipe.seed
     )
-    rows = work.rows(recipe.ablation.pictures)
-    shown = ablate.Shown(work.stack, rows, work.pair.classes)
+    shown = _affordable(work, chosen)
     effects = ablate.ablate(trained.layer, shown, chosen, recipe.ablation.fill)
     _write_frame(work.study.folder / "ablations.parquet", effects)
+
+
+def _affordable(work: Workspace, chosen: ablate.Sets) -> ablate.Shown:
+    """The pictures that units are ablated on, within the recipe's limit."""
+    told = work.recipe.ablation
+    every = ablate.Shown(
+        work.stack, work.rows(told.pictures), work.pair.classes
+    )
+    shown = ablate.affordable(
+        work.trained.layer, every, chosen, told.limit, work.recipe.seed
+    )
+    if len(shown.known) < len(every.known):
+        work.announce(
+            f"ablation: {len(shown.known)} of {len(every.known)} pictures, as many of each class, "
+            f"are within ablation.limit={told.limit:g}"
+        )
+    return shown
 
 
 def try_detectors(work: Workspace) -> None:
@@ -363,8 +402,13 @@ LINE = (
             "units.activation",
         ),
         do=survey_units,
-        writes=("{layer}/responses.parquet", "{layer}/top.parquet"),
+        writes=(
+            "{layer}/responses.parquet",
+            "{layer}/top.parquet",
+            "{layer}/features.safetensors",
+        ),
         revision=2,
+        beside=lambda recipe: files_of_features(recipe.units.layer),
     ),
     Stage(
         "evidence",
@@ -397,6 +441,14 @@ LINE = (
             "{layer}/untrained/interventions.parquet",
         ),
         revision=2,
+        beside=lambda recipe: [recipe.faces.source == "avatars"],
+    ),
+    Stage(
+        "people",
+        needs=("network",),
+        reads=("people", "stimulation.seed", "faces.avatars"),
+        do=compare_people,
+        writes=("people.parquet",),
         beside=lambda recipe: [recipe.faces.source == "avatars"],
     ),
     Stage(
@@ -444,6 +496,7 @@ LINE = (
         needs=(
             "evidence",
             "localisation",
+            "people",
             "ablation",
             "detectors",
             "validity",

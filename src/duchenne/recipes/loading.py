@@ -11,6 +11,7 @@ import difflib
 import inspect
 import json
 import math
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +114,21 @@ def _own(name: str, file: Path) -> dict[str, Any]:
     keys = _from_file(file)
     _refuse_other_kinds(keys, Recipe, "")
     _begin_at(file.parent, keys.get("network", {}))
+    units = keys.get("units", {})
+    if isinstance(units.get("layer"), str):
+        units["layer"] = _file_of_features(units["layer"], file.parent)
     return keys
+
+
+def _file_of_features(layer: str, folder: Path) -> str:
+    """A layer's name whose file of features, as of ``fc:sae=FILE``, begins at
+    a recipe's folder.
+    """
+    return re.sub(
+        r"(:sae=)([^:]+)",
+        lambda found: found[1] + str(folder / Path(found[2]).expanduser()),
+        layer,
+    )
 
 
 def _begin_at(folder: Path, network: dict[str, Any]) -> None:

@@ -373,15 +373,28 @@ class Stimulation(_Part):
     seed: int = Field(1000, ge=0, lt=2**32)
 
 
+class People(_Part):
+    """Of how many people ``twins`` are rendered, who differ in one trait alone
+    (sex, age, weight, skin, ancestry): whom the network reads worse. 0 leaves
+    them out; the study's own avatars are compared by their traits either way.
+    They are drawn from ``stimulation.seed``.
+    """
+
+    twins: int = Field(0, ge=0)
+
+
 class Ablation(_Part):
     """On which ``pictures`` of the first fold units are ablated, what they
     then pass on, and how many random sets of as many other units stand beside
-    the detectors of an action unit.
+    the detectors of an action unit. ``limit``, in 10¹² floating-point
+    operations, draws fewer pictures, as many of each class, where more would
+    be needed; 0 for none.
     """
 
     pictures: Literal["train", "held_out", "all"] = "held_out"
     fill: Literal["zero", "mean"] = "zero"
     random_sets: int = Field(20, ge=2)
+    limit: float = Field(10, ge=0)
 
 
 class Detectors(_Part):
@@ -440,6 +453,7 @@ class Recipe(_Part):
     units: Units = Units()
     evidence: Evidence = Evidence()
     stimulation: Stimulation = Stimulation()
+    people: People = People()
     ablation: Ablation = Ablation()
     detectors: Detectors = Detectors()
     traits: Traits = Traits()

@@ -42,6 +42,16 @@ CONDENSED = {
         "expression",
         "change",
     ),
+    "people": (
+        "twins",
+        "trait",
+        "people",
+        "points",
+        "rho",
+        "log-odds",
+        "p",
+        "neutral faces look more like",
+    ),
     "ablation": (
         "ablated",
         "units",
@@ -99,6 +109,14 @@ LEGENDS: dict[str, dict[str, str]] = {
             "1 where nothing else moves it, below 0 where something else moves it farther"
         ),
         "change": "of the expression that gains most",
+    },
+    "people": {
+        "twins": "rendered people who differ in this alone: expression, light and pose are equal",
+        "points": "difference in accuracy, with its interval over people",
+        "rho": "Spearman's correlation of a person's accuracy with the trait",
+        "log-odds": "of the class that is shown",
+        "p": "of the accuracy, corrected for all traits and measures (Holm 1979)",
+        "neutral faces look more like": "the class that the trait surely raises most",
     },
     "ablation": {
         "ablated": (

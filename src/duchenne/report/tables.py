@@ -15,9 +15,7 @@ from duchenne import facs
 from duchenne.errors import ArgumentError, InputError
 from duchenne.evidence import detections, ranked
 from duchenne.evidence.doses import movers
-from duchenne.evidence.reactions import drivers
-from duchenne.experiments.ablate import in_prototypes
-from duchenne.report import gallery
+from duchenne.report import class_tables, gallery
 from duchenne.study.record import Study
 
 _ABLATED = {
@@ -231,49 +229,6 @@ def stimulated(study: Study) -> pd.DataFrame:
     )
     table = table.join(_called(changed, _CHANGED))
     return table.rename_axis("action unit").reset_index()
-
-
-def driven(study: Study) -> pd.DataFrame:
-    """What makes the network say each class: the three action units that raise
-    its log-odds most, and surely, when they alone are stimulated.
-
-    Args:
-        study: The study.
-
-    Returns:
-        A row a class and action unit.
-    """
-    reactions = study.reactions
-    if "logit_change" not in reactions:
-        return pd.DataFrame()
-    found = drivers(reactions, prototypes(study))
-    names = pd.Series(_names(found["au"]), found.index, dtype=object)
-    return pd.DataFrame(
-        {
-            "read as": found["expression"],
-            "raised most by": found["au"] + " " + names,
-            "log-odds": found["logit_change"],
-            "log-odds low": found["logit_low"],
-            "log-odds high": found["logit_high"],
-            "points": 100 * found["change"],
-            "in its prototype": found["prototype"].map(
-                {True: "yes", False: "no"}
-            ),
-        }
-    )
-
-
-def prototypes(study: Study) -> set[tuple[str, str]]:
-    """Action units that can be stimulated, and the classes of a network whose
-    published prototypes hold them.
-
-    Args:
-        study: The study.
-
-    Returns:
-        Pairs of an action unit and a class.
-    """
-    return in_prototypes(list(dict.fromkeys(study.reactions["expression"])))
 
 
 def where_largest(frame: pd.DataFrame, by: pd.Series) -> pd.DataFrame:
@@ -529,6 +484,7 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
     "evidence": matched,
     "localisation": located,
     "stimulation": stimulated,
+    "people": class_tables.people,
     "ablation": ablated,
     "detectors": detected,
     "validity": trusted,

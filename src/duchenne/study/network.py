@@ -4,7 +4,7 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from duchenne.faces.preparation.steps import Preparation
 from duchenne.networks import given
 from duchenne.networks.given import Card, Outputs, code
 from duchenne.recipes import Recipe
-from duchenne.units import listing
+from duchenne.units import features, listing
 
 CONTROLS = "controls.safetensors"
 """The running statistics of controls, in a study's folder."""
+
+FEATURES = "features.safetensors"
+"""What features of a layer are computed with, in the folder of its units."""
 
 _FITTED_ON = 512  # pictures
 _BATCH = 64
@@ -87,12 +90,23 @@ def pair(recipe: Recipe, folder: Path, fold: int, attempt: int) -> Pair:
         InputError: Where the network cannot be had.
     """
     found = networks.load(folder)
-    untrained = [
-        control.eval()
-        for control in _fresh(recipe, folder, found.description, fold, attempt)
-    ]
-    _restore_statistics(folder / CONTROLS, untrained)
+    untrained = _untrained(recipe, folder, found.description, fold, attempt)
+    _attach_features(recipe, folder, [found.network, *untrained])
     return replace(_of_saved(recipe, found), controls=tuple(untrained))
+
+
+def _untrained(
+    recipe: Recipe,
+    folder: Path,
+    description: networks.Description,
+    fold: int,
+    attempt: int,
+) -> list[nn.Module]:
+    """The controls of a study, their normalisation as it was fitted."""
+    made = _fresh(recipe, folder, description, fold, attempt)
+    controls = [control.eval() for control in made]
+    _restore_statistics(folder / CONTROLS, controls)
+    return controls
 
 
 def alone(recipe: Recipe, folder: Path) -> Pair:
@@ -185,6 +199,67 @@ def fit_controls(
         save_file(kept, partial)
 
 
+def fit_features(
+    recipe: Recipe, folder: Path, stack: Stack, fold: int = 0, attempt: int = 0
+) -> None:
+    """Fit the features that a study's layer asks for, as ``layer4:pca=16``
+    does, to its faces, and keep what was fitted: those of the network and of
+    each control. Nothing is done for a plain layer.
+
+    Args:
+        recipe: The study's.
+        folder: The study's, which holds the network.
+        stack: The study's faces.
+        fold: That the network was trained on, where it was trained here.
+        attempt: Which of them it is.
+
+    Raises:
+        InputError: For a layer that has no such features.
+    """
+    name = recipe.units.layer
+    if features.Name.of(name) is None:
+        return
+    found = networks.load(folder)
+    prepare = Preparation(found.description.prepare).restore(found.preparation)
+    controls = _untrained(recipe, folder, found.description, fold, attempt)
+    kept: dict[str, Tensor] = {}
+    for number, each in enumerate([found.network, *controls]):
+        fitted = features.attach(each, name, _batches(stack, prepare))
+        kept |= {f"{number}/{key}": value for key, value in fitted.items()}
+    with files.replacing(_features_file(recipe, folder)) as partial:
+        save_file(kept, partial)
+
+
+def _features_file(recipe: Recipe, folder: Path) -> Path:
+    return folder / "units" / files.plain(recipe.units.layer) / FEATURES
+
+
+def _attach_features(
+    recipe: Recipe, folder: Path, opened: Sequence[nn.Module]
+) -> None:
+    """Give networks the features that were fitted to a study's faces."""
+    name = recipe.units.layer
+    if features.Name.of(name) is None:
+        return
+    file = _features_file(recipe, folder)
+    if not file.exists():  # the stage that reads units fits them
+        return
+    try:
+        kept = load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise files.unreadable(file, error) from None
+    faces = recipe.faces
+    blank = torch.zeros(1, faces.channels, faces.size, faces.size)
+    for number, each in enumerate(opened):
+        before = f"{number}/"
+        own = {
+            key.removeprefix(before): value
+            for key, value in kept.items()
+            if key.startswith(before)
+        }
+        features.attach(each, name, [blank], own)
+
+
 def _batches(stack: Stack, prepare: Preparation) -> Iterable[Tensor]:
     """Prepared pictures, drawn evenly."""
     step = max(1, len(stack) // _FITTED_ON)
@@ -231,6 +306,22 @@ def rehearse(recipe: Recipe) -> nn.Module:
     if doubt:
         raise InputError(doubt)
     return network
+
+
+def rehearse_features(recipe: Recipe, network: nn.Module) -> None:
+    """Give a network the features that a recipe's layer asks for, fitted to
+    noise.
+
+    Args:
+        recipe: Any.
+        network: It is changed.
+
+    Raises:
+        InputError: For a layer that has no such features.
+    """
+    if features.Name.of(recipe.units.layer):
+        noise = noise_for(recipe)
+        features.attach(network, recipe.units.layer, [noise])
 
 
 def noise_for(recipe: Recipe) -> Tensor:

@@ -154,6 +154,13 @@ class Study:
         return self._frame(self.folder / "reactions.parquet", "stimulation")
 
     @cached_property
+    def people_compared(self) -> pd.DataFrame:
+        """What the network makes of people against who they are: a row a
+        trait and measure; empty where nobody knows who they are.
+        """
+        return self._frame(self.folder / "people.parquet", "people")
+
+    @cached_property
     def ablations(self) -> pd.DataFrame:
         """What becomes of each expression when units are ablated."""
         return self._frame(self.folder / "ablations.parquet", "ablation")

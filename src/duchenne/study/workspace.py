@@ -127,6 +127,17 @@ class Workspace:
             self.recipe, self.study.folder, shown["fold"], shown["attempt"]
         )
 
+    def fit_features(self) -> None:
+        """Fit the features that the recipe's layer asks for to its faces."""
+        shown = self.study.scores["shown"]
+        network.fit_features(
+            self.recipe,
+            self.study.folder,
+            self.stack,
+            shown["fold"],
+            shown["attempt"],
+        )
+
     def examined(self) -> Iterator[Examined]:
         """The recipe's layer of the trained network, then of its untrained
         control.

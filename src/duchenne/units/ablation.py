@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from duchenne.errors import InputError
 from duchenne.units import layers
@@ -103,6 +104,23 @@ class Ablation:
                 ]
                 given.append(torch.cat(of_parts))
         return torch.stack(given)
+
+    def operations(self, picture: Tensor) -> int:
+        """How many floating-point operations one more set of units takes for a
+        picture.
+
+        Args:
+            picture: (1, C, H, W), prepared.
+
+        Returns:
+            Multiplications and additions of convolutions and matrix products.
+        """
+        counted = []
+        for sets in (2, 3):
+            with FlopCounterMode(display=False) as counter:
+                self(picture, np.zeros((sets, self.units), bool))
+            counted.append(counter.get_total_flops())
+        return int(counted[1] - counted[0])
 
     def _latest(
         self, pictures: Tensor, at_layer: _Point

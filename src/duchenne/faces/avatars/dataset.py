@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,8 @@ def _persons(
     traits = {}
     for subject in {script.subject for script in scripts}:
         chance = _chance(settings.seed, subject)
-        traits[subject] = people.draw_person(basis, chance, population).traits
+        person = people.draw_person(basis, chance, population, settings.traits)
+        traits[subject] = person.traits
     drawn = [traits[script.subject] for script in scripts]
     return pd.DataFrame(drawn).round(4).add_prefix(PERSON)
 
@@ -135,7 +137,8 @@ def _taken(
 ) -> Iterator[Shot]:
     """The shots that settings ask for."""
     population = people.POPULATIONS[settings.population]
-    for shot in shots(scripts, basis, settings.seed, population):
+    traits = settings.traits
+    for shot in shots(scripts, basis, settings.seed, population, traits):
         scene = people.further(shot.scene, settings.margin)
         yield replace(shot, scene=scene)
 
@@ -153,6 +156,7 @@ def shots(
     basis: HeadBasis,
     seed: int,
     population: people.Population = people.POPULATIONS["mixed"],
+    traits: Mapping[str, float] = MappingProxyType({}),
 ) -> Iterator[Shot]:
     """Turn scripts into shots: find the person, draw the scene, fix the
     strength within each grade.
@@ -161,7 +165,7 @@ def shots(
     for script in scripts:
         if script.subject not in person:
             person[script.subject] = people.draw_person(
-                basis, _chance(seed, script.subject), population
+                basis, _chance(seed, script.subject), population, traits
             )
         rng = np.random.default_rng(script.scene)
         scene = (

@@ -7,7 +7,9 @@ lips and irises; a scene is a light, a turn of the head and a camera.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -120,6 +122,21 @@ weight −1 … 1; shares of three ancestries; and the luminance of the skin, 0
 dark … 1 light.
 """
 
+ANCESTRIES = ("african", "asian", "caucasian")
+
+RANGES = {
+    "sex": (0.0, 1.0),
+    "age": (0.0, 1.0),
+    "weight": (-1.0, 1.0),
+    "african": (0.0, 1.0),
+    "asian": (0.0, 1.0),
+    "caucasian": (0.0, 1.0),
+    "skin": (0.0, 1.0),
+}
+"""The least and the most that each trait may be held at."""
+
+_NO_TRAITS: Mapping[str, float] = MappingProxyType({})
+
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of linear RGB, ITU-R BT.709
 
 
@@ -142,50 +159,91 @@ def draw_person(
     basis: HeadBasis,
     rng: Generator,
     population: Population = POPULATIONS["mixed"],
+    traits: Mapping[str, float] = _NO_TRAITS,
 ) -> Person:
     """Draw a person: ancestry, sex, age, weight and some hundred local shapes,
     the same on the left and the right.
+
+    Args:
+        basis: The head basis.
+        rng: What is drawn from.
+        population: Whom chance draws.
+        traits: Those of ``TRAITS`` that are held at a number; everything else
+            is drawn as it is without them, so that two people from equal
+            ``rng`` differ in these alone.
+
+    Returns:
+        The person.
     """
+    drawn = _draw_traits(rng, population)
+    held = drawn.holding(traits)
+    shape = _built(basis, held)
+    local = _local_weights(basis, rng, population.spread)
+    shape = shape + np.tensordot(local, basis.locals, 1)
+    look = _draw_look(rng, drawn, held)
+    told = held.told(look)
+    return Person(shape.astype(np.float32), look, held.age, told)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What a person is built by; ``skin`` is nothing where chance draws it."""
+
+    sex: float
+    age: float
+    weight: float
+    ancestry: NDArray[np.float64]
+    skin: float | None = None
+
+    def holding(self, traits: Mapping[str, float]) -> _Drawn:
+        """The same with some traits held."""
+        own = {k: v for k, v in traits.items() if k not in ANCESTRIES}
+        ancestry = _shared(self.ancestry, traits)
+        return replace(self, ancestry=ancestry, **own)
+
+    def told(self, look: NDArray[Any]) -> dict[str, float]:
+        """Who that is, by the names of ``TRAITS``."""
+        luminance = np.asarray(look["skin"]).ravel() @ _LUMINANCE
+        drawn = (self.sex, self.age, self.weight, *self.ancestry, luminance)
+        return dict(zip(TRAITS, map(float, drawn), strict=True))
+
+
+def _draw_traits(rng: Generator, population: Population) -> _Drawn:
     youngest, oldest = population.age
     sex = rng.beta(*population.sex)
     age = youngest + (oldest - youngest) * rng.uniform() ** 1.4
     ancestry = rng.dirichlet(population.ancestry)
     weight = rng.uniform(*population.weight)
-    shape = _built(basis, sex, age, weight, ancestry)
-    local = _local_weights(basis, rng, population.spread)
-    shape = shape + np.tensordot(local, basis.locals, 1)
-    look = _draw_look(rng, ancestry, sex, age)
-    traits = _traits(look, sex, age, weight, ancestry)
-    return Person(shape.astype(np.float32), look, age, traits)
+    return _Drawn(sex, age, weight, ancestry)
 
 
-def _traits(
-    look: NDArray[Any],
-    sex: float,
-    age: float,
-    weight: float,
-    ancestry: NDArray[np.float64],
-) -> dict[str, float]:
-    """Who a person is, by the names of ``TRAITS``."""
-    luminance = np.asarray(look["skin"]).ravel() @ _LUMINANCE
-    drawn = (sex, age, weight, *ancestry, luminance)
-    return dict(zip(TRAITS, map(float, drawn), strict=True))
-
-
-def _built(
-    basis: HeadBasis,
-    sex: float,
-    age: float,
-    weight: float,
-    ancestry: NDArray[np.float64],
+def _shared(
+    drawn: NDArray[np.float64], traits: Mapping[str, float]
 ) -> NDArray[np.float64]:
+    """Shares of ancestries, some of which are held; the others share what is
+    left as they were drawn.
+    """
+    held = np.array([traits.get(name, np.nan) for name in ANCESTRIES])
+    free = np.isnan(held)
+    if free.all():
+        return drawn
+    left = 1 - held[~free].sum()
+    total = drawn[free].sum()
+    rest = drawn[free] / total if total > 0 else 1 / max(free.sum(), 1)
+    found = held.copy()
+    found[free] = left * rest
+    return found
+
+
+def _built(basis: HeadBasis, held: _Drawn) -> NDArray[np.float64]:
     """The head (v, 3) of a sex, age, weight and ancestry, without shapes of
     its own.
     """
-    sexes = _hat(2 * sex - 1, 2)
-    ages = _hat(2 * age - 1, 2)
-    macro = np.einsum("s,a,w->saw", sexes, ages, _hat(weight, 3)).ravel()
-    peoples = np.einsum("p,s,a->psa", ancestry, sexes, ages).ravel()
+    sexes = _hat(2 * held.sex - 1, 2)
+    ages = _hat(2 * held.age - 1, 2)
+    weights = _hat(held.weight, 3)
+    macro = np.einsum("s,a,w->saw", sexes, ages, weights).ravel()
+    peoples = np.einsum("p,s,a->psa", held.ancestry, sexes, ages).ravel()
     shape = (
         basis.rest
         + np.tensordot(macro, basis.macros, 1)
@@ -225,40 +283,55 @@ def _local_weights(
     return np.concatenate([np.maximum(drawn, 0), np.maximum(-drawn, 0)])
 
 
-def _draw_look(
-    rng: Generator, ancestry: NDArray[np.float64], sex: float, age: float
-) -> NDArray[Any]:
+def _draw_look(rng: Generator, drawn: _Drawn, held: _Drawn) -> NDArray[Any]:
+    """Draw colours, brows, beard and hairline of who is ``held``; what chance
+    gives depends on who was ``drawn`` alone.
+    """
     look = raster.blank_look()
-    _draw_colours(look, rng, ancestry, age)
+    _draw_colours(look, rng, held)
     look["gloss"] = rng.uniform(0.02, 0.09)
     look["brow_dark"] = rng.uniform(0.55, 0.95)
-    look["brow_thick"] = rng.uniform(0.028, 0.042) + 0.010 * sex
+    look["brow_thick"] = rng.uniform(0.028, 0.042) + 0.010 * held.sex
     look["brow_arch"] = rng.uniform(0.02, 0.065)
     look["brow_height"] = 7.375 + rng.uniform(-0.012, 0.02)
-    look["stubble"] = _draw_stubble(rng, sex)
+    stubble = _draw_stubble(rng, drawn.sex)
+    look["stubble"] = stubble if held.sex > _MALE else 0.0
     look["hairline"] = rng.uniform(7.72, 7.92)
-    look["lash"] = rng.uniform(0.3, 0.8) - 0.25 * sex
-    look["age"] = age
+    look["lash"] = rng.uniform(0.3, 0.8) - 0.25 * held.sex
+    look["age"] = held.age
     return look
 
 
-def _draw_colours(
-    look: NDArray[Any],
-    rng: Generator,
-    ancestry: NDArray[np.float64],
-    age: float,
-) -> None:
+_MALE = 0.5
+
+
+def _draw_colours(look: NDArray[Any], rng: Generator, held: _Drawn) -> None:
     """Draw the colours of skin, hair, lips and irises; hair turns grey with
     age.
     """
-    darkness = ancestry @ [0.80, 0.32, 0.12] + rng.normal(0, 0.09)
-    skin = _mixed(_SKINS, darkness) * rng.normal(1, 0.03, 3)
-    grey = np.clip(1.6 * age - 0.8 + rng.normal(0, 0.15), 0, 1)
-    hair = _mixed(_HAIRS, ancestry[2] * rng.uniform(0.1, 1.1))
+    darkness = float(held.ancestry @ [0.80, 0.32, 0.12]) + rng.normal(0, 0.09)
+    skin = _skin(darkness, rng.normal(1, 0.03, 3), held.skin)
+    caucasian = held.ancestry[2]
+    grey = np.clip(1.6 * held.age - 0.8 + rng.normal(0, 0.15), 0, 1)
+    hair = _mixed(_HAIRS, caucasian * rng.uniform(0.1, 1.1))
     look["skin"] = skin
     look["lips"] = skin * np.array([0.80, 0.52, 0.54]) * rng.uniform(0.85, 1.1)
-    look["iris"] = _mixed(_IRISES, ancestry[2] * rng.uniform(0, 1.4))
+    look["iris"] = _mixed(_IRISES, caucasian * rng.uniform(0, 1.4))
     look["hair"] = hair * (1 - grey) + 0.38 * grey
+
+
+def _skin(
+    darkness: float, tint: NDArray[np.float64], luminance: float | None
+) -> NDArray[np.float64]:
+    """The colour of a skin, of a luminance where one is held, as light or dark
+    as skins are at most.
+    """
+    if luminance is None:
+        return _mixed(_SKINS, darkness) * tint
+    tinted = _SKINS * tint
+    there = (tinted @ _LUMINANCE)[::-1]
+    of_luminance = np.interp(luminance, there, np.linspace(1, 0, len(there)))
+    return _mixed(tinted, of_luminance)
 
 
 def _mixed(

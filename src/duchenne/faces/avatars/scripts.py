@@ -1,5 +1,5 @@
-"""Who shows what, frame by frame: the protocols ``posed``, ``free``, ``dose``
-and ``sides``, over the same people.
+"""Who shows what, frame by frame: the protocols ``posed``, ``apexes``,
+``free``, ``dose`` and ``sides``, over the same people.
 
 A protocol is a function ``(people, seed) -> scripts``. A *script* is one
 picture to be: subject, sequence, frame, expression, FACS intensities on the
@@ -85,6 +85,16 @@ def posed(people: int, seed: int) -> Iterator[Script]:
                 )
 
 
+def apexes(people: int, seed: int) -> Iterator[Script]:
+    """Of ``posed`` the last picture of every sequence, and one neutral
+    picture of every person.
+    """
+    for script in posed(people, seed):
+        neutral = not script.sequence and not script.frame
+        if neutral or script.frame == FRAMES - 1:
+            yield script
+
+
 def free(people: int, seed: int) -> Iterator[Script]:
     """Each action unit on or off by its own coin, so that no action unit
     stands for another; no expression.
@@ -154,6 +164,7 @@ def sides(people: int, seed: int) -> Iterator[Script]:
 
 PROTOCOLS: dict[str, Callable[[int, int], Iterator[Script]]] = {
     "posed": posed,
+    "apexes": apexes,
     "free": free,
     "dose": dose,
     "sides": sides,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from duchenne.faces.avatars.people import ANCESTRIES, RANGES
 from duchenne.faces.avatars.scripts import PROTOCOLS
 
 VERSION = 9
@@ -21,6 +22,8 @@ class AvatarSettings(BaseModel):
     ``still`` holds light, camera and head still, as the protocol ``dose``
     always does. ``margin`` is how much is seen around the face, a share of
     its side added all round; with none a face is as OpenCV's detector cuts it.
+    ``traits`` holds who people are at a number each (``people.TRAITS``), all
+    else as chance draws it: equal settings but for these show twins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +37,7 @@ class AvatarSettings(BaseModel):
     samples: int = Field(2, ge=1, le=8)
     colour: bool = False
     margin: float = Field(0.0, ge=-0.3, le=1.0)
+    traits: dict[str, float] = {}
 
     @field_validator("protocol")
     @classmethod
@@ -42,7 +46,22 @@ class AvatarSettings(BaseModel):
             raise ValueError(f"{name!r}: not one of {', '.join(PROTOCOLS)}")
         return name
 
+    @field_validator("traits")
+    @classmethod
+    def _of_people(cls, traits: dict[str, float]) -> dict[str, float]:
+        for name, value in traits.items():
+            if name not in RANGES:
+                raise ValueError(f"{name!r}: not one of {', '.join(RANGES)}")
+            low, high = RANGES[name]
+            if not low <= value <= high:
+                raise ValueError(f"{name}: {value} is not in {low} … {high}")
+        if sum(traits.get(name, 0) for name in ANCESTRIES) > 1:
+            raise ValueError("shares of ancestries add up to more than 1")
+        return traits
+
     def fingerprint(self) -> str:
         """A digest of everything that the pictures depend on."""
-        settings = f"{VERSION} {importlib.metadata.version('anny')} {self.model_dump_json()}"
+        left_out = set() if self.traits else {"traits"}
+        told = self.model_dump_json(exclude=left_out)
+        settings = f"{VERSION} {importlib.metadata.version('anny')} {told}"
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from duchenne.errors import InputError
-from duchenne.report import gallery, tables
+from duchenne.experiments.twins import NEUTRAL
+from duchenne.report import class_tables, gallery
 from duchenne.report.figures import plots, source
 from duchenne.report.figures.projections import refuse_absent
 from duchenne.report.figures.registry import figure
@@ -128,8 +129,33 @@ def reactions(work: Workspace) -> Shown:
         log-odds, with their intervals.
     """
     found = work.study.reactions
-    held = tables.prototypes(work.study)
+    held = class_tables.prototypes(work.study)
     return Shown(partial(plots.reactions, found, held), found)
+
+
+@figure("people")
+def people(work: Workspace) -> Shown:
+    """Draw whom the network reads worse: rendered people beside twins who
+    differ in one trait alone.
+
+    Args:
+        work: A study, or its folder.
+
+    Returns:
+        The figure, and a row a trait and measure.
+
+    Raises:
+        InputError: Where no twins were rendered.
+    """
+    found = work.study.people_compared
+    twins = found[found["design"] == "twins"] if len(found) else found
+    if twins.empty:
+        raise InputError(
+            f"{work.study.folder}: no twins were rendered; 'duchenne people {work.study.folder} "
+            "--set people.twins=24' does"
+        )
+    draw = partial(plots.twins, twins, class_tables.TRAITS, NEUTRAL)
+    return Shown(draw, twins)
 
 
 @figure("stimulation")

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from duchenne import facs
-from duchenne.evidence import beside_dealt, detections
+from duchenne.evidence import beside_dealt, detections, differences
 from duchenne.evidence.reactions import drivers
-from duchenne.report import tables
+from duchenne.report import class_tables
 from duchenne.study import sentences
 from duchenne.study.record import Study
 from duchenne.study.sentences import percent
@@ -36,9 +36,9 @@ def answers(study: Study) -> list[Answer]:
     Questions that the faces cannot answer are left out.
     """
     found = [_reading(study), *_driven(study)]
-    if "trained" not in study.summary:
-        return found
-    return [*found, _detecting(study), *_true(study), *_used(study)]
+    if "trained" in study.summary:
+        found += [_detecting(study), *_true(study), *_used(study)]
+    return [*found, *_worse(study)]
 
 
 def _reading(study: Study) -> Answer:
@@ -71,7 +71,7 @@ def _driven(study: Study) -> list[Answer]:
     """What makes a network that was made elsewhere say its classes."""
     if study.trained_here or "logit_change" not in study.reactions:
         return []
-    prototypes = tables.prototypes(study)
+    prototypes = class_tables.prototypes(study)
     driven = drivers(study.reactions, prototypes, 1)
     held = {expression for _, expression in prototypes}
     of_prototypes = driven[driven["expression"].isin(held)]
@@ -171,6 +171,36 @@ def _used(study: Study) -> list[Answer]:
             "ablation",
         )
     ]
+
+
+def _worse(study: Study) -> list[Answer]:
+    """Whom the network reads worse, where twins were rendered."""
+    found = study.people_compared
+    if found.empty or not (found["design"] == "twins").any():
+        return []
+    accuracy = found[found["measure"] == "accuracy"]
+    twins = accuracy[accuracy["design"] == "twins"]
+    surely = differences.sure(found)
+    largest = twins.loc[twins["effect"].abs().idxmax()]
+    points = f"{100 * largest['effect']:+.0f} points".replace("-", "−")
+    says = (
+        f"of {len(twins)} traits surely change accuracy, of {int(largest['people'])} rendered "
+        "people and their twins, who differ in that trait alone; the largest: "
+        f"{class_tables.TRAITS[largest['trait']]} {points}{_between(largest)}. No verdict on how "
+        "real people are read."
+    )
+    figure = f"{len(surely)} of {len(twins)} traits"
+    return [Answer("Whom does it read worse?", figure, says, "people")]
+
+
+def _between(row: pd.Series) -> str:
+    """The interval of a share in points, in brackets."""
+    if not np.isfinite(row["low"]):
+        return ""
+    low, high = (
+        f"{100 * row[name]:+.0f}".replace("-", "−") for name in ("low", "high")
+    )
+    return f" (95 % interval {low} to {high})"
 
 
 def used(ablations: pd.DataFrame) -> pd.DataFrame:

@@ -25,8 +25,15 @@ from duchenne.errors import InputError
 from duchenne.evidence import detections, strongest
 from duchenne.evidence.reactions import unheeded
 from duchenne.evidence.scores import COLUMNS, Column
+from duchenne.experiments.twins import NEUTRAL
 from duchenne.progress import progress
-from duchenne.report import gallery, legends, printed_tables, tables
+from duchenne.report import (
+    class_tables,
+    gallery,
+    legends,
+    printed_tables,
+    tables,
+)
 from duchenne.report.figures import plots, printing
 from duchenne.report.page import cards
 from duchenne.report.page.answers import answers
@@ -287,7 +294,7 @@ def _traits(study: Study) -> pd.DataFrame | None:
 
 def _driven(study: Study) -> pd.DataFrame | None:
     """What makes the network say each class, as texts."""
-    found = tables.driven(study)
+    found = class_tables.driven(study)
     return printed_tables.written(found) if len(found) else None
 
 
@@ -295,7 +302,7 @@ def _unheeded(study: Study) -> str:
     """The classes that action units of their prototypes do not surely raise."""
     if not len(study.reactions):
         return ""
-    found = unheeded(study.reactions, tables.prototypes(study))
+    found = unheeded(study.reactions, class_tables.prototypes(study))
     of_classes = found.groupby("expression", sort=False)["au"].agg(", ".join)
     return "; ".join(
         f"{name} by {codes}" for name, codes in of_classes.items()
@@ -337,10 +344,19 @@ def _figures(study: Study) -> dict[str, Figure]:
         drawn["divergences"] = plots.divergences(study.evidence, shown)
     drawn["doses"] = _doses(study)
     if len(study.reactions):
-        held = tables.prototypes(study)
+        held = class_tables.prototypes(study)
         drawn["reactions"] = plots.reactions(study.reactions, held)
+    twins = _twins(study)
+    if len(twins):
+        drawn["people"] = plots.twins(twins, class_tables.TRAITS, NEUTRAL)
     drawn["validity"] = plots.validities(study.validity)
     return drawn
+
+
+def _twins(study: Study) -> pd.DataFrame:
+    """What was measured of twins."""
+    found = study.people_compared
+    return found[found["design"] == "twins"] if len(found) else found
 
 
 def _clearest(study: Study) -> list[int]:

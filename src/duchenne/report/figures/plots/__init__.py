@@ -14,6 +14,7 @@ from duchenne.report.figures.plots.layers import (
     likenesses,
     traits,
 )
+from duchenne.report.figures.plots.people import twins
 from duchenne.report.figures.plots.scores import (
     distances,
     divergences,
@@ -33,5 +34,6 @@ __all__ = [
     "manifold",
     "reactions",
     "traits",
+    "twins",
     "validities",
 ]
