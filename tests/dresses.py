@@ -97,6 +97,18 @@ class Values(nn.Module):
         return self.plain(pictures)
 
 
+class Detector(Plain):
+    """Four outputs of action units, in no tensor with classes."""
+
+    def __init__(self):
+        super().__init__(4)
+
+
+class Embedding(Plain):
+    def forward(self, pictures):
+        return self.features(pictures).mean((2, 3))
+
+
 class Picky(Plain):
     def forward(self, pictures):
         if pictures.shape[-1] != 48:

@@ -162,9 +162,7 @@ def _by_hand(pair: Pair, rendered: twins.Twins) -> float:
         for level in (low, high):
             faces = rendered.sets["skin", level]
             frame = faces.table.frame
-            rows = np.flatnonzero(
-                (frame["subject"] == person) & (frame["expression"] == "neutral")
-            )
+            rows = np.flatnonzero((frame["subject"] == person) & (frame["expression"] == "neutral"))
             outputs = pair.trained(pair.prepare(torch.from_numpy(faces.floats(rows))))
             values.append(float((outputs[:, 1] - outputs[:, 0]).mean()))
         differences_.append(values[1] - values[0])

@@ -21,6 +21,7 @@ from duchenne.faces.avatars.rendering import Shot, Studio
 from duchenne.faces.geometry import crop
 from duchenne.faces.images import decoding
 from duchenne.study.record import Study
+from duchenne.study.sentences import percent
 from duchenne.study.workspace import Workspace
 from duchenne.units.activations import Activations
 from duchenne.units.projection import project
@@ -33,6 +34,9 @@ Places = NDArray[np.int64]
 MOST_PIXELS = 40_000_000
 """A photograph that says it is larger is not decoded."""
 FIRING = 8
+_MANY = (
+    0.25  # of units, of which the 2 % that lie beyond by definition are none
+)
 """How many units are told of."""
 _LOOKED_AT = 1024  # pixels of the longer side in which a face is looked for
 _DRAWN = 256  # pixels of the side of a slider face as it is shown
@@ -85,13 +89,18 @@ class Reader:
         activations = Activations.from_frame(study.responses).value.astype(
             np.float64
         )
-        deviations = activations.std(0)
-        self._mean = activations.mean(0)
-        # what never varied is mute
-        self._deviations = np.where(deviations > 0, deviations, np.inf)
+        self._know(activations)
         shape = (self._channels, self._size, self._size)
         self._fields = Fields(self._pair.trained, self._units.layer, shape)
         self._named, self._sure = _evidence(study, activations.shape[1])
+
+    def _know(self, activations: NDArray[np.float64]) -> None:
+        """Note how units answer to the study's faces (n, u)."""
+        deviations = activations.std(0)
+        self._low, self._high = np.quantile(activations, [0.01, 0.99], axis=0)
+        self._mean = activations.mean(0)
+        # what never varied is mute
+        self._deviations = np.where(deviations > 0, deviations, np.inf)
 
     def photograph(self, content: bytes) -> Answer:
         """Read the largest face of a photograph; raises ``InputError`` for
@@ -131,7 +140,22 @@ class Reader:
         of_classes = self._pair.shares(outputs)[0].tolist()
         shares = dict(zip(self._pair.classes, of_classes, strict=True))
         firing = self._firing(prepared, responses)
+        note = "; ".join(filter(None, [note, self._beyond(responses)]))
         return Answer(face, shares, firing, seconds, note)
+
+    def _beyond(self, responses: Activations) -> str:
+        """That units answer to a face as they seldom do to the study's, where
+        many do.
+        """
+        activations = responses.value[0]
+        outside = (activations < self._low) | (activations > self._high)
+        share = float(outside.mean())
+        if share <= _MANY:
+            return ""
+        return (
+            f"{percent(share, 0)} of units answer beyond their range on the study's faces: read "
+            "them with care"
+        )
 
     def _firing(
         self, prepared: Tensor, responses: Activations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,10 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Labelled photographs beside avatars, as folder:PATH.",
+            help=(
+                "Labelled photographs beside avatars, as folder:PATH; of --check and of the "
+                "audit itself."
+            ),
             metavar="SPEC",
         ),
     ] = None,
@@ -76,6 +80,8 @@ def audit(
         wanted = [*(changes or [])]
         if layer:
             wanted.append(f'units.layer="{layer}"')
+        if data and not check:
+            wanted.append(f"faces.photographs={json.dumps(data)}")
         if layers or check:
             _looked_at(card, tuple(wanted), data, layers)
             return

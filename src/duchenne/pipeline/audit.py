@@ -4,6 +4,7 @@ is: every stage from a card, or from a module as it stands.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ def audit(
     out: str | Path | None = None,
     *,
     classes: Sequence[str] = (),
+    data: str | None = None,
     changes: Sequence[str] = (),
     resume: bool = False,
     until: str = "report",
@@ -35,6 +37,7 @@ def audit(
             module as it stands, which is not changed.
         out: A folder, ``runs/<card>-<date>`` by default.
         classes: Of a module, in its own order.
+        data: Labelled photographs beside avatars, as in ``folder:PATH``.
         changes: Single keys of a card, as in ``("network.input.size=64",)``.
         resume: Go on with the study that ``out`` holds.
         until: The stage to get to, by those that it follows from.
@@ -52,6 +55,8 @@ def audit(
     """
     from torch import nn
 
+    if data is not None:
+        changes = (*changes, f"faces.photographs={json.dumps(data)}")
     if isinstance(network, nn.Module):
         card = _of_module(network, classes, takes, changes)
     else:

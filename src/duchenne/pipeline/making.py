@@ -15,6 +15,7 @@ import torch
 
 from duchenne import files, networks
 from duchenne.errors import InputError
+from duchenne.experiments.pair import Pair
 from duchenne.faces import folds as splitting
 from duchenne.faces.classes import as_classes
 from duchenne.faces.table import FaceTable
@@ -183,13 +184,48 @@ def take_in(work: Workspace) -> None:
     told = replace(told, card=told.card | _copied(recipe, folder))
     networks.save(folder, opened, told)
     alone = network.as_pair(recipe, opened)
-    found = alone.read(work.stack.stored)
-    predictions = _predictions(work.stack.table, told.classes, found)
-    _write_frame(folder / "predictions.parquet", predictions)
-    scores = metrics.scores(predictions, told.classes, recipe.paper)
-    scores |= _NOT_TRAINED
-    scores["unread"] = len(work.stack) - len(predictions)
-    files.write_json(folder / "scores.json", scores)
+    outputs = alone.outputs(work.stack.stored)
+    read = _read(recipe, work.stack.table, alone, outputs)
+    _write_frame(folder / "predictions.parquet", read)
+    scores = _scores_of_classes(recipe, read)
+    scores["unread"] = len(work.stack) - len(read)
+    files.write_json(folder / "scores.json", scores | _NOT_TRAINED)
+
+
+def _read(
+    recipe: Recipe, table: FaceTable, alone: Pair, outputs: torch.Tensor
+) -> pd.DataFrame:
+    """What a network makes of each picture that shows one of its classes, its
+    values beside it; of one without classes, of every picture.
+    """
+    told = recipe.network.output
+    if told.classes:
+        found = jobs.predictions(
+            table, told.classes, alone.shares(outputs), 0, 0
+        )
+    else:
+        found = table.frame[["path", "subject", "expression"]].copy()
+    for place, name in enumerate(told.values, len(told.classes)):
+        found[f"value_{name}"] = outputs[:, place].numpy()
+    return _of_classes(found, table, told.classes) if told.classes else found
+
+
+def _scores_of_classes(recipe: Recipe, read: pd.DataFrame) -> dict[str, Any]:
+    """How well classes are read; without classes, of whom pictures are."""
+    classes = recipe.network.output.classes
+    if classes:
+        return metrics.scores(read, classes, recipe.paper)
+    return {
+        "accuracy": None,
+        "interval": None,
+        "majority": None,
+        "networks": [],
+        "classes": {},
+        "confusion": [],
+        "pictures": len(read),
+        "people": int(read["subject"].nunique()),
+        "paper": recipe.paper.model_dump(mode="json") | {"within": None},
+    }
 
 
 _NOT_TRAINED = {
@@ -200,12 +236,13 @@ _NOT_TRAINED = {
 }
 
 
-def _predictions(
-    table: FaceTable, classes: tuple[str, ...], found: torch.Tensor
+def _of_classes(
+    predictions: pd.DataFrame, table: FaceTable, classes: tuple[str, ...]
 ) -> pd.DataFrame:
-    """What a network makes of the pictures that show one of its classes."""
+    """The rows of pictures that show one of a network's classes, by its
+    name.
+    """
     shown = as_classes(table.frame["expression"], classes)
-    predictions = jobs.predictions(table, classes, found, 0, 0)
     predictions["expression"] = shown.to_numpy()
     known = predictions[shown.notna().to_numpy()]
     if known.empty:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from duchenne import files
-from duchenne.evidence import detections, differences, nulls
+from duchenne.evidence import detections, nulls
 from duchenne.evidence.probes import detectors
 from duchenne.experiments import (
     ablate,
@@ -22,14 +22,14 @@ from duchenne.experiments import (
     measure_traits,
     stimulate,
     survey,
-    twins,
+    values,
 )
 from duchenne.experiments.validate import validities
 from duchenne.faces.geometry import crop
 from duchenne.faces.preparation.steps import Preparation
 from duchenne.faces.table import FaceTable
 from duchenne.networks import UNTRAINED
-from duchenne.pipeline import making
+from duchenne.pipeline import making, other_faces
 from duchenne.pipeline.stage import Stage
 from duchenne.progress import about
 from duchenne.report import gallery, printed_tables
@@ -186,22 +186,25 @@ def stimulate_action_units(work: Workspace) -> None:
             save_file(kept, partial)
 
 
-def compare_people(work: Workspace) -> None:
-    """Compare what the network makes of people who differ in who they are:
-    ``people.parquet``, empty where nobody knows.
+def answer_values(work: Workspace) -> None:
+    """Tell what the network's values answer to, as valence or the outputs of an
+    action-unit detector: ``values.parquet``, empty where it gives none.
     """
-    parts = [pd.DataFrame(columns=differences.COLUMNS)]
-    of_avatars = twins.drawn(work.pair, work.stack, work.not_trained_on)
-    if of_avatars is not None:
-        parts.append(of_avatars)
-    count = work.recipe.people.twins
-    if count:
-        faces = work.recipe.faces
-        people = work.stimulating.model_copy(update={"people": count})
-        rendered = twins.render(people, faces.size, faces.channels)
-        parts.append(twins.compare(work.pair, rendered))
-    found = pd.concat(parts[1:] or parts, ignore_index=True)
-    _write_frame(work.study.folder / "people.parquet", found)
+    names = tuple(work.recipe.network.output.values)
+    found = pd.DataFrame()
+    if names:
+        rows = work.shown_rows
+        pictures = work.stack.stored[rows]
+        found = values.answered(
+            work.pair,
+            names,
+            pictures,
+            work.shown_faces.frame,
+            work.study.outputs(),
+            work.recipe.evidence,
+            work.recipe.seed,
+        )
+    _write_frame(work.study.folder / "values.parquet", found)
 
 
 def ablate_units(work: Workspace) -> None:
@@ -209,6 +212,9 @@ def ablate_units(work: Workspace) -> None:
     ``ablations.parquet``.
     """
     recipe = work.recipe
+    if not work.pair.classes:
+        _write_frame(work.study.folder / "ablations.parquet", pd.DataFrame())
+        return
     trained = work.trained
     found = pd.DataFrame({"unit": [], "au": []})
     if len(work.study.evidence):
@@ -319,10 +325,11 @@ def _validity(
 
 def measure_unit_traits(work: Workspace) -> None:
     """Measure the traits of every layer that has maps, of the network and of
-    its untrained control: ``traits.parquet``.
+    its untrained control: ``traits.parquet``, empty where they are left out
+    and where the network has no classes, which some of them are told by.
     """
     asked = work.recipe.traits
-    if not asked.pictures:
+    if not asked.pictures or not work.pair.classes:
         _write_frame(work.study.folder / "traits.parquet", pd.DataFrame())
         return
     pair = work.pair
@@ -444,12 +451,27 @@ LINE = (
         beside=lambda recipe: [recipe.faces.source == "avatars"],
     ),
     Stage(
+        "values",
+        needs=("stimulation",),
+        reads=("evidence",),
+        do=answer_values,
+        writes=("values.parquet",),
+    ),
+    Stage(
         "people",
         needs=("network",),
         reads=("people", "stimulation.seed", "faces.avatars"),
-        do=compare_people,
+        do=other_faces.compare_people,
         writes=("people.parquet",),
         beside=lambda recipe: [recipe.faces.source == "avatars"],
+    ),
+    Stage(
+        "photographs",
+        needs=("evidence",),
+        reads=("faces.photographs", "faces.action_units", "units.top"),
+        do=other_faces.show_photographs,
+        writes=("photographs",),
+        beside=lambda recipe: other_faces.of_photographs(recipe),
     ),
     Stage(
         "ablation",
@@ -496,7 +518,9 @@ LINE = (
         needs=(
             "evidence",
             "localisation",
+            "values",
             "people",
+            "photographs",
             "ablation",
             "detectors",
             "validity",

@@ -95,8 +95,11 @@ class Faces(_Part):
 
     ``other`` names a second data set whose pictures stand behind the first's,
     as ``folds.rule`` "other-set" needs; ``other_avatars`` says which avatars
-    are meant where it names those. ``action_units`` names a detector's csv (or
-    a folder of them) to join; with ``probable`` an action unit counts as
+    are meant where it names those. ``photographs`` names photographs that are
+    shown beside the source, cut by the same crop: how well they are read, and
+    whether units answer to them as to avatars. ``action_units`` names a
+    detector's csv (or a folder of them) to join with these where they are
+    named, else with the source; with ``probable`` an action unit counts as
     present from that probability on.
     """
 
@@ -105,6 +108,7 @@ class Faces(_Part):
     avatars: AvatarSettings = AvatarSettings()
     other_avatars: AvatarSettings = AvatarSettings(seed=1)
     action_units: str = ""
+    photographs: str = ""
     probable: float | None = Field(None, gt=0, le=1)
     protocol: Annotated[str, OneOf(tuple(PROTOCOLS))] = "labelled"
     crop: Annotated[str, _CROP] = "none"
@@ -190,13 +194,30 @@ class Output(_Part):
     order, by any usual spelling; ``gives`` says what their numbers are;
     ``take`` is the key, attribute or place of what holds them, where it gives
     several things; ``values`` are numbers beside the classes, as of valence
-    and arousal, each by its column or its key.
+    and arousal, or those of an action-unit detector (AU01, AU12), each by its
+    column or its key; a list names them in their order behind the classes.
+    With neither it gives an embedding.
     """
 
     classes: tuple[str, ...] = ()
     gives: Literal[GIVES] = "logits"  # type: ignore[valid-type]
     take: str | int = ""
     values: dict[str, int | str] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _values_by_column(cls, told: Any) -> Any:
+        if not isinstance(told, dict) or not isinstance(
+            told.get("values"), list | tuple
+        ):
+            return told
+        names = told["values"]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("values: names, or a table of names and columns")
+        if len(set(names)) < len(names):
+            raise ValueError("values: one is named twice")
+        columns = range(len(told.get("classes", ())), 10**6)
+        return told | {"values": dict(zip(names, columns, strict=False))}
 
     @field_validator("classes")
     @classmethod

@@ -138,3 +138,54 @@ def _of_drawn(found: pd.DataFrame) -> pd.DataFrame:
             "p": accuracy["p_holm"],
         }
     ).reset_index(drop=True)
+
+
+def values(study: Study) -> pd.DataFrame:
+    """What the network's values answer to: those named after an action unit to
+    that one, all others to what raises and lowers them most.
+
+    Args:
+        study: The study.
+
+    Returns:
+        A row a value.
+
+    Raises:
+        InputError: Where the network gives no values.
+    """
+    found = study.values
+    if found.empty:
+        raise InputError(
+            f"{study.folder}: its network gives no values beside classes"
+        )
+    rows = [_answering(rows) for _, rows in found.groupby("value", sort=False)]
+    return pd.DataFrame(rows)
+
+
+_OF_VALUES = {
+    "au": "action unit",
+    "r": "r",
+    "r_low": "r low",
+    "r_high": "r high",
+    "r_untrained": "r untrained",
+    "auroc": "AUROC",
+    "slope": "slope",
+    "low": "slope low",
+    "high": "slope high",
+    "selectivity": "selectivity",
+}
+"""What the table of values calls the columns of ``values.parquet``."""
+
+
+def _answering(rows: pd.DataFrame) -> pd.Series:
+    """What one value answers to."""
+    own = rows[rows["own"]]
+    told = own if len(own) else rows.nlargest(1, "r")
+    row = told.iloc[0].reindex(_OF_VALUES).rename(_OF_VALUES)
+    moved = rows.dropna(subset="effect").sort_values("effect")["au"]
+    ends = {
+        "raised most by": moved.iloc[-1] if len(moved) else None,
+        "lowered most by": moved.iloc[0] if len(moved) else None,
+    }
+    value = pd.Series({"value": rows["value"].iloc[0]})
+    return pd.concat([value, row, pd.Series(ends)])

@@ -42,6 +42,16 @@ CONDENSED = {
         "expression",
         "change",
     ),
+    "values": (
+        "value",
+        "action unit",
+        "r",
+        "r untrained",
+        "AUROC",
+        "slope",
+        "selectivity",
+        "raised most by",
+    ),
     "people": (
         "twins",
         "trait",
@@ -109,6 +119,15 @@ LEGENDS: dict[str, dict[str, str]] = {
             "1 where nothing else moves it, below 0 where something else moves it farther"
         ),
         "change": "of the expression that gains most",
+    },
+    "values": {
+        "action unit": "the one that the value is named after, else that of the largest r",
+        "r": "with its interval over people, where six or more show it",
+        "slope": "stimulated alone, from absent to full, in the value's standard deviations",
+        "selectivity": (
+            "1 where nothing else moves it, below 0 where something else moves it farther"
+        ),
+        "raised most by": "of all action units that can be rendered",
     },
     "people": {
         "twins": "rendered people who differ in this alone: expression, light and pose are equal",

@@ -256,8 +256,15 @@ def ablated(study: Study) -> pd.DataFrame:
 
     Returns:
         A row a set and expression.
+
+    Raises:
+        InputError: Where the network has no classes.
     """
     effects = study.ablations
+    if effects.empty:
+        raise InputError(
+            f"{study.folder}: its network has no classes that ablation could cost"
+        )
     shown = pd.concat(
         [_detectors_shown(effects), _units_needed(effects)], ignore_index=True
     )
@@ -405,7 +412,11 @@ def accuracy(study: Study) -> pd.DataFrame:
 
     Returns:
         One row.
+
+    Raises:
+        InputError: Where the network has no classes.
     """
+    refuse_without_classes(study)
     scores = study.scores
     paper = scores["paper"]
     low, high = scores["interval"] or (np.nan, np.nan)
@@ -429,6 +440,19 @@ def accuracy(study: Study) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
+def refuse_without_classes(study: Study) -> None:
+    """Refuse a study whose network tells no classes apart.
+
+    Args:
+        study: The study.
+
+    Raises:
+        InputError: For such a study.
+    """
+    if not study.has_classes:
+        raise InputError(f"{study.folder}: its network has no classes")
+
+
 def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
@@ -442,7 +466,11 @@ def expressions(study: Study) -> pd.DataFrame:
 
     Returns:
         A row an expression.
+
+    Raises:
+        InputError: Where the network has no classes.
     """
+    refuse_without_classes(study)
     return (
         pd.DataFrame(study.scores["classes"])
         .T.astype({"pictures": int})
@@ -484,6 +512,7 @@ TABLES: dict[str, Callable[[Study], pd.DataFrame]] = {
     "evidence": matched,
     "localisation": located,
     "stimulation": stimulated,
+    "values": class_tables.values,
     "people": class_tables.people,
     "ablation": ablated,
     "detectors": detected,

@@ -35,7 +35,7 @@ def gather(
         found = joining.join(
             found, sources.load(faces.other, faces.other_avatars)
         )
-    if faces.action_units:
+    if faces.action_units and not faces.photographs:
         found = detector_columns.join(
             found, Path(faces.action_units).expanduser(), announce
         )
@@ -51,6 +51,30 @@ def gather(
             f"protocol {faces.protocol!r}: no picture of {lost[0]} has an expression that it uses"
         )
     return chosen
+
+
+def gather_photographs(faces: Faces) -> FaceTable | None:
+    """Gather the photographs that a recipe's ``faces`` name beside its source,
+    with the action units that it borrows.
+
+    Args:
+        faces: The recipe's.
+
+    Returns:
+        Those whose expression is labelled; nothing where none are named.
+
+    Raises:
+        InputError: For whatever cannot be read.
+    """
+    if not faces.photographs:
+        return None
+    found = sources.load(faces.photographs, faces.avatars)
+    if faces.action_units:
+        file = Path(faces.action_units).expanduser()
+        found = detector_columns.join(found, file, lambda line: None)
+    if faces.probable is not None:
+        found = detector_columns.thresholded(found, faces.probable)
+    return protocols.protocol(found, "labelled")
 
 
 def _refuse_as_other(faces: Faces) -> None:

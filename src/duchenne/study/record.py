@@ -38,6 +38,26 @@ _OLDER = _STATE - {"line"}
 _OF_FACES = ("root", "source", "summary", "fingerprint")
 
 
+PHOTOGRAPHS = "photographs"
+"""The folder of what a network makes of photographs beside a study's faces."""
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What a network makes of photographs beside a study's own faces.
+
+    Attributes:
+        scores: As in ``scores.json``; empty where none shows a class.
+        summary: How units match their labels, and what of the study's
+            detections holds (``holding``).
+        ranges: A row a unit: how far it answers beyond the study's faces.
+    """
+
+    scores: dict[str, Any]
+    summary: dict[str, Any]
+    ranges: pd.DataFrame
+
+
 @dataclass(frozen=True, repr=False)
 class Study:
     """A run folder and what it holds.
@@ -135,18 +155,29 @@ class Study:
             Activations (people, action units, doses, units), and the standard
             deviation of each unit (units,) on the study's pictures.
         """
-        file = self.units_folder / "doses.safetensors"
-        try:
-            answers = load_file(file)["answers"]
-        except Exception as error:
-            # safetensors fails in many ways on what is not its own
-            raise files.unreadable(file, error) from None
         responses = self.responses
         units = responses["unit"].nunique()
         activations = (
             responses["activation"].to_numpy(np.float64).reshape(-1, units)
         )
-        return answers, activations.std(0)
+        return self._dosed("answers"), activations.std(0)
+
+    def outputs(self) -> NDArray[np.float32]:
+        """What the network gave for every dose of every action unit.
+
+        Returns:
+            (people, action units, doses, outputs).
+        """
+        return self._dosed("outputs")
+
+    def _dosed(self, name: str) -> NDArray[np.float32]:
+        file = self.units_folder / "doses.safetensors"
+        try:
+            found: NDArray[np.float32] = load_file(file)[name]
+        except Exception as error:
+            # safetensors fails in many ways on what is not its own
+            raise files.unreadable(file, error) from None
+        return found
 
     @cached_property
     def reactions(self) -> pd.DataFrame:
@@ -159,6 +190,21 @@ class Study:
         trait and measure; empty where nobody knows who they are.
         """
         return self._frame(self.folder / "people.parquet", "people")
+
+    @cached_property
+    def photographs(self) -> Photographs | None:
+        """Photographs beside the study's own faces; nothing where none were
+        shown.
+        """
+        folder = self.folder / PHOTOGRAPHS
+        if not (folder / "summary.json").exists():
+            return None
+        scores = folder / "scores.json"
+        return Photographs(
+            files.read_mapping(scores) if scores.exists() else {},
+            files.read_mapping(folder / "summary.json"),
+            files.read_frame(folder / "ranges.parquet"),
+        )
 
     @cached_property
     def ablations(self) -> pd.DataFrame:
@@ -216,12 +262,26 @@ class Study:
         units = self.recipe.units
         shown = self.shown(units.pictures)
         detection = sentences.detection(self.summary, units.layer, shown)
-        return f"{self.accuracy_sentence} {detection}"
+        return f"{self.accuracy_sentence} {detection}".strip()
 
     @property
     def trained_here(self) -> bool:
         """Whether its network was; else it was made elsewhere."""
         return not self.recipe.network.given
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its network tells classes apart; one that gives values or an
+        embedding does not.
+        """
+        return bool(self.scores["classes"])
+
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """What the network's values, as valence or an action unit's own
+        output, answer to; empty where it gives none.
+        """
+        return self._frame(self.folder / "values.parquet", "values")
 
     @property
     def network_name(self) -> str:

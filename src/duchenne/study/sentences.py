@@ -63,8 +63,10 @@ def accuracy(scores: Mapping[str, Any], known: bool) -> str:
         known: Whether the data set names its people.
 
     Returns:
-        One to three sentences.
+        One to three sentences; nothing of a network without classes.
     """
+    if scores["accuracy"] is None:
+        return ""
     they_read = "They read" if len(scores["networks"]) > 1 else "It reads"
     test = "test " if trained_here(scores) else ""
     parts = [
@@ -109,6 +111,60 @@ def _tested(scores: Mapping[str, Any], known: bool) -> str:
         return f"{who}, {leaked}: the split leaks"
     has = "they have" if len(scores["networks"]) > 1 else "it has"
     return f"{who} {has} never seen"
+
+
+def holding(found: Mapping[str, Any]) -> str:
+    """How many detections on a study's faces hold on photographs: of action
+    units where they can be tested, else of expressions.
+
+    Args:
+        found: By ``action_units`` and ``expressions``, what
+            ``evidence.carried.carried`` gives.
+
+    Returns:
+        A clause; nothing where none is sure.
+
+    >>> said = holding({"expressions": {"pairs": 8, "share": 0.5, "dealt": 0.25}})
+    >>> said.partition(",")[0]
+    'of 8 pairs of a unit and an expression that are sure here'
+    """
+    of_units = found.get("action_units", {"pairs": 0})
+    what, whose = "an action unit", "action units"
+    if not of_units["pairs"]:
+        of_units = found["expressions"]
+        what, whose = "an expression", "expressions"
+    if not of_units["pairs"]:
+        return ""
+    return (
+        f"of {of_units['pairs']} pairs of a unit and {what} that are sure here, "
+        f"{percent(of_units['share'], 0)} are sure there too ({percent(of_units['dealt'], 0)} with "
+        f"{whose} dealt to these units at random)"
+    )
+
+
+def beyond(shares: pd.Series) -> str:
+    """How many units answer to photographs beyond what they answer to a
+    study's faces.
+
+    Args:
+        shares: Of each unit, the share of photographs beyond its range.
+
+    Returns:
+        A clause.
+
+    >>> beyond(pd.Series([0.02, 0.4, 0.02]))
+    '1 of 3 units answers to more than a quarter of photographs beyond its range on these faces'
+    """
+    count = int((shares > _BEYOND).sum())
+    verb = "answers" if count == 1 else "answer"
+    its = "its" if count == 1 else "their"
+    return (
+        f"{count} of {len(shares)} units {verb} to more than a quarter of photographs beyond {its} "
+        "range on these faces"
+    )
+
+
+_BEYOND = 0.25
 
 
 def networks(scores: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from duchenne.faces.table import FaceTable
 from duchenne.networks import UNTRAINED
 from duchenne.recipes import Recipe
 from duchenne.study import network
-from duchenne.study.faces import decode
+from duchenne.study.faces import decode, gather_photographs
 from duchenne.study.record import Study
 from duchenne.training import jobs
 from duchenne.training.machine.workers import HERE, Workers
@@ -89,6 +89,18 @@ class Workspace:
     def stack(self) -> Stack:
         """The labelled faces, cut and decoded."""
         return decode(self.recipe.faces, self.given)
+
+    @cached_property
+    def photographs(self) -> Stack | None:
+        """The photographs beside the study's own faces, cut and decoded as the
+        network takes them; nothing where the recipe names none.
+        """
+        faces = self.recipe.faces
+        table = gather_photographs(faces)
+        if table is None:
+            return None
+        alone = {"source": faces.photographs, "other": ""}
+        return decode(faces.model_copy(update=alone), table)
 
     @cached_property
     def folds(self) -> list[folds.Fold]:

@@ -61,12 +61,15 @@ class Outputs:
 
         Returns:
             (n, names): logits of the classes in their order, then the values
-            as they are.
+            as they are; where nothing is named, as of an embedding, all of
+            them (n, k).
 
         Raises:
             InputError: Where that is not there, or of another shape.
         """
         rows = _as_rows(self._taken(given))
+        if not self.names:
+            return rows
         if rows.shape[1] != self.columns:
             named = f"{self.columns} are named by network.output.classes and values"
             raise InputError(
@@ -118,6 +121,8 @@ class Outputs:
             for name, each in members.items()
             if each.numel() == len(each) * self.columns
         }
+        if not self.names and len(members) == 1:
+            return next(iter(members.values()))
         if "logits" in fitting:
             return fitting["logits"]
         if len(fitting) == 1:

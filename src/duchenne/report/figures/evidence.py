@@ -133,6 +133,29 @@ def reactions(work: Workspace) -> Shown:
     return Shown(partial(plots.reactions, found, held), found)
 
 
+@figure("values")
+def values(work: Workspace) -> Shown:
+    """Draw what moves the values that a network gives, as valence or the
+    outputs of an action-unit detector: each action unit alone, outlined where
+    the value is named after it.
+
+    Args:
+        work: A study, or its folder.
+
+    Returns:
+        The figure, and a row a value and action unit.
+
+    Raises:
+        InputError: Where the network gives no values.
+    """
+    found = work.study.values
+    if found.empty:
+        raise InputError(
+            f"{work.study.folder}: its network gives no values beside classes"
+        )
+    return Shown(partial(plots.values, found), found)
+
+
 @figure("people")
 def people(work: Workspace) -> Shown:
     """Draw whom the network reads worse: rendered people beside twins who

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from duchenne.errors import InputError
 from duchenne.experiments.ablate import in_prototypes
+from duchenne.report import tables
 from duchenne.report.figures import plots, source
 from duchenne.report.figures.registry import figure
 from duchenne.report.figures.sheets import Line, sheet
@@ -165,7 +166,11 @@ def confusion(work: Workspace) -> Shown:
 
     Returns:
         The figure, and the counts.
+
+    Raises:
+        InputError: Where the network has no classes.
     """
+    tables.refuse_without_classes(work.study)
     scores = work.study.scores
     counts = pd.DataFrame(
         scores["confusion"],

@@ -35,10 +35,11 @@ def answers(study: Study) -> list[Answer]:
     action units, whether that is true, and whether the network uses them.
     Questions that the faces cannot answer are left out.
     """
-    found = [_reading(study), *_driven(study)]
+    found = [_reading(study)] if study.has_classes else []
+    found += [*_driven(study), *_valued(study)]
     if "trained" in study.summary:
         found += [_detecting(study), *_true(study), *_used(study)]
-    return [*found, *_worse(study)]
+    return [*found, *_worse(study), *_trusted(study)]
 
 
 def _reading(study: Study) -> Answer:
@@ -69,6 +70,8 @@ def _reading(study: Study) -> Answer:
 
 def _driven(study: Study) -> list[Answer]:
     """What makes a network that was made elsewhere say its classes."""
+    if not study.has_classes:
+        return []
     if study.trained_here or "logit_change" not in study.reactions:
         return []
     prototypes = class_tables.prototypes(study)
@@ -94,6 +97,29 @@ def _clearest(driven: pd.DataFrame) -> str:
         f"{row['au']} ({name}) raises {row['expression']} by {row['logit_change']:.1f} in "
         f"log-odds, {points} points"
     )
+
+
+def _valued(study: Study) -> list[Answer]:
+    """Whether the outputs of an action-unit detector answer to their own
+    action units, stimulated alone.
+    """
+    found = study.values
+    if found.empty or not found["own"].any():
+        return []
+    moved = found.dropna(subset="effect")
+    most = moved.loc[moved.groupby("value")["effect"].idxmax()]
+    can_be = moved.loc[moved["own"], "value"]
+    most = most[most["value"].isin(can_be)]
+    right = int(most["own"].sum())
+    chance = 1 / moved["au"].nunique()
+    says = (
+        f"are raised most by the action unit that they are named after, of {moved['au'].nunique()} "
+        f"each stimulated alone on rendered faces; by chance {percent(chance, 0)} would be."
+    )
+    figure = f"{right} of {len(most)} outputs"
+    return [
+        Answer("Does it detect its own action units?", figure, says, "values")
+    ]
 
 
 def _detecting(study: Study) -> Answer:
@@ -193,6 +219,28 @@ def _worse(study: Study) -> list[Answer]:
     return [Answer("Whom does it read worse?", figure, says, "people")]
 
 
+def _trusted(study: Study) -> list[Answer]:
+    """Whether rendered faces tell of photographs, where some were shown."""
+    shown = study.photographs
+    if shown is None:
+        return []
+    parts = []
+    figure = f"{shown.summary['pictures']} photographs"
+    if shown.scores:
+        figure = percent(shown.scores["accuracy"], 0)
+        parts.append(
+            f"of {shown.scores['pictures']} photographs are read as labelled (majority baseline "
+            f"{percent(shown.scores['majority'], 0)}), of the study's own faces "
+            f"{percent(study.scores['accuracy'], 0)}"
+        )
+    parts.append(sentences.holding(shown.summary["holding"]))
+    parts.append(sentences.beyond(shown.ranges["beyond"]))
+    says = "; ".join(part for part in parts if part) + "."
+    return [
+        Answer("Does it hold on photographs?", figure, says, "photographs")
+    ]
+
+
 def _between(row: pd.Series) -> str:
     """The interval of a share in points, in brackets."""
     if not np.isfinite(row["low"]):
@@ -213,6 +261,8 @@ def used(ablations: pd.DataFrame) -> pd.DataFrame:
     Returns:
         These rows.
     """
+    if ablations.empty:
+        return ablations
     return ablations[
         (ablations["what"] == "detectors") & ablations["prototype"]
     ]

@@ -158,7 +158,9 @@ class _UnitFrames:
         self._answers, self._scale = self._study.doses()
         self._stimulated = tuple(responses.loc[responses["unit"] == 0, "au"])
         ablations = self._study.ablations
-        self._needed = _worst(ablations[ablations["what"] == "unit"])
+        self._needed = {}
+        if len(ablations):
+            self._needed = _worst(ablations[ablations["what"] == "unit"])
 
     def card(self, unit: int) -> UnitCard:
         pairs = self._pairs.get(unit)
@@ -368,9 +370,10 @@ class _ActionUnitFrames:
         self._raises = _rows_of(
             tables.where_largest, study.reactions, study.reactions["change"]
         )
-        needing = used(study.ablations).groupby("au")
+        needing = used(study.ablations)
         self._needs = {
-            au: tuple(rows.to_dict("records")) for au, rows in needing
+            au: tuple(rows.to_dict("records"))
+            for au, rows in (needing.groupby("au") if len(needing) else ())
         }
 
     def card(self, code: str) -> ActionUnitCard:

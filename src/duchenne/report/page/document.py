@@ -38,6 +38,7 @@ from duchenne.report.figures import plots, printing
 from duchenne.report.page import cards
 from duchenne.report.page.answers import answers
 from duchenne.report.words import WORDS, explained
+from duchenne.study import sentences
 from duchenne.study.record import Study
 from duchenne.study.sentences import percent
 
@@ -115,6 +116,7 @@ def _content(study: Study) -> dict[str, Any]:
         "tables": _tables(study),
         "traits": _traits(study),
         "driven": _driven(study),
+        "photographs": _photographs(study),
         "unheeded": _unheeded(study),
         "faces": _faces(study),
         "figures": _embedded(study.folder / "figures"),
@@ -186,6 +188,8 @@ def _detected(study: Study) -> list[tuple[str, int]]:
 
 def _confusion(study: Study) -> list[tuple[str, list[float]]]:
     """Of the pictures of each expression, the share that is read as each."""
+    if not study.has_classes:
+        return []
     counts = np.array(study.scores["confusion"], float)
     shares = counts / counts.sum(1, keepdims=True).clip(1)
     return list(zip(study.scores["classes"], shares.tolist(), strict=True))
@@ -298,6 +302,25 @@ def _driven(study: Study) -> pd.DataFrame | None:
     return printed_tables.written(found) if len(found) else None
 
 
+def _photographs(study: Study) -> dict[str, Any] | None:
+    """What is said of photographs beside the study's own faces, and the units
+    that answer to them farthest beyond.
+    """
+    shown = study.photographs
+    if shown is None:
+        return None
+    summary = shown.summary
+    who = sentences.people(summary["people"], True)
+    parts = [
+        f"{summary['pictures']} photographs of {who} beside the study's own faces",
+        sentences.holding(summary["holding"]),
+        sentences.beyond(shown.ranges["beyond"]),
+    ]
+    says = "; ".join(part for part in parts if part) + "."
+    farthest = shown.ranges.sort_values("beyond", ascending=False).head(10)
+    return {"says": says, "table": printed_tables.written(farthest)}
+
+
 def _unheeded(study: Study) -> str:
     """The classes that action units of their prototypes do not surely raise."""
     if not len(study.reactions):
@@ -333,7 +356,11 @@ def command(study: Study) -> str:
 
 
 def _figures(study: Study) -> dict[str, Figure]:
-    drawn = {"confusion": plots.confusion(study.scores)}
+    drawn = {}
+    if study.has_classes:
+        drawn["confusion"] = plots.confusion(study.scores)
+    if len(study.values):
+        drawn["values"] = plots.values(study.values)
     if len(study.traits):
         drawn["traits"] = plots.traits(study.traits)
     if len(study.evidence):
@@ -346,10 +373,21 @@ def _figures(study: Study) -> dict[str, Figure]:
     if len(study.reactions):
         held = class_tables.prototypes(study)
         drawn["reactions"] = plots.reactions(study.reactions, held)
+    drawn["validity"] = plots.validities(study.validity)
+    return drawn | _figures_of_other_faces(study)
+
+
+def _figures_of_other_faces(study: Study) -> dict[str, Figure]:
+    """Of twins and photographs, where there are any."""
+    drawn = {}
     twins = _twins(study)
     if len(twins):
         drawn["people"] = plots.twins(twins, class_tables.TRAITS, NEUTRAL)
-    drawn["validity"] = plots.validities(study.validity)
+    shown = study.photographs
+    if shown is not None and shown.scores:
+        drawn["photographs"] = plots.photographs(
+            study.scores, shown.scores, shown.ranges["beyond"]
+        )
     return drawn
 
 

@@ -8,13 +8,14 @@ from duchenne.report.figures.plots.expressions import (
     confusion,
     manifold,
     reactions,
+    values,
 )
 from duchenne.report.figures.plots.layers import (
     architecture,
     likenesses,
     traits,
 )
-from duchenne.report.figures.plots.people import twins
+from duchenne.report.figures.plots.people import photographs, twins
 from duchenne.report.figures.plots.scores import (
     distances,
     divergences,
@@ -32,8 +33,10 @@ __all__ = [
     "heat_map",
     "likenesses",
     "manifold",
+    "photographs",
     "reactions",
     "traits",
     "twins",
     "validities",
+    "values",
 ]

@@ -96,18 +96,51 @@ def reactions(
     Returns:
         The figure.
     """
-    classes = list(dict.fromkeys(changes["expression"]))
-    wide = changes.pivot(index="expression", columns="au").reindex(classes)
-    values = wide["logit_change"]
-    figure, axes = style.panel(width, 0.2 * len(values) + 0.7)
-    mesh = _add_changes(axes, values)
-    surely = (wide["logit_low"] > 0) | (wide["logit_high"] < 0)
+    called = {
+        "expression": "name",
+        "logit_change": "change",
+        "logit_low": "low",
+        "logit_high": "high",
+    }
+    drawn = changes[["au", *called]].rename(columns=called)
+    pairs = zip(drawn["au"], drawn["name"], strict=True)
+    drawn["framed"] = [pair in prototypes for pair in pairs]
+    return _changes(drawn, "log-odds", width)
+
+
+def values(found: pd.DataFrame, width: float = style.WIDE) -> Figure:
+    """How far each action unit, stimulated alone, raises each value that a
+    network gives, in its standard deviations; a dot where that is sure,
+    outlined where the value is named after it.
+
+    Args:
+        found: A row a value and action unit: ``value, au, own, effect``, and
+            the interval of the slope, ``low, high``.
+        width: In inches.
+
+    Returns:
+        The figure.
+    """
+    called = {"value": "name", "effect": "change", "own": "framed"}
+    moved = found.dropna(subset="effect").rename(columns=called)
+    return _changes(moved, "SD", width)
+
+
+def _changes(found: pd.DataFrame, unit: str, width: float) -> Figure:
+    """A cell a name (rows) and action unit: its ``change``, a dot where the
+    interval ``low, high`` leaves out 0, outlined where ``framed``.
+    """
+    names = list(dict.fromkeys(found["name"]))
+    wide = found.pivot(index="name", columns="au").reindex(names)
+    shown = wide["change"]
+    figure, axes = style.panel(width, 0.2 * len(shown) + 0.7)
+    mesh = _add_changes(axes, shown)
+    surely = (wide["low"] > 0) | (wide["high"] < 0)
     rows, columns = np.nonzero(surely.to_numpy())
     axes.plot(columns, rows, ".", color=style.INK, markersize=1.5)
-    held = [[(au, name) in prototypes for au in values] for name in classes]
-    _frame_cells(axes, np.array(held, bool))
+    _frame_cells(axes, wide["framed"].to_numpy(bool))
     axes.set_xlabel("action unit, stimulated alone", fontsize=8)
-    style.add_bar(figure, mesh, "log-odds")
+    style.add_bar(figure, mesh, unit)
     return figure
 
 

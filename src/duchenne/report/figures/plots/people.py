@@ -1,8 +1,9 @@
-"""Of whom a network says what."""
+"""Of whom, and of which faces, a network says what."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,3 +95,62 @@ def _add_changes(figure: Figure, axes: Axes, wide: pd.DataFrame) -> None:
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
     bar.set_label("log-odds on neutral faces", fontsize=8)
     bar.ax.tick_params(labelsize=7)
+
+
+def photographs(
+    own: Mapping[str, Any],
+    shown: Mapping[str, Any],
+    beyond: pd.Series,
+    width: float = style.WIDE,
+) -> Figure:
+    """A study's own faces beside photographs: the recall of each class on
+    both, and how many units answer to photographs beyond their range.
+
+    Args:
+        own: Scores on the study's own faces.
+        shown: Those on photographs.
+        beyond: Of each unit, the share of photographs beyond its range.
+        width: In inches.
+
+    Returns:
+        The figure.
+    """
+    classes = [
+        name
+        for name, row in own["classes"].items()
+        if row["pictures"] and shown["classes"][name]["pictures"]
+    ]
+    figure = Figure(
+        figsize=(width, 0.22 * len(classes) + 1.1), layout="constrained"
+    )
+    left, right = figure.subplots(1, 2)
+    _add_recalls(left, classes, own, shown)
+    right.hist(beyond, bins=np.linspace(0, 1, 21).tolist(), color=style.BLUE)
+    right.axvline(0.02, color="0.5", linewidth=0.8, linestyle=":")
+    style.leave_open(right, labels=7)
+    right.set_xlabel("share of photographs beyond its range", fontsize=8)
+    right.set_ylabel("units", fontsize=8)
+    return figure
+
+
+def _add_recalls(
+    axes: Axes,
+    classes: list[str],
+    own: Mapping[str, Any],
+    shown: Mapping[str, Any],
+) -> None:
+    """The recall of each class (rows) on both sets of faces, joined."""
+    rows = np.arange(len(classes))
+    here = [own["classes"][name]["recall"] for name in classes]
+    there = [shown["classes"][name]["recall"] for name in classes]
+    axes.plot(here, rows, "o", color=style.BLUE, ms=4, label="own faces")
+    axes.plot(there, rows, "s", color=style.RED, ms=4, label="photographs")
+    axes.hlines(rows, here, there, color="0.7", linewidth=0.8, zorder=0)
+    axes.set_yticks(rows, classes)
+    axes.invert_yaxis()
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("recall", fontsize=8)
+    axes.legend(
+        fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1)
+    )
+    style.leave_open(axes, labels=7)
