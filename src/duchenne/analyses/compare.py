@@ -175,7 +175,7 @@ def _study_row(name: str, study: Study) -> dict[str, object]:
         "study": name,
         "network": study.network_name,
         "layer": study.recipe.units.layer,
-        "accuracy": scores["accuracy"],
+        "accuracy": scores["accuracy"] if study.has_classes else np.nan,
         "low": low,
         "high": high,
         "units": summary["units"],

@@ -103,7 +103,13 @@ def evaluate(
 
 
 def _other_faces(study: Study, data: str, changes: Sequence[str]) -> Stack:
-    """Faces that are not the study's, selected and cut as its own were."""
+    """Faces that are not the study's, selected and cut as its own were; refused
+    where the network has no classes.
+    """
+    if not study.has_classes:
+        raise InputError(
+            f"{study.folder}: its network has no classes that faces could be read as"
+        )
     source = f"faces.source={json.dumps(data, ensure_ascii=False)}"
     recipe = recipes.changed(study.recipe, [*changes, "faces.other=", source])
     table = gather(recipe.faces)

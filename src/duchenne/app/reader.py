@@ -5,7 +5,8 @@ units fire, and what these see in it.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -64,7 +65,8 @@ class Firing:
 class Answer:
     """What the network makes of a face (C, S, S): the probability of every
     class, the units that fire most, and how long the network itself took, in
-    seconds. ``note`` says what is odd about where the face was found.
+    seconds. ``note`` says what is odd about where the face was found, or how
+    it is answered to; ``values`` are numbers beside the classes.
     """
 
     face: Floats
@@ -72,6 +74,7 @@ class Answer:
     firing: tuple[Firing, ...]
     seconds: float
     note: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reader:
@@ -83,6 +86,7 @@ class Reader:
         self.study = study
         self._pair = Workspace(study, study.table).pair
         self._units = study.recipe.units
+        self._values = tuple(study.recipe.network.output.values)
         self._size = study.recipe.faces.size
         self._channels = study.recipe.faces.channels
         self._crop = _finder(study.recipe.faces.crop)
@@ -137,11 +141,22 @@ class Reader:
         )
         ((responses, outputs),) = read
         seconds = time.perf_counter() - began
-        of_classes = self._pair.shares(outputs)[0].tolist()
-        shares = dict(zip(self._pair.classes, of_classes, strict=True))
         firing = self._firing(prepared, responses)
         note = "; ".join(filter(None, [note, self._beyond(responses)]))
-        return Answer(face, shares, firing, seconds, note)
+        shares, values = self._read(outputs)
+        return Answer(face, shares, firing, seconds, note, values)
+
+    def _read(
+        self, outputs: Tensor
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """What each class gets, and each value, of one picture's outputs."""
+        classes = self._pair.classes
+        of_classes = self._pair.shares(outputs)[0].tolist()
+        of_values = outputs[0, len(classes) :].tolist()
+        return (
+            dict(zip(classes, of_classes, strict=True)),
+            dict(zip(self._values, of_values, strict=False)),
+        )
 
     def _beyond(self, responses: Activations) -> str:
         """That units answer to a face as they seldom do to the study's, where

@@ -196,6 +196,7 @@ def _answer(
         "face": _picture(shown if shown is not None else face.squeeze()),
         "note": answer.note,
         "shares": answer.shares,
+        "values": dict(answer.values),
         "units": [
             {
                 "unit": each.unit,

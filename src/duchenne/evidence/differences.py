@@ -44,7 +44,8 @@ def of_twins(
     Returns:
         A row a trait and measure, of ``COLUMNS``: ``effect`` with its 95 %
         interval over people, ``p`` of Student's paired t, and ``p_holm``,
-        corrected over all rows (Holm 1979).
+        corrected over all traits (Holm 1979), and over all measures that are
+        called alike before a colon, as those of classes on neutral faces are.
 
     >>> twins = np.arange(8.0)[:, None, None] + 1
     >>> of_twins(twins, ["age"], ["accuracy"])[["effect", "people"]]
@@ -91,8 +92,7 @@ def of_drawn(of_people: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row a trait and measure, of ``COLUMNS``: ``effect`` is Spearman's ρ,
         its interval by Fisher's scale with the standard error of Bonett &
-        Wright (2000), √((1 + ρ²/2) / (n − 3)); ``p_holm`` corrected over all
-        rows.
+        Wright (2000), √((1 + ρ²/2) / (n − 3)); ``p_holm`` as of twins.
 
     >>> people = pd.DataFrame({"accuracy": [1.0, 2, 3, 4, 5, 6, 8, 7]})
     >>> traits = pd.DataFrame({"age": np.arange(8.0)})
@@ -136,10 +136,15 @@ def _interval(rho: float, count: int) -> tuple[float, float]:
 
 
 def _corrected(found: pd.DataFrame) -> pd.DataFrame:
-    """P of all rows that have one, corrected for how many there are."""
-    found["p_holm"] = np.nan
+    """P of the rows of each kind of measure, corrected for how many of them
+    have one.
+    """
+    kinds = found["measure"].str.partition(":")[0]
     known = found["p"].notna()
-    found.loc[known, "p_holm"] = holm(found.loc[known, "p"].to_numpy())
+    found["p_holm"] = np.nan
+    for kind in kinds.unique():
+        rows = known & (kinds == kind)
+        found.loc[rows, "p_holm"] = holm(found.loc[rows, "p"].to_numpy())
     return found[COLUMNS]
 
 

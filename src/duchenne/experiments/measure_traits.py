@@ -114,6 +114,9 @@ def measure(
     Returns:
         One row a network, layer and trait: the columns of ``of_layer``, and
         ``network``; empty where no layer is named.
+
+    Raises:
+        InputError: Where no picture shows a class of the network.
     """
     if not layers:
         return pd.DataFrame()
@@ -131,6 +134,8 @@ def _shown(pair: Pair, stack: Stack, rows: Places) -> Pictures:
     shown = as_classes(
         stack.table.frame["expression"].iloc[rows], pair.classes
     ).dropna()
+    if shown.empty:
+        raise InputError("traits: no picture shows a class of the network")
     known = shown.index.to_numpy()
     pictures = stack.floats(known)
     frame = stack.table.frame.iloc[known]

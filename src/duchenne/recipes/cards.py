@@ -16,6 +16,7 @@ from duchenne.recipes import loading
 from duchenne.recipes.schema import Recipe
 
 _BASE = "audit"
+_ABOUT = "a network that was made elsewhere"
 
 
 def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
@@ -38,6 +39,8 @@ def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
     else:
         keys = loading.merged(_BASE)
         keys["network"] |= {"source": told}
+    if keys.get("about") == loading.merged(_BASE)["about"]:
+        keys["about"] = _ABOUT
     return _completed({"name": _name(told)} | keys, changes)
 
 
@@ -57,7 +60,7 @@ def from_keys(
     Raises:
         InputError: As ``read_card`` does.
     """
-    told = loading.over(loading.merged(_BASE), keys)
+    told = loading.over(loading.merged(_BASE), {"about": _ABOUT, **keys})
     return _completed({"name": name} | told, changes)
 
 

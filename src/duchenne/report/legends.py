@@ -134,7 +134,7 @@ LEGENDS: dict[str, dict[str, str]] = {
         "points": "difference in accuracy, with its interval over people",
         "rho": "Spearman's correlation of a person's accuracy with the trait",
         "log-odds": "of the class that is shown",
-        "p": "of the accuracy, corrected for all traits and measures (Holm 1979)",
+        "p": "of the accuracy, corrected for all traits (Holm 1979)",
         "neutral faces look more like": "the class that the trait surely raises most",
     },
     "ablation": {

@@ -52,16 +52,21 @@
     get("note").textContent = told.note;
     get("face").src = told.face;
     get("face").hidden = false;
+    const values = Object.entries(told.values).map(([name, value]) => [name, value.toFixed(2).replace("-", "−")]);
     const first = Math.max(...Object.values(told.shares));
-    get("heard").textContent = `It reads ${Object.keys(told.shares).find((name) => told.shares[name] === first)}.`;
+    const best = Object.keys(told.shares).find((name) => told.shares[name] === first);
     const most = Object.entries(told.shares).sort((one, other) => other[1] - one[1]).slice(0, 3);
-    get("gist").textContent = most.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`).join("\n");
-    get("shares").replaceChildren(...Object.entries(told.shares).flatMap(([name, share]) => {
+    const gist = [...most.map(([name, share]) => `${name} ${(100 * share).toFixed(0)} %`), ...values.slice(0, 3).map((pair) => pair.join(" "))];
+    get("heard").textContent = best ? `It reads ${best}.` : values.map((pair) => pair.join(" ")).join(", ");
+    get("gist").textContent = gist.join("\n");
+    const classes = Object.entries(told.shares).flatMap(([name, share]) => {
       const bar = element("i");
       bar.style.width = `${100 * share}%`;
       return [element("dt", {textContent: name, className: share === first ? "first" : ""}),
         element("dd", {className: "bar"}, bar), element("dd", {textContent: `${(100 * share).toFixed(0)} %`})];
-    }));
+    });
+    const numbers = values.flatMap(([name, value]) => [element("dt", {textContent: name}), element("dd", {}), element("dd", {textContent: value})]);
+    get("shares").replaceChildren(...classes, ...numbers);
     chosen = Math.max(told.units.findIndex((unit) => unit.unit === wanted), wanted === null ? told.units.findIndex((unit) => unit.detects) : 0, 0);
     const made = told.units.map((unit, at) => {
       const button = element("button", {type: "button"}, element("span", {textContent: `unit ${unit.unit}`}),

@@ -9,7 +9,7 @@ from functools import partial
 
 from duchenne.errors import InputError
 from duchenne.experiments.twins import NEUTRAL
-from duchenne.report import class_tables, gallery
+from duchenne.report import class_tables, gallery, tables
 from duchenne.report.figures import plots, source
 from duchenne.report.figures.projections import refuse_absent
 from duchenne.report.figures.registry import figure
@@ -127,7 +127,11 @@ def reactions(work: Workspace) -> Shown:
     Returns:
         The figure, and a row a pair: the change of probability and of
         log-odds, with their intervals.
+
+    Raises:
+        InputError: Where the network has no classes.
     """
+    tables.refuse_without_classes(work.study)
     found = work.study.reactions
     held = class_tables.prototypes(work.study)
     return Shown(partial(plots.reactions, found, held), found)

@@ -15,6 +15,7 @@ from duchenne.report.figures.registry import figure
 from duchenne.report.figures.sheets import Line, sheet
 from duchenne.report.figures.shown import Shown
 from duchenne.report.figures.source import Rows
+from duchenne.report.tables import refuse_without_classes
 from duchenne.study.workspace import Workspace
 from duchenne.units import contributions
 from duchenne.units.layers import activation_maps
@@ -147,6 +148,7 @@ def _read(work: Workspace, rows: Rows) -> tuple[list[str], pd.DataFrame]:
     every class's probability.
     """
     found = source.shares(work, rows)
+    refuse_without_classes(work.study)
     classes = list(work.study.scores["classes"])
     titles = [
         f"{shown}\nread {classes[int(share.argmax())]}\n{share.max():.0%}"

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from duchenne import evidence, files
+from duchenne import evidence, facs, files
 from duchenne.errors import ArgumentError, InputError
 from duchenne.experiments import measure_traits, survey
 from duchenne.faces.classes import as_classes
 from duchenne.report import gallery
+from duchenne.report.tables import refuse_without_classes
 from duchenne.study import record
 from duchenne.study.workspace import Workspace
 from duchenne.units.activations import Activations
@@ -160,7 +161,11 @@ def right(work: Workspace, rows: Rows) -> NDArray[np.float32]:
 
     Returns:
         (k,); NaN where it has no class for what is shown.
+
+    Raises:
+        InputError: Where it has no classes at all.
     """
+    refuse_without_classes(work.study)
     classes = list(work.study.scores["classes"])
     read_as = as_classes(pd.Series(expressions(work, rows)), classes)
     places = pd.Index(classes).get_indexer(read_as)
@@ -170,24 +175,21 @@ def right(work: Workspace, rows: Rows) -> NDArray[np.float32]:
 
 def surest(work: Workspace, count: int) -> Rows:
     """Of every expression so many pictures, not trained on, that it is read in
-    most surely.
+    most surely; the first ones where the network has no classes.
     """
     rows = work.not_trained_on
     sure = pd.DataFrame(
-        {
-            "row": rows,
-            "expression": expressions(work, rows),
-            "right": right(work, rows),
-        }
-    ).dropna(subset="right")
+        {"row": rows, "expression": expressions(work, rows), "right": 0.0}
+    )
+    if work.study.has_classes:
+        sure = sure.assign(right=right(work, rows)).dropna(subset="right")
     first = (
         sure.sort_values("right", ascending=False, kind="stable")
         .groupby("expression", sort=False)
         .head(count)
     )
-    order = {
-        name: index for index, name in enumerate(work.study.scores["classes"])
-    }
+    classes = work.study.scores["classes"] or facs.EXPRESSIONS
+    order = {name: index for index, name in enumerate(classes)}
     inorder = first.sort_values(
         "expression", key=lambda names: names.map(order), kind="stable"
     )
