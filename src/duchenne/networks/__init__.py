@@ -6,6 +6,7 @@
 import importlib
 import pkgutil
 
+from duchenne import plug_ins
 from duchenne.networks.registry import (
     GIVEN,
     NETWORKS,
@@ -17,6 +18,7 @@ from duchenne.networks.saving import UNTRAINED, Saved, card_of, load, save
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)  # each registers its networks
+NETWORKS.update(plug_ins.found(plug_ins.NETWORKS, {GIVEN, *NETWORKS}))
 
 __all__ = [
     "GIVEN",

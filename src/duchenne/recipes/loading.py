@@ -15,6 +15,7 @@ import re
 import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from duchenne import plug_ins
 from duchenne.errors import (
     MOST_SHOWN,
     ArgumentError,
@@ -39,16 +41,27 @@ _WIDTH = 110
 
 
 def names() -> list[str]:
-    """List the recipes inside the package.
+    """List the recipes inside the package, and those of installed plug-ins.
 
     >>> "quick" in names()
     True
     """
-    return sorted(
-        f.name.removesuffix(".toml")
-        for f in resources.files("duchenne.recipes").iterdir()
-        if f.name.endswith(".toml")
-    )
+    return sorted(_files())
+
+
+@cache
+def _files() -> dict[str, Traversable]:
+    """Every recipe's file by its name; a plug-in's, where its name is not
+    taken.
+    """
+    brought = plug_ins.found(plug_ins.RECIPES)
+    packages = ["duchenne.recipes", *(package for _, package in brought)]
+    found: dict[str, Traversable] = {}
+    for package in packages:
+        for file in resources.files(package).iterdir():
+            if file.name.endswith(".toml"):
+                found.setdefault(file.name.removesuffix(".toml"), file)
+    return found
 
 
 def read(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -157,9 +170,9 @@ def _network(keys: Mapping[str, Any]) -> object:
 
 
 def _packaged(name: str) -> dict[str, Any]:
-    here = resources.files("duchenne.recipes")
     if name in BASES:
-        return _parsed_file(here / "bases" / f"{name}.toml")
+        bases = resources.files("duchenne.recipes") / "bases"
+        return _parsed_file(bases / f"{name}.toml")
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.6)
         hint = (
@@ -169,7 +182,7 @@ def _packaged(name: str) -> dict[str, Any]:
             f"recipe {name!r} is not known; {hint} {', '.join(names())}, and files of your own as "
             "in mine.toml"
         )
-    return _parsed_file(here / f"{name}.toml")
+    return _parsed_file(_files()[name])
 
 
 def _parsed_file(file: Traversable) -> dict[str, Any]:

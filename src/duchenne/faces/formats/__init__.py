@@ -1,14 +1,17 @@
 """Data sets on disk: one module each, and the registry of all by the name
 before the colon.
 
-To add a data set, add a module with a ``Format``.
+To add a data set, add a module with a ``Format``; another package names one by
+an entry point (``plug_ins``).
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
+from duchenne import plug_ins
 from duchenne.faces.formats.adapter import Format
 
 
@@ -19,8 +22,20 @@ def _every() -> dict[str, Format]:
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Format):
                 found[value.name] = value
+    for name, made in plug_ins.found(plug_ins.FACES, {"avatars", *found}):
+        if isinstance(made, Format):
+            found[name] = replace(made, name=name)
     return dict(sorted(found.items(), key=lambda pair: pair[0] != "folder"))
 
 
-FORMATS = _every()
-"""Every kind of data set."""
+FORMATS: dict[str, Format]
+"""Every kind of data set: found when it is first asked for, so that a package
+which brings one can import this folder's modules.
+"""
+
+
+def __getattr__(name: str) -> dict[str, Format]:
+    if name != "FORMATS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = _every()
+    return found
