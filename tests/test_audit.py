@@ -113,9 +113,12 @@ def test_a_network_of_onnx_gives_the_same_audit(made: Path, plain: Study) -> Non
     changes = (*SMALL, f'units.layer="{layer}"')
     found = duchenne.audit(card, made / "onnx", changes=changes, until="evidence")
     assert found.units_folder.parent == found.folder / "units"
-    columns = ["unit", "au", "r", "ap", "auroc", "p"]
-    one, other = (evidence(study)[columns] for study in (plain, found))
-    pd.testing.assert_frame_equal(one, other, atol=1e-5, rtol=1e-5)
+    one, other = (evidence(study) for study in (plain, found))
+    columns = ["unit", "au", "r", "p"]
+    pd.testing.assert_frame_equal(one[columns], other[columns], atol=1e-5, rtol=1e-5)
+    # its sums are in another order: activations that differ in the last bit change ranks
+    columns = ["ap", "auroc"]
+    pd.testing.assert_frame_equal(one[columns], other[columns], atol=1e-3, rtol=0)
 
 
 def test_a_module_as_it_stands_gives_the_same_audit(made: Path, plain: Study) -> None:

@@ -81,6 +81,11 @@ def loaded(settings: AvatarSettings) -> stack.Stack:
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
+    return known()
+
+
+def known() -> Known:
+    """Fit the units on people whom nothing else is tried on."""
     settings = avatars("free", 40, 77)
     faces = loaded(settings)
     where = acting.from_mesh(faces, settings)

@@ -88,6 +88,13 @@ def test_every_column_of_the_tables_is_explained() -> None:
         "ablated",
         "units there",
         "name",
+        "twins",
+        "trait",
+        "people",
+        "neutral faces look more like",
+        "value",
+        "AUROC",
+        "raised most by",
     }
     for stage, columns in legends.CONDENSED.items():
         assert {explained(column, stage) for column in set(columns) - plain} <= set(WORDS)

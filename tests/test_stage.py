@@ -19,7 +19,7 @@ from duchenne.evidence import match, scores
 from duchenne.evidence.scores import Column, Score
 from duchenne.faces import formats
 from duchenne.faces.table import FaceTable
-from duchenne.pipeline import stages
+from duchenne.pipeline import other_faces, stages
 from duchenne.pipeline.stage import Stage, identities, leaves
 from duchenne.pipeline.stages import LINE
 from duchenne.recipes import loading, schema
@@ -63,13 +63,16 @@ def test_what_a_stage_reads_is_among_what_it_says_that_it_reads(
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of values not checked
 @pytest.mark.parametrize("key", sorted(LEAVES))
-def test_a_change_of_a_key_redoes_the_stages_that_depend_on_it_and_no_others(key: str) -> None:
+def test_a_change_of_a_key_redoes_the_stages_that_depend_on_it_and_no_others(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_faces, "gather_photographs", lambda faces: None)
     before = identities(LINE, QUICK, "faces")
     after = identities(LINE, changed(key), "faces")
     redone = {stage for stage in before if before[stage] != after[stage]}
     reading = {stage.name for stage in LINE if stage.depends_on(key)}
     reading |= {"faces"} if key == "faces.crop" else set()
-    reading |= {"stimulation"} if key == "faces.source" else set()
+    reading |= {"stimulation", "people"} if key == "faces.source" else set()
     assert redone == {stage.name for stage in LINE if above(stage.name) & reading}
 
 
@@ -91,7 +94,8 @@ def test_every_stage_writes_what_it_says_and_all_that_is_there_is_some_stages(
             assert any(
                 each == name or each.startswith(f"{name}/") for name in told for each in alike
             ), place
-    for name in told - {".lock"}:
+    of_some = {".lock", "photographs"}  # where the recipe names any
+    for name in told - of_some:
         assert (avatar_study.folder / name).exists(), name
 
 

@@ -226,6 +226,18 @@ PLATES: dict[str, Plate] = {
         "What makes the network say each class: the change of its log-odds by every action unit, "
         "each alone; dots: the 95 % interval leaves out 0; outlined: a prototype holds it.",
     ),
+    "value-changes": Plate(
+        "values",
+        "",
+        "What moves the values that a network gives, in their standard deviations: every action "
+        "unit alone; dots: the 95 % interval leaves out 0; outlined: the value is named after it.",
+    ),
+    "twins": Plate(
+        "people",
+        "",
+        "Whom the network reads worse: rendered people beside twins who differ in one trait alone; "
+        "filled, dotted: p ≤ 0.05 after Holm.",
+    ),
     "validities": Plate(
         "validity",
         "",
@@ -234,6 +246,14 @@ PLATES: dict[str, Plate] = {
     ),
 }
 """Every figure by the name of its files, in the order of the papers."""
+
+
+OF_SOME: dict[str, Callable[[Study], bool]] = {
+    "value-changes": lambda study: len(study.values) > 0,
+    "values": lambda study: len(study.values) > 0,
+    "twins": lambda study: study.recipe.people.twins > 0,
+}
+"""Figures and tables that only some studies have, which others need not miss."""
 
 
 @dataclass(frozen=True)
@@ -326,10 +346,13 @@ def _made(
     """
     done: list[Printed] = []
     left_out: dict[str, str] = {}
-    with progress(
-        "Drawing the papers' figures", len(PLATES) + len(TABLES)
-    ) as advance:
-        for name in (*PLATES, *TABLES):
+    asked = [
+        name
+        for name in (*PLATES, *TABLES)
+        if name not in OF_SOME or OF_SOME[name](work.study)
+    ]
+    with progress("Drawing the papers' figures", len(asked)) as advance:
+        for name in asked:
             make = _drawn if name in PLATES else _printed_table
             try:
                 done.append(make(work, name, columns, folder))

@@ -223,6 +223,21 @@ WORDS: dict[str, Word] = {
         "interval of a trait",
         "The same over filters or people, whichever a trait is the mean of.",
     ),
+    # people
+    "twins": Word(
+        "difference between twins",
+        "Rendered people who differ in one trait alone: accuracy of those who have more of it less "
+        "that of those who have less, in percentage points, the mean over people.",
+    ),
+    "p_twins": Word(
+        "p of twins",
+        "Student's paired t over people, corrected for all traits (Holm 1979).",
+    ),
+    "rho": Word(
+        "rank correlation with a trait",
+        "Spearman's ρ of a person's accuracy with the trait; what comes with a trait need not be "
+        "caused by it.",
+    ),
 }
 """By the name that the page's code uses."""
 
@@ -259,8 +274,15 @@ _COLUMNS = {
     "free chance": "chance",
     "untrained, free": "untrained",
     "p untrained": "p_displaced",
+    "log-odds": "log_odds",
+    "points": "twins",
+    "rho": "rho",
 }
-_OWN = {("localisation", "p"): "p_displaced", ("ablation", "p"): "p_random"}
+_OWN = {
+    ("localisation", "p"): "p_displaced",
+    ("ablation", "p"): "p_random",
+    ("people", "p"): "p_twins",
+}
 
 
 def explained(column: str, stage: str = "") -> str | None:

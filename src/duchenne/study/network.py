@@ -204,7 +204,7 @@ def fit_features(
 ) -> None:
     """Fit the features that a study's layer asks for, as ``layer4:pca=16``
     does, to its faces, and keep what was fitted: those of the network and of
-    each control. Nothing is done for a plain layer.
+    each control; nothing of a plain layer.
 
     Args:
         recipe: The study's.
@@ -216,18 +216,26 @@ def fit_features(
     Raises:
         InputError: For a layer that has no such features.
     """
-    name = recipe.units.layer
-    if features.Name.of(name) is None:
-        return
+    kept: dict[str, Tensor] = {}
+    if features.Name.of(recipe.units.layer) is not None:
+        kept = _fitted(recipe, folder, stack, fold, attempt)
+    with files.replacing(_features_file(recipe, folder)) as partial:
+        save_file(kept, partial)
+
+
+def _fitted(
+    recipe: Recipe, folder: Path, stack: Stack, fold: int, attempt: int
+) -> dict[str, Tensor]:
+    """Features of the network, 0, and of each control, fitted to faces."""
     found = networks.load(folder)
     prepare = Preparation(found.description.prepare).restore(found.preparation)
     controls = _untrained(recipe, folder, found.description, fold, attempt)
     kept: dict[str, Tensor] = {}
     for number, each in enumerate([found.network, *controls]):
-        fitted = features.attach(each, name, _batches(stack, prepare))
+        batches = _batches(stack, prepare)
+        fitted = features.attach(each, recipe.units.layer, batches)
         kept |= {f"{number}/{key}": value for key, value in fitted.items()}
-    with files.replacing(_features_file(recipe, folder)) as partial:
-        save_file(kept, partial)
+    return kept
 
 
 def _features_file(recipe: Recipe, folder: Path) -> Path:

@@ -1,0 +1,160 @@
+"""An audit of a network of which everything is known: one of its units is AU12,
+its classes are in an odd order, and so are range, mean and standard deviation
+of what it takes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import duchenne
+from duchenne.analyses import inspection
+from duchenne.evidence import detections
+from duchenne.report import class_tables
+from duchenne.report.page.answers import answers
+from duchenne.study.record import Study
+
+from .test_audit import SMALL
+from .test_known_network import MEASURED, READ, SIZE, Known, known
+
+SOURCE = f"""
+from torch import nn
+
+
+class Planted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.units = nn.Conv2d(1, 16, {SIZE})
+        self.relu = nn.ReLU()
+        self.output = nn.Linear(16, {len(READ)})
+
+    def forward(self, pictures):
+        return self.output(self.relu(self.units(pictures)).flatten(1))
+"""
+
+PLACES = {"AU01": 3, "AU04": 8, "AU12": 5, "AU09": 14}
+"""The units that are planted; all others are noise."""
+
+CLASSES = ("surprise", "happiness", "neutral", "disgust", "anger")
+SPELT = ("surprised", "happy", "neutral", "disgusted", "angry")
+LOW, HIGH, MEAN, STD = -3.0, 250.0, 87.0, 41.0
+STILL = tuple(change for change in SMALL if "control" not in change and "evidence" not in change)
+
+
+def weights_of(whole: Known) -> dict[str, torch.Tensor]:
+    """The known network's weights, at odd places and for odd input:
+    z = (LOW + (HIGH − LOW) x − MEAN) / STD in place of x.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(16, 1, SIZE, SIZE, generator=generator) / 40
+    bias = torch.zeros(16)
+    output = torch.zeros(len(CLASSES), 16)
+    rows = [list(READ).index(name) for name in CLASSES]
+    for row, au in enumerate(MEASURED):
+        place = PLACES[au]
+        weight[place] = whole.units.weight[row]
+        bias[place] = whole.units.bias[row]
+        output[:, place] = whole.output.weight[rows, row]
+    bias = bias + weight.sum((1, 2, 3)) * (MEAN - LOW) / (HIGH - LOW)
+    return {
+        "units.weight": weight * STD / (HIGH - LOW),
+        "units.bias": bias,
+        "output.weight": output,
+        "output.bias": whole.output.bias[rows],
+    }
+
+
+def write(folder: Path, name: str, **changed: object) -> Path:
+    told = {"range": [LOW, HIGH], "mean": [MEAN], "std": [STD], "classes": list(SPELT)} | changed
+    lines = [
+        "[network]",
+        'source = "planted.py:Planted"',
+        'weights = "planted.safetensors"',
+        f"[network.input]\nsize = {SIZE}",
+        *(f"{key} = {json.dumps(told[key])}" for key in ("range", "mean", "std")),
+        f"[network.output]\nclasses = {json.dumps(told['classes'])}",
+    ]
+    card = folder / f"{name}.toml"
+    card.write_text("\n".join(lines) + "\n")
+    return card
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    (folder / "planted.py").write_text(SOURCE)
+    found = {name: each.detach().contiguous() for name, each in weights_of(known()).items()}
+    save_file(found, folder / "planted.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(planted: Path) -> Study:
+    changes = (
+        *STILL,
+        "faces.avatars.still=true",
+        "faces.avatars.people=24",
+        "evidence.permutations=199",
+        "evidence.score_permutations=3",
+        "stimulation.people=8",
+        "network.control.seeds=2",
+    )
+    return duchenne.audit(write(planted, "right"), planted / "run", changes=changes)
+
+
+@pytest.mark.slow
+def test_it_reads_expressions_by_their_names(study: Study) -> None:
+    assert study.scores["accuracy"] > 0.6
+    assert set(study.scores["classes"]) == set(CLASSES)
+    assert study.scores["accuracy"] > study.scores["majority"] + 0.2
+
+
+@pytest.mark.slow
+def test_it_says_which_unit_is_au12(study: Study) -> None:
+    sure = detections(study.evidence, 0.05)
+    best = sure[sure["au"] == "AU12"].nlargest(1, "r").iloc[0]
+    assert best["unit"] == PLACES["AU12"]
+    moved = study.interventions.set_index(["au", "unit"])["slope"]
+    assert moved["AU12"].idxmax() == PLACES["AU12"]
+
+
+@pytest.mark.slow
+def test_it_says_what_makes_it_say_happiness(study: Study) -> None:
+    happy = study.reactions[study.reactions["expression"] == "happiness"]
+    assert happy.set_index("au")["logit_change"].idxmax() == "AU12"
+    said = {answer.question: answer.figure for answer in answers(study)}
+    assert said["What makes it say so?"] == "4 of 4 classes"
+    driven = class_tables.driven(study).drop_duplicates("read as").set_index("read as")
+    assert driven.loc["happiness", "raised most by"] == "AU12 Lip Corner Puller"
+
+
+@pytest.mark.slow
+def test_it_says_that_happiness_needs_the_unit(study: Study) -> None:
+    alone = study.ablations[study.ablations["what"] == "unit"]
+    happy = alone[alone["expression"] == "happiness"].set_index("unit")
+    assert happy["recall_change"].idxmin() == PLACES["AU12"]
+    assert happy.loc[PLACES["AU12"], "recall_change"] < -0.5
+
+
+WRONG = {
+    "classes": {"classes": ["happy", "surprised", "neutral", "disgusted", "angry"]},
+    "range": {"range": [0, 1]},
+}
+
+
+@pytest.mark.slow
+def test_the_check_is_content_with_the_right_card(planted: Path) -> None:
+    found = inspection.inspect(str(write(planted, "right")))
+    assert all("no other" in line for line in found.verdicts), found.verdicts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", WRONG)
+def test_the_check_finds_what_is_wrong_with_others(planted: Path, fault: str) -> None:
+    found = inspection.inspect(str(write(planted, f"wrong-{fault}", **WRONG[fault])))
+    assert any("would surely read better" in line for line in found.verdicts), found.verdicts
