@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ from torch import Tensor, nn
 
 import duchenne
 from duchenne.errors import InputError
+from duchenne.recipes.cards import read_card
 from duchenne.study.workspace import Workspace
-from duchenne.units import features, layers, responses
+from duchenne.units import features, layers, project, responses
 from duchenne.units.ablation import Ablation
 
 from . import dresses
@@ -184,14 +187,147 @@ def test_features_of_features() -> None:
     assert torch.equal(both, torch.cat([found.clamp_min(0), (-found).clamp_min(0)], 1))
 
 
+def test_the_largest_loading_of_a_component_is_above_0() -> None:
+    network, pictures = row()
+    directions = features.attach(network, "1:pca=4", [pictures])["1:pca=4/directions"]
+    assert (directions.max(0).values == directions.abs().max(0).values).all()
+    torch.testing.assert_close(directions.T @ directions, torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_what_a_component_sees_is_its_gradient() -> None:
+    network, pictures = row()
+    features.attach(network, "1:pca=2", [pictures])
+    asked = pictures[:1].clone().requires_grad_()
+    kept: list[Tensor] = []
+    handle = layers.find(network, "1:pca=2").register_forward_hook(
+        lambda module, inputs, given: kept.append(given)
+    )
+    network(asked)
+    handle.remove()
+    (wanted,) = torch.autograd.grad(kept[0][0, 1, 3, 2], asked)
+    places = np.array([[3, 2]])
+    found = project(network, "1:pca=2", pictures[:1], np.array([1]), places, "gradient")
+    seen = found.full((8, 8))[0, 0]
+    np.testing.assert_allclose(seen, wanted[0, 0].numpy(), atol=1e-6)
+
+
+def test_what_a_network_gives_depends_on_a_feature_as_ablation_says() -> None:
+    """The gradient by a feature of a linear read-out is what taking it away
+    changes, by its size.
+    """
+    network, pictures = row()
+    features.attach(network, "1:pca=3", [pictures])
+    kept: list[Tensor] = []
+    handle = layers.find(network, "1:pca=3").register_forward_hook(
+        lambda module, inputs, given: kept.append(given)
+    )
+    given = network(pictures)
+    handle.remove()
+    (by_feature,) = torch.autograd.grad(given[:, 0].sum(), kept[0])
+    expected = (by_feature[:, 1] * kept[0][:, 1]).sum((1, 2)).detach()
+    without = ablated(network, "1:pca=3", pictures, [1])[:, 0]
+    torch.testing.assert_close(given[:, 0].detach() - without.detach(), expected)
+
+
+def test_features_of_features_are_ablated_in_the_layer_itself() -> None:
+    network, pictures = row()
+    fitted = features.attach(network, "1:pca=2:signed", [pictures])
+    direction = fitted["1:pca=2/directions"][:, 0]
+    given = layers.output(network, "1", pictures).detach().movedim(1, -1)
+    size = ((given - fitted["1:pca=2/mean"]) @ direction).clamp_max(0)
+    left = given - size[..., None] * direction
+    wanted = network[3](left.movedim(-1, 1).flatten(1))
+    assert torch.allclose(ablated(network, "1:pca=2:signed", pictures, [2]), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [row, tokens])
+def test_features_that_are_taken_away_leave_nothing_behind(
+    make: Callable[[], tuple[nn.Module, Tensor]],
+) -> None:
+    network, pictures = make()
+    names = [name for name, _ in network.named_modules()]
+    kind = type(network)
+    name = "1:pca=2:signed" if kind is nn.Sequential else "attention:heads"
+    attached = features.attached(network, name, [pictures])
+    with pytest.raises(ZeroDivisionError), attached:  # noqa: PT012
+        assert name in dict(network.named_modules())
+        raise ZeroDivisionError
+    assert [name for name, _ in network.named_modules()] == names
+    assert type(network) is kind
+    for module in network.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+    assert torch.equal(copy.deepcopy(network)(pictures), network(pictures))
+
+
+def test_a_head_without_a_part_stays_without_one() -> None:
+    network, pictures = tokens()
+    with torch.no_grad():
+        network.attention.qkv.weight[16:20] = 0
+        network.attention.qkv.bias[16:20] = 0
+    features.attach(network, "attention:heads", [pictures])
+    fill = torch.tensor([9.0, 0.0])
+    mask = np.array([[True, False]])
+    found = Ablation(network, "attention:heads", pictures, fill)(pictures, mask)
+    assert torch.isfinite(found).all()
+
+
+class Inner(nn.Module):
+    """The layout in which the module that has heads does not mix them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_heads = 2
+        self.query, self.key, self.value = (nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.query(tokens) * self.key(tokens) + self.value(tokens)
+
+
+class Outer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 8, 4, 4)
+        self.inner = Inner()
+        self.dense = nn.Linear(8, 8)
+        self.output = nn.Linear(8, 3)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        tokens = self.patches(pictures).flatten(2).transpose(1, 2)
+        return self.output(self.dense(self.inner(tokens)).mean(1))
+
+
+def test_heads_are_not_read_where_none_are_mixed() -> None:
+    network, pictures = Outer().eval(), torch.rand(2, 1, 16, 16)
+    with pytest.raises(InputError, match="holds no linear layer that mixes its heads"):
+        features.attach(network, "inner:heads", [pictures])
+    with pytest.raises(InputError, match="its 16 tokens are all of patches"):
+        features.attach(network, "inner:class", [pictures])
+
+
+def test_what_was_kept_must_hold_what_is_needed() -> None:
+    network, pictures = row()
+    with pytest.raises(InputError, match="what it is computed with is missing"):
+        features.attach(network, "1:pca=2", [pictures], {})
+
+
+def test_a_file_of_features_begins_at_the_cards_folder(tmp_path: Path) -> None:
+    card = dresses.card(tmp_path, "small_network.py:Plain", WEIGHTS)
+    card.write_text(card.read_text() + '[units]\nlayer = "conv2:sae=sae.safetensors"\n')
+    recipe = read_card(str(card))
+    assert recipe.units.layer == f"conv2:sae={tmp_path / 'sae.safetensors'}"
+    recipe = read_card(str(card), ['units.layer="conv2:sae=other.safetensors"'])
+    assert recipe.units.layer == f"conv2:sae={Path.cwd() / 'other.safetensors'}"
+
+
 REFUSED = {
     "1:pca=0": "layer '1:pca=0': pca takes how many components, 1 to 6",
     "1:pca=seven": "pca takes how many components, 1 to 6",
     "1:pca=7": "pca takes how many components, 1 to 6",
     "1:sae=there.is.none": "there.is.none: no such file",
     "1:patches": "layer '1': gives no tokens",
-    "0:heads": "layer '0': runs no linear layer",
-    "3:heads": "layer '3': says nowhere how many heads it has",
+    "0:heads": "layer '0': runs no linear layer, and is no attention",
+    "3:heads": "layer '3': holds no linear layer that mixes its heads",
     "7:signed": "layer '7': the network has none of that name",
 }
 
@@ -202,6 +338,12 @@ def test_what_a_layer_has_not_is_told_in_a_line(name: str) -> None:
     with pytest.raises(InputError, match=REFUSED[name].split("'")[-1]) as refused:
         features.attach(network, name, [pictures])
     assert REFUSED[name] in str(refused.value)
+
+
+def test_what_is_no_feature_is_told_with_those_that_are() -> None:
+    network, _ = row()
+    with pytest.raises(InputError, match="':foo=3' names no features; there are signed, pca="):
+        layers.find(network, "1:foo=3")
 
 
 def test_a_file_that_does_not_fit_is_told_with_its_shapes(tmp_path: Path) -> None:

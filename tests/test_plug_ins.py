@@ -22,6 +22,7 @@ from torch import nn
 from duchenne.faces.formats import folder
 from duchenne.faces.formats.adapter import Format
 
+SIZE = 32
 FACES = Format("other", "Faces of mine", "a folder", "my own", "", folder.read)
 
 
@@ -47,6 +48,7 @@ ENTRIES = """
 small = my_package:Small
 zhu = my_package:Small
 broken = my_package:Missing
+odd = my_package:SIZE
 
 [duchenne.faces]
 mine = my_package:FACES
@@ -103,6 +105,8 @@ def test_a_package_brings_networks_faces_and_recipes(installed: Path) -> None:
         "Zhu",
     ]
     assert "'zhu' of my-package: the name is taken; it is left out" in found.stderr
+    assert "'odd' of my-package: my_package:SIZE is of another kind" in found.stderr
+    assert "'mine', recipe 'quick': the name is taken" in found.stderr
     assert "'broken' of my-package: module 'my_package' has no attribute" in found.stderr
 
 
@@ -192,7 +196,7 @@ BREAKING = {
     Together: "reads a picture otherwise beside others",
     Chance: "its generator does not decide",
     OneSeed: "the same weights from every seed",
-    Frozen: "no weights that can be trained",
+    Frozen: "is reached by no gradient",
     Infinite: "not finite",
 }
 

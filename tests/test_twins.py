@@ -144,7 +144,7 @@ def test_intervals_of_rank_correlations_cover() -> None:
 def test_a_network_that_goes_by_brightness_is_found_out() -> None:
     prepare = Preparation(()).fit(torch.zeros(1, 1, 32, 32))
     pair = Pair(Brightness(), (), prepare, CLASSES)
-    settings = AvatarSettings(people=8, seed=1000, size=32, samples=1)
+    settings = AvatarSettings(people=16, seed=1000, size=32, samples=1)
     rendered = twins.render(settings, 32, 1)
     found = twins.compare(pair, rendered).set_index(["trait", "measure"])
     happy = found.xs(f"{twins.NEUTRAL}happiness", level="measure")

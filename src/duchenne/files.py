@@ -487,6 +487,17 @@ def _folder_beside(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as Parquet, whole or not at all.
+
+    Args:
+        path: The file.
+        frame: What it holds; its index is left out.
+    """
+    with replacing(path) as partial:
+        frame.to_parquet(partial, index=False)
+
+
 def read_frame(path: Path) -> pd.DataFrame:
     """Read a table.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container
 from typing import Any
 
 NETWORKS = "duchenne.networks"
@@ -27,35 +27,53 @@ FACES = "duchenne.faces"
 RECIPES = "duchenne.recipes"
 
 
-def found(group: str, taken: Container[str] = ()) -> Iterator[tuple[str, Any]]:
+Accepts = Callable[[Any], bool]
+
+
+def found(
+    group: str, accepts: Accepts, taken: Container[str] = ()
+) -> dict[str, Any]:
     """Load what installed packages bring.
 
-    What cannot be loaded, or has a name that is ``taken``, is left out with a
-    warning that names the package.
+    What cannot be loaded, is of another kind, or has a name that is taken, is
+    left out with a warning that names the package.
 
     Args:
         group: ``NETWORKS``, ``FACES`` or ``RECIPES``.
+        accepts: Whether an object is of the group's kind.
         taken: Names that are not given again.
 
-    Yields:
-        Name and object of each entry point.
+    Returns:
+        The objects by the names of their entry points.
 
-    >>> list(found("duchenne.nothing"))
-    []
+    >>> found("duchenne.nothing", callable)
+    {}
     """
+    brought: dict[str, Any] = {}
     for entry in importlib.metadata.entry_points(group=group):
         package = entry.dist.name if entry.dist else entry.value
-        if entry.name in taken:
-            _left_out(f"{entry.name!r} of {package}: the name is taken")
+        called = f"{entry.name!r} of {package}"
+        if entry.name in taken or entry.name in brought:
+            left_out(called, "the name is taken")
             continue
         try:
             made = entry.load()
         except Exception as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            _left_out(f"{entry.name!r} of {package}: {first}")
+            left_out(called, first)
             continue
-        yield entry.name, made
+        if accepts(made):
+            brought[entry.name] = made
+        else:
+            left_out(called, f"{entry.value} is of another kind")
+    return brought
 
 
-def _left_out(what: str) -> None:
-    warnings.warn(f"plug-in {what}; it is left out", stacklevel=3)
+def left_out(called: str, why: str) -> None:
+    """Warn of what a package brings and cannot be used.
+
+    Args:
+        called: Its name and package.
+        why: What stands against it.
+    """
+    warnings.warn(f"plug-in {called}: {why}; it is left out", stacklevel=3)

@@ -39,11 +39,11 @@ def check_network(
     """
     _refuse(not hasattr(kind, "SIZE"), kind, "has no SIZE, in pixels")
     _refuse(not getattr(kind, "LAYERS", ()), kind, "names no LAYERS")
-    known = inspect.signature(kind).parameters
     for name in ("classes", "channels", "generator"):
-        _refuse(name not in known, kind, f"takes no {name!r}")
+        _refuse(not _takes(kind, name), kind, f"takes no {name!r}")
     network = _made(kind, channels, classes, 0)
-    pictures = torch.rand(4, channels, kind.SIZE, kind.SIZE)  # type: ignore[attr-defined]
+    shape = (4, channels, kind.SIZE, kind.SIZE)  # type: ignore[attr-defined]
+    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     _check_outputs(kind, network, pictures, classes)
     _check_layers(kind, network, pictures)
     _check_weights(kind, channels, classes, pictures)
@@ -55,11 +55,18 @@ def _refuse(problem: bool, kind: type[nn.Module], says: str) -> None:
         raise AssertionError(f"{kind.__name__}: {says}")
 
 
+def _takes(kind: type[nn.Module], name: str) -> bool:
+    """Whether a class is made with an argument of a name, or with any."""
+    known = inspect.signature(kind).parameters.values()
+    every = inspect.Parameter.VAR_KEYWORD
+    return any(each.name == name or each.kind is every for each in known)
+
+
 def _made(
     kind: type[nn.Module], channels: int, classes: int, seed: int
 ) -> nn.Module:
     options: dict[str, Any] = {"channels": channels}
-    if "size" in inspect.signature(kind).parameters:
+    if _takes(kind, "size"):
         options["size"] = kind.SIZE  # type: ignore[attr-defined]
     generator = torch.Generator().manual_seed(seed)
     return kind(classes, generator=generator, **options)
@@ -125,9 +132,11 @@ def _check_training(
     network.train()
     loss = network(pictures).logsumexp(1).mean()
     loss.backward()
-    reached = [
-        weights.grad is not None and weights.grad.isfinite().all()
-        for weights in network.parameters()
+    reached = {
+        name: weights.grad is not None and weights.grad.isfinite().all()
+        for name, weights in network.named_parameters()
         if weights.requires_grad
-    ]
-    _refuse(not any(reached), kind, "has no weights that can be trained")
+    }
+    _refuse(not reached, kind, "has no weights that can be trained")
+    missed = [name for name, trained in reached.items() if not trained]
+    _refuse(bool(missed), kind, f"{missed[:1]} is reached by no gradient")

@@ -25,8 +25,9 @@ from duchenne.recipes.cards import read_card
 from duchenne.study import network, record
 from duchenne.study.sentences import percent
 from duchenne.units import listing
+from duchenne.units.layers import find
 
-_PEOPLE = 72
+_PEOPLE = 120
 _SEED = 2000  # other people than a study's
 _PIXELS = 160
 _MOST_PHOTOGRAPHS = 800
@@ -49,6 +50,9 @@ def layers(card: str, changes: tuple[str, ...] = ()) -> pd.DataFrame:
             says.
     """
     recipe, opened = _opened(card, changes)
+    if recipe.units.layer != "auto":
+        network.rehearse_features(recipe, opened)
+        find(opened, recipe.units.layer)
     found = listing.listed(opened, network.noise_for(recipe))
     return found.assign(auto=found["layer"] == listing.chosen(found))
 
@@ -106,12 +110,15 @@ def inspect(
         raise InputError(
             "network.output.classes: the check needs two classes or more"
         )
-    avatars = Faces.of(_avatars(recipe), classes)
-    checked = {"avatars": _checked(recipe, opened, avatars)}
+    shown = {}
     if data is not None:
         photographs = _photographs(recipe, data)
-        faces = Faces.of(photographs, classes, _MOST_PHOTOGRAPHS)
-        checked[data] = _checked(recipe, opened, faces)
+        shown[data] = Faces.of(photographs, classes, _MOST_PHOTOGRAPHS)
+    avatars = Faces.of(_avatars(recipe), classes)
+    checked = {
+        name: _checked(recipe, opened, faces)
+        for name, faces in ({"avatars": avatars} | shown).items()
+    }
     return Inspection(
         _about(recipe, opened), _read(recipe, opened, avatars), checked
     )
@@ -131,6 +138,7 @@ def _avatars(recipe: Recipe) -> stack.Stack:
     """Rendered faces with a wide margin, of people whom no study shows."""
     settings = AvatarSettings(
         people=_PEOPLE,
+        protocol="apexes",
         seed=_SEED,
         size=_PIXELS,
         samples=1,

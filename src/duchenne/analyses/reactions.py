@@ -25,11 +25,12 @@ def beside(studies: Mapping[str, Study]) -> pd.DataFrame:
         A row an action unit and class that all networks have: ``au,
         expression``; of each study the change of log-odds by its name, and its
         interval, ``<name> low`` and ``<name> high``; and ``differ``, whether
-        the intervals of some two leave a gap. Empty where a study has none.
+        the intervals of some two leave a gap. Empty where a study has none, or
+        the networks have no class in common.
     """
     frames = []
     for name, study in studies.items():
-        if "logit_change" not in study.reactions:
+        if study.reactions.empty or "logit_change" not in study.reactions:
             return pd.DataFrame()
         columns = {
             "logit_change": name,
@@ -39,6 +40,8 @@ def beside(studies: Mapping[str, Study]) -> pd.DataFrame:
         of_study = study.reactions.set_index(_KEYS)[list(columns)]
         frames.append(of_study.rename(columns=columns))
     found = pd.concat(frames, axis=1, join="inner")
+    if found.empty:
+        return pd.DataFrame()
     lows = found[[f"{name} low" for name in studies]]
     highs = found[[f"{name} high" for name in studies]]
     found["differ"] = lows.max(axis=1) > highs.min(axis=1)

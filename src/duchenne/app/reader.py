@@ -35,10 +35,8 @@ Places = NDArray[np.int64]
 MOST_PIXELS = 40_000_000
 """A photograph that says it is larger is not decoded."""
 FIRING = 8
-_MANY = (
-    0.25  # of units, of which the 2 % that lie beyond by definition are none
-)
 """How many units are told of."""
+_MANY = 0.25  # of units that lie beyond their range, as 2 % do anyway
 _LOOKED_AT = 1024  # pixels of the longer side in which a face is looked for
 _DRAWN = 256  # pixels of the side of a slider face as it is shown
 _FINDERS = ("haar", "haar-khorrami2015")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from duchenne.cli.terminal import Changes, explained, say, show
+from duchenne.errors import InputError
 
 audits = typer.Typer()
 
@@ -79,9 +80,11 @@ def audit(
 
         wanted = [*(changes or [])]
         if layer:
-            wanted.append(f'units.layer="{layer}"')
+            wanted.append(f"units.layer={json.dumps(layer)}")
         if data and not check:
             wanted.append(f"faces.photographs={json.dumps(data)}")
+        if layers and check:
+            raise InputError("--layers and --check: one at a time")
         if layers or check:
             _looked_at(card, tuple(wanted), data, layers)
             return

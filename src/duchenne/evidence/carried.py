@@ -26,7 +26,7 @@ def ranges(here: Floats, there: Floats) -> pd.DataFrame:
         A row a unit: ``unit``; ``low, high``, the 1st and 99th percentile
         here; ``beyond``, the share of pictures there that lie outside, 0.02
         where the two are alike; and ``shift`` of the mean, in standard
-        deviations here.
+        deviations here, NaN of a unit that never varies.
 
     >>> here = np.arange(101.0)[:, None]
     >>> ranges(here, here + 50)[["low", "high", "beyond"]].round(2)
@@ -44,7 +44,10 @@ def ranges(here: Floats, there: Floats) -> pd.DataFrame:
             "high": high,
             "beyond": outside.mean(0),
             "shift": np.divide(
-                shift, spread, out=np.zeros_like(shift), where=spread > 0
+                shift,
+                spread,
+                out=np.full_like(shift, np.nan),
+                where=spread > 0,
             ),
         }
     )
@@ -71,7 +74,7 @@ def carried(
         seed: Of the dealing.
 
     Returns:
-        ``pairs`` that are detected here and can be tested there; the ``share``
+        ``pairs`` that are detected here and are tested there; the ``share``
         that is detected there too; and ``dealt``, that share with labels dealt
         anew, the mean. Shares are nothing where there are no pairs.
 
@@ -88,8 +91,9 @@ def carried(
     >>> carried(here, there, "au", 0.05)["share"]
     0.5
     """
-    found = here[detecting(here, level)]
-    found = found[found[label].isin(there[label])]
+    keys = ["unit", label]
+    tested = there.loc[there["p"].notna(), keys]
+    found = here[detecting(here, level)].merge(tested, on=keys)
     if not len(found):
         return {"pairs": 0, "share": None, "dealt": None}
     holds = _holds(found["unit"], there, label, level)

@@ -46,6 +46,7 @@ def of_twins(
         interval over people, ``p`` of Student's paired t, and ``p_holm``,
         corrected over all traits (Holm 1979), and over all measures that are
         called alike before a colon, as those of classes on neutral faces are.
+        NaN for fewer than six people.
 
     >>> twins = np.arange(8.0)[:, None, None] + 1
     >>> of_twins(twins, ["age"], ["accuracy"])[["effect", "people"]]
@@ -72,14 +73,20 @@ def of_twins(
 
 
 def _paired(differences: Floats) -> float:
-    """P of the mean of differences; 1 where none differs."""
-    if len(differences) < LEAST:
+    """P of the mean of differences; 1 where none differs, and never below that
+    of the most extreme choice of all signs, which is all that few people and
+    shares allow.
+    """
+    count = len(differences)
+    if count < LEAST:
         return np.nan
     if not differences.any():
         return 1.0
+    least = 2.0 ** (1 - count)
     if np.ptp(differences) == 0:
-        return 0.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+        return least
+    found = float(stats.ttest_1samp(differences, 0.0).pvalue)
+    return max(found, least)
 
 
 def of_drawn(of_people: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +109,7 @@ def of_drawn(of_people: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for trait in traits:
         for measure in of_people:
-            known = of_people[measure].notna()
+            known = of_people[measure].notna() & traits[trait].notna()
             row = _correlated(
                 traits.loc[known, trait], of_people.loc[known, measure]
             )
@@ -148,7 +155,11 @@ def _corrected(found: pd.DataFrame) -> pd.DataFrame:
     return found[COLUMNS]
 
 
-def sure(found: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+LEVEL = 0.05
+"""Of the corrected p of what is called sure."""
+
+
+def sure(found: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """Differences of twins in how often they are read right that are surely
     there, the largest first.
 

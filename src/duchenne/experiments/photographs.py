@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Answered:
+class OnPhotographs:
     """What units answer to photographs.
 
     Attributes:
@@ -42,7 +42,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Known:
+class OwnFaces:
     """What is known of a study's own faces: activations (n, u), and the
     evidence of action units, empty where there is none, and of expressions.
     """
@@ -52,15 +52,15 @@ class Known:
     expressions: pd.DataFrame
 
 
-def answered(
+def show(
     layer: Layer,
     control: Layer,
     photographs: Stack,
-    known: Known,
+    known: OwnFaces,
     settings: Evidence,
     seed: int = 0,
     count: int = 10,
-) -> Answered:
+) -> OnPhotographs:
     """Show photographs to a layer and to its control.
 
     Args:
@@ -74,6 +74,9 @@ def answered(
 
     Returns:
         What the units answer, beside the study's own faces.
+
+    Raises:
+        InputError: For a layer that cannot be read.
     """
     pictures = photographs.floats(slice(None))
     rows = np.arange(len(pictures))
@@ -86,20 +89,28 @@ def answered(
         activations, [untrained.activations.value], faces, settings, seed
     )
     ranges = carried.ranges(known.activations, activations)
-    holding = _holding(known, matched, settings.level)
-    return Answered(found.top, activations, matched, ranges, holding)
+    holding = _holding(known, matched, faces, settings)
+    return OnPhotographs(found.top, activations, matched, ranges, holding)
 
 
 def _holding(
-    known: Known, matched: nulls.NetworkEvidence, level: float
+    known: OwnFaces,
+    matched: nulls.NetworkEvidence,
+    faces: pd.DataFrame,
+    settings: Evidence,
 ) -> dict[str, Any]:
-    """How many detections of the study's own faces hold on photographs."""
-    found = {
-        "expressions": carried.carried(
+    """How many detections of the study's own faces hold on photographs, of
+    whatever enough labels can be exchanged for.
+    """
+    found = {}
+    level = settings.level
+    tree = nulls.exchangeable(faces, stills=True)
+    if tree.smallest_p(settings.permutations) <= level:
+        found["expressions"] = carried.carried(
             known.expressions, matched.expressions, "expression", level
         )
-    }
-    if matched.evidence is not None and len(known.evidence):
+    coded = matched.evidence is not None and len(known.evidence)
+    if coded and matched.summary["smallest_p"] <= level:
         found["action_units"] = carried.carried(
             known.evidence, matched.evidence, "au", level
         )

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from duchenne.evidence import differences
+from duchenne.evidence.nulls import who
 from duchenne.experiments.pair import Pair
 from duchenne.experiments.stimulate import loaded
 from duchenne.faces.avatars.people import ANCESTRIES
@@ -36,6 +37,11 @@ LEVELS = {
 and heavy, dark and light of skin.
 """
 
+SKIN = 0.3
+"""The luminance of skin of all twins of ancestries, so that these differ in
+shape, hair and eyes alone.
+"""
+
 TRAITS = (*LEVELS, *ANCESTRIES)
 """What twins differ in; those of an ancestry against those of the others."""
 
@@ -43,6 +49,9 @@ NEUTRAL = "neutral face: "
 """What stands before a class in the name of a measure: its log-odds on
 neutral faces.
 """
+
+
+SHOWN = "log-odds of what is shown"
 
 
 @dataclass(frozen=True)
@@ -64,17 +73,28 @@ def render(people: AvatarSettings, size: int, channels: int) -> Twins:
 
     Returns:
         Every expression of each of them, at each level.
+
+    Raises:
+        InputError: Where what was rendered before cannot be read.
     """
-    asked = [
-        (trait, level) for trait, levels in LEVELS.items() for level in levels
-    ]
-    asked += [(ancestry, 1.0) for ancestry in ANCESTRIES]
     settings = people.model_copy(update={"protocol": "apexes"})
     sets = {}
-    for trait, level in asked:
-        held = settings.model_copy(update={"traits": {trait: level}})
-        sets[trait, level] = loaded(held, size, channels)
+    for key, traits in _held().items():
+        held = settings.model_copy(update={"traits": traits})
+        sets[key] = loaded(held, size, channels)
     return Twins(sets)
+
+
+def _held() -> dict[tuple[str, float], dict[str, float]]:
+    """What people are held at in each set of twins."""
+    found = {
+        (trait, level): {trait: level}
+        for trait, levels in LEVELS.items()
+        for level in levels
+    }
+    for ancestry in ANCESTRIES:
+        found[ancestry, 1.0] = {ancestry: 1.0, "skin": SKIN}
+    return found
 
 
 def measured(
@@ -107,7 +127,7 @@ def _of_people(
     of_neutral = np.where(neutral[:, None], logits, np.nan)
     of_shown = _of_shown(logits, frame["expression"], classes)
     found = of_shown.join(pd.DataFrame(of_neutral, columns=names))
-    return found.groupby(frame["subject"].to_numpy()).mean()
+    return found.groupby(who(frame)[0]).mean()
 
 
 def _of_shown(
@@ -123,9 +143,6 @@ def _of_shown(
     found[rows, 0] = logits[rows].argmax(1) == places
     found[rows, 1] = logits[rows, places]
     return pd.DataFrame(found, columns=["accuracy", SHOWN])
-
-
-SHOWN = "log-odds of what is shown"
 
 
 def compare(pair: Pair, twins: Twins) -> pd.DataFrame:
@@ -181,7 +198,7 @@ def drawn(
     columns = [name for name in frame if str(name).startswith(PERSON)]
     if not columns:
         return None
-    traits = frame.groupby("subject")[columns].mean()
+    traits = frame[columns].groupby(who(frame)[0]).mean()
     traits.columns = [name.removeprefix(PERSON) for name in columns]
     of_people = measured(pair, faces, rows)
     return differences.of_drawn(of_people, traits.reindex(of_people.index))

@@ -51,6 +51,9 @@ def answered(
         ``monotone, effect`` and ``selectivity``, in standard deviations of the
         value on the study's pictures. NaN where an action unit is not labelled
         or not stimulated.
+
+    Raises:
+        InputError: As ``evidence.match`` does.
     """
     first = len(pair.classes)
     trained = pair.outputs(pictures)[:, first:].numpy()
@@ -96,7 +99,9 @@ def _labelled(
     """How values come with the action units that pictures are labelled with."""
     matched = nulls.beside_nulls(trained, [untrained], faces, settings, seed)
     if matched.evidence is None or matched.untrained is None:
-        return pd.DataFrame(columns=["unit", "au", *_LABELLED, "r_untrained"])
+        numbers = dict.fromkeys([*_LABELLED, "r_untrained"], "float64")
+        kinds = {"unit": "int64", "au": "str"} | numbers
+        return pd.DataFrame(columns=list(kinds)).astype(kinds)
     keys = ["unit", "au"]
     by_chance = matched.untrained[[*keys, "r"]]
     by_chance = by_chance.rename(columns={"r": "r_untrained"})

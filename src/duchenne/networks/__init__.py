@@ -13,12 +13,15 @@ from duchenne.networks.registry import (
     Description,
     build,
     from_description,
+    is_network,
 )
 from duchenne.networks.saving import UNTRAINED, Saved, card_of, load, save
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
     importlib.import_module(_module.name)  # each registers its networks
-NETWORKS.update(plug_ins.found(plug_ins.NETWORKS, {GIVEN, *NETWORKS}))
+NETWORKS.update(
+    plug_ins.found(plug_ins.NETWORKS, is_network, {GIVEN, *NETWORKS})
+)
 
 __all__ = [
     "GIVEN",

@@ -33,6 +33,15 @@ def network(name: str) -> Callable[[_Network], _Network]:
     return register
 
 
+def is_network(made: object) -> bool:
+    """Whether an object is a class of networks.
+
+    >>> is_network(nn.ReLU), is_network(nn.ReLU())
+    (True, False)
+    """
+    return isinstance(made, type) and issubclass(made, nn.Module)
+
+
 @dataclass(frozen=True)
 class Description:
     """All it takes to build a network and to prepare its input, except its

@@ -129,10 +129,10 @@ def train(work: Workspace) -> None:
     listed = work.networks
     given = jobs.Materials(work.recipe, work.stack, work.folds)
     found = jobs.train_all(listed, given, work.workers)
-    _write_frame(folder / "predictions.parquet", found)
+    files.write_frame(folder / "predictions.parquet", found)
     trained = {number: work.folds[number] for number in work.trained_folds}
-    _write_frame(
-        folder / "training" / "folds.parquet",
+    files.write_frame(
+        folder / "training/folds.parquet",
         jobs.parts(trained, work.stack.table),
     )
     shown = jobs.best_of([job for job in listed if job.fold == listed[0].fold])
@@ -186,7 +186,7 @@ def take_in(work: Workspace) -> None:
     alone = network.as_pair(recipe, opened)
     outputs = alone.outputs(work.stack.stored)
     read = _read(recipe, work.stack.table, alone, outputs)
-    _write_frame(folder / "predictions.parquet", read)
+    files.write_frame(folder / "predictions.parquet", read)
     scores = _scores_of_classes(recipe, read)
     scores["unread"] = len(work.stack) - len(read)
     files.write_json(folder / "scores.json", scores | _NOT_TRAINED)
@@ -275,8 +275,3 @@ def _copied(recipe: Recipe, folder: Path) -> dict[str, str]:
         )
         kept["source"] = f"{card.kind}:{inside}"
     return kept
-
-
-def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    with files.replacing(path) as partial:
-        frame.to_parquet(partial, index=False)

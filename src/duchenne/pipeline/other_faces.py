@@ -44,7 +44,7 @@ def compare_people(work: Workspace) -> None:
 def _write_people(work: Workspace, parts: list[pd.DataFrame]) -> None:
     nothing = pd.DataFrame(columns=differences.COLUMNS)
     found = pd.concat(parts, ignore_index=True) if parts else nothing
-    _write_frame(work.study.folder / "people.parquet", found)
+    files.write_frame(work.study.folder / "people.parquet", found)
 
 
 def show_photographs(work: Workspace) -> None:
@@ -58,28 +58,30 @@ def show_photographs(work: Workspace) -> None:
         return
     found = _answered(work, shown)
     with files.replacing_folder(folder) as partial:
-        _write_frame(partial / "faces.parquet", shown.table.frame)
-        _write_frame(partial / "top.parquet", found.top)
-        _write_frame(partial / "ranges.parquet", found.ranges)
-        _write_frame(
+        files.write_frame(partial / "faces.parquet", shown.table.frame)
+        files.write_frame(partial / "top.parquet", found.top)
+        files.write_frame(partial / "ranges.parquet", found.ranges)
+        files.write_frame(
             partial / "expressions.parquet", found.matched.expressions
         )
         if found.matched.evidence is not None:
-            _write_frame(partial / "evidence.parquet", found.matched.evidence)
+            files.write_frame(
+                partial / "evidence.parquet", found.matched.evidence
+            )
         summary = found.matched.summary | {"holding": found.holding}
         files.write_json(partial / "summary.json", summary)
         _read_expressions(work, shown, partial)
 
 
-def _answered(work: Workspace, shown: Stack) -> photographs.Answered:
+def _answered(work: Workspace, shown: Stack) -> photographs.OnPhotographs:
     """What units answer to photographs, beside the study's own faces."""
     trained, control = work.examined()
     study = work.study
-    known = photographs.Known(
+    known = photographs.OwnFaces(
         trained.activations(), study.evidence, study.expressions
     )
     recipe = work.recipe
-    return photographs.answered(
+    return photographs.show(
         trained.layer,
         control.layer,
         shown,
@@ -104,7 +106,7 @@ def _read_expressions(work: Workspace, shown: Stack, folder: Path) -> None:
     )
     found["expression"] = expressions.to_numpy()
     found = found[known]
-    _write_frame(folder / "predictions.parquet", found)
+    files.write_frame(folder / "predictions.parquet", found)
     scores = metrics.scores(found, pair.classes, work.recipe.paper)
     scores["unread"] = int((~known).sum())
     files.write_json(folder / "scores.json", scores)
@@ -118,11 +120,9 @@ def of_photographs(recipe: Recipe) -> list[str]:
 
     Returns:
         Their fingerprint; nothing where it names none.
+
+    Raises:
+        InputError: Where they cannot be read.
     """
     table = gather_photographs(recipe.faces)
     return [] if table is None else [fingerprint(table)]
-
-
-def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    with files.replacing(path) as partial:
-        frame.to_parquet(partial, index=False)

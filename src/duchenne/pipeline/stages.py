@@ -69,7 +69,9 @@ def read_faces(work: Workspace) -> None:
     were left out or cut in doubt.
     """
     left_out = work.stack.table.left_out
-    _write_frame(work.study.folder / "faces.parquet", work.stack.table.frame)
+    files.write_frame(
+        work.study.folder / "faces.parquet", work.stack.table.frame
+    )
     remarks = "".join(f"{line}\n" for line in (*left_out, *work.stack.notes))
     with files.replacing(work.study.folder / "remarks.txt") as partial:
         partial.write_text(remarks, encoding="utf-8")
@@ -95,14 +97,14 @@ def survey_units(work: Workspace) -> None:
                 rows,
                 work.recipe.units.top,
             )
-        _write_frame(
+        files.write_frame(
             each.folder / "responses.parquet", found.activations.frame()
         )
-        _write_frame(each.folder / "top.parquet", found.top)
+        files.write_frame(each.folder / "top.parquet", found.top)
     for each in work.other_controls():
         with about(each.network):
             found = survey.survey(each.layer, work.stack.floats(rows), rows, 1)
-        _write_frame(
+        files.write_frame(
             each.folder / "responses.parquet", found.activations.frame()
         )
 
@@ -177,10 +179,12 @@ def stimulate_action_units(work: Workspace) -> None:
                 each.layer, work.pair, each.spread(), faces
             )
         if each.is_control:
-            _write_frame(each.folder / "interventions.parquet", found.units)
+            files.write_frame(
+                each.folder / "interventions.parquet", found.units
+            )
             continue
-        _write_frame(folder / "interventions.parquet", found.units)
-        _write_frame(folder / "reactions.parquet", found.expressions)
+        files.write_frame(folder / "interventions.parquet", found.units)
+        files.write_frame(folder / "reactions.parquet", found.expressions)
         with files.replacing(each.folder / "doses.safetensors") as partial:
             kept = {"answers": found.answers, "outputs": found.outputs}
             save_file(kept, partial)
@@ -204,7 +208,7 @@ def answer_values(work: Workspace) -> None:
             work.recipe.evidence,
             work.recipe.seed,
         )
-    _write_frame(work.study.folder / "values.parquet", found)
+    files.write_frame(work.study.folder / "values.parquet", found)
 
 
 def ablate_units(work: Workspace) -> None:
@@ -213,7 +217,9 @@ def ablate_units(work: Workspace) -> None:
     """
     recipe = work.recipe
     if not work.pair.classes:
-        _write_frame(work.study.folder / "ablations.parquet", pd.DataFrame())
+        files.write_frame(
+            work.study.folder / "ablations.parquet", pd.DataFrame()
+        )
         return
     trained = work.trained
     found = pd.DataFrame({"unit": [], "au": []})
@@ -224,7 +230,7 @@ def ablate_units(work: Workspace) -> None:
     )
     shown = _affordable(work, chosen)
     effects = ablate.ablate(trained.layer, shown, chosen, recipe.ablation.fill)
-    _write_frame(work.study.folder / "ablations.parquet", effects)
+    files.write_frame(work.study.folder / "ablations.parquet", effects)
 
 
 def _affordable(work: Workspace, chosen: ablate.Sets) -> ablate.Shown:
@@ -297,7 +303,7 @@ def judge_scores(work: Workspace) -> None:
         )
         parts.append(_validity(work, each, "free", on_free, free.table))
     validity = pd.concat(parts, ignore_index=True)
-    _write_frame(work.study.folder / "validity.parquet", validity)
+    files.write_frame(work.study.folder / "validity.parquet", validity)
 
 
 def _validity(
@@ -330,7 +336,7 @@ def measure_unit_traits(work: Workspace) -> None:
     """
     asked = work.recipe.traits
     if not asked.pictures or not work.pair.classes:
-        _write_frame(work.study.folder / "traits.parquet", pd.DataFrame())
+        files.write_frame(work.study.folder / "traits.parquet", pd.DataFrame())
         return
     pair = work.pair
     rows = work.not_trained_on
@@ -351,7 +357,7 @@ def measure_unit_traits(work: Workspace) -> None:
             work.recipe.units.top, asked.pictures, asked.filters
         ),
     )
-    _write_frame(work.study.folder / "traits.parquet", found)
+    files.write_frame(work.study.folder / "traits.parquet", found)
 
 
 def write_report(work: Workspace) -> None:
@@ -362,16 +368,11 @@ def write_report(work: Workspace) -> None:
     printed_tables.write_all(work.study)
 
 
-def _write_frame(path: Path, frame: pd.DataFrame) -> None:
-    with files.replacing(path) as partial:
-        frame.to_parquet(partial, index=False)
-
-
 def _write_or_remove(path: Path, frame: pd.DataFrame | None) -> None:
     if frame is None:
         path.unlink(missing_ok=True)
     else:
-        _write_frame(path, frame)
+        files.write_frame(path, frame)
 
 
 LINE = (

@@ -18,8 +18,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from inspect import ismodule
 from pathlib import Path
-from types import NoneType
+from types import ModuleType, NoneType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -54,14 +55,24 @@ def _files() -> dict[str, Traversable]:
     """Every recipe's file by its name; a plug-in's, where its name is not
     taken.
     """
-    brought = plug_ins.found(plug_ins.RECIPES)
-    packages = ["duchenne.recipes", *(package for _, package in brought)]
-    found: dict[str, Traversable] = {}
-    for package in packages:
-        for file in resources.files(package).iterdir():
-            if file.name.endswith(".toml"):
-                found.setdefault(file.name.removesuffix(".toml"), file)
+    found = _inside("duchenne.recipes")
+    for name, package in plug_ins.found(plug_ins.RECIPES, ismodule).items():
+        for recipe, file in _inside(package).items():
+            if recipe in found:
+                called = f"{name!r}, recipe {recipe!r}"
+                plug_ins.left_out(called, "the name is taken")
+            else:
+                found[recipe] = file
     return found
+
+
+def _inside(package: str | ModuleType) -> dict[str, Traversable]:
+    """The recipes of a package by their names."""
+    return {
+        file.name.removesuffix(".toml"): file
+        for file in resources.files(package).iterdir()
+        if file.name.endswith(".toml")
+    }
 
 
 def read(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -250,6 +261,9 @@ def change(keys: dict[str, Any], changes: Sequence[str]) -> None:
     """Change some keys that are not validated yet, in place."""
     for each in changes:
         _set(keys, each)
+    units = keys.get("units")
+    if isinstance(units, dict) and isinstance(units.get("layer"), str):
+        units["layer"] = _file_of_features(units["layer"], Path.cwd())
 
 
 def differences(recipe: Recipe) -> list[str]:

@@ -4,13 +4,17 @@ of whom it says what.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from duchenne import facs
 from duchenne.errors import InputError
+from duchenne.evidence.differences import LEVEL
 from duchenne.evidence.reactions import drivers
 from duchenne.experiments.ablate import in_prototypes
 from duchenne.experiments.twins import NEUTRAL, SHOWN
+from duchenne.experiments.values import own_code
 from duchenne.study.record import Study
 
 TRAITS = {
@@ -84,6 +88,10 @@ def people(study: Study) -> pd.DataFrame:
         InputError: Where nobody knows who the people are.
     """
     found = study.people_compared
+    if not study.has_classes:
+        raise InputError(
+            f"{study.folder}: its network has no classes that people could be read as"
+        )
     if found.empty:
         raise InputError(
             f"{study.folder}: nothing is known of who the people are; people.twins=24 compares "
@@ -116,14 +124,11 @@ def _of_twins(found: pd.DataFrame) -> pd.DataFrame:
 def _raised(found: pd.DataFrame, traits: pd.Index) -> list[str]:
     """The class that is surely raised most on neutral faces, of each trait."""
     neutral = found[found["measure"].str.startswith(NEUTRAL)]
-    surely = neutral[(neutral["p_holm"] <= _LEVEL) & (neutral["effect"] > 0)]
+    surely = neutral[(neutral["p_holm"] <= LEVEL) & (neutral["effect"] > 0)]
     inorder = surely.sort_values("effect", ascending=False)
     first = inorder.groupby("trait")["measure"].first()
     names = first.str.removeprefix(NEUTRAL)
     return [str(names.get(trait, "–")) for trait in traits]
-
-
-_LEVEL = 0.05
 
 
 def _of_drawn(found: pd.DataFrame) -> pd.DataFrame:
@@ -178,14 +183,28 @@ _OF_VALUES = {
 
 
 def _answering(rows: pd.DataFrame) -> pd.Series:
-    """What one value answers to."""
-    own = rows[rows["own"]]
-    told = own if len(own) else rows.nlargest(1, "r")
-    row = told.iloc[0].reindex(_OF_VALUES).rename(_OF_VALUES)
-    moved = rows.dropna(subset="effect").sort_values("effect")["au"]
-    ends = {
-        "raised most by": moved.iloc[-1] if len(moved) else None,
-        "lowered most by": moved.iloc[0] if len(moved) else None,
-    }
-    value = pd.Series({"value": rows["value"].iloc[0]})
-    return pd.concat([value, row, pd.Series(ends)])
+    """What one value answers to: of one that is named after an action unit,
+    that one alone; and what surely raises and lowers it most.
+    """
+    value = rows["value"].iloc[0]
+    told = rows[rows["own"]]
+    if not own_code(value):
+        told = rows.loc[[_strongest(rows)]]
+    row = told.reset_index(drop=True).reindex([0]).iloc[0]
+    raised = rows[rows["low"] > 0].nlargest(1, "effect")["au"]
+    lowered = rows[rows["high"] < 0].nsmallest(1, "effect")["au"]
+    return pd.concat(
+        [
+            pd.Series({"value": value}),
+            row.reindex(_OF_VALUES).rename(_OF_VALUES),
+            pd.Series({"raised most by": next(iter(raised), None)}),
+            pd.Series({"lowered most by": next(iter(lowered), None)}),
+        ]
+    )
+
+
+def _strongest(rows: pd.DataFrame) -> Any:
+    """The row of largest r, or of largest effect where no label is known."""
+    by_label = rows["r"].abs().astype(float)
+    by_effect = rows["effect"].abs().astype(float)
+    return (by_label if by_label.notna().any() else by_effect).idxmax()

@@ -121,16 +121,19 @@ LEGENDS: dict[str, dict[str, str]] = {
         "change": "of the expression that gains most",
     },
     "values": {
-        "action unit": "the one that the value is named after, else that of the largest r",
+        "action unit": "that the value is named after; of other values the one of largest r",
         "r": "with its interval over people, where six or more show it",
         "slope": "stimulated alone, from absent to full, in the value's standard deviations",
         "selectivity": (
             "1 where nothing else moves it, below 0 where something else moves it farther"
         ),
-        "raised most by": "of all action units that can be rendered",
+        "raised most by": "surely, of all action units that can be rendered",
     },
     "people": {
-        "twins": "rendered people who differ in this alone: expression, light and pose are equal",
+        "twins": (
+            "rendered people who differ in this alone (an ancestry in shape, hair and eyes, at one "
+            "skin): expression, light and pose are equal"
+        ),
         "points": "difference in accuracy, with its interval over people",
         "rho": "Spearman's correlation of a person's accuracy with the trait",
         "log-odds": "of the class that is shown",

@@ -275,13 +275,13 @@ _COLUMNS = {
     "untrained, free": "untrained",
     "p untrained": "p_displaced",
     "log-odds": "log_odds",
-    "points": "twins",
     "rho": "rho",
 }
 _OWN = {
     ("localisation", "p"): "p_displaced",
     ("ablation", "p"): "p_random",
     ("people", "p"): "p_twins",
+    ("people", "points"): "twins",
 }
 
 

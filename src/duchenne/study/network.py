@@ -4,8 +4,8 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -192,7 +192,7 @@ def fit_controls(
     for number, control in enumerate(
         _fresh(recipe, folder, found.description, fold, attempt)
     ):
-        given.fit_statistics(control, _batches(stack, prepare))
+        given.fit_statistics(control, _Batches(stack, prepare))
         for name, values in given.statistics(control).items():
             kept[f"{number}.{name}"] = values.clone()
     with files.replacing(folder / CONTROLS) as partial:
@@ -217,7 +217,7 @@ def fit_features(
         InputError: For a layer that has no such features.
     """
     kept: dict[str, Tensor] = {}
-    if features.Name.of(recipe.units.layer) is not None:
+    if features.LayerName.of(recipe.units.layer) is not None:
         kept = _fitted(recipe, folder, stack, fold, attempt)
     with files.replacing(_features_file(recipe, folder)) as partial:
         save_file(kept, partial)
@@ -232,7 +232,7 @@ def _fitted(
     controls = _untrained(recipe, folder, found.description, fold, attempt)
     kept: dict[str, Tensor] = {}
     for number, each in enumerate([found.network, *controls]):
-        batches = _batches(stack, prepare)
+        batches = _Batches(stack, prepare)
         fitted = features.attach(each, recipe.units.layer, batches)
         kept |= {f"{number}/{key}": value for key, value in fitted.items()}
     return kept
@@ -247,7 +247,7 @@ def _attach_features(
 ) -> None:
     """Give networks the features that were fitted to a study's faces."""
     name = recipe.units.layer
-    if features.Name.of(name) is None:
+    if features.LayerName.of(name) is None:
         return
     file = _features_file(recipe, folder)
     if not file.exists():  # the stage that reads units fits them
@@ -265,15 +265,25 @@ def _attach_features(
             for key, value in kept.items()
             if key.startswith(before)
         }
-        features.attach(each, name, [blank], own)
+        try:
+            features.attach(each, name, [blank], own)
+        except InputError as error:
+            raise files.unreadable(file, error) from None
 
 
-def _batches(stack: Stack, prepare: Preparation) -> Iterable[Tensor]:
-    """Prepared pictures, drawn evenly."""
-    step = max(1, len(stack) // _FITTED_ON)
-    rows = torch.arange(0, len(stack), step)
-    for part in torch.split(rows, _BATCH):
-        yield prepare(torch.from_numpy(stack.floats(part.numpy())))
+@dataclass(frozen=True)
+class _Batches:
+    """Prepared pictures, drawn evenly; made anew each time."""
+
+    stack: Stack
+    prepare: Preparation
+
+    def __iter__(self) -> Iterator[Tensor]:
+        step = max(1, len(self.stack) // _FITTED_ON)
+        rows = torch.arange(0, len(self.stack), step)
+        for part in torch.split(rows, _BATCH):
+            pictures = self.stack.floats(part.numpy())
+            yield self.prepare(torch.from_numpy(pictures))
 
 
 def _restore_statistics(file: Path, controls: list[nn.Module]) -> None:
@@ -327,7 +337,7 @@ def rehearse_features(recipe: Recipe, network: nn.Module) -> None:
     Raises:
         InputError: For a layer that has no such features.
     """
-    if features.Name.of(recipe.units.layer):
+    if features.LayerName.of(recipe.units.layer):
         noise = noise_for(recipe)
         features.attach(network, recipe.units.layer, [noise])
 

@@ -128,10 +128,11 @@ def holding(found: Mapping[str, Any]) -> str:
     >>> said.partition(",")[0]
     'of 8 pairs of a unit and an expression that are sure here'
     """
-    of_units = found.get("action_units", {"pairs": 0})
+    nothing = {"pairs": 0}
+    of_units = found.get("action_units", nothing)
     what, whose = "an action unit", "action units"
     if not of_units["pairs"]:
-        of_units = found["expressions"]
+        of_units = found.get("expressions", nothing)
         what, whose = "an expression", "expressions"
     if not of_units["pairs"]:
         return ""

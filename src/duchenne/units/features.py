@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from duchenne import files
 from duchenne.errors import InputError
@@ -35,6 +37,7 @@ class Features(nn.Module):
     def __init__(self, count: int) -> None:
         super().__init__()
         self.num_features = count
+        self.handle: RemovableHandle | None = None
 
     def forward(self, found: Tensor) -> Tensor:
         """Pass features on.
@@ -137,9 +140,9 @@ def _heads(count: int) -> Code:
 
     def decode(change: Tensor, given: Tensor) -> Tensor:
         of_heads = parts(given)
-        size = encode(given).clamp_min(torch.finfo(given.dtype).tiny)
-        share = (change / size)[..., None]
-        return (of_heads * share).flatten(-2)
+        size = encode(given)
+        share = torch.where(size > 0, change / size, 0)
+        return (of_heads * share[..., None]).flatten(-2)
 
     return Code(lambda units: count, encode, decode)
 
@@ -193,30 +196,27 @@ _CODES: dict[str, Callable[[Arrays], Code]] = {
 
 _OF_TOKENS = ("patches", "class")
 
-KINDS = ("signed", "pca=COUNT", "sae=FILE", "heads", "patches", "class")
-"""What may stand behind the colon of a layer's name."""
-
 _NAME = re.compile(
-    r"(?P<layer>.+):(?:(?P<kind>signed|heads|patches|class)|(?P<with>pca|sae)=(?P<told>.+))"
+    r"(?P<layer>.+):(?:(?P<kind>signed|heads|patches|class)|(?P<with>pca|sae)=(?P<argument>.+))"
 )
 
 
 @dataclass(frozen=True)
-class Name:
+class LayerName:
     """A layer's name, and what is read off it.
 
     Attributes:
         layer: What stands before the last colon; may have features itself.
-        kind: A word of ``KINDS``.
-        told: What stands behind its equals sign.
+        kind: A word of ``layers.FEATURES``.
+        argument: What stands behind its equals sign.
     """
 
     layer: str
     kind: str
-    told: str = ""
+    argument: str = ""
 
     @classmethod
-    def of(cls, name: str) -> Name | None:
+    def of(cls, name: str) -> LayerName | None:
         """Read a layer's name.
 
         Args:
@@ -225,15 +225,15 @@ class Name:
         Returns:
             Its parts; nothing for a plain layer.
 
-        >>> Name.of("layer4:pca=16")
-        Name(layer='layer4', kind='pca', told='16')
-        >>> Name.of("layer4.relu")
+        >>> LayerName.of("layer4:pca=16")
+        LayerName(layer='layer4', kind='pca', argument='16')
+        >>> LayerName.of("layer4.relu")
         """
         found = _NAME.fullmatch(name)
         if not found:
             return None
         kind = found["kind"] or found["with"]
-        return cls(found["layer"], kind, found["told"] or "")
+        return cls(found["layer"], kind, found["argument"] or "")
 
 
 def files_of_features(name: str) -> list[str]:
@@ -246,12 +246,12 @@ def files_of_features(name: str) -> list[str]:
         One of each file; none for other layers.
     """
     found = []
-    told = Name.of(name)
-    while told is not None:
-        path = Path(told.told).expanduser()
-        if told.kind == "sae" and path.is_file():
+    layer_name = LayerName.of(name)
+    while layer_name is not None:
+        path = Path(layer_name.argument).expanduser()
+        if layer_name.kind == "sae" and path.is_file():
             found.append(files.checksum(path))
-        told = Name.of(told.layer)
+        layer_name = LayerName.of(layer_name.layer)
     return found
 
 
@@ -259,10 +259,10 @@ def attach(
     network: nn.Module,
     name: str,
     pictures: Iterable[Tensor],
-    kept: Arrays = _NONE,
+    kept: Arrays | None = None,
 ) -> dict[str, Tensor]:
     """Give a network the features that a layer's name asks for, as a module of
-    that name.
+    that name, until ``detach`` takes them away; ``attached`` does both.
 
     Args:
         network: It is changed: what the layer gives then passes through its
@@ -270,7 +270,7 @@ def attach(
         name: As in ``layer4:pca=16``; nothing is done for a plain layer, nor
             where it is attached already.
         pictures: Batches (n, C, H, W), prepared, that components are fitted
-            to and sizes are read from.
+            to and sizes are read from; gone through several times.
         kept: What an earlier call returned, instead of fitting or reading
             anew.
 
@@ -278,8 +278,8 @@ def attach(
         What was fitted or read, by the name of each array and its layer.
 
     Raises:
-        InputError: For a layer that has none of these, or a file that does
-            not fit it.
+        InputError: For a layer that has none of these, a file that does not
+            fit it, and where ``kept`` lacks what the features need.
 
     >>> network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Flatten())
     >>> before = network(torch.ones(1, 1, 2, 2))
@@ -290,75 +290,152 @@ def attach(
     >>> torch.equal(network(torch.ones(1, 1, 2, 2)), before)
     True
     """
-    told = Name.of(name)
-    if told is None or name in network._modules:
+    layer_name = LayerName.of(name)
+    if layer_name is None or name in network._modules:
         return {}
-    batches = list(pictures)
-    found = attach(network, told.layer, batches, kept)
-    if told.kind == "heads":
-        _attach_heads(network, name, told.layer, batches[0])
+    if isinstance(pictures, Iterator):
+        pictures = list(pictures)
+    found = attach(network, layer_name.layer, pictures, kept)
+    first = next(iter(pictures))
+    if layer_name.kind == "heads":
+        _attach_heads(network, name, layer_name.layer, first)
         return found
-    units = _given(network, told, batches[0]).shape[-1]
-    arrays = _arrays(network, name, told, units, batches, kept)
-    _attach_code(network, name, told, units, arrays)
+    units = _given(network, layer_name, first).shape[-1]
+    arrays = _arrays(network, name, units, pictures, kept)
+    _attach_code(network, name, units, arrays)
     return found | {f"{name}/{key}": value for key, value in arrays.items()}
 
 
+def detach(network: nn.Module, name: str) -> None:
+    """Take the features of a layer's name away again, and those that they are
+    read off.
+
+    Args:
+        network: It is left as it was before ``attach``.
+        name: As in ``layer4:pca=16``.
+    """
+    layer_name = LayerName.of(name)
+    while layer_name is not None:
+        features = network._modules.pop(name, None)
+        if isinstance(features, Features) and features.handle:
+            features.handle.remove()
+        name = layer_name.layer
+        layer_name = LayerName.of(name)
+    left = any(isinstance(each, Features) for each in network.children())
+    if isinstance(network, _Row) and not left:
+        network.__class__ = type(network).__mro__[2]
+
+
+@contextmanager
+def attached(
+    network: nn.Module,
+    name: str,
+    pictures: Iterable[Tensor],
+    kept: Arrays | None = None,
+) -> Iterator[dict[str, Tensor]]:
+    """Give a network features for as long as a block lasts.
+
+    Args:
+        network: It is left as it was, also after an error.
+        name: As ``attach`` takes it, and the others.
+        pictures: Batches (n, C, H, W).
+        kept: What an earlier call returned.
+
+    Yields:
+        What was fitted or read.
+    """
+    try:
+        yield attach(network, name, pictures, kept)
+    finally:
+        detach(network, name)
+
+
 def _attach_code(
-    network: nn.Module, name: str, told: Name, units: int, arrays: Arrays
+    network: nn.Module, name: str, units: int, arrays: Arrays
 ) -> None:
     """Let what a layer gives pass through the features of a code."""
-    code = _CODES[told.kind](arrays)
+    layer, kind = _parts(name)
+    code = _CODES[kind](arrays)
     features = _registered(network, name, code.count(units))
-    rearranged = _Rearranged(network, told.layer, told.kind == "patches")
-    hooked = layers.find(network, told.layer)
-    hooked.register_forward_hook(_written_back(features, code, rearranged))
+    rearranged = _Rearranged(network, layer, kind == "patches")
+    hook = _written_back(features, code, rearranged)
+    features.handle = layers.find(network, layer).register_forward_hook(hook)
 
 
-def _given(network: nn.Module, told: Name, pictures: Tensor) -> Tensor:
+def _parts(name: str) -> tuple[str, str]:
+    """The layer that features are read off, and their kind."""
+    layer_name = LayerName.of(name)
+    if layer_name is None:
+        raise InputError(f"layer {name!r}: names no features")
+    return layer_name.layer, layer_name.kind
+
+
+def _given(
+    network: nn.Module, layer_name: LayerName, pictures: Tensor
+) -> Tensor:
     """What the layer gives, its units last."""
     with layers.evaluating(network), torch.no_grad():
-        given = layers.output(network, told.layer, pictures)
-    if told.kind in _OF_TOKENS and given.ndim != 3:
+        given = layers.output(network, layer_name.layer, pictures)
+    if layer_name.kind in _OF_TOKENS and given.ndim != 3:
         raise InputError(
-            f"layer {told.layer!r}: gives no tokens, of which ':{told.kind}' takes some"
+            f"layer {layer_name.layer!r}: gives no tokens, of which ':{layer_name.kind}' takes some"
         )
-    if told.kind == "patches":
-        _extra(given.shape[1])
-    axis = layers.unit_axis(network, told.layer, given)
+    if layer_name.kind in _OF_TOKENS:
+        extra = _extra(given.shape[1])
+        if layer_name.kind == "class" and not extra:
+            raise InputError(
+                f"layer {layer_name.layer!r}: its {given.shape[1]} tokens are all of patches: none "
+                "stands for the class"
+            )
+    axis = layers.unit_axis(network, layer_name.layer, given)
     return given.movedim(axis, -1)
 
 
 def _arrays(
     network: nn.Module,
     name: str,
-    told: Name,
     units: int,
-    batches: list[Tensor],
-    kept: Arrays,
+    pictures: Iterable[Tensor],
+    kept: Arrays | None,
 ) -> dict[str, Tensor]:
     """What the features are computed with: as it was kept, else fitted to
     pictures or read from a file.
     """
+    layer_name = LayerName.of(name)
+    if layer_name is None or layer_name.kind not in ("pca", "sae"):
+        return {}
+    if kept is not None:
+        return _kept(name, kept)
+    argument = layer_name.argument
+    if layer_name.kind == "sae":
+        return _read(Path(argument).expanduser(), units)
+    if not argument.isdigit() or not 0 < int(argument) <= units:
+        raise InputError(
+            f"layer {name!r}: pca takes how many components, 1 to {units}"
+        )
+    return _fitted(network, layer_name, int(argument), pictures)
+
+
+def _kept(name: str, kept: Arrays) -> dict[str, Tensor]:
+    """The arrays of a layer's name among all that were kept."""
     before = f"{name}/"
-    again = {
+    found = {
         key.removeprefix(before): value
         for key, value in kept.items()
         if key.startswith(before)
     }
-    if again or told.kind not in ("pca", "sae"):
-        return again
-    if told.kind == "sae":
-        return _read(Path(told.told).expanduser(), units)
-    if not told.told.isdigit() or not 0 < int(told.told) <= units:
+    if not found:
         raise InputError(
-            f"layer {name!r}: pca takes how many components, 1 to {units}"
+            f"layer {name!r}: what it is computed with is missing"
         )
-    return _fitted(network, told, int(told.told), batches)
+    return found
 
 
 def _fitted(
-    network: nn.Module, told: Name, count: int, batches: Iterable[Tensor]
+    network: nn.Module,
+    layer_name: LayerName,
+    count: int,
+    batches: Iterable[Tensor],
 ) -> dict[str, Tensor]:
     """The principal components of what a layer gives for pictures, at all
     places: eigenvectors of the covariance, the largest first, the largest
@@ -368,7 +445,7 @@ def _fitted(
     total: Tensor | float = 0.0
     products: Tensor | float = 0.0
     for batch in batches:
-        rows = _given(network, told, batch).flatten(0, -2).double()
+        rows = _given(network, layer_name, batch).flatten(0, -2).double()
         seen += len(rows)
         total = total + rows.sum(0)
         products = products + rows.T @ rows
@@ -499,7 +576,7 @@ def _attach_heads(
     layer takes.
     """
     attention = layers.find(network, layer)
-    mixing = _last_linear(network, layer, pictures)
+    mixing = _mixing(network, layer, pictures)
     count = _head_count(attention, layer, network)
     if mixing.in_features % count:
         raise InputError(
@@ -515,23 +592,48 @@ def _attach_heads(
             return None
         return (inputs[0] + code.decode(passed - found, inputs[0]),)
 
-    mixing.register_forward_pre_hook(hook)
+    features.handle = mixing.register_forward_pre_hook(hook)
 
 
-def _last_linear(
-    network: nn.Module, layer: str, pictures: Tensor
-) -> nn.Linear:
-    """The linear layer of an attention module that is run last, and mixes its
-    heads.
+def _mixing(network: nn.Module, layer: str, pictures: Tensor) -> nn.Linear:
+    """The linear layer of an attention module that mixes its heads: the last
+    that is run, and that takes what no other takes.
     """
     attention = layers.find(network, layer)
-    ran: list[nn.Linear] = []
-    handles = [
-        module.register_forward_hook(
-            lambda module, inputs, given: ran.append(module)
+    if isinstance(attention, nn.MultiheadAttention):
+        raise InputError(
+            f"layer {layer!r}: nn.MultiheadAttention computes its heads in one call, so that "
+            "nothing can be read before they are mixed"
         )
-        for module in attention.modules()
-        if isinstance(module, nn.Linear)
+    ran = _linear_runs(network, layer, pictures)
+    if not ran:
+        raise InputError(
+            f"layer {layer!r}: runs no linear layer, and is no attention"
+        )
+    last, taken = ran[-1]
+    if any(taken is other for _, other in ran[:-1]) or len(ran) == 1:
+        raise InputError(
+            f"layer {layer!r}: holds no linear layer that mixes its heads; name the module around "
+            "it that does"
+        )
+    return last
+
+
+def _linear_runs(
+    network: nn.Module, layer: str, pictures: Tensor
+) -> list[tuple[nn.Linear, Any]]:
+    """The linear layers inside a module in the order in which they are run,
+    with what each takes.
+    """
+    ran: list[tuple[nn.Linear, Any]] = []
+
+    def note(module: nn.Module, inputs: Any, given: Any) -> None:
+        if isinstance(module, nn.Linear):
+            ran.append((module, inputs[0]))
+
+    attention = layers.find(network, layer)
+    handles = [
+        module.register_forward_hook(note) for module in attention.modules()
     ]
     try:
         with layers.evaluating(network), torch.no_grad():
@@ -539,12 +641,7 @@ def _last_linear(
     finally:
         for handle in handles:
             handle.remove()
-    if not ran:
-        raise InputError(
-            f"layer {layer!r}: runs no linear layer that its heads could be read before, as "
-            "nn.MultiheadAttention, which computes all in one call"
-        )
-    return ran[-1]
+    return ran
 
 
 _COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")

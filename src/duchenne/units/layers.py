@@ -72,11 +72,26 @@ def find(network: nn.Module, name: str) -> nn.Module:
         key: module for key, module in network.named_modules() if key
     }
     if name not in layers:
+        _refuse_unknown_features(layers, name)
         near = difflib.get_close_matches(name, layers, n=5, cutoff=0.0)
         raise InputError(
             f"layer {name!r}: the network has none of that name; the nearest are {', '.join(near)}"
         )
     return layers[name]
+
+
+def _refuse_unknown_features(layers: dict[str, nn.Module], name: str) -> None:
+    """Refuse a name of which only what stands behind its colon is unknown."""
+    layer, colon, kind = name.rpartition(":")
+    if colon and layer in layers:
+        there = ", ".join(FEATURES)
+        raise InputError(
+            f"layer {name!r}: ':{kind}' names no features; there are {there}"
+        )
+
+
+FEATURES = ("signed", "pca=COUNT", "sae=FILE", "heads", "patches", "class")
+"""What may stand behind the colon of a layer's name (``units.features``)."""
 
 
 def name_of(network: nn.Module, layer: str | nn.Module) -> str:

@@ -131,7 +131,7 @@ RANGES = {
     "african": (0.0, 1.0),
     "asian": (0.0, 1.0),
     "caucasian": (0.0, 1.0),
-    "skin": (0.0, 1.0),
+    "skin": (0.1, 0.47),
 }
 """The least and the most that each trait may be held at."""
 
@@ -181,8 +181,8 @@ def draw_person(
     local = _local_weights(basis, rng, population.spread)
     shape = shape + np.tensordot(local, basis.locals, 1)
     look = _draw_look(rng, drawn, held)
-    told = held.told(look)
-    return Person(shape.astype(np.float32), look, held.age, told)
+    measured = held.traits(look)
+    return Person(shape.astype(np.float32), look, held.age, measured)
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class _Drawn:
         ancestry = _shared(self.ancestry, traits)
         return replace(self, ancestry=ancestry, **own)
 
-    def told(self, look: NDArray[Any]) -> dict[str, float]:
+    def traits(self, look: NDArray[Any]) -> dict[str, float]:
         """Who that is, by the names of ``TRAITS``."""
         luminance = np.asarray(look["skin"]).ravel() @ _LUMINANCE
         drawn = (self.sex, self.age, self.weight, *self.ancestry, luminance)

@@ -55,8 +55,11 @@ class AvatarSettings(BaseModel):
             low, high = RANGES[name]
             if not low <= value <= high:
                 raise ValueError(f"{name}: {value} is not in {low} … {high}")
-        if sum(traits.get(name, 0) for name in ANCESTRIES) > 1:
+        shares = [traits[name] for name in ANCESTRIES if name in traits]
+        if sum(shares) > 1:
             raise ValueError("shares of ancestries add up to more than 1")
+        if len(shares) == len(ANCESTRIES) and sum(shares) < 1:
+            raise ValueError("shares of all ancestries add up to less than 1")
         return traits
 
     def fingerprint(self) -> str:

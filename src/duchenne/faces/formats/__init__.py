@@ -15,6 +15,10 @@ from duchenne import plug_ins
 from duchenne.faces.formats.adapter import Format
 
 
+def _is_format(made: object) -> bool:
+    return isinstance(made, Format)
+
+
 def _every() -> dict[str, Format]:
     """The formats of all modules of this folder, a user's own first."""
     found = {}
@@ -22,9 +26,10 @@ def _every() -> dict[str, Format]:
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Format):
                 found[value.name] = value
-    for name, made in plug_ins.found(plug_ins.FACES, {"avatars", *found}):
-        if isinstance(made, Format):
-            found[name] = replace(made, name=name)
+    taken = {"avatars", *found}
+    brought = plug_ins.found(plug_ins.FACES, _is_format, taken)
+    for name, made in brought.items():
+        found[name] = replace(made, name=name)
     return dict(sorted(found.items(), key=lambda pair: pair[0] != "folder"))
 
 

@@ -174,6 +174,7 @@ def people(work: Workspace) -> Shown:
     Raises:
         InputError: Where no twins were rendered.
     """
+    tables.refuse_without_classes(work.study)
     found = work.study.people_compared
     twins = found[found["design"] == "twins"] if len(found) else found
     if twins.empty:

@@ -104,8 +104,10 @@ def _valued(study: Study) -> list[Answer]:
     action units, stimulated alone.
     """
     found = study.values
-    if found.empty or not found["own"].any():
+    if found.empty:
         return []
+    if not found["own"].any():
+        return [_moved_values(found)]
     moved = found.dropna(subset="effect")
     most = moved.loc[moved.groupby("value")["effect"].idxmax()]
     can_be = moved.loc[moved["own"], "value"]
@@ -120,6 +122,24 @@ def _valued(study: Study) -> list[Answer]:
     return [
         Answer("Does it detect its own action units?", figure, says, "values")
     ]
+
+
+def _moved_values(found: pd.DataFrame) -> Answer:
+    """What moves values such as valence and arousal."""
+    surely = found[(found["low"] > 0) | (found["high"] < 0)]
+    figure = f"{found['value'].nunique()} values"
+    if surely.empty:
+        says = "are surely moved by no action unit, each stimulated alone on rendered faces."
+        return Answer("What moves its values?", figure, says, "values")
+    size = surely["effect"].abs()
+    most = surely.loc[size.groupby(surely["value"], sort=False).idxmax()]
+    told = [
+        f"{row.value} by {row.au} ({facs.coded(row.au).name.lower()}), "
+        f"{row.effect:+.1f} SD".replace("-", "−")
+        for row in most.itertuples()
+    ]
+    says = f"are moved most, each action unit stimulated alone: {'; '.join(told)}."
+    return Answer("What moves its values?", figure, says, "values")
 
 
 def _detecting(study: Study) -> Answer:
@@ -210,7 +230,7 @@ def _worse(study: Study) -> list[Answer]:
     largest = twins.loc[twins["effect"].abs().idxmax()]
     points = f"{100 * largest['effect']:+.0f} points".replace("-", "−")
     says = (
-        f"of {len(twins)} traits surely change accuracy, of {int(largest['people'])} rendered "
+        f"surely change accuracy, of {int(largest['people'])} rendered "
         "people and their twins, who differ in that trait alone; the largest: "
         f"{class_tables.TRAITS[largest['trait']]} {points}{_between(largest)}. No verdict on how "
         "real people are read."

@@ -143,11 +143,20 @@ def _of_study(study: Study) -> dict[str, Any]:
         "people": study.people(study.scores["people"]),
         "people_shown": study.people(study.summary["people"]),
         "published": study.published,
-        "ablated": study.shown(study.recipe.ablation.pictures),
+        "ablated": _ablated(study),
         "seen": study.shown(study.recipe.units.pictures),
         "answers": answers(study),
         "truth": study.truth,
     }
+
+
+def _ablated(study: Study) -> str:
+    """On how many pictures units were ablated, and which."""
+    effects = study.ablations
+    if effects.empty:
+        return ""
+    count = effects.drop_duplicates("expression")["pictures"].sum()
+    return f"{count} pictures{study.shown(study.recipe.ablation.pictures)}"
 
 
 def _embedded(folder: Path) -> dict[str, Markup]:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from duchenne.evidence.differences import LEVEL
 from duchenne.report.figures.plots import style
 
 
@@ -62,7 +63,7 @@ def _add_differences(axes: Axes, accuracy: pd.DataFrame) -> None:
     rows = np.arange(len(effect))
     low = 100 * accuracy["low"].to_numpy()
     high = 100 * accuracy["high"].to_numpy()
-    surely = (accuracy["p_holm"] <= 0.05).to_numpy()
+    surely = (accuracy["p_holm"] <= LEVEL).to_numpy()
     axes.axvline(0, color="0.7", linewidth=0.8)
     axes.hlines(rows, low, high, color=style.BLUE, linewidth=1)
     for chosen, filled in ((surely, style.BLUE), (~surely, "white")):
@@ -81,11 +82,11 @@ def _add_differences(axes: Axes, accuracy: pd.DataFrame) -> None:
 def _add_changes(figure: Figure, axes: Axes, wide: pd.DataFrame) -> None:
     """A cell a trait (rows) and class."""
     values = wide["effect"]
-    limit = max(0.1, float(values.abs().to_numpy().max()))
+    limit = max(0.1, float(np.nanmax(values.abs().to_numpy(float))))
     mesh = axes.imshow(
         values, cmap=style.SCALE, vmin=-limit, vmax=limit, aspect="auto"
     )
-    rows, columns = np.nonzero(wide["p_holm"].to_numpy() <= 0.05)
+    rows, columns = np.nonzero(wide["p_holm"].to_numpy() <= LEVEL)
     axes.plot(columns, rows, ".", color=style.INK, markersize=2)
     axes.set_xticks(
         range(values.shape[1]), list(values), rotation=40, ha="right"
