@@ -1,5 +1,8 @@
-"""What an audit asks of architectures as they are found: seconds for 100
-pictures, beside the network's own run.
+"""What an audit asks of architectures as they are found, in seconds, beside
+the network's own run on the same 100 pictures: reading all units; one
+projection a picture, with the reading that finds its place; reading units and
+outputs together, as stimulation does; and ablating every unit alone, on as many
+pictures as the recipes' limit allows.
 
 python -m benchmarks.architectures [NAME …]
 
@@ -22,6 +25,7 @@ from torch import Tensor, nn
 from benchmarks.tables import machine, markdown
 from duchenne.errors import InputError
 from duchenne.networks.given.outputs import Outputs, read_through
+from duchenne.recipes import schema
 from duchenne.units import listing, responses
 from duchenne.units.ablation import Ablation
 from duchenne.units.features import attach
@@ -31,7 +35,7 @@ from duchenne.units.responses import answers
 PICTURES = 100
 _BATCH = 20
 _CLASSES = 7
-_LIMIT = 10.0  # 10¹² operations, as recipes have it
+_LIMIT = schema.Ablation().limit  # 10¹² operations
 
 TIMM = {
     "ResNet-18": "resnet18",
@@ -112,6 +116,7 @@ def measure(make: Callable[[], nn.Module], layer: str) -> dict[str, Any]:
     attach(network, layer, [pictures[:8]])
     found: dict[str, Any] = {"layer": layer}
     with torch.no_grad():
+        network(pictures[:_BATCH])  # the first run takes longer
         found["itself, s"] = _seconds(
             lambda: [network(part) for part in pictures.split(_BATCH)]
         )

@@ -258,7 +258,7 @@ def measure(seeds: int = 10) -> pd.DataFrame:
             classes = tuple(rng.permutation(_CLASSES).tolist())
             taught = _faces(_TAUGHT, wanted.channels, classes)
             network = _trained(kind, wanted, taught, seed)
-            shown = _faces(2000, wanted.channels, classes)
+            shown = _faces(2000 + seed, wanted.channels, classes)
             cards = [("none", wanted, np.arange(len(classes)))]
             if seed < _WRONG:
                 cards += _faults(wanted, rng)

@@ -358,6 +358,7 @@ def test_a_file_that_does_not_fit_is_told_with_its_shapes(tmp_path: Path) -> Non
         features.attach(network, f"1:sae={file}", [pictures])
 
 
+@pytest.mark.slow
 def test_a_study_of_components_from_faces_to_report(tmp_path: Path) -> None:
     dresses.write(tmp_path)
     card = dresses.card(tmp_path, "small_network.py:Plain", WEIGHTS)

@@ -291,6 +291,7 @@ def test_an_embedding_is_audited_by_its_units(planted: Path) -> None:
     assert compared.studies["accuracy"].isna().all()
 
 
+@pytest.mark.slow
 def test_values_that_cannot_be_are_refused(planted: Path) -> None:
     for values, says in (
         ('values = ["a", "a", "b", "c"]', "one is named twice"),

@@ -141,6 +141,7 @@ def test_intervals_of_rank_correlations_cover() -> None:
     assert 0.92 <= covered / 300 <= 0.98
 
 
+@pytest.mark.slow
 def test_a_network_that_goes_by_brightness_is_found_out() -> None:
     prepare = Preparation(()).fit(torch.zeros(1, 1, 32, 32))
     pair = Pair(Brightness(), (), prepare, CLASSES)
