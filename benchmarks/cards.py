@@ -30,7 +30,7 @@ from duchenne.recipes.schema import Input
 
 SIZE = 48
 _PIXELS = 96
-_PEOPLE = 120
+_PEOPLE = 72
 _EPOCHS = 12
 _TAUGHT = 3000  # the seed of people that networks are trained on
 _WRONG = 3  # seeds of which wrong cards are tried too
@@ -160,7 +160,6 @@ def _decoded(seed: int, channels: int) -> Faces:
     """Faces with a wide margin, by the order of ``_CLASSES``."""
     settings = AvatarSettings(
         people=_PEOPLE,
-        protocol="posed" if seed == _TAUGHT else "apexes",
         seed=seed,
         size=_PIXELS,
         samples=1,

@@ -27,7 +27,7 @@ from duchenne.study.sentences import percent
 from duchenne.units import listing
 from duchenne.units.layers import find
 
-_PEOPLE = 120
+_PEOPLE = 72
 _SEED = 2000  # other people than a study's
 _PIXELS = 160
 _MOST_PHOTOGRAPHS = 800
@@ -138,7 +138,6 @@ def _avatars(recipe: Recipe) -> stack.Stack:
     """Rendered faces with a wide margin, of people whom no study shows."""
     settings = AvatarSettings(
         people=_PEOPLE,
-        protocol="apexes",
         seed=_SEED,
         size=_PIXELS,
         samples=1,
