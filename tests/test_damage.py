@@ -224,7 +224,9 @@ def test_every_command_tells_of_a_damaged_file_in_one_line_or_makes_it_again(
     asked: tuple[str, ...], avatar_study: Study, tmp_path: Path
 ) -> None:
     place = copied(avatar_study, tmp_path)
-    name = f"units/{avatar_study.recipe.units.layer}/responses.parquet"
+    stage, name = "units", f"units/{avatar_study.recipe.units.layer}/responses.parquet"
+    if asked == ("people",):  # reads no units
+        stage, name = "network", "predictions.parquet"
     before = (place / name).read_bytes()
     flipped(place / name)
     runs = [place, avatar_study.folder] if asked == ("compare",) else [place]
@@ -232,10 +234,10 @@ def test_every_command_tells_of_a_damaged_file_in_one_line_or_makes_it_again(
     if code:
         assert code == 2
         assert error.splitlines()[-1].startswith("duchenne: ")
-        assert "responses.parquet: is missing or damaged" in error
+        assert f"{name}: is missing or damaged" in error
     else:
         assert (place / name).read_bytes() == before
-        assert "units: units/" in error
+        assert f"{stage}: {name}" in error
         assert "it is done again" in error
 
 
