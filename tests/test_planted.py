@@ -280,14 +280,14 @@ def test_a_live_page_tells_values(detector: Study) -> None:
 
 
 @pytest.mark.slow
-def test_an_embedding_is_audited_by_its_units(planted: Path) -> None:
+def test_an_embedding_is_audited_by_its_units(planted: Path, detector: Study) -> None:
     card = without_classes(planted, "Embedding", "")
     study = duchenne.audit(card, planted / "embedding", changes=FEW)
     sure = detections(study.evidence, 0.05)
     assert sure[sure["au"] == "AU12"].nlargest(1, "r")["unit"].item() == PLACES["AU12"]
     assert study.values.empty
     assert study.report.exists()
-    compared = compare([planted / "detector", study], planted / "compared")
+    compared = compare([detector, study], planted / "compared")
     assert compared.studies["accuracy"].isna().all()
 
 
