@@ -27,7 +27,15 @@ from duchenne.study.record import Study, state_checksum
 from .small import SMALL
 from .test_cli import command
 
-FOLLOW_FROM_EVIDENCE = {"evidence", "ablation", "validity", "projections", "report"}
+FOLLOW_FROM_EVIDENCE = {
+    "values",
+    "photographs",
+    "evidence",
+    "ablation",
+    "validity",
+    "projections",
+    "report",
+}
 RESULTS = (
     "faces.parquet",
     "predictions.parquet",
