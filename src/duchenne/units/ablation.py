@@ -213,10 +213,11 @@ class Ablation:
         """Whether what a module gives has as many units as the layer."""
         if not isinstance(given, Tensor) or given.ndim < 2:
             return False
-        return (
-            given.shape[layers.unit_axis(self.network, name, given)]
-            == self.units
-        )
+        try:
+            axis = layers.unit_axis(self.network, name, given)
+        except InputError:  # nobody can tell its units
+            return False
+        return given.shape[axis] == self.units
 
     def _expanded(
         self, point: _Point, picture: Tensor, ablated: Tensor

@@ -149,6 +149,62 @@ _LOCKING = threading.Lock()
 _LOCKS: Any = WeakIdKeyDictionary()
 
 
+@dataclass(frozen=True)
+class Call:
+    """One run of a module within a network's run.
+
+    Attributes:
+        name: Of the module, as in ``named_modules``.
+        module: The module.
+        input: What it takes first; nothing where it takes nothing.
+        output: What it gives.
+    """
+
+    name: str
+    module: nn.Module
+    input: Any
+    output: Any
+
+
+def calls(network: nn.Module, pictures: Tensor) -> list[Call]:
+    """Run a network once, and list the runs of the modules inside in the order
+    in which they end.
+
+    Args:
+        network: Any network; it is run in evaluation mode.
+        pictures: (n, C, H, W), prepared; a few, for all that is computed is
+            held.
+
+    Returns:
+        A call a run.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    >>> [call.name for call in calls(network, torch.zeros(1, 1, 2, 2))]
+    ['0', '1']
+    """
+    ran: list[Call] = []
+
+    def noting(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def note(module: nn.Module, inputs: Any, given: Any) -> None:
+            first = inputs[0] if inputs else None
+            ran.append(Call(name, module, first, given))
+
+        return note
+
+    handles = [
+        module.register_forward_hook(noting(name))
+        for name, module in network.named_modules()
+        if name
+    ]
+    try:
+        with evaluating(network), torch.no_grad():
+            network(pictures.clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ran
+
+
 def output(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
     """Run a network up to a layer and return what the layer gives, as it gives
     it; the rest of the network is not run.
@@ -367,7 +423,8 @@ def _tensor(layer: str, given: Any) -> Tensor:
 
 def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
     """Turn what a layer gives, where channels come last, into (n, units, h,
-    w); everything else is left as it is.
+    w), and what runs along a line into (n, places, units), as tokens are;
+    everything else is left as it is.
 
     Args:
         network: Any network.
@@ -375,21 +432,23 @@ def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
         given: What it gives.
 
     Returns:
-        The same numbers, units first.
+        The same numbers.
     """
-    if given.ndim == 4 and unit_axis(network, layer, given) == 3:
-        return given.movedim(3, 1)
-    return given
+    if given.ndim not in (3, 4):
+        return given
+    axis = unit_axis(network, layer, given)
+    wanted = 1 if given.ndim == 4 else 2
+    return given if axis == wanted else given.movedim(axis, wanted)
 
 
 def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     """Tell along which axis of what a layer gives its units are counted.
 
-    Of tokens (n, tokens, units) the last. Of four dimensions as the layer
-    itself declares: a convolution behind pictures, a linear layer or layer
-    norm last; a module that declares nothing is like the last one inside it
-    that does, or else the nearest one before it, as an activation is; behind
-    the pictures where none fits the sizes, or both axes do.
+    Of three dimensions the last, as of tokens (n, tokens, units), but behind
+    pictures where a convolution along a line gave them. Of four the one that
+    the layer itself declares; else the one beside the two that are equal, as
+    maps are square; else the one that the last module inside it declares, or
+    the nearest one before it, as before an activation.
 
     Args:
         network: Any network.
@@ -399,6 +458,9 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     Returns:
         1, or the last.
 
+    Raises:
+        InputError: Where neither sizes nor declarations tell.
+
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(6, 5), nn.GELU())
     >>> (
     ...     unit_axis(network, "0", torch.zeros(1, 8, 4, 6)),
@@ -406,16 +468,48 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     ... )
     (1, 3)
     """
-    if given.ndim != 4:
-        return 2 if given.ndim == 3 else 1
-    for distance, module in enumerate(_by_nearness(network, layer)):
+    if given.ndim == 4:
+        return _axis_of_maps(network, layer, given)
+    return _axis_of_rows(network, layer, given) if given.ndim == 3 else 1
+
+
+def _axis_of_maps(network: nn.Module, layer: str, given: Tensor) -> int:
+    """The axis of units of four dimensions."""
+    own = _declared(find(network, layer))
+    if own is not None and given.shape[own[1]] == own[0]:
+        return own[1]
+    first, middle, last = given.shape[1:]
+    if middle == last != first:
+        return 1
+    if first == middle != last:
+        return 3
+    declared = list(map(_declared, _by_nearness(network, layer)))
+    for size, axis in filter(None, declared):
+        if given.shape[axis] == size:
+            return axis
+    if not any(declared):
+        return 1  # of the picture itself
+    raise InputError(
+        f"layer {layer!r}: gives {tuple(given.shape)}, and no module says which of these its "
+        "units are"
+    )
+
+
+def _axis_of_rows(network: nn.Module, layer: str, given: Tensor) -> int:
+    """The axis of units of three dimensions."""
+    for module in _by_nearness(network, layer):
         declared = _declared(module)
-        if declared is not None:
-            axis = _fitting(given, *declared)
-            if axis is not None:
-                unsure = distance > 0 and given.shape[1] == given.shape[3]
-                return 1 if unsure else axis
-    return 1
+        if declared is None:
+            continue
+        size, axis = declared
+        if isinstance(module, _ALONG_A_LINE) and given.shape[1] == size:
+            return 1
+        if axis == 3 and given.shape[2] == size:
+            return 2
+    return 2
+
+
+_ALONG_A_LINE = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d)
 
 
 def _by_nearness(network: nn.Module, layer: str) -> Iterator[nn.Module]:
@@ -452,13 +546,3 @@ def _declared(module: nn.Module) -> tuple[int, int] | None:
         if isinstance(size, int):
             return size, axis
     return None
-
-
-def _fitting(given: Tensor, size: int, axis: int) -> int | None:
-    """The declared axis where it has the declared size, else the other one
-    where that has.
-    """
-    if given.shape[axis] == size:
-        return axis
-    other = 4 - axis
-    return other if given.shape[other] == size else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from duchenne.errors import InputError
@@ -58,14 +57,16 @@ def listed(network: nn.Module, pictures: Tensor) -> pd.DataFrame:
     1     1     16     maps
     2     2    144  neurons
     """
-    given = _given(network, pictures)
     rows = []
-    for name, outputs in given.items():
+    for name, outputs in _outputs(network, pictures).items():
         first = outputs[0]
         if not _has_units(first, len(pictures)):
             continue
         module = layers.find(network, name)
-        axis = layers.unit_axis(network, name, first)
+        try:
+            axis = layers.unit_axis(network, name, first)
+        except InputError:  # nobody can tell its units
+            continue
         rows.append(
             {
                 "layer": name,
@@ -85,28 +86,12 @@ def listed(network: nn.Module, pictures: Tensor) -> pd.DataFrame:
 _KINDS = {2: "neurons", 3: "tokens", 4: "maps"}
 
 
-def _given(network: nn.Module, pictures: Tensor) -> dict[str, list[Any]]:
+def _outputs(network: nn.Module, pictures: Tensor) -> dict[str, list[Any]]:
     """What every module gives, by its name, in the order of the first runs."""
-    found: dict[str, list[Any]] = {}
-
-    def noting(name: str) -> Any:
-        def note(module: nn.Module, inputs: Any, given: Any) -> None:
-            found.setdefault(name, []).append(given)
-
-        return note
-
-    handles = [
-        module.register_forward_hook(noting(name))
-        for name, module in network.named_modules()
-        if name
-    ]
-    try:
-        with layers.evaluating(network), torch.no_grad():
-            network(pictures.clone())
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    given: dict[str, list[Any]] = {}
+    for call in layers.calls(network, pictures):
+        given.setdefault(call.name, []).append(call.output)
+    return given
 
 
 def _has_units(given: object, pictures: int) -> bool:
