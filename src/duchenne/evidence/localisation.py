@@ -9,11 +9,11 @@ if what it sees lay anywhere. Pure: projections and masks in, a frame out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from duchenne.faces.geometry.regions import Lattice
@@ -221,6 +221,36 @@ def localise(
     return found.compute()
 
 
+@dataclass(frozen=True)
+class _Edges:
+    """Where the rows of masks begin and end, one mask after another.
+
+    Attributes:
+        rows, columns: (k,) from the middle of the mask.
+        signs: (k,) −1 where a run of pixels begins, 1 behind its end.
+        firsts: (a,) the first edge of each mask.
+    """
+
+    rows: Places
+    columns: Places
+    signs: Floats
+    firsts: Places
+
+    @classmethod
+    def of(cls, masks: Masks, middles: Places) -> _Edges:
+        """Find the edges of masks (a, H, W), none of them empty, about their
+        middles (a, 2).
+        """
+        framed = np.pad(masks, ((0, 0), (0, 0), (1, 1)))
+        steps = np.diff(framed.astype(np.int8), axis=2)
+        mask, rows, columns = np.nonzero(steps)
+        signs = -steps[mask, rows, columns].astype(float)
+        firsts = np.searchsorted(mask, np.arange(len(masks)))
+        return cls(
+            rows - middles[mask, 0], columns - middles[mask, 1], signs, firsts
+        )
+
+
 class _Displaced:
     """Masks (a, H, W) with their middles moved to each point of a lattice.
 
@@ -232,60 +262,44 @@ class _Displaced:
     def __init__(self, masks: Masks, lattice: Lattice) -> None:
         self.masks = masks
         self._lattice = lattice
-        # so far beyond a mask's middle that no picture reaches the edge
-        self._ahead = max(masks.shape[1:])
-        self._centred = self._about_their_middle()
+        self._middles = np.array([_middle(mask) for mask in masks])
+        self._edges = _Edges.of(masks, self._middles)
         self.inside = np.ones((len(masks), int(lattice.inside.sum())))
         everywhere = np.ones(masks.shape[1:])
         held = self.energies(everywhere, 0, 0) / masks.sum((1, 2))[:, None]
         self.inside = np.where(held >= _HELD, held, 0.0)
 
-    def _about_their_middle(self) -> torch.Tensor:
-        """The masks, each with its middle in the middle."""
-        side = 4 * self._ahead + 1
-        found = torch.zeros(len(self.masks), side, side)
-        for mask, centred in zip(self.masks, found.numpy(), strict=True):
-            rows, columns = np.nonzero(mask)
-            middle = np.rint([rows.mean(), columns.mean()]).astype(int)
-            down = rows - middle[0] + 2 * self._ahead
-            across = columns - middle[1] + 2 * self._ahead
-            centred[down, across] = 1
-        return found
-
     def energies(self, energy: Floats, x0: int, y0: int) -> Floats:
         """How much of an energy (h, w) whose corner lies at x0, y0 is in each
         mask at each point: (a, p).
+
+        Within a run of a mask's pixels along a row lies what is summed up to
+        its end less what is summed up to its beginning.
         """
         height, width = energy.shape
-        rows = self._read_along(self._lattice.rows, y0, height)
-        columns = self._read_along(self._lattice.columns, x0, width)
-        read = self._centred[:, None, rows, columns]
-        steps = [
-            int(points[1] - points[0])
-            for points in (self._lattice.rows, self._lattice.columns)
-        ]
-        kernel = torch.from_numpy(energy.astype(np.float32))[None, None]
-        found = F.conv2d(read, kernel, stride=steps)[:, 0].flip(1, 2)
-        return self._of_inside(found.double().numpy())
-
-    def _read_along(self, points: Places, corner: int, length: int) -> slice:
-        """Where masks are read along one axis: the farther the mask, the
-        earlier in it.
-        """
-        first = int(points[0])
-        last = int(points[-1])
-        start = corner - last + 2 * self._ahead
-        return slice(start, start + last - first + length)
+        summed = _summed_along_rows(energy)
+        rows = self._edges.rows[:, None] + self._lattice.rows - y0
+        rows[(rows < 0) | (rows >= height)] = height
+        columns = self._edges.columns[:, None] + self._lattice.columns - x0
+        columns = columns.clip(0, width)
+        at_edges = summed[rows[:, :, None], columns[:, None, :]]
+        at_edges *= self._edges.signs[:, None, None]
+        return self._of_inside(np.add.reduceat(at_edges, self._edges.firsts))
 
     def points(self, column: int, row: int) -> Floats:
         """Whether a pixel lies in each mask at each point: (a, p)."""
-        rows = row - self._lattice.rows + 2 * self._ahead
-        columns = column - self._lattice.columns + 2 * self._ahead
+        rows = row - self._lattice.rows + self._middles[:, :1]
+        columns = column - self._lattice.columns + self._middles[:, 1:]
+        framed = np.pad(self.masks, ((0, 0), (1, 1), (1, 1)))
+        height, width = self.masks.shape[1:]
+        rows = (rows + 1).clip(0, height + 1)
+        columns = (columns + 1).clip(0, width + 1)
+        mask = np.arange(len(self.masks))[:, None, None]
         return self._of_inside(
-            self._centred.numpy()[:, rows[:, None], columns]
+            framed[mask, rows[:, :, None], columns[:, None, :]]
         )
 
-    def _of_inside(self, found: NDArray[np.floating]) -> Floats:
+    def _of_inside(self, found: NDArray[Any]) -> Floats:
         chosen = found[:, self._lattice.inside].astype(np.float64)
         return np.divide(
             chosen,
@@ -293,6 +307,22 @@ class _Displaced:
             out=np.zeros_like(chosen),
             where=self.inside > 0,
         )
+
+
+def _summed_along_rows(energy: Floats) -> Floats:
+    """An energy (h, w) summed up to each column (h + 1, w + 1); the last row,
+    of what lies outside, is 0.
+    """
+    height, width = energy.shape
+    summed = np.zeros((height + 1, width + 1))
+    np.cumsum(energy, 1, out=summed[:height, 1:])
+    return summed
+
+
+def _middle(mask: NDArray[np.bool_]) -> Places:
+    """The row and column in the middle of a mask's pixels."""
+    middle: Places = np.rint(np.argwhere(mask).mean(0)).astype(int)
+    return middle
 
 
 _HELD = 0.5

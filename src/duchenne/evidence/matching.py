@@ -230,3 +230,53 @@ def scored(
         sources, Binning(bins, epsilon)
     )
     return known.framed(scores)
+
+
+def correlated(
+    activations: NDArray[np.floating],
+    labels: pd.DataFrame,
+    groups: ArrayLike,
+    sequences: ArrayLike,
+    *,
+    exchangeability: Exchangeability | None = None,
+    permutations: int = 1000,
+    least: int = 10,
+    level: float = 0.05,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Give the correlations of ``match`` and how sure they are without any
+    other score, in a fraction of the time.
+
+    Arguments are those of ``compare``.
+
+    Args:
+        activations: (n, u) activations.
+        labels: (n, a) nullable booleans, a column an action unit.
+        groups: (n,) the person of each picture.
+        sequences: (n,) the sequence of each picture.
+        exchangeability: Who may be exchanged with whom.
+        permutations: Of the labels.
+        least: Pictures with, and without, an action unit, below which it is
+            left out.
+        level: At which units under permuted labels are counted.
+        seed: Of the permutations.
+
+    Returns:
+        One row a pair.
+
+    >>> shown = np.arange(40) % 2 == 0
+    >>> frame = correlated(
+    ...     shown[:, None] + 1.0,
+    ...     pd.DataFrame({"AU12": shown}).astype("boolean"),
+    ...     np.arange(40),
+    ...     np.arange(40),
+    ... )
+    >>> frame["r"].round(3).tolist(), bool(frame["p"][0] < 0.05)
+    ([1.0], True)
+    """
+    known = Labelled.regular(activations, labels, groups, sequences, least)
+    tree = known.tree(None, None, exchangeability)
+    arrangements = Arrangements(tree, permutations, seed)
+    sure = known.significance(arrangements, level)
+    correlations = known.correlations(None) | {"r_null": sure.centre}
+    return known.framed(correlations | sure.columns())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from duchenne import facs
 from duchenne.evidence.detection import detections, ranked
 from duchenne.evidence.exchangeability import Exchangeability, named
-from duchenne.evidence.matching import Matched, compare
+from duchenne.evidence.matching import Matched, compare, correlated
 from duchenne.progress import about
 from duchenne.recipes import Evidence
 
@@ -57,67 +57,90 @@ def beside_nulls(
     Returns:
         The evidence of the network and of its first control, and the summary.
     """
-    tree = exchangeable(faces)
-    labels, rare = often_enough(faces, settings.least)
+    pictures = _Pictures.of(faces, settings)
     expressions = _expressions(activations, faces, settings, seed)
-    summary = _of_pictures(faces, tree, settings)
-    summary |= {"units": activations.shape[1], "rare": rare}
-    summary["action_units"] = list(labels.columns)
-    if labels.empty:
+    summary = _of_pictures(pictures, settings)
+    summary["units"] = activations.shape[1]
+    if pictures.labels.empty:
         return NetworkEvidence(None, None, expressions, summary)
-    options = _options(settings, seed)
-    networks = [activations, *controls]
-    trained, *others = _matches(networks, labels, faces, tree, options)
-    control = others[0]
+    options = _options(settings, seed, strata=faces["expression"])
+    trained = _matched("trained", activations, pictures, options)
+    control = _matched("untrained", controls[0], pictures, options)
     summary |= _detecting(trained, control, settings.level)
-    summary["controls"] = _of_controls(others, controls, settings.level)
+    frames = [control.frame]
+    frames += _others(controls[1:], pictures, settings, seed)
+    summary["controls"] = _of_controls(frames, controls, settings.level)
     return NetworkEvidence(trained.frame, control.frame, expressions, summary)
 
 
+@dataclass(frozen=True)
+class _Pictures:
+    """The frame of a face table, labels of what its pictures show, who may be
+    exchanged with whom, and the action units that are coded but are too rare.
+    """
+
+    faces: pd.DataFrame
+    labels: pd.DataFrame
+    tree: Exchangeability
+    rare: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, faces: pd.DataFrame, settings: Evidence) -> _Pictures:
+        """Label pictures with the action units that are shown often enough."""
+        labels, rare = often_enough(faces, settings.least)
+        return cls(faces, labels, exchangeable(faces), tuple(rare))
+
+
 def _of_controls(
-    matched: Sequence[Matched], controls: Sequence[Floats], level: float
+    frames: Sequence[pd.DataFrame], controls: Sequence[Floats], level: float
 ) -> list[dict[str, Any]]:
     """What the summary says of each control."""
     return [
-        _of_control(found, activations, level)
-        for found, activations in zip(matched, controls, strict=True)
+        _of_control(frame, activations, level)
+        for frame, activations in zip(frames, controls, strict=True)
     ]
 
 
-def _matches(
-    networks: Sequence[Floats],
-    labels: pd.DataFrame,
-    faces: pd.DataFrame,
-    tree: Exchangeability,
-    options: dict[str, Any],
-) -> list[Matched]:
-    """The network and its controls matched, each by its name in what is told
-    of progress.
+def _others(
+    controls: Sequence[Floats],
+    pictures: _Pictures,
+    settings: Evidence,
+    seed: int,
+) -> list[pd.DataFrame]:
+    """The correlations of the controls that stand beside the first, and how
+    sure they are: of them nothing else is told.
     """
-    options = options | {"strata": faces["expression"]}
-    names = ["trained", "untrained"]
-    names += [f"untrained {number}" for number in range(2, len(networks))]
+    options = _options(settings, seed)
+    for name in ("bins", "epsilon", "score_permutations"):
+        del options[name]
     found = []
-    for name, activations in zip(names, networks, strict=True):
-        with about(name):
-            found.append(_matched(activations, labels, faces, tree, options))
+    for number, activations in enumerate(controls, start=2):
+        with about(f"untrained {number}"):
+            frame = correlated(
+                activations,
+                pictures.labels,
+                *who(pictures.faces),
+                exchangeability=pictures.tree,
+                **options,
+            )
+            found.append(frame)
     return found
 
 
 def _of_control(
-    found: Matched, activations: Floats, level: float
+    found: pd.DataFrame, activations: Floats, level: float
 ) -> dict[str, Any]:
     """How many units of a control detect anything, how far its units' largest
     correlations reach, and how many answer the same to every picture.
     """
-    largest = found.frame.groupby("unit")["r"].max()
+    largest = found.groupby("unit")["r"].max()
     reached = {
         f"{share:g}": float(largest.quantile(share)) for share in _QUANTILES
     }
     return {
-        "units": int(detections(found.frame, level)["unit"].nunique()),
+        "units": int(detections(found, level)["unit"].nunique()),
         "dead": int((np.ptp(activations, axis=0) == 0).sum()),
-        "largest_r": float(found.frame["r"].max()),
+        "largest_r": float(found["r"].max()),
         "largest_r_quantiles": reached,
     }
 
@@ -126,17 +149,24 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def _matched(
+    name: str,
     activations: Floats,
-    labels: pd.DataFrame,
-    faces: pd.DataFrame,
-    tree: Exchangeability,
+    pictures: _Pictures,
     options: dict[str, Any],
 ) -> Matched:
-    """The units of a network matched with the labels of pictures."""
-    people, takes = who(faces)
-    return compare(
-        activations, labels, people, takes, exchangeability=tree, **options
-    )
+    """The units of a network matched with the labels of pictures; by its name
+    in what is told of progress.
+    """
+    people, takes = who(pictures.faces)
+    with about(name):
+        return compare(
+            activations,
+            pictures.labels,
+            people,
+            takes,
+            exchangeability=pictures.tree,
+            **options,
+        )
 
 
 def _detecting(
@@ -162,16 +192,17 @@ def _of_permutations(units: NDArray[np.integer]) -> dict[str, float]:
     }
 
 
-def _of_pictures(
-    faces: pd.DataFrame, tree: Exchangeability, settings: Evidence
-) -> dict[str, Any]:
+def _of_pictures(pictures: _Pictures, settings: Evidence) -> dict[str, Any]:
     """What the summary says of the pictures and of who may be exchanged with
     whom.
     """
-    people, _ = who(faces)
+    people, _ = who(pictures.faces)
+    tree = pictures.tree
     return {
-        "pictures": len(faces),
+        "pictures": len(people),
         "people": len(set(people)),
+        "action_units": list(pictures.labels.columns),
+        "rare": list(pictures.rare),
         "level": settings.level,
         "permutations": settings.permutations,
         "smallest_p": tree.smallest_p(settings.permutations),
@@ -186,13 +217,13 @@ def _expressions(
     """Units matched with expressions in place of action units."""
     labels = _one_hot(faces["expression"])
     tree = exchangeable(faces, stills=True)
-    options = _options(settings, seed) | {"least": 2}
-    with about("expressions"):
-        matched = _matched(activations, labels, faces, tree, options)
+    options = _options(settings, seed, least=2)
+    pictures = _Pictures(faces, labels, tree)
+    matched = _matched("expressions", activations, pictures, options)
     return matched.frame.rename(columns={"au": "expression"})
 
 
-def _options(settings: Evidence, seed: int) -> dict[str, Any]:
+def _options(settings: Evidence, seed: int, **others: Any) -> dict[str, Any]:
     names = (
         "bins",
         "epsilon",
@@ -201,7 +232,8 @@ def _options(settings: Evidence, seed: int) -> dict[str, Any]:
         "level",
         "least",
     )
-    return {name: getattr(settings, name) for name in names} | {"seed": seed}
+    found = {name: getattr(settings, name) for name in names}
+    return found | {"seed": seed} | others
 
 
 def who(faces: pd.DataFrame) -> tuple[NDArray[np.str_], NDArray[np.str_]]:

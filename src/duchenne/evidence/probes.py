@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -451,13 +452,13 @@ def _read(
 def ridge(
     values: Floats, target: Floats, penalties: Sequence[float]
 ) -> Floats:
-    """Ridge regression without intercept for several penalties, from one
-    decomposition.
+    """Ridge regression without intercept for several penalties.
 
     Args:
         values: (n, u) activations.
         target: (n,) what is to be told.
-        penalties: As many as there are to be results, p.
+        penalties: As many as there are to be results, p; above 0 where
+            units are alike.
 
     Returns:
         Weights (p, u).
@@ -467,11 +468,12 @@ def ridge(
     ... ).ravel().tolist()
     [2.0, 1.0]
     """
-    squares, axes = np.linalg.eigh(values.T @ values)
-    along = axes.T @ (values.T @ target)
-    found: Floats = (
-        along / (squares.clip(0) + np.asarray(penalties)[:, None])
-    ) @ axes.T
+    products = values.T @ values
+    along = values.T @ target
+    found = np.empty((len(penalties), len(products)))
+    for number, penalty in enumerate(penalties):
+        penalised = products + penalty * np.eye(len(products))
+        found[number] = solve(penalised, along, assume_a="pos")
     return found
 
 

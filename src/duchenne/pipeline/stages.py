@@ -295,15 +295,22 @@ def judge_scores(work: Workspace) -> None:
             surveyed = survey.survey(
                 each.layer, free.pictures, np.arange(len(free)), 1
             )
+        parts.append(_on_study(work, each))
         on_free = surveyed.activations.value
-        parts.append(
-            _validity(
-                work, each, "study", each.activations(), work.shown_faces
-            )
-        )
         parts.append(_validity(work, each, "free", on_free, free.table))
     validity = pd.concat(parts, ignore_index=True)
     files.write_frame(work.study.folder / "validity.parquet", validity)
+
+
+def _on_study(work: Workspace, each: Examined) -> pd.DataFrame:
+    """Validity of every score on the study's own faces, those of all people as
+    the stage *evidence* found them.
+    """
+    known = None
+    if len(work.study.evidence):
+        known = files.read_frame(each.folder / "evidence.parquet")
+    activations = each.activations()
+    return _validity(work, each, "study", activations, work.shown_faces, known)
 
 
 def _validity(
@@ -312,6 +319,7 @@ def _validity(
     name: str,
     activations: Floats,
     faces: FaceTable,
+    known: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Validity of every score of a network on some faces, by what moves its
     units.
@@ -324,7 +332,13 @@ def _validity(
     settings = work.recipe.evidence
     with about(each.network):
         found = validities(
-            activations, faces.frame, moved, settings, work.recipe.seed, shares
+            activations,
+            faces.frame,
+            moved,
+            settings,
+            work.recipe.seed,
+            shares,
+            known,
         )
     return found.assign(network=each.network, faces=name)
 
@@ -496,7 +510,7 @@ LINE = (
         reads=(),
         do=judge_scores,
         writes=("validity.parquet",),
-        revision=2,
+        revision=3,
     ),
     Stage(
         "traits",
