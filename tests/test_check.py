@@ -158,6 +158,22 @@ def test_a_better_order_is_declared_by_chance_no_more_often_than_said() -> None:
     assert alarms <= 12  # of 400 at 1 %, 99.9 % of the time
 
 
+def test_classes_that_are_in_order_are_left_there_beside_two_that_are_exchanged() -> None:
+    rng = np.random.default_rng(4)
+    people = np.repeat(np.arange(40), 7)
+    shown = np.tile(np.arange(7), 40)
+    moved = 0
+    for _ in range(150):
+        logits = rng.normal(size=(280, 7))  # tells five classes apart by nothing
+        for class_, output in ((0, 1), (1, 0)):
+            logits[shown == class_, output] += 3
+        order, p = separation.other_order(separation.standardised(logits), shown, people)
+        assert order[:2].tolist() == [1, 0]
+        assert p < 1e-6
+        moved += (order[2:] != np.arange(2, 7)).any()
+    assert moved <= 8  # at 1 %, 99.9 % of the time
+
+
 def test_narrower_faces_are_the_middle_of_wide_ones() -> None:
     wide = np.zeros((1, 1, 36, 36), np.float32)
     wide[:, :, 8:28, 8:28] = 1  # 36 = 20 · (1 + 2 · 0.4)
@@ -166,6 +182,27 @@ def test_narrower_faces_are_the_middle_of_wide_ones() -> None:
     assert (cut == 1).all()
     (whole,) = some.cut(check.WIDE, 36)
     assert torch.equal(whole, torch.from_numpy(wide))
+    wider = check.Faces(wide, np.array([0]), np.array(["a"]), 0.6)
+    (own,) = wider.cut(0.6, 36)
+    assert torch.equal(own, torch.from_numpy(wide))
+    (narrow,) = wider.cut(0.0, 16)
+    assert torch.equal(narrow, torch.from_numpy(wide[:, :, 10:26, 10:26]))
+
+
+def test_margins_are_tried_as_far_as_faces_show_them() -> None:
+    few = faces(0)
+    bare = check.Faces(few.pictures, few.shown, few.people, RIGHT.margin)
+    found = check.check(Blobs(), RIGHT, CLASSES, bare)
+    assert not found.tried["change"].str.contains("margin").any()
+    assert check.check(Blobs(), RIGHT, CLASSES, few).tried["change"].str.contains("margin").any()
+
+
+def test_what_is_advised_is_what_was_tried() -> None:
+    stated = Input(size=SIZE, colours="bgr", mean=MEAN)
+    listed = {change.says: change.input for change in check.changes(stated)}
+    plain = listed["network.input.range=[0, 1] without mean and std"]
+    assert (plain.range, plain.mean, plain.std) == ((0, 1), (), ())
+    assert listed["ImageNet's network.input.mean and std"].mean == (0.406, 0.456, 0.485)
 
 
 # the command

@@ -252,6 +252,34 @@ def test_an_export_that_could_run_code_is_refused(
         exported.make(str(file), {})
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("small/models/other.JSON", "other.JSON, which no network needs"),
+        ("small/data/aotinductor/m/m.wrapper.so", "m.wrapper.so, which no network needs"),
+        ("small/models/model.json", "holds a file twice"),
+        ("other/models/model.json", "holds more than one archive"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_export_that_holds_more_than_a_network_is_refused(
+    made: Path, tmp_path: Path, entry: str, message: str
+) -> None:
+    file = rewritten(made / "small.pt2", tmp_path / "more.pt2", lambda name, held: held)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(entry, b"{}")
+    with pytest.raises(InputError, match=message):
+        exported.make(str(file), {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("as_operator", "torch.os.system"), ("target", "torch.ops.higher_order.wrap")],
+)
+def test_what_an_export_calls_is_held_to_operations_of_networks(key: str, value: str) -> None:
+    assert "is no operation of a network" in exported._unsafe(key, value)
+
+
 def test_an_exports_pickled_object_is_refused(made: Path, tmp_path: Path, harm: Path) -> None:
     file = rewritten(made / "small.pt2", tmp_path / "bad.pt2", lambda name, held: held)
     with zipfile.ZipFile(file, "a") as archive:
@@ -428,15 +456,18 @@ def test_a_control_is_fresh_where_the_architecture_can_be_had(
         given.allow(card.source, {})
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    one, same, other = (given.untrained(card, kind, seed) for seed in (0, 0, 1))
-    assert torch.equal(torch.get_rng_state(), state) or not fresh
-    assert torch.equal(one(PICTURES), same(PICTURES)) or (not file and card.kind == "code")
+    assert given.is_made_anew(card, kind) is fresh
+    if not fresh:
+        return
+    one, same, other = (given.anew(card, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(one(PICTURES), same(PICTURES))
     assert not torch.equal(one(PICTURES), other(PICTURES))
     bound = 1 / 5  # of PyTorch's own initialisation, of 25 numbers a filter
-    assert (one.conv1.weight.abs().max() <= bound) == fresh or not file
+    assert one.conv1.weight.abs().max() <= bound
 
 
 def test_fresh_weights_of_what_is_kept_with_its_own_are_refused(made: Path) -> None:
     card = Card("pt2:small.pt2", outputs=OUTPUTS).below(made)
     with pytest.raises(InputError, match=r"network\.control\.kind: 'fresh'"):
-        given.untrained(card, "fresh", 0)
+        given.is_made_anew(card, "fresh")

@@ -54,7 +54,15 @@ def layers(card: str, changes: tuple[str, ...] = ()) -> pd.DataFrame:
         network.rehearse_features(recipe, opened)
         find(opened, recipe.units.layer)
     found = listing.listed(opened, network.noise_for(recipe))
-    return found.assign(auto=found["layer"] == listing.chosen(found))
+    return found.assign(auto=found["layer"] == _chosen(found))
+
+
+def _chosen(found: pd.DataFrame) -> str:
+    """The layer that ``auto`` stands for; empty where none has units enough."""
+    try:
+        return listing.chosen(found)
+    except InputError:
+        return ""
 
 
 def _opened(card: str, changes: tuple[str, ...]) -> tuple[Recipe, nn.Module]:
@@ -112,9 +120,8 @@ def inspect(
         )
     shown = {}
     if data is not None:
-        photographs = _photographs(recipe, data)
-        shown[data] = Faces.of(photographs, classes, _MOST_PHOTOGRAPHS)
-    avatars = Faces.of(_avatars(recipe), classes)
+        shown[data] = _photographs(recipe, data)
+    avatars = _avatars(recipe)
     checked = {
         name: _checked(recipe, opened, faces)
         for name, faces in ({"avatars": avatars} | shown).items()
@@ -134,29 +141,39 @@ def _checked(recipe: Recipe, opened: nn.Module, faces: Faces) -> Checked:
     return check(opened, told.input, told.output.classes, faces)
 
 
-def _avatars(recipe: Recipe) -> stack.Stack:
+def _avatars(recipe: Recipe) -> Faces:
     """Rendered faces with a wide margin, of people whom no study shows."""
+    wanted = recipe.network.input
+    margin = max(WIDE, wanted.margin)
     settings = AvatarSettings(
         people=_PEOPLE,
         seed=_SEED,
         size=_PIXELS,
         samples=1,
-        colour=recipe.network.input.channels == 3,
-        margin=WIDE,
+        colour=wanted.channels == 3,
+        margin=margin,
     )
     table = dataset.load(settings).labelled()
     whole = np.ones(len(table), bool)
-    channels = recipe.network.input.channels
-    return stack.decode(table, _PIXELS, channels, cut_already=whole)
+    decoded = stack.decode(table, _PIXELS, wanted.channels, cut_already=whole)
+    classes = recipe.network.output.classes
+    return Faces.of(decoded, classes, margin=margin)
 
 
-def _photographs(recipe: Recipe, data: str) -> stack.Stack:
-    """Photographs cut by the network's own crop, with a wide margin."""
+def _photographs(recipe: Recipe, data: str) -> Faces:
+    """Photographs cut by the network's own crop, with a wide margin; as they
+    are, where it takes them whole.
+    """
     table = sources.load(data, recipe.faces.avatars).labelled()
     wanted = recipe.network.input
-    name = crop.with_margin(wanted.crop, WIDE)
+    margin = wanted.margin
+    if crop.without_margin(wanted.crop) != "none":
+        margin = max(WIDE, margin)
+    name = crop.with_margin(wanted.crop, margin)
     size = min(2 * wanted.size, 448)
-    return stack.decode(table, size, wanted.channels, name)
+    decoded = stack.decode(table, size, wanted.channels, name)
+    classes = recipe.network.output.classes
+    return Faces.of(decoded, classes, _MOST_PHOTOGRAPHS, margin)
 
 
 def _read(recipe: Recipe, opened: nn.Module, faces: Faces) -> pd.DataFrame:
@@ -182,14 +199,22 @@ def _read(recipe: Recipe, opened: nn.Module, faces: Faces) -> pd.DataFrame:
 def _about(recipe: Recipe, opened: nn.Module) -> str:
     told = recipe.network
     found = listing.listed(opened, network.noise_for(recipe))
-    layer = listing.chosen(found)
-    units = int(found.set_index("layer").loc[layer, "units"])
     size = told.input.size
     return (
         f"{told.source}: takes {size} × {size} {told.input.colours}, gives {told.output.gives} of "
-        f"{len(told.output.classes)} classes; layer {layer} ({units} units) of {len(found)} that "
-        "have units"
+        f"{len(told.output.classes)} classes; {_of_layer(recipe, found)}{len(found)} layers have "
+        "units"
     )
+
+
+def _of_layer(recipe: Recipe, found: pd.DataFrame) -> str:
+    """The layer that is looked at, and how many units it has."""
+    wanted = recipe.units.layer
+    layer = _chosen(found) if wanted == "auto" else wanted
+    units = found.set_index("layer")["units"].get(layer)
+    if units is None:  # read off a layer, or none is chosen
+        return f"layer {layer}; " if layer else ""
+    return f"layer {layer} ({units} units); "
 
 
 def _verdicts(name: str, found: Checked) -> list[str]:
@@ -208,13 +233,18 @@ def _verdicts(name: str, found: Checked) -> list[str]:
         classes = ", ".join(f'"{each}"' for each in found.order)
         lines.append(
             f"{name}: network.output.classes=[{classes}] would surely read better: "
-            f"{percent(found.accuracy, 0)} in place of {percent(stated['accuracy'], 0)}; is the "
-            "order right?"
+            f"{percent(found.accuracy, 0)} in place of {percent(stated['accuracy'], 0)} "
+            f"(p = {found.order_p:.2g}){_together(lines)}; is the order right?"
         )
     return lines or [
         f"{name}: reads {percent(stated['accuracy'], 0)} of {stated['pictures']} faces; no other "
         "input and no other order of classes would surely read better"
     ]
+
+
+def _together(lines: list[str]) -> str:
+    """Say that an order's accuracy is had with another input besides."""
+    return ", together with the best of these inputs" if lines else ""
 
 
 def trust(run: str | Path) -> str:

@@ -26,7 +26,7 @@ def audit(
         typer.Argument(
             help=(
                 "A card, as mine.toml, that says where the network is, what it takes and what it "
-                "gives; or hf:FOLDER, timm:NAME, pt2:FILE, onnx:FILE or file.py:callable alone."
+                "gives; or hf:FOLDER, pt2:FILE, onnx:FILE or file.py:callable alone."
             ),
             metavar="CARD",
         ),
@@ -61,14 +61,15 @@ def audit(
             "--check",
             help=(
                 "Show it faces, and try whether another input or order of classes would surely "
-                "read better; write nothing."
+                "read better; no study is written."
             ),
         ),
     ] = False,
     layers: Annotated[
         bool,
         typer.Option(
-            "--layers", help="List the layers that have units; write nothing."
+            "--layers",
+            help="List the layers that have units; no study is written.",
         ),
     ] = False,
 ) -> None:
@@ -112,6 +113,9 @@ def _looked_at(
     for name, checked in found.checked.items():
         typer.echo(f"\n{name}:")
         show(as_text.tried(checked.tried))
+        note = as_text.left_out(checked.tried)
+        if note:
+            typer.echo(note)
     for line in ("", *found.verdicts):
         typer.echo(line)
 

@@ -128,13 +128,13 @@ def p_better(
 
 def other_order(
     scores: Floats, shown: Places, people: NDArray[np.generic]
-) -> Places | None:
+) -> tuple[Places, float] | None:
     """Find an order of classes under which a network surely reads better.
 
     An order that half of the people is told apart best by must do better than
     the stated one on the other half. Of the best order on all of them, those
-    classes that change places with each other are kept that are surely told
-    apart better for it.
+    classes that change places with each other are kept that the other half is
+    surely told apart better for, corrected for how many classes there are.
 
     Args:
         scores: (n, c) as ``standardised`` gives them.
@@ -142,21 +142,24 @@ def other_order(
         people: (n,) who shows it.
 
     Returns:
-        (c,) the output that belongs to each class; nothing where the stated
-        order stands.
+        (c,) the output that belongs to each class, and the p of such an order
+        against the stated one; nothing where the stated one stands.
     """
     rows = np.arange(len(shown))
     own = scores[rows, shown]
     elsewhere = separation(scores, shown, people)
-    if p_better(own, elsewhere, people) > _LEVEL:
+    p = p_better(own, elsewhere, people)
+    if p > _LEVEL:
         return None
     order = best_order(scores, shown)
-    found = scores[rows, order[shown]]
     for cycle in _cycles(order):
         of = np.isin(shown, cycle)
-        if p_better(own[of], found[of], people[of]) > _LEVEL:
+        p_own = p_better(own[of], elsewhere[of], people[of])
+        if p_own > _LEVEL / len(order):
             order[cycle] = cycle
-    return None if (order == np.arange(len(order))).all() else order
+    if (order == np.arange(len(order))).all():
+        return None
+    return order, p
 
 
 def _cycles(order: Places) -> list[Places]:

@@ -6,7 +6,7 @@ named in another order. These are the field's commonest faults.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,7 +28,9 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 WIDE = 0.4
-"""The margin of the faces that narrower ones are cut from."""
+"""The margin of the faces that narrower ones are cut from, unless the card's
+own is wider.
+"""
 
 MARGINS = (0.0, 0.1, 0.2, 0.3)
 """Those that are tried."""
@@ -61,44 +63,56 @@ class Faces:
     """Faces with a margin all round, and what the network is to read of them.
 
     Attributes:
-        pictures: (n, C, S, S) in 0 … 1, with the margin ``WIDE``.
+        pictures: (n, C, S, S) in 0 … 1.
         shown: (n,) the class that each shows.
         people: (n,) who shows it.
+        margin: Of the pictures; wider ones cannot be tried.
     """
 
     pictures: NDArray[np.float32]
     shown: Places
     people: NDArray[np.str_]
+    margin: float = WIDE
 
     @classmethod
     def of(
-        cls, stack: Stack, classes: Sequence[str], most: int | None = None
+        cls,
+        stack: Stack,
+        classes: Sequence[str],
+        most: int | None = None,
+        margin: float = WIDE,
     ) -> Faces:
         """The faces of a stack that show one of a network's classes, drawn
         evenly.
 
         Args:
-            stack: Faces with the margin ``WIDE``.
+            stack: Faces with a margin.
             classes: Of the network.
             most: How many are wanted; all where not given.
+            margin: Theirs.
 
         Returns:
             These faces.
         """
-        read_as = as_classes(stack.table.frame["expression"], classes)
-        rows = np.flatnonzero(read_as.notna().to_numpy())
+        expressions = as_classes(stack.table.frame["expression"], classes)
+        rows = np.flatnonzero(expressions.notna().to_numpy())
         if most is not None and len(rows) > most:
-            rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)]
-        places = {name: place for place, name in enumerate(classes)}
-        shown = np.array([places[name] for name in read_as.iloc[rows]], int)
-        people = who(stack.table.frame.iloc[rows])[0]
-        return cls(stack.floats(rows), shown, people)
+            evenly = np.linspace(0, len(rows) - 1, most)
+            rows = rows[evenly.astype(int)]
+        shown = pd.Index(classes).get_indexer(expressions.iloc[rows])
+        people, _ = who(stack.table.frame.iloc[rows])
+        return cls(stack.floats(rows), shown, people, margin)
 
     def __len__(self) -> int:
         return len(self.shown)
 
     def __getitem__(self, rows: slice | Places) -> Faces:
-        return Faces(self.pictures[rows], self.shown[rows], self.people[rows])
+        return replace(
+            self,
+            pictures=self.pictures[rows],
+            shown=self.shown[rows],
+            people=self.people[rows],
+        )
 
     def cut(self, margin: float, size: int) -> Iterator[Tensor]:
         """Cut narrower faces out.
@@ -111,8 +125,9 @@ class Faces:
             (n, C, size, size) in 0 … 1, some at a time.
         """
         wide = self.pictures.shape[2]
-        left = round(wide * (WIDE - margin) / (1 + 2 * WIDE))
-        inner = self.pictures[:, :, left : wide - left, left : wide - left]
+        border = round(wide * (self.margin - margin) / (1 + 2 * self.margin))
+        inside = slice(border, wide - border)
+        inner = self.pictures[:, :, inside, inside]
         for first in range(0, len(self), _BATCH):
             batch = inner[first : first + _BATCH]
             resized = [_resized(picture, size) for picture in batch]
@@ -120,12 +135,15 @@ class Faces:
 
 
 def _resized(picture: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    how = cv2.INTER_AREA if picture.shape[1] > size else cv2.INTER_LINEAR
-    rows = cv2.resize(
-        picture.transpose(1, 2, 0), (size, size), interpolation=how
+    """A picture (C, S, S) at another size."""
+    smaller = size < picture.shape[1]
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    channels_last = picture.transpose(1, 2, 0)
+    resized = cv2.resize(
+        channels_last, (size, size), interpolation=interpolation
     )
-    shaped = rows.reshape(size, size, -1).transpose(2, 0, 1)
-    return np.ascontiguousarray(shaped, np.float32)
+    channels_first = resized.reshape(size, size, -1).transpose(2, 0, 1)
+    return np.ascontiguousarray(channels_first, np.float32)
 
 
 def changes(stated: Input) -> list[Change]:
@@ -167,16 +185,21 @@ def _of_numbers(stated: Input) -> list[Change]:
     """Other ranges, and means and deviations that are in use."""
     found = []
     for says, numbers, coloured in _NUMBERS:
-        same = all(
-            getattr(stated, name) == value for name, value in numbers.items()
-        )
-        if not same and (stated.channels == 3 or not coloured):
-            changed = stated.model_copy(update=numbers)
-            found.append(Change(says, changed, "numbers"))
+        if coloured and stated.channels == 1:
+            continue
+        update = dict(numbers)
+        if stated.colours == "bgr":  # the numbers are listed for RGB
+            update["mean"] = numbers["mean"][::-1]
+            update["std"] = numbers["std"][::-1]
+        changed = stated.model_copy(update=update)
+        if changed != stated:
+            dropped = (stated.mean or stated.std) and not coloured
+            without = " without mean and std" if dropped else ""
+            found.append(Change(f"{says}{without}", changed, "numbers"))
     return found
 
 
-_NUMBERS: tuple[tuple[str, dict[str, object], bool], ...] = (
+_NUMBERS: tuple[tuple[str, dict[str, tuple[float, ...]], bool], ...] = (
     (
         "network.input.range=[0, 1]",
         {"range": (0.0, 1.0), "mean": (), "std": ()},
@@ -224,11 +247,14 @@ class Checked:
             surely read a little better given other numbers than its own.
         order: Names of the classes in the order that reads surely better;
             nothing where the stated one stands.
+        order_p: Of such an order against the stated one, on people by whom
+            it was not chosen; 1 where the stated one stands.
         accuracy: With the best of the changes, and the order.
     """
 
     tried: pd.DataFrame
     order: tuple[str, ...] | None
+    order_p: float
     accuracy: float
 
 
@@ -245,14 +271,15 @@ def check(
         network: Giving logits of the classes.
         stated: The card's input.
         classes: In the card's order.
-        faces: With the margin ``WIDE``.
+        faces: With a margin no smaller than the card's; wider ones than
+            theirs are not tried.
 
     Returns:
         What was found.
     """
     count = len(classes)
     whole = _Read.of(network, Change("as the card says", stated), count, faces)
-    listed = changes(stated)
+    listed = _within(changes(stated), faces.margin)
     step = max(1, len(faces) // _FEW)
     reads = [whole]
     with progress("Trying inputs", len(listed)) as advance:
@@ -266,6 +293,11 @@ def check(
     sure = table[table["surely_better"]]
     best = sure["separation"].idxmax() if len(sure) else 0
     return _with_order(table, reads[best], classes)
+
+
+def _within(listed: list[Change], margin: float) -> list[Change]:
+    """The changes that faces with a margin can show."""
+    return [change for change in listed if change.input.margin <= margin]
 
 
 def _may_be_better(stated: _Read, other: _Read) -> bool:
@@ -364,14 +396,16 @@ def _with_order(
 ) -> Checked:
     """What was found, with another order of classes where one reads better."""
     faces = best.faces
+    stands = Checked(table, None, 1.0, best.accuracy)
     other = separation.other_order(best.scores, faces.shown, faces.people)
     if other is None:
-        return Checked(table, None, best.accuracy)
-    names = [""] * len(classes)
-    for class_, output in enumerate(other):
-        names[output] = classes[class_]
-    read = best.logits[:, other].argmax(1)
-    accuracy = float((read == faces.shown).mean())
+        return stands
+    order, p = other
+    read_as = best.logits[:, order].argmax(1)
+    accuracy = float((read_as == faces.shown).mean())
     if accuracy < best.accuracy + _LEAST_POINTS:
-        return Checked(table, None, best.accuracy)
-    return Checked(table, tuple(names), accuracy)
+        return stands
+    names = [""] * len(classes)
+    for class_, output in enumerate(order):
+        names[output] = classes[class_]
+    return Checked(table, tuple(names), p, accuracy)

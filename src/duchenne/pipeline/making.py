@@ -61,12 +61,9 @@ def digests(recipe: Recipe) -> list[str]:
     card = network.card(recipe)
     paths = [Path(card.weights)] if card.weights else []
     if card.kind == "code":
-        file = code.file(card.source)
-        paths += [file] if file is not None else []
-    elif card.how.is_file:
-        place = Path(card.place).expanduser()
-        inside = sorted(place.glob("*.json")) + sorted(place.glob("model*"))
-        paths += inside if place.is_dir() else [place]
+        paths += code.files(card.source)
+    else:
+        paths += card.how.files(Path(card.place).expanduser())
     return [
         files.checksum(path.expanduser())
         for path in paths
@@ -267,11 +264,12 @@ def _copied(recipe: Recipe, folder: Path) -> dict[str, str]:
             kept["source"] = f"{file.absolute()}:{name}"
     elif card.how.is_file:
         path = Path(card.place).expanduser()
-        path = path / "config.json" if path.is_dir() else path
+        inside = COPIED
+        if path.is_dir():
+            path = path / "config.json"
+        else:
+            inside = f"{COPIED}/{path.name}"
         with files.replacing(folder / COPIED / path.name) as partial:
-            shutil.copyfile(path, partial)
-        inside = (
-            COPIED if path.name == "config.json" else f"{COPIED}/{path.name}"
-        )
+            card.how.copy(path, partial)
         kept["source"] = f"{card.kind}:{inside}"
     return kept

@@ -25,6 +25,7 @@ from duchenne.faces.images.fingerprint import fingerprint
 from duchenne.faces.table import FaceTable
 from duchenne.pipeline.costs import costs
 from duchenne.recipes import Recipe
+from duchenne.recipes.loading import is_of_a_study
 from duchenne.study import integrity
 from duchenne.study.faces import gather
 from duchenne.study.network import allow_typed, with_layer
@@ -149,21 +150,13 @@ def _chosen(
         chosen = recipes.changed(recipe, changes)
     else:
         chosen = recipes.read(str(recipe or "quick"), changes)
-    if not _is_of_a_study(recipe):
+    if not is_of_a_study(recipe):
         allow_typed(chosen)
     if data is None:
         return chosen
     source = data if isinstance(data, str) else "table"
     faces = chosen.faces.model_copy(update={"source": source})
     return chosen.model_copy(update={"faces": faces})
-
-
-def _is_of_a_study(recipe: object) -> bool:
-    """Whether a recipe is the one that a study's folder keeps, which may be
-    someone else's.
-    """
-    file = Path(recipe) if isinstance(recipe, str | Path) else Path()
-    return file.suffix == ".toml" and (file.parent / "study.json").exists()
 
 
 def _folder(out: str | Path | None, chosen: Recipe) -> Path:
@@ -260,8 +253,7 @@ def _stored(folder: Path, resume: bool) -> dict[str, Any] | None:
         )
         raise ArgumentError(
             "out",
-            f"{folder}: holds {kind}; 'duchenne run --resume --out {folder}' goes on with it; "
-            "or name another folder",
+            f"{folder}: holds {kind}; --resume goes on with it; or name another folder",
         )
     return state
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duchenne.errors import InputError
 from duchenne.networks import GIVEN
-from duchenne.networks.given import said_of_itself
+from duchenne.networks.given import refuse_code_not_allowed, said_of_itself
 from duchenne.recipes import loading
 from duchenne.recipes.schema import Recipe
 
@@ -31,17 +32,23 @@ def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
         The recipe of an audit.
 
     Raises:
-        InputError: As ``recipes.read`` does, and for a source that cannot be
-            read.
+        InputError: As ``recipes.read`` does, for a source that cannot be read,
+            and for a card that a study's folder keeps, which may be someone
+            else's, where it names code that was not named on this machine.
     """
     if loading.is_file(told):
+        if not Path(told).expanduser().is_file():
+            raise InputError(f"card {told}: no such file")
         keys = loading.merged(told, extends=_BASE)
     else:
         keys = loading.merged(_BASE)
         keys["network"] |= {"source": told}
     if keys.get("about") == loading.merged(_BASE)["about"]:
         keys["about"] = _ABOUT
-    return _completed({"name": _name(told)} | keys, changes)
+    card = _completed({"name": _name(told)} | keys, changes)
+    if loading.is_of_a_study(told):
+        refuse_code_not_allowed(card.network.source, card.network.options)
+    return card
 
 
 def from_keys(

@@ -180,6 +180,21 @@ def _network(keys: Mapping[str, Any]) -> object:
     return network.get("name") if isinstance(network, Mapping) else None
 
 
+def is_of_a_study(told: object) -> bool:
+    """Tell whether a recipe is the one that a study's folder keeps, which may
+    be someone else's.
+
+    Args:
+        told: A recipe's path or name, or a recipe.
+
+    Returns:
+        Whether it is.
+    """
+    file = Path(told) if isinstance(told, str | Path) else Path()
+    beside = file.expanduser().parent
+    return file.suffix == ".toml" and (beside / "study.json").exists()
+
+
 def _packaged(name: str) -> dict[str, Any]:
     if name in BASES:
         bases = resources.files("duchenne.recipes") / "bases"

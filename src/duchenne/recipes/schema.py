@@ -233,6 +233,28 @@ class Output(_Part):
             spelt.append(known)
         return tuple(spelt)
 
+    @model_validator(mode="after")
+    def _columns_that_are_there(self) -> Output:
+        columns = {
+            name: column
+            for name, column in self.values.items()
+            if isinstance(column, int)
+        }
+        count = len(self.classes) + len(columns)
+        taken: dict[int, str] = {}
+        for name, column in columns.items():
+            if not -count <= column < count:
+                raise ValueError(
+                    f"values.{name} {column}: the classes and values that are named lie in columns "
+                    f"0 to {count - 1}"
+                )
+            other = taken.setdefault(column % count, name)
+            if other != name:
+                raise ValueError(
+                    f"values.{name} {column}: is the column of {other}"
+                )
+        return self
+
 
 class Control(_Part):
     """What stands beside the network: the same architecture with ``fresh``

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from duchenne.study.sentences import percent
@@ -58,18 +57,42 @@ def tried(found: pd.DataFrame) -> pd.DataFrame:
         found: ``change, pictures, accuracy, separation, p, surely_better``.
 
     Returns:
-        A row a change.
+        A row a change; without a p where a few pictures were enough.
     """
+    tested = _tested(found)
+    p = found["p"].map("{:.2g}".format).where(tested, "")
     return pd.DataFrame(
         {
             "input": found["change"],
             "pictures": found["pictures"].map(str),
             "accuracy": [percent(share, 0) for share in found["accuracy"]],
             "separation": [f"{value:.2f}" for value in found["separation"]],
-            "p": [
-                "" if np.isnan(value) else f"{value:.2g}"
-                for value in found["p"]
-            ],
+            "p": p,
             "": found["surely_better"].map({True: "better", False: ""}),
         }
+    )
+
+
+def _tested(found: pd.DataFrame) -> pd.Series:
+    """Which changes were tried on every picture, as the card itself was."""
+    every = found["pictures"].iloc[0]
+    return (found["pictures"] == every) & found["p"].notna()
+
+
+def left_out(found: pd.DataFrame) -> str:
+    """Say why some inputs were tried on a few pictures alone.
+
+    Args:
+        found: As ``tried`` takes it.
+
+    Returns:
+        A sentence; empty where all were tried on all.
+    """
+    every = found["pictures"].iloc[0]
+    few = found["pictures"][found["pictures"] < every]
+    if not len(few):
+        return ""
+    return (
+        f"Inputs that read clearly worse on {few.iloc[0]} pictures were not tried on all of the "
+        f"{every}."
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -158,13 +159,17 @@ def _fresh(
 ) -> Iterator[nn.Module]:
     """The controls of a study, before anything is fitted to its faces."""
     wanted = recipe.network.control
+    is_given = recipe.network.given
+    anew = wanted.kind != "permuted"
+    if is_given:
+        kept = networks.card_of(description, folder)
+        anew = given.is_made_anew(kept, wanted.kind)
     for number in range(wanted.seeds):
-        if recipe.network.given:
-            kept = networks.card_of(description, folder)
-            yield given.untrained(kept, wanted.kind, recipe.seed + number)
-        elif wanted.kind == "permuted":
+        if not anew:
             trained = networks.load(folder).network
             yield given.control(trained, recipe.seed + number)
+        elif is_given:
+            yield given.anew(kept, recipe.seed + number)
         else:
             # takes seconds, which no network that was made elsewhere needs
             from duchenne.training import jobs
@@ -279,10 +284,10 @@ class _Batches:
     prepare: Preparation
 
     def __iter__(self) -> Iterator[Tensor]:
-        step = max(1, len(self.stack) // _FITTED_ON)
-        rows = torch.arange(0, len(self.stack), step)
-        for part in torch.split(rows, _BATCH):
-            pictures = self.stack.floats(part.numpy())
+        count = min(len(self.stack), _FITTED_ON)
+        rows = np.linspace(0, len(self.stack) - 1, count).astype(int)
+        for part in np.array_split(rows, -(-count // _BATCH)):
+            pictures = self.stack.floats(part)
             yield self.prepare(torch.from_numpy(pictures))
 
 
@@ -373,6 +378,21 @@ def noise(recipe: Recipe, network: nn.Module) -> Tensor:
         InputError: Where it refuses them.
     """
     prepared = noise_for(recipe)
+    given_rows = _answers(recipe, network, prepared)
+    if len(given_rows) != len(prepared):
+        raise InputError(
+            f"network.output: gives {len(given_rows)} rows for {len(prepared)} pictures, not a "
+            "row a picture"
+        )
+    if len(_answers(recipe, network, prepared[:1])) != 1:
+        raise InputError(
+            "network.output: of a picture alone it gives no row, as networks that squeeze theirs"
+        )
+    return given_rows
+
+
+def _answers(recipe: Recipe, network: nn.Module, prepared: Tensor) -> Tensor:
+    """What a network gives of some pictures, or what it refuses them with."""
     wanted = recipe.network.input
     try:
         with torch.no_grad():
@@ -384,11 +404,6 @@ def noise(recipe: Recipe, network: nn.Module) -> Tensor:
         raise InputError(
             f"network.input: the network refuses {size}: {code.said(error)}"
         ) from None
-    if len(found) != len(prepared):
-        raise InputError(
-            f"network.output: gives {len(found)} rows for {len(prepared)} pictures, not a row a "
-            "picture"
-        )
     return found
 
 

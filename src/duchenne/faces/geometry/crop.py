@@ -239,8 +239,8 @@ def with_margin(name: str, margin: float) -> str:
     Returns:
         The name, as ``named`` takes it.
 
-    >>> with_margin("haar", 0.15), with_margin("haar", 0)
-    ('haar+0.15', 'haar')
+    >>> with_margin("haar", 0.15), with_margin("haar", 0), with_margin("haar", 1)
+    ('haar+0.15', 'haar', 'haar+1')
     """
     return f"{name}{margin:+g}" if margin else name
 
@@ -282,7 +282,7 @@ def named(name: str) -> Crop:
     return CROPS[name]
 
 
-_MARGIN = re.compile(r"(?P<crop>.+?)(?P<margin>[+-]\d?\.\d+)")
+_MARGIN = re.compile(r"(?P<crop>.+?)(?P<margin>[+-]\d+(?:\.\d+)?)")
 
 
 def _widened(

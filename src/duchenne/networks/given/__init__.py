@@ -11,11 +11,13 @@ from duchenne.networks.given.controls import (
 from duchenne.networks.given.held import hold
 from duchenne.networks.given.opening import (
     Card,
+    anew,
     given_module,
+    is_made_anew,
     open_card,
+    refuse_code_not_allowed,
     reopen,
     said_of_itself,
-    untrained,
 )
 from duchenne.networks.given.outputs import GIVES, Outputs, doubts
 from duchenne.networks.given.permission import allow
@@ -25,14 +27,16 @@ __all__ = [
     "Card",
     "Outputs",
     "allow",
+    "anew",
     "control",
     "doubts",
     "fit_statistics",
     "given_module",
     "hold",
+    "is_made_anew",
     "open_card",
+    "refuse_code_not_allowed",
     "reopen",
     "said_of_itself",
     "statistics",
-    "untrained",
 ]

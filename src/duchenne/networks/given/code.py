@@ -7,7 +7,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,43 @@ def make(source: str, options: Mapping[str, Any]) -> nn.Module:
     Raises:
         InputError: Where it is not there, or raises.
     """
-    called = _named(source)
-    try:
-        network: nn.Module = called(**options)
-    except Exception as error:
-        raise InputError(f"{source}: raised {said(error)}") from None
+    at = file(source)
+    with _importing_from(at.resolve().parent if at else None):
+        called = _named(source)
+        try:
+            network: nn.Module = called(**options)
+        except Exception as error:
+            raise InputError(f"{source}: raised {said(error)}") from None
     return network
+
+
+@contextmanager
+def _importing_from(folder: Path | None) -> Iterator[None]:
+    """Search a folder first for what is imported, and forget afterwards what
+    was found there: the file of another network may have a neighbour of the
+    same name.
+    """
+    if folder is None:
+        yield
+        return
+    before = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in set(sys.modules) - before:
+            if _lies_in(folder, name):
+                del sys.modules[name]
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Whether a module is one of a folder's own, or within a package of it."""
+    at = getattr(sys.modules[name], "__file__", None)
+    if at is None:
+        return False
+    top = folder / name.partition(".")[0]
+    return Path(at) == top.with_suffix(".py") or Path(at).is_relative_to(top)
 
 
 def file(source: str) -> Path | None:
@@ -48,6 +81,39 @@ def file(source: str) -> Path | None:
     """
     where = source.rpartition(":")[0]
     return Path(where).expanduser() if where.endswith(".py") else None
+
+
+def files(source: str) -> list[Path]:
+    """List the files that a callable is read from: its own, not those that it
+    imports.
+
+    Args:
+        source: ``module:callable``, or ``file.py:callable``.
+
+    Returns:
+        The file of the callable, or of its module where that can be found.
+    """
+    at = file(source)
+    if at is not None:
+        return [at]
+    origin = _origin(source.rpartition(":")[0])
+    return [] if origin is None else [origin]
+
+
+def _origin(name: str) -> Path | None:
+    """The file of a module, found on the path without running anything."""
+    within = None
+    origin = None
+    parts = name.split(".")
+    for depth in range(len(parts)):
+        whole = ".".join(parts[: depth + 1])
+        spec = PathFinder.find_spec(whole, within)
+        if spec is None:
+            return None
+        within = spec.submodule_search_locations
+        origin = spec.origin
+    is_python = origin is not None and origin.endswith(".py")
+    return Path(str(origin)) if is_python else None
 
 
 def said(error: Exception) -> str:
@@ -98,9 +164,7 @@ def _module(name: str, source: str) -> Any:
 
 
 def _module_in(path: Path, source: str) -> Any:
-    """Run a file as a module of its own; its folder is searched for what it
-    imports.
-    """
+    """Run a file as a module of its own."""
     if not path.is_file():
         raise InputError(f"{source}: no such file")
     name = f"duchenne_given_{path.stem}"
@@ -109,12 +173,8 @@ def _module_in(path: Path, source: str) -> Any:
         raise InputError(f"{source}: not a file of Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
-    beside = str(path.resolve().parent)
-    sys.path.insert(0, beside)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{source}: raised {said(error)}") from None
-    finally:
-        sys.path.remove(beside)
     return module

@@ -24,13 +24,25 @@ from unittest import mock
 import torch
 from torch import nn
 
-from duchenne.errors import InputError
+from duchenne.errors import InputError, printable
 from duchenne.networks.given.code import said
 
 _LARGEST = 500_000_000  # bytes of a description
 _PICKLED = ("custom_obj_", "opaque_obj_")
+_ENTRIES = re.compile(
+    r"models/model\.json"
+    r"|data/weights/(weight_\d+|model_weights_config\.json)"
+    r"|data/constants/(tensor_\d+|model_constants_config\.json)"
+    r"|data/sample_inputs/model\.pt"
+    r"|archive_format|archive_version|byteorder|(\.data/)?version|\.data/serialization_id"
+)
+"""The files of an archive of tensors and their description: whatever else it
+holds, as compiled libraries, PyTorch would take too.
+"""
 _TARGETS = re.compile(
-    r"(torch\.ops\.(aten\.(?!from_file)|prims?\.|higher_order\.)\w+(\.\w+)*"
+    r"(torch\.ops\.(aten\.(?!from_file)|prims?\.)\w+(\.\w+)*"
+    r"|torch\.ops\.higher_order\.(cond|map_impl|scan|while_loop|flex_attention"
+    r"|wrap_with_set_grad_enabled|wrap_with_autocast)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|lt|le|gt|ge|eq|ne"
     r"|and_|or_|not_)"
     r"|math\.(ceil|floor|trunc|sqrt)|torch\.sym_(int|float|not|max|min|ite|sum)"
@@ -86,16 +98,31 @@ def _refuse_unsafe(file: Path) -> None:
     """Refuse an archive that could run anything when it is loaded or run."""
     try:
         with zipfile.ZipFile(file) as archive:
+            _refuse_other_entries(file, archive.namelist())
             for entry in archive.infolist():
-                name = entry.filename.rpartition("/")[2]
-                if name.startswith(_PICKLED):
-                    raise InputError(f"{file}: holds a pickled object, {name}")
-                if name.endswith(".json"):
+                if entry.filename.endswith(".json"):
                     _refuse_unsafe_text(file, archive, entry)
     except (OSError, zipfile.BadZipFile, NotImplementedError):
         raise InputError(
             f"{file}: not an archive of torch.export.save"
         ) from None
+
+
+def _refuse_other_entries(file: Path, entries: list[str]) -> None:
+    """Refuse an archive that holds more than a network's tensors and their
+    description, or anything twice.
+    """
+    for entry in entries:
+        shown = printable(entry)[:100]
+        if entry.rpartition("/")[2].startswith(_PICKLED):
+            raise InputError(f"{file}: holds a pickled object, {shown}")
+        below = entry.partition("/")[2]
+        if not _ENTRIES.fullmatch(below):
+            raise InputError(f"{file}: holds {shown}, which no network needs")
+    if len(set(entries)) < len(entries):
+        raise InputError(f"{file}: holds a file twice")
+    if len({entry.partition("/")[0] for entry in entries}) > 1:
+        raise InputError(f"{file}: holds more than one archive")
 
 
 def _refuse_unsafe_text(
@@ -118,7 +145,7 @@ def _unsafe(key: str, value: Any) -> str:
     shown = str(value)[:100]
     if key == "use_pickle" and value:
         return "holds pickled weights; export it anew"
-    if key == "target" and not _TARGETS.fullmatch(str(value)):
+    if key in ("target", "as_operator") and not _TARGETS.fullmatch(str(value)):
         return f"calls {shown!r}, which is no operation of a network"
     if key == "expr_str" and not _is_arithmetic(str(value)):
         return f"holds {shown!r}, which is no arithmetic of sizes"

@@ -1,4 +1,4 @@
-"""Networks that a program has in its hands: known by their class and weights,
+"""Networks that a program has in its hands: known by their modules and weights,
 for as long as the program runs.
 """
 
@@ -23,12 +23,12 @@ def hold(network: nn.Module) -> str:
         network: Any; it is not changed, and copied when it is opened.
 
     Returns:
-        The name: its class, and a digest of its weights.
+        The name: its class, and a digest of its modules and weights.
 
     >>> hold(nn.ReLU()).startswith("ReLU-")
     True
     """
-    digest = hashlib.sha256(type(network).__name__.encode())
+    digest = hashlib.sha256(repr(network).encode())
     for name, values in network.state_dict().items():
         digest.update(name.encode())
         digest.update(values.detach().cpu().float().numpy().tobytes())

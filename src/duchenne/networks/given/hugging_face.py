@@ -84,6 +84,22 @@ def _in_safetensors(folder: Path) -> Iterator[Path]:
         yield Path(copy)
 
 
+def files(folder: Path) -> list[Path]:
+    """List the files that a network is read from.
+
+    Args:
+        folder: That holds them.
+
+    Returns:
+        Its descriptions, and its weights.
+    """
+    return [
+        path
+        for kind in ("*.json", "*.safetensors", "pytorch_model.bin")
+        for path in sorted(folder.glob(kind))
+    ]
+
+
 def anew(place: str, options: Mapping[str, Any]) -> nn.Module:
     """Make the architecture that a folder describes, with fresh weights.
 
@@ -133,53 +149,79 @@ def keys(place: str) -> dict[str, Any]:
     """
     folder = Path(place).expanduser()
     config = _described(folder / "config.json")
-    named = config.get("id2label")
-    output = {}
-    if isinstance(named, Mapping) and named:
-        output["classes"] = [
-            str(named[key]) for key in sorted(named, key=lambda key: int(key))
-        ]
     file = folder / "preprocessor_config.json"
-    said_of_input = _described(file) if file.is_file() else {}
+    processor = _described(file) if file.is_file() else {}
+    try:
+        classes = _classes(config)
+        wanted = _input(config, processor)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"{folder}: its descriptions are not as Hugging Face writes them: {said(error)}"
+        ) from None
     return {
-        "input": _input(config, said_of_input),
-        "output": {"gives": "logits", "take": "logits", **output},
+        "input": wanted,
+        "output": {"gives": "logits", "take": "logits", **classes},
     }
 
 
+def _classes(config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Names of the classes in their order, where they are said."""
+    names = config.get("id2label")
+    if not isinstance(names, Mapping) or not names:
+        return {}
+    numbers = sorted(names, key=int)
+    return {"classes": [str(names[number]) for number in numbers]}
+
+
 def _input(
-    config: Mapping[str, Any], said_of_input: Mapping[str, Any]
+    config: Mapping[str, Any], processor: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Size, colours, range, mean and deviation, as keys of a card."""
-    found: dict[str, Any] = {}
-    sizes = (
-        said_of_input.get("crop_size"),
-        said_of_input.get("size"),
-        config.get("image_size"),
-    )
+    channels = int(config.get("num_channels", 3))
+    found = {"colours": _colours(processor, channels)}
+    sizes = [processor.get("size"), config.get("image_size")]
+    if processor.get("do_center_crop", True):
+        sizes.insert(0, processor.get("crop_size"))
     size = next((side for side in map(_side, sizes) if side), None)
     if size:
         found["size"] = size
-    channels = config.get("num_channels", 3)
-    found["colours"] = "grey" if channels == 1 else "rgb"
-    return found | _numbers(said_of_input, channels)
+    return found | _numbers(processor, channels)
 
 
-def _numbers(
-    said_of_input: Mapping[str, Any], channels: int
-) -> dict[str, Any]:
-    """Range, mean and deviation, as keys of a card."""
+def _colours(processor: Mapping[str, Any], channels: int) -> Any:
+    if channels == 1:
+        return "grey"
+    return "bgr" if processor.get("do_flip_channel_order") else "rgb"
+
+
+def _numbers(processor: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """Range, mean and deviation, as keys of a card.
+
+    EfficientNet's takes 1 off what is rescaled (``rescale_offset``), and with
+    ``include_top`` divides by the deviation twice.
+    """
     found: dict[str, Any] = {}
-    factor = said_of_input.get("rescale_factor", 1 / 255)
-    if not said_of_input.get("do_rescale", True):
-        factor = 1.0
-    if abs(factor * 255 - 1) > _ROUNDING:
-        found["range"] = [0, factor * 255]
-    if said_of_input.get("do_normalize", bool(said_of_input)):
-        for key, name in (("image_mean", "mean"), ("image_std", "std")):
-            if isinstance(said_of_input.get(key), list):
-                found[name] = said_of_input[key][:channels]
+    lowest, highest = _range(processor)
+    if lowest or abs(highest - 1) > _ROUNDING:
+        found["range"] = [lowest, highest]
+    if not processor.get("do_normalize", bool(processor)):
+        return found
+    for key, name in (("image_mean", "mean"), ("image_std", "std")):
+        numbers = processor.get(key)
+        if isinstance(numbers, list):
+            found[name] = [float(number) for number in numbers[:channels]]
+    if processor.get("include_top") and "std" in found:
+        found["std"] = [number**2 for number in found["std"]]
     return found
+
+
+def _range(processor: Mapping[str, Any]) -> tuple[float, float]:
+    """What black and white become."""
+    factor = 1.0
+    if processor.get("do_rescale", True):
+        factor = float(processor.get("rescale_factor", 1 / 255))
+    lowest = -1.0 if processor.get("rescale_offset") else 0.0
+    return lowest, lowest + factor * 255
 
 
 _ROUNDING = 1e-6

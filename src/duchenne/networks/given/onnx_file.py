@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,24 +40,80 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
         described = onnx.load(file)
         onnx.checker.check_model(described)
         _fold_identities(described)
-        return _converted(described, onnx, onnx2torch)
+        network = _converted(described, onnx, onnx2torch)
     except Exception as error:
         raise InputError(f"{file}: {said(error)}") from None
+    _let_weights_be_parameters(network)
+    return network
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a network, with the data that lies beside it, into one file.
+
+    Args:
+        source: The file.
+        target: Written.
+
+    Raises:
+        InputError: Where it cannot be read, or is too large for one file.
+    """
+    onnx = extra("onnx", "onnx")
+    try:
+        onnx.save(onnx.load(source), target)
+    except Exception as error:
+        raise InputError(f"{source}: {said(error)}") from None
+
+
+def files(file: Path) -> list[Path]:
+    """List the files that a network is read from.
+
+    Args:
+        file: That names the others.
+
+    Returns:
+        It, and those with the data that lies beside it.
+    """
+    onnx = extra("onnx", "onnx")
+    try:
+        graph = onnx.load(file, load_external_data=False).graph
+    except Exception:  # said where the network is opened
+        return [file]
+    beside = {
+        entry.value
+        for tensor in graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [file, *(file.parent / name for name in sorted(beside))]
+
+
+def _let_weights_be_parameters(network: nn.Module) -> None:
+    """Make parameters of the numbers that were weights before a network was
+    exported: of linear layers over tokens it keeps them as buffers.
+    """
+    for module in network.modules():
+        for name, numbers in list(module.named_buffers(recurse=False)):
+            is_weight = name.startswith("onnx_initializer")
+            if (
+                is_weight
+                and numbers.is_floating_point()
+                and numbers.numel() > 1
+            ):
+                delattr(module, name)
+                module.register_parameter(name, nn.Parameter(numbers))
 
 
 def _converted(
     described: Any, onnx: ModuleType, onnx2torch: ModuleType
 ) -> nn.Module:
     """A graph as modules. One of newer operations than are known is read as of
-    an older version wherever it is also valid as such.
+    an older version wherever it is also valid as such, or can be rewritten.
     """
-    stated = described.opset_import[0].version
     failed: Exception | None = None
-    for version in [stated, *range(min(stated - 1, _NEWEST), _OLDEST, -1)]:
-        described.opset_import[0].version = version
+    for older in _as_of_other_versions(described, onnx):
         try:
-            onnx.checker.check_model(described)
-            network: nn.Module = onnx2torch.convert(described)
+            onnx.checker.check_model(older)
+            network: nn.Module = onnx2torch.convert(older)
         except (NotImplementedError, onnx.checker.ValidationError) as error:
             failed = failed or error
         else:
@@ -65,8 +121,29 @@ def _converted(
     raise failed or NotImplementedError("no version is known")
 
 
+def _as_of_other_versions(described: Any, onnx: ModuleType) -> Iterator[Any]:
+    """A graph as it is, as if it were of an older version of the operations,
+    and rewritten for one.
+    """
+    from onnx import version_converter
+
+    stated = described.opset_import[0].version
+    yield described
+    for version in range(min(stated - 1, _NEWEST), _OLDEST, -1):
+        described.opset_import[0].version = version
+        yield described
+    described.opset_import[0].version = stated
+    for version in _REWRITTEN:
+        if version < stated:
+            try:
+                yield version_converter.convert_version(described, version)
+            except RuntimeError:  # what has no older form
+                continue
+
+
 _NEWEST = 18
 _OLDEST = 10  # of the operations' versions that are tried
+_REWRITTEN = (17, 13)  # before axes of sums, and of reductions, were inputs
 
 
 def _fold_identities(described: Any) -> None:

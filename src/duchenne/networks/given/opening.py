@@ -4,6 +4,7 @@ file in a format that holds no code.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from duchenne.errors import InputError
 from duchenne.networks.given import (
     code,
-    controls,
     exported,
     held,
     hugging_face,
@@ -43,20 +43,32 @@ class Source:
             only the weights themselves are kept.
         is_file: Whether what stands behind the colon is a path.
         says: What it says of the network itself, as keys of a card.
+        files: Lists the files that it is read from.
+        copy: Copies what the architecture is read from, one file into
+            another.
     """
 
     make: Maker
     anew: Maker | None = None
     is_file: bool = True
     says: Callable[[str], dict[str, Any]] = lambda place: {}
+    files: Callable[[Path], list[Path]] = lambda place: [place]
+    copy: Callable[[Path, Path], object] = shutil.copyfile
 
 
 SOURCES = {
-    "hf": Source(hugging_face.make, hugging_face.anew, says=hugging_face.keys),
-    "timm": Source(timm_name.make, timm_name.make, is_file=False),
+    "hf": Source(
+        hugging_face.make,
+        hugging_face.anew,
+        says=hugging_face.keys,
+        files=hugging_face.files,
+    ),
+    "timm": Source(
+        timm_name.make, timm_name.make, is_file=False, files=lambda place: []
+    ),
     "pt2": Source(exported.make),
-    "onnx": Source(onnx_file.make),
-    "python": Source(held.make, is_file=False),
+    "onnx": Source(onnx_file.make, files=onnx_file.files, copy=onnx_file.copy),
+    "python": Source(held.make, is_file=False, files=lambda place: []),
 }
 """Every source by what stands before its colon; all others are a callable,
 ``module:callable`` or ``file.py:callable``.
@@ -163,10 +175,30 @@ def open_card(card: Card) -> nn.Module:
             do not fit.
     """
     network = _regular(_made(card, card.how.make), card.source)
+    if card.kind == "timm" and not card.weights:
+        raise InputError(
+            f"{card.source}: timm makes the architecture alone, and nothing is downloaded; name a "
+            "file as network.weights"
+        )
     if card.weights:
         file = Path(card.weights).expanduser()
         weights.load(network, weights.read(file, card.inside), str(file))
     return read_through(network, card.outputs)
+
+
+def refuse_code_not_allowed(source: str, options: Mapping[str, Any]) -> None:
+    """Refuse a source that is code which the user never named on this
+    machine.
+
+    Args:
+        source: As in ``file.py:Net`` or ``hf:FOLDER``.
+        options: Passed to the callable.
+
+    Raises:
+        InputError: For such code.
+    """
+    if source and Card(source).kind == "code":
+        permission.refuse_unless_allowed(source, options)
 
 
 def reopen(
@@ -199,16 +231,16 @@ def _made(card: Card, make: Maker) -> nn.Module:
     return make(card.place, card.options)
 
 
-def untrained(card: Card, kind: str, seed: int) -> nn.Module:
-    """Make the control of a card's network: without what it has learned.
+def is_made_anew(card: Card, kind: str) -> bool:
+    """Tell whether the control of a card's network is its architecture with
+    fresh weights, or else its own weights permuted.
 
     Args:
         card: Where it is.
         kind: "fresh", "permuted", or "auto" for fresh where that can be had.
-        seed: Of the weights.
 
     Returns:
-        The control; its normalisation is not fitted yet.
+        Whether it is made anew.
 
     Raises:
         InputError: For fresh weights of a network that is only kept with its
@@ -219,8 +251,22 @@ def untrained(card: Card, kind: str, seed: int) -> nn.Module:
             f"network.control.kind: 'fresh': {card.source} is kept with its weights alone; say "
             "'permuted'"
         )
-    if kind == "permuted" or not card.can_be_made_anew:
-        return controls.control(open_card(card), seed)
+    return kind != "permuted" and card.can_be_made_anew
+
+
+def anew(card: Card, seed: int) -> nn.Module:
+    """Make the architecture of a card's network with fresh weights.
+
+    Args:
+        card: Where it is.
+        seed: Of the weights.
+
+    Returns:
+        The network; its normalisation is not fitted yet.
+
+    Raises:
+        InputError: Where it cannot be made.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = _made(card, card.how.anew or card.how.make)

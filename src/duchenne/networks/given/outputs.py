@@ -4,6 +4,7 @@ numbers a picture, its classes first, as logits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,9 @@ class Outputs:
         Raises:
             InputError: Where that is not there, or of another shape.
         """
+        if self.values and not self.columns:
+            beside = [self._beside(given, name) for name in self.values]
+            return torch.cat(beside, 1)
         rows = _as_rows(self._taken(given))
         if not self.names:
             return rows
@@ -75,20 +79,24 @@ class Outputs:
             raise InputError(
                 f"network.output: it gives {rows.shape[1]} numbers a picture, and {named}"
             )
-        places = self._within
-        of_classes = [
-            column
-            for column in range(rows.shape[1])
-            if column not in places.values()
+        return torch.cat([self._logits(rows), *self._others(rows, given)], 1)
+
+    def _logits(self, rows: Tensor) -> Tensor:
+        """Logits of the classes: of the columns that no value has."""
+        taken = set(self._within.values())
+        own = [
+            column for column in range(rows.shape[1]) if column not in taken
         ]
-        logits = _as_logits(rows[:, of_classes], self.gives)
-        others = [
-            rows[:, [places[name]]]
-            if name in places
-            else self._beside(given, name)
-            for name in self.values
-        ]
-        return torch.cat([logits, *others], 1)
+        return _as_logits(rows[:, own], self.gives)
+
+    def _others(self, rows: Tensor, given: Any) -> Iterator[Tensor]:
+        """Each value (n, 1), in their order."""
+        columns = self._within
+        for name in self.values:
+            if name in columns:
+                yield rows[:, [columns[name]]]
+            else:
+                yield self._beside(given, name)
 
     @property
     def _within(self) -> dict[str, int]:
@@ -170,11 +178,9 @@ def doubts(outputs: Outputs, given: Tensor) -> str:
     >>> doubts(two, torch.tensor([[0.25, 0.75], [0.5, 0.5]]))
     "network.output.gives: 'logits', but they sum to 1 on every picture, as probabilities do"
     """
-    if not torch.isfinite(given[:, len(outputs.classes) :]).all():
+    if not torch.isfinite(given).all():
         return "network.output: it gives numbers that are not finite"
     logits = given[:, : len(outputs.classes)]
-    if logits.isnan().any() or logits.eq(torch.inf).any():
-        return "network.output: it gives numbers that are not finite"
     if len(outputs.classes) < 2:
         return ""
     says = f"network.output.gives: {outputs.gives!r}, but they"
@@ -195,14 +201,19 @@ def _sum_to_one(shares: Tensor) -> bool:
 
 
 def _as_logits(numbers: Tensor, gives: str) -> Tensor:
-    """Numbers of classes as what softmax is taken of."""
+    """Numbers of classes as what softmax is taken of; a probability of 0 is
+    taken for the smallest that there is.
+    """
+    smallest = torch.finfo(numbers.dtype).tiny
+    if gives == "log-probabilities":
+        return numbers.clamp_min(math.log(smallest))
     if gives != "probabilities":
         return numbers
     if (numbers < 0).any():
         raise InputError(
             f"network.output.gives: 'probabilities', but one is {float(numbers.min()):.3g}"
         )
-    return numbers.clamp_min(torch.finfo(numbers.dtype).tiny).log()
+    return numbers.clamp_min(smallest).log()
 
 
 def _as_rows(given: Tensor) -> Tensor:

@@ -47,9 +47,9 @@ def _note(source: str, options: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256()
     told = [_absolute(source), dict(options)]
     digest.update(json.dumps(told, sort_keys=True, default=str).encode())
-    file = code.file(source)
-    if file is not None and file.is_file():
-        digest.update(file.read_bytes())
+    for file in code.files(source):
+        if file.is_file():
+            digest.update(file.read_bytes())
     return files.folder("allowed") / f"{digest.hexdigest()}.json"
 
 
