@@ -23,6 +23,7 @@ from duchenne.evidence import match
 from duchenne.faces import checking, detector_columns, load, sources
 from duchenne.faces.formats.adapter import action_unit
 from duchenne.faces.images import decoding
+from duchenne.units import layers, listing
 from duchenne.units.ablation import Ablation
 from duchenne.units.responses import answers
 
@@ -555,6 +556,43 @@ def test_units_of_layers_that_keep_channels_last_are_their_channels(layer: str) 
         Ablation(same, "maps", given)(given, silent),
         atol=1e-5,
     )
+
+
+class Joined(nn.Module):
+    """Joins branches, the last of as many channels as its maps are wide."""
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(1, count, 3, 1, 1) for count in counts)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.cat([branch(pixels) for branch in self.branches], 1)
+
+
+@pytest.mark.parametrize("counts", [(16, 8, 8), (24, 8), (3, 8)])
+def test_units_of_branches_that_are_joined_are_their_channels(counts: tuple[int, ...]) -> None:
+    network = nn.Sequential(Joined(*counts), nn.ReLU(), nn.Flatten())
+    given = network[:2](torch.rand(2, 1, 8, 8))
+    for layer in ("0", "1"):
+        assert layers.unit_axis(network, layer, given) == 1
+    found = listing.listed(network, torch.rand(2, 1, 8, 8)).set_index("layer")
+    assert found.loc["1", "units"] == sum(counts)
+
+
+def test_units_of_convolutions_along_a_line_are_their_channels() -> None:
+    network = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 5, 3), nn.BatchNorm1d(5), nn.ReLU()).eval()
+    pictures = torch.rand(2, 1, 4, 4)
+    for layer in ("1", "2", "3"):
+        found = units.responses(network, layer, [pictures])
+        given = layers.output(network, layer, pictures)
+        largest = given.clamp_min(0).amax(2).detach()
+        np.testing.assert_allclose(found.value, largest, rtol=1e-6)
+
+
+def test_what_nobody_says_the_units_of_is_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 9, 1), nn.Identity())
+    with pytest.raises(InputError, match="no module says which of these its units are"):
+        layers.unit_axis(network, "1", torch.zeros(2, 4, 5, 6))
 
 
 class Squeezed(nn.Module):

@@ -21,6 +21,7 @@ from duchenne.evidence import (
 )
 from duchenne.evidence.exchangeability import Arrangements, Exchangeability
 from duchenne.evidence.labelled import beside_null
+from duchenne.experiments.validate import validities
 from duchenne.recipes import Evidence
 
 
@@ -391,6 +392,31 @@ def test_scores_without_significance_are_those_beside_it() -> None:
         "q_within",
     }
     pd.testing.assert_frame_equal(whole[list(alone)], alone)
+
+
+def test_correlations_without_other_scores_are_those_beside_them() -> None:
+    units, labels, person, sequence = planted()
+    settings = {"permutations": 49, "seed": 3}
+    whole = matching.compare(units, labels, person, sequence, **settings).frame
+    alone = matching.correlated(units, labels, person, sequence, **settings)
+    assert {"r", "r_null", "p", "q"} <= set(alone)
+    pd.testing.assert_frame_equal(whole[list(alone)], alone)
+
+
+def test_validity_on_all_people_is_that_of_the_evidence() -> None:
+    units, labels, person, sequence = planted()
+    faces = labels.assign(
+        path=[str(i) for i in range(len(labels))], subject=person, sequence=sequence
+    )
+    faces["expression"] = np.where(labels["AU12"], "happiness", "anger")
+    faces["frame"] = pd.NA
+    settings = Evidence(permutations=49, score_permutations=5)
+    found = nulls.beside_nulls(units, [units], faces, settings, seed=2)
+    moved = found.evidence[["unit", "au"]].assign(effect=2 * found.evidence["r"])
+    again = validities(units, faces, moved, settings, 2, (0.5, 1.0))
+    known = validities(units, faces, moved, settings, 2, (0.5, 1.0), found.evidence)
+    assert len(known["people"].unique()) == 2
+    pd.testing.assert_frame_equal(again, known)
 
 
 def test_permuted_labels_declare_a_detector_in_as_many_runs_as_the_level_says() -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from duchenne.errors import InputError
 from duchenne.networks import given
 from duchenne.networks.given import Card, Outputs, exported, weights
+from duchenne.units import layers
 
 from . import dresses
 
@@ -79,9 +81,12 @@ def test_whatever_a_network_gives_becomes_a_row_of_logits(
 
 def test_layers_keep_their_names_and_give_what_they_gave(made: Path) -> None:
     found = opened(made, "Tuple")
-    assert [name for name, _ in found.named_children()] == [
-        name for name, _ in dresses.plain().named_children()
-    ]
+    plain = dresses.plain()
+    names = [name for name, _ in plain.named_children()]
+    assert [name for name, _ in found.named_children()] == names
+    for name in names:
+        one, other = (layers.output(network, name, PICTURES) for network in (found, plain))
+        assert torch.equal(one, other), name
 
 
 @pytest.mark.parametrize("source", ["pt2:small.pt2", "onnx:small.onnx"])
@@ -104,6 +109,12 @@ def test_a_network_of_timm_is_made_and_takes_weights(tmp_path: Path) -> None:
     found = given.open_card(Card("timm:test_resnet", options, kept, outputs=OUTPUTS))
     with torch.no_grad():
         assert torch.equal(found(PICTURES), network(PICTURES))
+
+
+def test_a_network_of_timm_needs_weights() -> None:
+    dresses.let_torchvision_import()
+    with pytest.raises(InputError, match=r"timm makes the architecture alone.*network\.weights"):
+        given.open_card(Card("timm:test_resnet", {"num_classes": 7}, outputs=OUTPUTS))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +170,51 @@ def test_a_folder_of_hugging_face_says_what_its_network_takes_and_gives(
         given.open_card(Card(f"hf:{tmp_path}"))
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"do_flip_channel_order": True}, {"colours": "bgr"}),
+        (
+            {"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False},
+            {"range": [-1, 1]},
+        ),
+        (
+            {"include_top": True, "image_mean": [0.5] * 3, "image_std": [0.5, 0.5, 0.2]},
+            {"mean": [0.5] * 3, "std": [0.25, 0.25, 0.04]},
+        ),
+        ({"crop_size": 224, "size": 256}, {"size": 224}),
+        ({"crop_size": 224, "size": 256, "do_center_crop": False}, {"size": 256}),
+        ({"do_rescale": False, "do_normalize": False}, {"range": [0, 255]}),
+    ],
+)
+def test_what_a_processor_does_is_taken_over(
+    tmp_path: Path, said: dict[str, object], wanted: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    found = given.said_of_itself(f"hf:{tmp_path}")["input"]
+    for key, value in wanted.items():
+        assert found[key] == pytest.approx(value), key
+
+
+@pytest.mark.parametrize(
+    ("config", "processor"),
+    [
+        ({"id2label": {"a": "anger"}}, {}),
+        ({"num_channels": []}, {}),
+        ({}, {"rescale_factor": None}),
+        ({}, {"image_mean": ["a"]}),
+    ],
+)
+def test_a_description_that_nobody_wrote_so_is_told_in_a_line(
+    tmp_path: Path, config: dict[str, object], processor: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(InputError, match="not as Hugging Face writes them"):
+        given.said_of_itself(f"hf:{tmp_path}")
+
+
 def test_a_folder_of_hugging_face_runs_no_code_of_its_own(
     hugging_face: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +244,49 @@ def test_values_are_read_beside_classes(made: Path) -> None:
     first = Outputs(OUTPUTS.classes, values={"valence": 0, "arousal": 1})
     rows = torch.arange(18.0).reshape(2, 9)
     assert first.read(rows)[0].tolist() == [2, 3, 4, 5, 6, 7, 8, 0, 1]
+
+
+def test_values_by_their_keys_need_no_classes() -> None:
+    outputs = Outputs(values={"valence": "v", "arousal": "a"})
+    rows = {"a": torch.tensor([[1.0], [2.0]]), "v": torch.tensor([3.0, 4.0])}
+    assert outputs.read(rows).tolist() == [[3, 1], [4, 2]]
+
+
+def test_a_probability_of_nothing_is_the_smallest_that_there_is() -> None:
+    shares = torch.tensor([[0.0, 1.0]])
+    of_shares = Outputs(("a", "b"), "probabilities").read(shares)
+    of_logarithms = Outputs(("a", "b"), "log-probabilities").read(shares.log())
+    assert torch.isfinite(of_shares).all()
+    assert torch.equal(of_shares, of_logarithms)
+
+
+def test_files_of_two_networks_may_have_neighbours_of_one_name(tmp_path: Path) -> None:
+    for name, count in (("a", 2), ("b", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "blocks_beside.py").write_text(f"COUNT = {count}\n")
+        (folder / "net.py").write_text(
+            "import torch\nfrom blocks_beside import COUNT\n"
+            "def early():\n    return torch.nn.Linear(4, COUNT)\n"
+            "def late():\n    import blocks_beside\n"
+            "    return torch.nn.Linear(4, blocks_beside.COUNT)\n"
+        )
+    before = list(sys.path)
+    for name, count in (("a", 2), ("b", 3), ("a", 2)):
+        for callable_ in ("early", "late"):
+            source = f"{tmp_path / name / 'net.py'}:{callable_}"
+            given.allow(source, {})
+            network = given.open_card(Card(source, outputs=Outputs(tuple("abc"[:count]))))
+            assert network.out_features == count
+    assert sys.path == before
+    assert "blocks_beside" not in sys.modules
+
+
+def test_networks_of_the_same_weights_are_held_apart() -> None:
+    linear = nn.Linear(2, 2)
+    assert given.hold(nn.Sequential(linear, nn.ReLU())) != given.hold(
+        nn.Sequential(linear, nn.Tanh())
+    )
 
 
 # What cannot be used
@@ -405,6 +504,19 @@ def test_code_that_was_not_named_here_is_not_run(tmp_path: Path) -> None:
         given.open_card(card)
 
 
+def test_a_module_that_has_changed_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "theirs_on_the_path.py").write_text("import torch\nNet = torch.nn.Flatten\n")
+    card = Card("theirs_on_the_path:Net")
+    given.allow(card.source, {})
+    given.open_card(card)
+    (tmp_path / "theirs_on_the_path.py").write_text("import torch\nNet = torch.nn.ReLU\n")
+    with pytest.raises(InputError, match="was not named on this machine"):
+        given.open_card(card)
+
+
 # The control
 
 
@@ -437,6 +549,74 @@ def test_statistics_are_those_of_what_each_layer_is_given() -> None:
         "norm1.num_batches_tracked",
     }
     assert given.fit_statistics(nn.Linear(2, 2), iter(())) == 0
+
+
+@pytest.mark.parametrize("source", ["pt2:small.pt2", "onnx:small.onnx"])
+def test_statistics_of_exported_networks_are_fitted_too(made: Path, source: str) -> None:
+    dresses.let_torchvision_import()
+    plain = dresses.plain()
+    exported_network = given.open_card(Card(source, outputs=OUTPUTS).below(made))
+    if not given.statistics(exported_network):  # ONNX folds it into the weights before it
+        return
+    for network in (plain, exported_network):
+        assert given.fit_statistics(network, [PICTURES[:3], PICTURES[3:]]) == 1
+    fitted = given.statistics(exported_network)
+    for name, values in given.statistics(plain).items():
+        if name.startswith("norm1.running"):
+            assert torch.allclose(values, fitted[name], atol=1e-6), name
+    assert torch.allclose(plain(PICTURES), exported_network(PICTURES), atol=1e-5)
+
+
+def test_statistics_are_pytorchs_own_cumulative_average() -> None:
+    def made_of(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.BatchNorm1d(3600)
+        )
+
+    ours, theirs = made_of(1), made_of(1)
+    batches = [PICTURES[:2], PICTURES[2:]]
+    assert given.fit_statistics(ours, batches) == 2
+    for module in theirs.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None
+    theirs.train()
+    with torch.no_grad():
+        for batch in batches:
+            theirs(batch)
+    for name, values in theirs.state_dict().items():
+        if "running" in name:
+            assert torch.allclose(values, ours.state_dict()[name], atol=1e-5), name
+    assert given.fit_statistics(ours, [PICTURES[:1]]) == 2  # of one picture
+
+
+class OverTokens(nn.Module):
+    """Linear layers over tokens, which ONNX keeps as products of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(32, 8)
+        self.other = nn.Linear(8, 7)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.other(self.one(pictures[:, 0]).relu()).mean(1)
+
+
+def test_weights_that_onnx_keeps_as_products_are_permuted_too(tmp_path: Path) -> None:
+    dresses.let_torchvision_import()
+    network = OverTokens().eval()
+    dresses.export(network, tmp_path / "tokens.onnx")
+    card = Card("onnx:tokens.onnx", outputs=OUTPUTS).below(tmp_path)
+    found = given.open_card(card)
+    with torch.no_grad():
+        assert dresses.same(found(PICTURES), network(PICTURES))
+    control = given.control(given.open_card(card), 0)
+    assert not torch.allclose(control(PICTURES), found(PICTURES), atol=1e-2)
+
+
+def test_a_network_without_weights_has_no_control() -> None:
+    with pytest.raises(InputError, match="no weights to permute"):
+        given.control(nn.ReLU(), 0)
 
 
 @pytest.mark.parametrize(

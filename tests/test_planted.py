@@ -177,6 +177,13 @@ def test_the_check_is_content_with_the_right_card(planted: Path) -> None:
 @pytest.mark.parametrize("fault", WRONG)
 def test_the_check_finds_what_is_wrong_with_others(planted: Path, fault: str) -> None:
     found = inspection.inspect(str(write(planted, f"wrong-{fault}", **WRONG[fault])))
+    checked = found.checked["avatars"]
+    if fault == "classes":
+        assert checked.order == CLASSES
+    else:
+        tried = checked.tried.set_index("change")
+        best = tried[tried["surely_better"]]["accuracy"].idxmax()
+        assert best.startswith("network.input.range=[0, 255]")
     assert any("would surely read better" in line for line in found.verdicts), found.verdicts
 
 

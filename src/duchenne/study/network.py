@@ -384,11 +384,25 @@ def noise(recipe: Recipe, network: nn.Module) -> Tensor:
             f"network.output: gives {len(given_rows)} rows for {len(prepared)} pictures, not a "
             "row a picture"
         )
-    if len(_answers(recipe, network, prepared[:1])) != 1:
-        raise InputError(
-            "network.output: of a picture alone it gives no row, as networks that squeeze theirs"
-        )
+    _refuse_none_of_one(recipe, network, prepared[:1])
     return given_rows
+
+
+def _refuse_none_of_one(
+    recipe: Recipe, network: nn.Module, prepared: Tensor
+) -> None:
+    """Refuse a network that gives rows of several pictures, and none of one,
+    as those that squeeze what they give.
+    """
+    try:
+        rows = len(_answers(recipe, network, prepared))
+    except InputError:
+        rows = 0
+    if rows != 1:
+        raise InputError(
+            "network.output: of several pictures it gives a row each, of a picture alone none: "
+            "does it squeeze them?"
+        )
 
 
 def _answers(recipe: Recipe, network: nn.Module, prepared: Tensor) -> Tensor:

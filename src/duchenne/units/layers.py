@@ -447,8 +447,9 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     Of three dimensions the last, as of tokens (n, tokens, units), but behind
     pictures where a convolution along a line gave them. Of four the one that
     the layer itself declares; else the one beside the two that are equal, as
-    maps are square; else the one that the last module inside it declares, or
-    the nearest one before it, as before an activation.
+    maps are square; else the one of the size that the last module inside it
+    declares, or the nearest one before it, as before an activation; behind the
+    pictures where both are of one size.
 
     Args:
         network: Any network.
@@ -483,10 +484,13 @@ def _axis_of_maps(network: nn.Module, layer: str, given: Tensor) -> int:
         return 1
     if first == middle != last:
         return 3
+    if first == last:
+        return 1
     declared = list(map(_declared, _by_nearness(network, layer)))
     for size, axis in filter(None, declared):
-        if given.shape[axis] == size:
-            return axis
+        for fitting in (axis, 4 - axis):
+            if given.shape[fitting] == size:
+                return fitting
     if not any(declared):
         return 1  # of the picture itself
     raise InputError(

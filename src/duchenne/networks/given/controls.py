@@ -102,9 +102,9 @@ class _Fitting:
         variance = channels_last.var(0, correction=0)
         count = len(channels_last)
         self._batches += 1
-        self._mean = self._mean + mean
-        # of the population, as PyTorch keeps it
-        self._variance = self._variance + variance * count / max(count - 1, 1)
+        self._mean = self._mean + mean.double()
+        unbiased = variance.double() * count / max(count - 1, 1)
+        self._variance = self._variance + unbiased  # as PyTorch keeps it
         self._set(mean, variance)
 
     def write(self) -> None:
