@@ -18,6 +18,7 @@ from duchenne.evidence.ablation_effects import log_odds
 from duchenne.experiments import ablate
 from duchenne.faces import avatars
 from duchenne.faces.avatars import scripts
+from duchenne.pipeline.run import go_on
 from duchenne.report.page.answers import answers
 from duchenne.study.record import Study
 from duchenne.study.workspace import Workspace
@@ -118,6 +119,24 @@ def test_twins_stand_beside_who_the_studys_people_are(study: Study) -> None:
     age = study.table.frame.groupby("subject")["person_age"].first()
     wanted = of_people.corr(age, method="spearman")
     assert drawn.set_index("trait").loc["age", "effect"] == pytest.approx(wanted)
+
+
+@pytest.mark.slow
+def test_stages_that_need_no_photographs_go_on_while_they_are_away(study: Study) -> None:
+    photos = study.folder.parent / "photos"
+    away = photos.rename(study.folder.parent / "away")
+    try:
+        said: list[str] = []
+        again = go_on(study.folder, "evidence", announce=said.append)
+        assert set(again.state["stages"]) == set(study.state["stages"])
+        assert all("kept" in line for line in said)
+        with pytest.raises(InputError, match="photos"):
+            go_on(study.folder, "photographs")
+    finally:
+        away.rename(photos)
+    said.clear()
+    go_on(study.folder, "report", announce=said.append)
+    assert all("kept" in line for line in said)
 
 
 def test_photographs_that_are_not_there_are_told_in_a_line(tmp_path: Path) -> None:

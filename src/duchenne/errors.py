@@ -49,13 +49,29 @@ def refused_value(fault: Mapping[str, Any]) -> str:
 
     >>> refused_value({"type": "value_error", "msg": "Value error, 'a': not b"})
     "'a': not b"
-    >>> refused_value({"type": "int", "msg": "not whole", "input": 0.5})
-    '0.5: not whole'
+    >>> refused_value({"type": "int_type", "msg": "no int", "input": "a"})
+    "'a': expected a whole number"
     """
     message = printable(fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "value_error":
         return message
+    message = _EXPECTED.get(fault["type"], message)
     return f"{shortened(fault['input'])}: {message}"
+
+
+_EXPECTED = {
+    "dict_type": "expected a table of keys",
+    "tuple_type": "expected a list",
+    "string_type": "expected a text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
+"""What is said instead of pydantic's messages, by its names for them."""
 
 
 def shortened(value: object) -> str:

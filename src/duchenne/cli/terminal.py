@@ -5,6 +5,7 @@ how a recipe is changed.
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,8 @@ def explained(hint: str = "") -> Iterator[None]:
     exit with 2; let everything else be seen whole.
     """
     try:
-        with showing(bars):
+        with showing(bars), warnings.catch_warnings():
+            warnings.showwarning = _noted
             yield
     except ArgumentError as error:
         argument, problem = error.args
@@ -65,6 +67,11 @@ def explained(hint: str = "") -> Iterator[None]:
                 "no space left on the disk that the results are written to; nothing is half-written"
             )
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+
+
+def _noted(message: object, *where: object, **how: object) -> None:
+    """Tell a warning in a line, without where in the code it was given."""
+    say(f"note: {printable(str(message))}")
 
 
 def fail(line: str) -> None:

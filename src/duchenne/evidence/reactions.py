@@ -14,7 +14,8 @@ Pairs = Set[tuple[str, str]]
 def drivers(
     reactions: pd.DataFrame, prototypes: Pairs, count: int = 3
 ) -> pd.DataFrame:
-    """Find the action units that raise each class most, and surely.
+    """Find the action units that raise each class most, of those whose own
+    95 % interval over people lies above 0.
 
     Args:
         reactions: A row an action unit and class: ``au, expression, change,
@@ -60,8 +61,8 @@ def drivers(
 
 
 def unheeded(reactions: pd.DataFrame, prototypes: Pairs) -> pd.DataFrame:
-    """Find the action units of published prototypes that do not surely raise
-    their class.
+    """Find the action units of published prototypes that do not raise their
+    class: whose own 95 % interval does not lie above 0.
 
     Args:
         reactions: As ``drivers`` takes them.

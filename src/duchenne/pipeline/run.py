@@ -291,17 +291,13 @@ def _walk(
     from duchenne.study.workspace import Workspace
 
     digest = fingerprint(table)
-    keys = identities(LINE, recipe, digest)
     done = stored["stages"] if stored else {}
+    keys = identities(LINE, recipe, digest, _unwanted(done, doing.stages))
     kept = _kept(folder, LINE, done, keys, doing.announce)
     study = Study(folder, recipe, _state(recipe, table, digest, keys))
     if stored and "network" in kept:
-        study.state.update(
-            {
-                name: stored[name]
-                for name in ("versions", "device", "precision")
-            }
-        )
+        for name in ("versions", "device", "precision"):
+            study.state[name] = stored[name]
     study.state["stages"].update(kept)
     work = Workspace(study, table, doing.announce, doing.workers)
     rehearse(work)
@@ -310,6 +306,18 @@ def _walk(
         _refuse_changed(folder, stored)
         _do(work, doing, keys, kept, gathered)
     return study
+
+
+def _unwanted(
+    done: dict[str, Any], wanted: tuple[Stage, ...]
+) -> dict[str, str]:
+    """The identities of the stages that were done before and are not wanted
+    now.
+    """
+    names = {stage.name for stage in wanted}
+    return {
+        name: stage["key"] for name, stage in done.items() if name not in names
+    }
 
 
 def _refuse_changed(folder: Path, stored: dict[str, Any] | None) -> None:

@@ -11,8 +11,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from duchenne.errors import InputError
 from duchenne.recipes import Recipe
 from duchenne.study.workspace import Workspace
 
@@ -76,19 +78,42 @@ def leaves(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def identities(
-    line: Sequence[Stage], recipe: Recipe, fingerprint: str
+    line: Sequence[Stage],
+    recipe: Recipe,
+    fingerprint: str,
+    unwanted: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Digest, for each stage of the line, whatever it depends on;
-    ``fingerprint`` is that of the faces.
+    """Digest, for each stage of the line, whatever it depends on.
+
+    Args:
+        line: The stages.
+        recipe: The study's.
+        fingerprint: Of the faces.
+        unwanted: The identities that stages had which are not wanted now: they
+            stay where what these depend on, as photographs on another disk,
+            cannot be read.
+
+    Returns:
+        By their names.
+
+    Raises:
+        InputError: Where what a wanted stage depends on cannot be read.
     """
     every = leaves(recipe.model_dump(mode="json"))
     found: dict[str, str] = {}
     for stage in line:
+        try:
+            beside = list(stage.beside(recipe))
+        except InputError:
+            if stage.name not in unwanted:
+                raise
+            found[stage.name] = unwanted[stage.name]
+            continue
         before = [found[name] for name in stage.needs] or [fingerprint]
         read = {
             key: value for key, value in every.items() if stage.depends_on(key)
         }
-        identity = [before, stage.revision, read, list(stage.beside(recipe))]
+        identity = [before, stage.revision, read, beside]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
         found[stage.name] = digest.hexdigest()[:16]
     return found

@@ -127,7 +127,9 @@ LEGENDS: dict[str, dict[str, str]] = {
         "selectivity": (
             "1 where nothing else moves it, below 0 where something else moves it farther"
         ),
-        "raised most by": "surely, of all action units that can be rendered",
+        "raised most by": (
+            "of all action units that can be rendered; those whose own 95 % interval lies above 0"
+        ),
     },
     "people": {
         "twins": (
