@@ -384,25 +384,35 @@ def noise(recipe: Recipe, network: nn.Module) -> Tensor:
             f"network.output: gives {len(given_rows)} rows for {len(prepared)} pictures, not a "
             "row a picture"
         )
-    _refuse_none_of_one(recipe, network, prepared[:1])
+    _refuse_others_of_one(recipe, network, prepared[:1], given_rows[:1])
     return given_rows
 
 
-def _refuse_none_of_one(
-    recipe: Recipe, network: nn.Module, prepared: Tensor
+def _refuse_others_of_one(
+    recipe: Recipe, network: nn.Module, prepared: Tensor, among_others: Tensor
 ) -> None:
-    """Refuse a network that gives rows of several pictures, and none of one,
-    as those that squeeze what they give.
+    """Refuse a network that gives no row of a picture alone, as those that
+    squeeze what they give, or other numbers than among other pictures.
     """
     try:
-        rows = len(_answers(recipe, network, prepared))
+        alone = _answers(recipe, network, prepared)
     except InputError:
-        rows = 0
-    if rows != 1:
+        alone = among_others[:0]
+    if len(alone) != 1:
         raise InputError(
             "network.output: of several pictures it gives a row each, of a picture alone none: "
             "does it squeeze them?"
         )
+    if not torch.isfinite(among_others).all():
+        return  # which is told of where it is looked at
+    close = _CLOSE * float(among_others.abs().max())
+    if not torch.allclose(alone, among_others, rtol=0, atol=close):
+        raise InputError(
+            "network.output: what it gives of a picture depends on the pictures beside it"
+        )
+
+
+_CLOSE = 1e-2  # of the largest number
 
 
 def _answers(recipe: Recipe, network: nn.Module, prepared: Tensor) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from duchenne.errors import InputError
@@ -40,11 +41,109 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
         described = onnx.load(file)
         onnx.checker.check_model(described)
         _fold_identities(described)
+        _put_channels_first(described, onnx)
+        _free_the_number_of_pictures(described, onnx)
         network = _converted(described, onnx, onnx2torch)
     except Exception as error:
         raise InputError(f"{file}: {said(error)}") from None
     _let_weights_be_parameters(network)
     return network
+
+
+def _put_channels_first(described: Any, onnx: ModuleType) -> None:
+    """Let a graph that takes pictures (n, h, w, C), as those of TensorFlow do,
+    take (n, C, h, w).
+    """
+    pictures = _pictures(described)
+    sides = pictures.type.tensor_type.shape.dim
+    lengths = [side.dim_value for side in sides]
+    if len(lengths) != 4 or lengths[3] not in _CHANNELS:
+        return
+    if lengths[1] in _CHANNELS:
+        return
+    channels_last = f"{pictures.name}_channels_last"
+    for node in described.graph.node:
+        for place, name in enumerate(node.input):
+            if name == pictures.name:
+                node.input[place] = channels_last
+    turned = onnx.helper.make_node(
+        "Transpose", [pictures.name], [channels_last], perm=[0, 2, 3, 1]
+    )
+    described.graph.node.insert(0, turned)
+    height, width, channels = lengths[1:]
+    _set_sides(sides[1:], (channels, height, width))
+
+
+_CHANNELS = (1, 3)
+
+
+def _set_sides(sides: Sequence[Any], lengths: Sequence[int]) -> None:
+    """Set what a graph says of the sides of a tensor; 0 where any may be."""
+    for side, length in zip(sides, lengths, strict=True):
+        side.Clear()
+        if length:
+            side.dim_value = length
+
+
+def _free_the_number_of_pictures(described: Any, onnx: ModuleType) -> None:
+    """Let a graph that was exported for one picture take several: shapes that
+    it is turned into for one keep the number that there is.
+    """
+    graph = described.graph
+    pictures = _pictures(described)
+    number = pictures.type.tensor_type.shape.dim[0]
+    if number.dim_value != 1:
+        return
+    for tensor in (pictures, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "pictures"
+    shapes = _constants(described, onnx)
+    for node in _reshapes_of(graph, pictures.name):
+        shape = shapes.get(node.input[1])
+        if shape is None or shape[0] != 1:
+            continue
+        freed = np.array(shape, np.int64)
+        freed[0] = 0  # as many as there are
+        name = f"{node.input[1]}_of_{node.output[0]}"
+        tensor = onnx.numpy_helper.from_array(freed, name)
+        graph.initializer.append(tensor)
+        node.input[1] = name
+
+
+def _reshapes_of(graph: Any, pictures: str) -> list[Any]:
+    """The nodes that turn what follows from pictures into another shape."""
+    follows = {pictures}
+    found = []
+    for node in graph.node:
+        if follows.isdisjoint(node.input):
+            continue
+        follows |= set(node.output)
+        if node.op_type == "Reshape" and node.input[0] in follows:
+            found.append(node)
+    return found
+
+
+def _pictures(described: Any) -> Any:
+    """What a graph takes, beside its weights."""
+    weights = {tensor.name for tensor in described.graph.initializer}
+    taken = [
+        each for each in described.graph.input if each.name not in weights
+    ]
+    if len(taken) != 1:
+        raise ValueError(f"takes {len(taken)} inputs, not pictures alone")
+    return taken[0]
+
+
+def _constants(described: Any, onnx: ModuleType) -> dict[str, Any]:
+    """The constants of a graph, by their names."""
+    graph = described.graph
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = node.attribute[0].t
+    return {
+        name: onnx.numpy_helper.to_array(tensor)
+        for name, tensor in found.items()
+    }
 
 
 def copy(source: Path, target: Path) -> None:
