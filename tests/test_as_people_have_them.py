@@ -589,10 +589,12 @@ def test_units_of_convolutions_along_a_line_are_their_channels() -> None:
         np.testing.assert_allclose(found.value, largest, rtol=1e-6)
 
 
-def test_what_nobody_says_the_units_of_is_refused() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 9, 1), nn.Identity())
-    with pytest.raises(InputError, match="no module says which of these its units are"):
-        layers.unit_axis(network, "1", torch.zeros(2, 4, 5, 6))
+@pytest.mark.parametrize(("module", "axis"), [(nn.Conv2d(1, 9, 1), 1), (nn.Linear(1, 9), 3)])
+def test_units_of_no_declared_size_are_counted_as_the_nearest_module_does(
+    module: nn.Module, axis: int
+) -> None:
+    network = nn.Sequential(module, nn.Identity())
+    assert layers.unit_axis(network, "1", torch.zeros(2, 4, 5, 6)) == axis
 
 
 class Squeezed(nn.Module):

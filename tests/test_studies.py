@@ -330,7 +330,7 @@ def test_a_folder_that_holds_something_else_is_refused(
     study: Study, drawings: FaceTable, tmp_path: Path
 ) -> None:
     spec = f"folder:{drawings.root}"
-    with pytest.raises(InputError, match="finished study; 'duchenne run --resume"):
+    with pytest.raises(InputError, match="finished study; --resume goes on"):
         duchenne.run("quick", spec, study.folder, changes=SMALL)
     with pytest.raises(InputError, match="another study"):
         duchenne.run(

@@ -39,8 +39,10 @@ _NEAR = 0.04  # margins that are one
 _BATCH = 64
 _FEW = 200  # pictures on which every change is tried first
 _LEVEL = 0.01
-_LEAST_POINTS = 0.01  # of accuracy, that a right order gains
+_LEAST_POINTS = 0.01  # of accuracy, that a right order or input gains
 _LEAST = 0.03  # of separation: what gains less is no fault of a card
+_MANY_POINTS = 0.1  # of accuracy, that are a fault by themselves
+_AS_WELL = 0.9  # of separation, that must be left then
 
 
 @dataclass(frozen=True)
@@ -182,57 +184,56 @@ def changes(stated: Input) -> list[Change]:
 
 
 def _of_numbers(stated: Input) -> list[Change]:
-    """Other ranges, and means and deviations that are in use."""
-    found = []
-    for says, numbers, coloured in _NUMBERS:
-        if coloured and stated.channels == 1:
-            continue
-        update = dict(numbers)
-        if stated.colours == "bgr":  # the numbers are listed for RGB
-            update["mean"] = numbers["mean"][::-1]
-            update["std"] = numbers["std"][::-1]
-        changed = stated.model_copy(update=update)
-        if changed != stated:
-            dropped = (stated.mean or stated.std) and not coloured
-            without = " without mean and std" if dropped else ""
-            found.append(Change(f"{says}{without}", changed, "numbers"))
-    return found
+    """Other ranges, with the card's mean and deviation and without, and those
+    numbers that are in use for three channels.
+    """
+    updates = _of_ranges(stated)
+    if stated.channels == 3:
+        for says, numbers in _OF_COLOURS.items():
+            is_bgr = stated.colours == "bgr"  # they are listed for RGB
+            updates[says] = _reversed(numbers) if is_bgr else numbers
+    changed = [
+        Change(says, stated.model_copy(update=update), "numbers")
+        for says, update in updates.items()
+    ]
+    return [change for change in changed if change.input != stated]
 
 
-_NUMBERS: tuple[tuple[str, dict[str, tuple[float, ...]], bool], ...] = (
-    (
-        "network.input.range=[0, 1]",
-        {"range": (0.0, 1.0), "mean": (), "std": ()},
-        False,
-    ),
-    (
-        "network.input.range=[-1, 1]",
-        {"range": (-1.0, 1.0), "mean": (), "std": ()},
-        False,
-    ),
-    (
-        "network.input.range=[0, 255]",
-        {"range": (0.0, 255.0), "mean": (), "std": ()},
-        False,
-    ),
-    (
-        "ImageNet's network.input.mean and std",
-        {
-            "range": (0.0, 1.0),
-            "mean": (0.485, 0.456, 0.406),
-            "std": (0.229, 0.224, 0.225),
-        },
-        True,
-    ),
-    (
-        "network.input.range=[0, 255] less VGGFace's mean",
-        {"range": (0.0, 255.0), "mean": (129.186, 104.762, 93.594), "std": ()},
-        True,
-    ),
-)
-"""Numbers that are in use, as keys of an input, and whether they take three
-channels.
-"""
+def _of_ranges(stated: Input) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Updates of an input by other ranges, by how a card would say so."""
+    updates: dict[str, dict[str, tuple[float, ...]]] = {}
+    for low, high in _RANGES:
+        says = f"network.input.range=[{low:g}, {high:g}]"
+        if stated.mean or stated.std:
+            updates[says] = {"range": (low, high)}
+            says = f"{says} without mean and std"
+        updates[says] = {"range": (low, high), "mean": (), "std": ()}
+    return updates
+
+
+def _reversed(
+    numbers: dict[str, tuple[float, ...]],
+) -> dict[str, tuple[float, ...]]:
+    """The same numbers, those of the channels from the last to the first."""
+    of_channels = {name: numbers[name][::-1] for name in ("mean", "std")}
+    return numbers | of_channels
+
+
+_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+
+_OF_COLOURS: dict[str, dict[str, tuple[float, ...]]] = {
+    "ImageNet's network.input.mean and std": {
+        "range": (0.0, 1.0),
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+    },
+    "network.input.range=[0, 255] less VGGFace's mean": {
+        "range": (0.0, 255.0),
+        "mean": (129.186, 104.762, 93.594),
+        "std": (),
+    },
+}
+"""Numbers that are in use, as keys of an input of red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -241,10 +242,12 @@ class Checked:
 
     Attributes:
         tried: A row a change, the stated card first: ``change, pictures,
-            accuracy, separation, p``, corrected for how many there are (NaN
-            for the card itself), and ``surely_better``, which takes a gain of
-            3 % in separation besides: on thousands of faces a network may
-            surely read a little better given other numbers than its own.
+            accuracy, separation, p``, corrected for how many there are of its
+            kind (NaN for the card itself), and ``surely_better``, which takes
+            a gain of 3 % in separation and, but for colours, of a point of
+            accuracy besides, or of ten points of accuracy: on thousands of
+            faces a network may surely read a little better given other numbers
+            than its own.
         order: Names of the classes in the order that reads surely better;
             nothing where the stated one stands.
         order_p: Of such an order against the stated one, on people by whom
@@ -302,10 +305,11 @@ def _within(listed: list[Change], margin: float) -> list[Change]:
 
 def _may_be_better(stated: _Read, other: _Read) -> bool:
     """Whether a change that was tried on few faces is worth all of them: its
-    gain lies above its standard error below 0.
+    gain lies above its standard error below 0, or many more are read.
     """
     gains = other.separation - stated.separation
-    return bool(gains.mean() > -gains.std() / np.sqrt(len(gains)))
+    separates = gains.mean() > -gains.std() / np.sqrt(len(gains))
+    return bool(separates or _reads_far_more(stated, other))
 
 
 @dataclass(frozen=True)
@@ -350,45 +354,82 @@ class _Read:
         )
 
     @property
+    def right(self) -> Floats:
+        """Whether each picture is read as what it shows, (n,)."""
+        right: Floats = (self.logits.argmax(1) == self.faces.shown) * 1.0
+        return right
+
+    @property
     def accuracy(self) -> float:
-        return float((self.logits.argmax(1) == self.faces.shown).mean())
+        return float(self.right.mean())
 
 
 def _table(reads: list[_Read]) -> pd.DataFrame:
     """A row a change, the stated card first; p is corrected for how many
     changes of a kind there are.
     """
-    stated = reads[0]
+    compared = [_compared(reads[0], read) for read in reads]
     table = pd.DataFrame(
         {
             "change": [read.change.says for read in reads],
             "pictures": [len(read.faces) for read in reads],
             "accuracy": [read.accuracy for read in reads],
             "separation": [float(read.separation.mean()) for read in reads],
-            "p": [_p(stated, read) for read in reads],
+            "p": [p for p, _ in compared],
         }
     )
-    kinds = pd.Series([read.change.kind for read in reads])
-    for _, rows in table[1:].groupby(kinds[1:]):
-        corrected = separation.holm(rows["p"].to_numpy())
-        table.loc[rows.index, "p"] = corrected
-    table.loc[0, "p"] = np.nan
-    table["surely_better"] = (table["p"] < _LEVEL) & _gains(table)
+    table["p"] = _corrected(table["p"], [read.change.kind for read in reads])
+    gains = np.array([gain for _, gain in compared])
+    table["surely_better"] = (table["p"] < _LEVEL) & gains
     return table
 
 
-def _gains(table: pd.DataFrame) -> pd.Series:
-    """Whether changes gain enough to be a fault of the card."""
-    own = table.loc[0, "separation"]
-    return table["separation"] - own >= _LEAST * abs(own)
+def _corrected(p: pd.Series, kinds: list[str]) -> pd.Series:
+    """P corrected within each kind of change (Holm); NaN of the stated card."""
+    found = p.copy()
+    changed = p[1:]
+    for _, of_kind in changed.groupby(pd.Series(kinds)[1:]):
+        found[of_kind.index] = separation.holm(of_kind.to_numpy())
+    found[0] = np.nan
+    return found
 
 
-def _p(stated: _Read, other: _Read) -> float:
-    """P of a change that was tried on all faces; 1 where a few were enough."""
+def _compared(stated: _Read, other: _Read) -> tuple[float, bool]:
+    """P of a change that was tried on all faces, 1 where a few were enough; and
+    whether it gains enough, in separation or else in accuracy, to be a fault
+    of the card.
+    """
     if len(other.faces) < len(stated.faces):
-        return 1.0
+        return 1.0, False
     people = stated.faces.people
-    return separation.p_better(stated.separation, other.separation, people)
+    p = separation.p_better(stated.separation, other.separation, people)
+    separates = _separates_more(stated, other)
+    reads = _reads_far_more(stated, other)
+    if reads:
+        p_reads = separation.p_better(stated.right, other.right, people)
+        p = min(p, p_reads) if separates else p_reads
+    return min(1.0, 2 * p), bool(separates or reads)  # of two criteria
+
+
+def _separates_more(stated: _Read, other: _Read) -> bool:
+    """Whether a change tells faces apart better, and reads more of them; of
+    exchanged colours the first is enough, which a network hardly reads
+    by. Other numbers may tell faces apart better that are read no better, as
+    less contrast does.
+    """
+    own = stated.separation.mean()
+    more = other.separation.mean() - own >= _LEAST * abs(own)
+    reads = other.accuracy - stated.accuracy >= _LEAST_POINTS
+    return bool(more and (reads or other.change.kind == "colours"))
+
+
+def _reads_far_more(stated: _Read, other: _Read) -> bool:
+    """Whether a change reads many more faces, and tells them apart nearly as
+    well: then the stated numbers make it lean to some classes.
+    """
+    more = other.accuracy - stated.accuracy >= _MANY_POINTS
+    own = stated.separation.mean()
+    return bool(more and other.separation.mean() >= _AS_WELL * own)
 
 
 def _with_order(

@@ -213,10 +213,7 @@ class Ablation:
         """Whether what a module gives has as many units as the layer."""
         if not isinstance(given, Tensor) or given.ndim < 2:
             return False
-        try:
-            axis = layers.unit_axis(self.network, name, given)
-        except InputError:  # nobody can tell its units
-            return False
+        axis = layers.unit_axis(self.network, name, given)
         return given.shape[axis] == self.units
 
     def _expanded(

@@ -448,7 +448,8 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     pictures where a convolution along a line gave them. Of four the one that
     the layer itself declares; else the one beside the two that are equal, as
     maps are square; else the one of the size that the last module inside it
-    declares, or the nearest one before it, as before an activation; behind the
+    declares, or the nearest one before it, as before an activation, or where
+    none has that size the one along which that module counts; behind the
     pictures where both are of one size.
 
     Args:
@@ -458,9 +459,6 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
 
     Returns:
         1, or the last.
-
-    Raises:
-        InputError: Where neither sizes nor declarations tell.
 
     >>> network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Linear(6, 5), nn.GELU())
     >>> (
@@ -486,17 +484,13 @@ def _axis_of_maps(network: nn.Module, layer: str, given: Tensor) -> int:
         return 3
     if first == last:
         return 1
-    declared = list(map(_declared, _by_nearness(network, layer)))
-    for size, axis in filter(None, declared):
+    every = map(_declared, _by_nearness(network, layer))
+    declared = list(filter(None, every))
+    for size, axis in declared:
         for fitting in (axis, 4 - axis):
             if given.shape[fitting] == size:
                 return fitting
-    if not any(declared):
-        return 1  # of the picture itself
-    raise InputError(
-        f"layer {layer!r}: gives {tuple(given.shape)}, and no module says which of these its "
-        "units are"
-    )
+    return declared[0][1] if declared else 1
 
 
 def _axis_of_rows(network: nn.Module, layer: str, given: Tensor) -> int:
