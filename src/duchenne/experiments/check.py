@@ -244,7 +244,7 @@ class Checked:
         tried: A row a change, the stated card first: ``change, pictures,
             accuracy, separation, p``, corrected for how many there are of its
             kind (NaN for the card itself), and ``surely_better``, which takes
-            a gain of 3 % in separation and, but for colours, of a point of
+            a gain of 3 % in separation and, of other numbers, of a point of
             accuracy besides, or of ten points of accuracy: on thousands of
             faces a network may surely read a little better given other numbers
             than its own.
@@ -412,15 +412,13 @@ def _compared(stated: _Read, other: _Read) -> tuple[float, bool]:
 
 
 def _separates_more(stated: _Read, other: _Read) -> bool:
-    """Whether a change tells faces apart better, and reads more of them; of
-    exchanged colours the first is enough, which a network hardly reads
-    by. Other numbers may tell faces apart better that are read no better, as
-    less contrast does.
+    """Whether a change tells faces apart better, and, of other numbers, reads
+    more of them: less contrast may tell them apart better and read none more.
     """
     own = stated.separation.mean()
     more = other.separation.mean() - own >= _LEAST * abs(own)
     reads = other.accuracy - stated.accuracy >= _LEAST_POINTS
-    return bool(more and (reads or other.change.kind == "colours"))
+    return bool(more and (reads or other.change.kind != "numbers"))
 
 
 def _reads_far_more(stated: _Read, other: _Read) -> bool:
