@@ -171,12 +171,17 @@ def files(file: Path) -> list[Path]:
 
     Returns:
         It, and those with the data that lies beside it.
+
+    Raises:
+        InputError: Where it cannot be read.
     """
+    if not file.is_file():
+        return [file]
     onnx = extra("onnx", "onnx")
     try:
         graph = onnx.load(file, load_external_data=False).graph
-    except Exception:  # said where the network is opened
-        return [file]
+    except Exception as error:
+        raise InputError(f"{file}: {said(error)}") from None
     beside = {
         entry.value
         for tensor in graph.initializer
