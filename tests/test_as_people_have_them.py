@@ -597,6 +597,18 @@ def test_units_of_no_declared_size_are_counted_as_the_nearest_module_does(
     assert layers.unit_axis(network, "1", torch.zeros(2, 4, 5, 6)) == axis
 
 
+@pytest.mark.parametrize("after", [nn.MaxPool2d(1), nn.ReLU(), nn.Dropout2d(0.5)])
+@pytest.mark.parametrize("counts", [(4,), (3, 1)])
+def test_channels_stay_channels_where_there_are_as_many_rows(
+    after: nn.Module, counts: tuple[int, ...]
+) -> None:
+    network = nn.Sequential(Joined(*counts), after).eval()
+    given = network(torch.rand(2, 1, 4, 7))
+    assert given.shape == (2, 4, 4, 7)
+    for layer in ("0", "1"):
+        assert layers.unit_axis(network, layer, given, square=False) == 1
+
+
 class Squeezed(nn.Module):
     """Channels weighted by a linear layer's say, as in squeeze-and-excitation:
     as many as its maps have columns.

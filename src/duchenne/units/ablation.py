@@ -63,11 +63,13 @@ class Ablation:
         self.layer = layer
         with layers.evaluating(network), torch.no_grad():
             given = layers.output(network, layer, pictures[:1])
-            axis = layers.unit_axis(network, layer, given)
+            self._square = layers.are_square(pictures)
+            axis = layers.unit_axis(network, layer, given, self._square)
             self.units = given.shape[axis]
             filled = self._filling(fill).to(given)[None]
             everywhere = _shaped(filled, given.ndim, axis)
-            at_layer = _Point(layer, everywhere.expand(1, *given.shape[1:])[0])
+            fill = everywhere.expand(1, *given.shape[1:])[0]
+            at_layer = _Point(layer, fill, axis)
             self._largest = _largest(network, pictures[:1])
             self._point, self._behind = self._latest(
                 pictures[:_PROVED], at_layer
@@ -187,8 +189,9 @@ class Ablation:
         names = [name for name, _ in seen]
         places = [at_layer]
         for name, given in seen:
-            if names.count(name) == 1 and self._has_the_units(name, given):
-                places.append(_Point(name, given[0].clone()))
+            axis = self._axis_of_units(name, given)
+            if names.count(name) == 1 and axis is not None:
+                places.append(_Point(name, given[0].clone(), axis))
         return places
 
     @contextmanager
@@ -209,12 +212,14 @@ class Ablation:
                     hooks.callback(handle.remove)
             yield
 
-    def _has_the_units(self, name: str, given: object) -> bool:
-        """Whether what a module gives has as many units as the layer."""
+    def _axis_of_units(self, name: str, given: object) -> int | None:
+        """Along which axis what a module gives has its units, if they are as
+        many as the layer's.
+        """
         if not isinstance(given, Tensor) or given.ndim < 2:
-            return False
-        axis = layers.unit_axis(self.network, name, given)
-        return given.shape[axis] == self.units
+            return None
+        axis = layers.unit_axis(self.network, name, given, self._square)
+        return axis if given.shape[axis] == self.units else None
 
     def _expanded(
         self, point: _Point, picture: Tensor, ablated: Tensor
@@ -255,10 +260,13 @@ class Ablation:
 
 @dataclass(frozen=True)
 class _Point:
-    """A module, and what it gives of a picture where every unit is ablated."""
+    """A module, what it gives of a picture where every unit is ablated, and
+    along which axis of that, pictures first, it has its units.
+    """
 
     module: str
     fill: Tensor
+    axis: int
 
 
 def _largest(network: nn.Module, picture: Tensor) -> int:
@@ -306,8 +314,7 @@ def _ablated(
         ran.append(True)
         if seen is not None:
             seen.clear()
-        axis = layers.unit_axis(network, point.module, given)
-        mask = _shaped(ablated.to(given.device), given.ndim, axis)
+        mask = _shaped(ablated.to(given.device), given.ndim, point.axis)
         return torch.where(mask, point.fill.to(given), given)
 
     handle = layers.find(network, point.module).register_forward_hook(hook)

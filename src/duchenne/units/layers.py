@@ -257,12 +257,14 @@ def take(
     if not names:
         raise InputError("no layer is named")
     waiting = set(names)
+    square = are_square(pictures)
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, result: Any) -> None:
             if name in waiting:
                 waiting.remove(name)
-                taken(name, units_first(network, name, _tensor(name, result)))
+                given = _tensor(name, result)
+                taken(name, units_first(network, name, given, square))
             if not waiting:
                 raise _Reached(result)
 
@@ -298,7 +300,8 @@ def maps(network: nn.Module, layer: str, pictures: Tensor) -> Tensor:
         InputError: As ``output`` does.
     """
     if not isinstance(find(network, layer), nn.Flatten):
-        return units_first(network, layer, output(network, layer, pictures))
+        given = output(network, layer, pictures)
+        return units_first(network, layer, given, are_square(pictures))
 
     def stop(module: nn.Module, inputs: Any) -> None:
         raise _Reached(inputs[0])
@@ -421,7 +424,24 @@ def _tensor(layer: str, given: Any) -> Tensor:
     return given
 
 
-def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
+def are_square(pictures: Tensor) -> bool:
+    """Tell whether pictures have as many rows as columns.
+
+    Args:
+        pictures: (n, C, H, W).
+
+    Returns:
+        Whether H is W.
+
+    >>> are_square(torch.zeros(1, 3, 8, 8)), are_square(torch.zeros(1, 3, 8, 6))
+    (True, False)
+    """
+    return pictures.shape[-2] == pictures.shape[-1]
+
+
+def units_first(
+    network: nn.Module, layer: str, given: Tensor, square: bool = True
+) -> Tensor:
     """Turn what a layer gives, where channels come last, into (n, units, h,
     w), and what runs along a line into (n, places, units), as tokens are;
     everything else is left as it is.
@@ -430,32 +450,37 @@ def units_first(network: nn.Module, layer: str, given: Tensor) -> Tensor:
         network: Any network.
         layer: The name of one of its layers.
         given: What it gives.
+        square: Whether its pictures are (``are_square``).
 
     Returns:
         The same numbers.
     """
     if given.ndim not in (3, 4):
         return given
-    axis = unit_axis(network, layer, given)
+    axis = unit_axis(network, layer, given, square)
     wanted = 1 if given.ndim == 4 else 2
     return given if axis == wanted else given.movedim(axis, wanted)
 
 
-def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
+def unit_axis(
+    network: nn.Module, layer: str, given: Tensor, square: bool = True
+) -> int:
     """Tell along which axis of what a layer gives its units are counted.
 
     Of three dimensions the last, as of tokens (n, tokens, units), but behind
     pictures where a convolution along a line gave them. Of four the one that
-    the layer itself declares; else the one beside the two that are equal, as
-    maps are square; else the one of the size that the last module inside it
-    declares, or the nearest one before it, as before an activation, or where
-    none has that size the one along which that module counts; behind the
-    pictures where both are of one size.
+    the layer itself declares, as PyTorch's convolutions and poolings do; else
+    the one that makes square maps of square pictures; else behind the pictures
+    where no module counts along the last; else the one of the size that the
+    last module inside it declares, or the nearest one before it, as before an
+    activation, or where none has that size the one along which that module
+    counts. Behind the pictures, too, where both are of one size.
 
     Args:
         network: Any network.
         layer: The name of one of its layers.
         given: What it gives.
+        square: Whether its pictures are (``are_square``).
 
     Returns:
         1, or the last.
@@ -468,29 +493,45 @@ def unit_axis(network: nn.Module, layer: str, given: Tensor) -> int:
     (1, 3)
     """
     if given.ndim == 4:
-        return _axis_of_maps(network, layer, given)
+        return _axis_of_maps(network, layer, given, square)
     return _axis_of_rows(network, layer, given) if given.ndim == 3 else 1
 
 
-def _axis_of_maps(network: nn.Module, layer: str, given: Tensor) -> int:
+def _axis_of_maps(
+    network: nn.Module, layer: str, given: Tensor, square: bool
+) -> int:
     """The axis of units of four dimensions."""
-    own = _declared(find(network, layer))
+    module = find(network, layer)
+    own = _declared(module)
     if own is not None and given.shape[own[1]] == own[0]:
         return own[1]
     first, middle, last = given.shape[1:]
-    if middle == last != first:
+    if isinstance(module, _CHANNELS_FIRST) or last in (first, middle):
         return 1
-    if first == middle != last:
-        return 3
-    if first == last:
+    declared = list(filter(None, map(_declared, _by_nearness(network, layer))))
+    if declared and all(axis == 1 for _, axis in declared):
         return 1
-    every = map(_declared, _by_nearness(network, layer))
-    declared = list(filter(None, every))
     for size, axis in declared:
         for fitting in (axis, 4 - axis):
             if given.shape[fitting] == size:
                 return fitting
     return declared[0][1] if declared else 1
+
+
+_CHANNELS_FIRST = (
+    nn.MaxPool2d,
+    nn.AvgPool2d,
+    nn.LPPool2d,
+    nn.FractionalMaxPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Upsample,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+    nn.Dropout2d,
+    nn.LocalResponseNorm,
+)
+"""Modules of PyTorch that say no number of channels and take them first."""
 
 
 def _axis_of_rows(network: nn.Module, layer: str, given: Tensor) -> int:

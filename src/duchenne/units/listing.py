@@ -59,12 +59,13 @@ def listed(network: nn.Module, pictures: Tensor) -> pd.DataFrame:
     2     2    144  neurons
     """
     rows = []
+    square = layers.are_square(pictures)
     for name, outputs in _outputs(network, pictures).items():
         first = outputs[0]
         if not _has_units(first, len(pictures)):
             continue
         module = layers.find(network, name)
-        axis = layers.unit_axis(network, name, first)
+        axis = layers.unit_axis(network, name, first, square)
         rows.append(
             {
                 "layer": name,

@@ -177,9 +177,9 @@ def answers(
     seen = 0
     for batch in batches:
         with layers.evaluating(network), torch.no_grad():
-            kept = _Kept(
-                network, name, len(batch), seen, reading.of(name, batch)
-            )
+            how = reading.of(name, batch)
+            square = layers.are_square(batch)
+            kept = _Kept(network, name, len(batch), seen, how, square)
             handle = layers.find(network, name).register_forward_hook(kept)
             try:
                 given = network(batch.clone())
@@ -202,6 +202,7 @@ class _Kept:
     pictures: int
     first: int
     how: str
+    square: bool
     activations: Activations | None = None
 
     def __call__(
@@ -210,7 +211,9 @@ class _Kept:
         if self.activations is not None:
             return
         if isinstance(given, Tensor):
-            given = layers.units_first(self.network, self.layer, given)
+            given = layers.units_first(
+                self.network, self.layer, given, self.square
+            )
         self.activations = _activations(
             self.layer, given, self.pictures, self.first, self.how
         )

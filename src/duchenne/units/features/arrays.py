@@ -172,5 +172,6 @@ def units_last(
                 f"layer {layer_name.layer!r}: its {given.shape[1]} tokens are all of patches: none "
                 "stands for the class"
             )
-    axis = layers.unit_axis(network, layer_name.layer, given)
+    square = layers.are_square(pictures)
+    axis = layers.unit_axis(network, layer_name.layer, given, square)
     return given.movedim(axis, -1)

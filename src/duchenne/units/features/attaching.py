@@ -89,7 +89,8 @@ def attach(
         return found
     units = units_last(network, layer_name, first).shape[-1]
     arrays = arrays_of(network, name, units, pictures, kept)
-    _attach_code(network, name, units, arrays)
+    laid_out = _Rearranged(network, layer_name, layers.are_square(first))
+    _attach_code(name, arrays, units, laid_out)
     return found | {f"{name}/{key}": value for key, value in arrays.items()}
 
 
@@ -138,17 +139,14 @@ def attached(
 
 
 def _attach_code(
-    network: nn.Module, name: str, units: int, arrays: Arrays
+    name: str, arrays: Arrays, units: int, laid_out: _Rearranged
 ) -> None:
     """Let what a layer gives pass through the features of a code."""
-    layer_name = LayerName.of(name)
-    assert layer_name is not None
-    code = codes.CODES[layer_name.kind](arrays)
+    network = laid_out.network
+    code = codes.CODES[laid_out.layer_name.kind](arrays)
     features = _registered(network, name, code.count(units))
-    as_map = layer_name.kind == "patches"
-    rearranged = _Rearranged(network, layer_name.layer, as_map)
-    hook = _written_back(features, code, rearranged)
-    read_off = layers.find(network, layer_name.layer)
+    hook = _written_back(features, code, laid_out)
+    read_off = layers.find(network, laid_out.layer_name.layer)
     features.handle = read_off.register_forward_hook(hook)
 
 
@@ -159,11 +157,17 @@ class _Rearranged:
     """
 
     network: nn.Module
-    layer: str
-    as_map: bool
+    layer_name: LayerName
+    square: bool
+
+    @property
+    def as_map(self) -> bool:
+        """Whether features of tokens are told as a map."""
+        return self.layer_name.kind == "patches"
 
     def units_last(self, given: Tensor) -> tuple[Tensor, int]:
-        axis = layers.unit_axis(self.network, self.layer, given)
+        layer = self.layer_name.layer
+        axis = layers.unit_axis(self.network, layer, given, self.square)
         return given.movedim(axis, -1), axis
 
     def out(self, features: Tensor) -> Tensor:
