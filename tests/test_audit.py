@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -345,14 +346,19 @@ def test_a_card_that_a_study_keeps_runs_no_code(made: Path, plain: Study, tmp_pa
     text = (plain.folder / "recipe.toml").read_text()
     card.write_text(re.sub(r'source="[^"]*:Plain"', f'source="{code}:Plain"', text))
     assert str(code) in card.read_text()
-    ask: list[Callable[[], object]] = [
-        lambda: duchenne.audit(card, tmp_path / "again", changes=SMALL),
-        lambda: inspection.inspect(str(card)),
-        lambda: inspection.layers(str(card)),
-    ]
-    for each in ask:
-        with pytest.raises(InputError, match="was not named on this machine"):
-            each()
+    extending = tmp_path / "mine.toml"
+    extending.write_text("extends = 'theirs/recipe.toml'")
+    linked = tmp_path / "linked.toml"
+    linked.symlink_to(card)
+    for path in (card, extending, linked):
+        ask: list[Callable[[], object]] = [
+            partial(duchenne.audit, path, tmp_path / "again", changes=SMALL),
+            partial(inspection.inspect, str(path)),
+            partial(inspection.layers, str(path)),
+        ]
+        for each in ask:
+            with pytest.raises(InputError, match="was not named on this machine"):
+                each()
     assert not code.with_name("other_network.py.ran").exists()
     kept = plain.folder / "recipe.toml"  # one's own, whose code was named here
     assert "relu2" in set(inspection.layers(str(kept))["layer"])

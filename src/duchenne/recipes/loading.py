@@ -181,18 +181,38 @@ def _network(keys: Mapping[str, Any]) -> object:
 
 
 def is_of_a_study(told: object) -> bool:
-    """Tell whether a recipe is the one that a study's folder keeps, which may
-    be someone else's.
+    """Tell whether a recipe, or one that it extends, is kept by a study's
+    folder, which may be someone else's.
 
     Args:
         told: A recipe's path or name, or a recipe.
 
     Returns:
         Whether it is.
+
+    Raises:
+        InputError: For a file that cannot be read.
     """
-    file = Path(told) if isinstance(told, str | Path) else Path()
-    beside = file.expanduser().parent
-    return file.suffix == ".toml" and (beside / "study.json").exists()
+    named = str(told) if isinstance(told, str | Path) else ""
+    return any(
+        (folder / "study.json").exists() for folder in _folders_of(named)
+    )
+
+
+def _folders_of(name: str) -> Iterator[Path]:
+    """Where the file of a recipe lies, and of each that it extends, as it is
+    named and as links lead there.
+    """
+    beside = Path()
+    met: set[Path] = set()
+    while is_file(name):
+        file = _path(name, beside)
+        if file in met:
+            return
+        met.add(file)
+        yield from ((beside / name).parent, file.parent)
+        beside = file.parent
+        name = str(_from_file(file).get("extends", ""))
 
 
 def _packaged(name: str) -> dict[str, Any]:
