@@ -93,6 +93,6 @@ def left_out(found: pd.DataFrame) -> str:
     if not len(few):
         return ""
     return (
-        f"Inputs that read clearly worse on {few.iloc[0]} pictures were not tried on all of the "
-        f"{every}."
+        f"Inputs that read no better on {few.min()} pictures, or more, were not tried on all of "
+        f"the {every}."
     )
