@@ -508,6 +508,13 @@ def _axis_of_maps(
     first, middle, last = given.shape[1:]
     if isinstance(module, _CHANNELS_FIRST) or last in (first, middle):
         return 1
+    if square and first == middle:
+        return 3
+    return _axis_by_size(network, layer, given)
+
+
+def _axis_by_size(network: nn.Module, layer: str, given: Tensor) -> int:
+    """The axis of units of maps that do not show it by being square."""
     declared = list(filter(None, map(_declared, _by_nearness(network, layer))))
     if declared and all(axis == 1 for _, axis in declared):
         return 1
