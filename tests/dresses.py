@@ -156,7 +156,7 @@ def write(folder: Path, seed: int = 0) -> nn.Module:
     return network
 
 
-def export(network: nn.Module, file: Path, size: int = 32) -> None:
+def export(network: nn.Module, file: Path, size: int = 32, opset: int | None = None) -> None:
     """Export a network with a free number of pictures."""
     pictures = torch.rand(2, 1, size, size)
     batch = torch.export.Dim("batch", min=1, max=4096)
@@ -174,6 +174,7 @@ def export(network: nn.Module, file: Path, size: int = 32) -> None:
                 dynamo=False,
                 input_names=["pictures"],
                 dynamic_axes=axes,
+                opset_version=opset,
             )
 
 

@@ -311,6 +311,69 @@ def test_a_network_that_squeezes_its_rows_is_told_in_a_line(tmp_path: Path) -> N
         inspection.layers(str(card))
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("    @torch.no_grad()\n", "gives no gradients, as under torch.no_grad"),
+        ("", "network.output: gives complex numbers"),
+    ],
+)
+def test_a_network_that_cannot_be_projected_is_told_in_a_line(
+    tmp_path: Path, lines: str, message: str
+) -> None:
+    shaped = "pictures.flatten(1)[:, :7] * 3 - 1" + ("" if lines else " + 1j")
+    (tmp_path / "held_back.py").write_text(
+        f"import torch\nclass Net(torch.nn.Module):\n{lines}"
+        f"    def forward(self, pictures):\n        return {shaped}\n"
+    )
+    card = dresses.card(tmp_path, "held_back.py:Net")
+    with pytest.raises(InputError, match=message):
+        inspection.layers(str(card))
+
+
+def test_keys_from_python_stand_in_place_of_a_cards(made: Path, tmp_path: Path) -> None:
+    card = dresses.card(made, "small_network.py:Plain", WEIGHTS, "margin = 0.1")
+    study = duchenne.audit(
+        card,
+        tmp_path / "run",
+        classes=["sad", "neutral", "angry", "happy", "surprised", "fearful", "disgusted"],
+        changes=SMALL,
+        until="faces",
+        size=48,
+        mean=[0.5],
+    )
+    wanted = study.recipe.network
+    assert (wanted.input.size, wanted.input.mean, wanted.input.margin) == (48, (0.5,), 0.1)
+    assert wanted.output.classes[:2] == ("sadness", "neutral")
+    with pytest.raises(InputError, match="nonsense"):
+        duchenne.audit(card, tmp_path / "other", changes=SMALL, nonsense=3)
+
+
+def test_paths_of_a_card_begin_at_its_folder(tmp_path: Path) -> None:
+    dresses.write(tmp_path)
+    text = dresses.card(tmp_path, "small_network.py:Plain", WEIGHTS).read_text()
+    more = 'crop = "yunet:face.onnx"\n[network.output]'
+    card = tmp_path / "more.toml"
+    card.write_text(
+        text.replace("[network.output]", more)
+        + '[faces]\nphotographs = "folder:photos"\naction_units = "au.csv"\n'
+    )
+    found = read_card(str(card))
+    assert found.network.input.crop == f"yunet:{tmp_path / 'face.onnx'}"
+    assert found.faces.photographs == f"folder:{tmp_path / 'photos'}"
+    assert found.faces.action_units == str(tmp_path / "au.csv")
+
+
+def test_a_class_that_is_spelt_wrong_is_remarked_on(tmp_path: Path) -> None:
+    dresses.write(tmp_path)
+    classes = ("happyness", "neutrality", "Angry", "sad", "surprised", "bored", "disgusted")
+    card = dresses.card(tmp_path, "small_network.py:Plain", WEIGHTS, classes=classes)
+    with pytest.warns(UserWarning, match="'happyness': no face shows it; is happiness") as told:
+        found = read_card(str(card))
+    assert len(told) == 1
+    assert found.network.output.classes[1:3] == ("neutral", "anger")
+
+
 def test_a_study_from_elsewhere_runs_no_code(made: Path, plain: Study, tmp_path: Path) -> None:
     """Its code is another file than was named here."""
     theirs = tmp_path / "theirs"
@@ -397,6 +460,9 @@ def test_a_card_that_is_wrong_is_told_in_a_line(
         ('network.output.classes=["happy", "engaged"]', "gives 7 numbers a picture, and 2 are"),
         ("network.output.values={valence=8, arousal=9}", "arousal 9: the classes and values that"),
         ("network.output.values={valence=7, arousal=-2}", "arousal -2: is the column of valence"),
+        ("network.output.take=true", "network.output.take: True: a key, an attribute or a place"),
+        ("network.output.take=1.5", "network.output.take: 1.5: a key, an attribute or a place"),
+        ("network.input.mean=[123.7]", r"mean \[123.7\]: lies outside of range \[0.0, 1.0\]"),
         ("faces.size=48", "faces.size 48: follows network.input, which says 32"),
         ('network.name="zero_bias"', "network.source: belongs to 'given', not to .* 'zero_bias'"),
         ('network.prepare=["scale"]', "network.prepare: belongs to a network that is trained here"),

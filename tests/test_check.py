@@ -205,6 +205,50 @@ def test_what_is_advised_is_what_was_tried() -> None:
     assert listed["ImageNet's network.input.mean and std"].mean == (0.406, 0.456, 0.485)
 
 
+def test_colours_are_tried_as_grey_too() -> None:
+    stated = Input(size=SIZE, colours="grey3", mean=MEAN)
+    assert stated.channels == 3
+    wanted = ['network.input.colours="bgr"', 'network.input.colours="grey3"']
+    assert [change.says for change in check.changes(RIGHT)][:2] == wanted
+    found = checked(stated)
+    better = found.tried.set_index("change")["surely_better"]
+    assert better['network.input.colours="rgb"']
+
+
+def test_a_network_is_left_as_it_was_found() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    kernel = network[0].weight.data_ptr()
+    network.append(nn.Linear(8, len(CLASSES)))
+    checked(RIGHT, network=network.eval())
+    assert network[0].weight.data_ptr() == kernel
+    assert network[0].weight.is_contiguous()
+
+
+def test_faces_that_are_read_bit_by_bit_are_read_as_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stages = check._STAGES
+    assert stages[0][0] < len(faces(0)) / 1.5
+    monkeypatch.setattr(check, "_STAGES", ((40, np.inf), (100, np.inf)))
+    bit_by_bit = checked(RIGHT).tried
+    monkeypatch.setattr(check, "_STAGES", ())
+    at_once = checked(RIGHT).tried
+    assert (bit_by_bit["pictures"] == len(faces(0))).all()
+    pd.testing.assert_frame_equal(bit_by_bit, at_once)
+
+
+def test_options_that_say_nothing_are_refused(tmp_path: Path) -> None:
+    for options, message in (
+        (("--check", "--resume"), "--out, --resume: --check writes no study"),
+        (("--layers", "--out", "runs"), "--out, --resume: --layers writes no study"),
+        (("--layers", "--data", "folder:x"), "--data: --layers shows the network no photographs"),
+    ):
+        code, _, told = command("audit", "card.toml", *options)
+        assert code == 2
+        assert message in told
+
+
 # the command
 
 

@@ -15,15 +15,20 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from duchenne import units
 from duchenne.errors import InputError
+from duchenne.faces.preparation.steps import Preparation
 from duchenne.networks import given
 from duchenne.networks.given import Card, Outputs, exported, weights
-from duchenne.units import layers
+from duchenne.recipes.schema import Input
+from duchenne.units import layers, listing
 
 from . import dresses
 
@@ -77,6 +82,40 @@ def test_whatever_a_network_gives_becomes_a_row_of_logits(
 ) -> None:
     found = opened(made, name, **told)(PICTURES)
     assert dresses.same(found.softmax(1), wanted.softmax(1))
+
+
+def test_a_place_from_the_end_counts_whatever_is_given() -> None:
+    one, other = torch.rand(2, 7), torch.rand(2, 7)
+    read = Outputs(tuple("abcdefg"), take=-1).read
+    for given_ in ((torch.tensor(3.0), one, other), (None, one, other), ([one, one], one, other)):
+        assert torch.equal(read(given_), other)
+    with pytest.raises(InputError, match="take: -4 is not there"):
+        Outputs(tuple("abcdefg"), take=-4).read((one, other))
+
+
+def test_what_sigmoids_give_is_read_as_log_odds() -> None:
+    numbers = torch.randn(4, 7) * 3
+    read = Outputs(tuple("abcdefg"), gives="sigmoid").read
+    torch.testing.assert_close(read(numbers.sigmoid()), numbers, rtol=1e-4, atol=1e-4)
+    assert torch.isfinite(read(torch.tensor([[0.0, 1.0] + [0.5] * 5]))).all()
+    with pytest.raises(InputError, match="'sigmoid', but one is"):
+        read(numbers)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "doubt"),
+    [
+        (torch.rand(3, 7), "lie between 0 and 1, as after a sigmoid each"),
+        (100 * torch.randn(3, 7).softmax(1), "sum to 100 on every picture"),
+        (torch.randn(3, 7).softmax(1), "sum to 1 on every picture"),
+        (torch.full((3, 7), 2.0), ""),
+        (torch.linspace(-2, 2, 21).reshape(3, 7), ""),
+    ],
+)
+def test_numbers_that_are_no_logits_are_doubted(numbers: Tensor, doubt: str) -> None:
+    found = given.doubts(OUTPUTS, numbers)
+    assert doubt in found
+    assert bool(found) == bool(doubt)
 
 
 def test_layers_keep_their_names_and_give_what_they_gave(made: Path) -> None:
@@ -185,6 +224,18 @@ def test_a_folder_of_hugging_face_says_what_its_network_takes_and_gives(
         ({"crop_size": 224, "size": 256}, {"size": 224}),
         ({"crop_size": 224, "size": 256, "do_center_crop": False}, {"size": 256}),
         ({"do_rescale": False, "do_normalize": False}, {"range": [0, 255]}),
+        (
+            {"crop_size": {"height": 224, "width": 224}, "size": 256, "do_center_crop": True},
+            {"size": 224, "margin": (224 / 256 - 1) / 2},
+        ),
+        (
+            {"image_processor_type": "PoolFormerImageProcessor", "size": 224, "crop_pct": 0.9},
+            {"size": 224, "margin": -0.05},
+        ),
+        (
+            {"image_processor_type": "LevitImageProcessor", "size": {"shortest_edge": 224}},
+            {"size": 224, "margin": -0.0625},
+        ),
     ],
 )
 def test_what_a_processor_does_is_taken_over(
@@ -195,6 +246,52 @@ def test_what_a_processor_does_is_taken_over(
     found = given.said_of_itself(f"hf:{tmp_path}")["input"]
     for key, value in wanted.items():
         assert found[key] == pytest.approx(value), key
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("DeiTImageProcessor", {"height": 64, "width": 64}),
+        ("MobileNetV2ImageProcessor", {"shortest_edge": 64}),
+        ("ConvNextImageProcessor", {"shortest_edge": 56}),
+        ("MobileViTImageProcessor", {"shortest_edge": 64}),
+        ("ViTImageProcessor", {"height": 56, "width": 56}),
+    ],
+)
+def test_pictures_are_prepared_as_by_their_own_processor(
+    name: str, size: dict[str, int], tmp_path: Path
+) -> None:
+    dresses.let_torchvision_import()
+    import transformers
+
+    try:
+        kind = getattr(transformers, f"{name}Pil")  # which needs no torchvision
+    except AttributeError:
+        kind = getattr(transformers, name)
+    processor = kind(size=size, crop_size={"height": 56, "width": 56})
+    processor.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    wanted = Input(**given.said_of_itself(f"hf:{tmp_path}")["input"])
+    side = 256
+    ramp = np.linspace(0, 1, side, dtype=np.float32)
+    picture = np.stack(
+        [
+            np.tile(ramp, (side, 1)),
+            np.tile(ramp, (side, 1)).T,
+            ramp * 0 + 0.5 + np.zeros((side, side), np.float32),
+        ]
+    )
+    expected = processor(
+        Image.fromarray((picture * 255).astype(np.uint8).transpose(1, 2, 0)), return_tensors="pt"
+    )["pixel_values"]
+    border = round(-wanted.margin * side)
+    inside = torch.from_numpy(picture)[None, :, border : side - border, border : side - border]
+    resized = nn.functional.interpolate(
+        inside, (wanted.size, wanted.size), mode="bilinear", antialias=True
+    )
+    found = Preparation(wanted.steps)(resized)
+    assert expected.shape == found.shape
+    assert (expected - found).abs().mean() < 0.02 * expected.std()
 
 
 @pytest.mark.parametrize(
@@ -289,6 +386,38 @@ def test_networks_of_the_same_weights_are_held_apart() -> None:
     )
 
 
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.wide = nn.Linear(width, 24)
+        self.act = nn.GELU()
+        self.narrow = nn.Linear(24, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        within = self.norm(tokens)
+        tokens = tokens + self.attention(within, within, within, need_weights=False)[0]
+        return tokens + self.narrow(self.act(self.wide(tokens)))
+
+
+class Attending(nn.Module):
+    """A small transformer with a token of the class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(1, 16, 8, 8)
+        self.first = nn.Parameter(torch.randn(1, 1, 16))
+        self.blocks = nn.Sequential(*(Block(16) for _ in range(4)))
+        self.output = nn.Linear(16, 7)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        tokens = self.patches(pixels).flatten(2).transpose(1, 2)
+        first = self.first.expand(pixels.shape[0], -1, -1)
+        return self.output(self.blocks(torch.cat([first, tokens], 1))[:, 0])
+
+
 # What cannot be used
 
 
@@ -377,6 +506,70 @@ def test_an_export_that_holds_more_than_a_network_is_refused(
 )
 def test_what_an_export_calls_is_held_to_operations_of_networks(key: str, value: str) -> None:
     assert "is no operation of a network" in exported._unsafe(key, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        ("Mul(Integer(96), Symbol('s77', positive=True, integer=True))", True),
+        ("Add(Symbol('s0'), Integer(-1))", True),
+        ("Pow(Symbol('s0'), Integer(2))", True),
+        ("2*s0 + s0//4 - (s1 % 3)", True),
+        ("Pow(Integer(9), Integer(999999999))", False),
+        ("9**9**9", False),
+        ("FloatPow(9.0, Pow(Integer(9), Integer(9)))", False),
+        ("Symbol('__import__')", False),
+        ("Max('a()', 1)", False),
+        ("(lambda: 1)()", False),
+        ("s0.__class__", False),
+        ("[exit for x in s0]", False),
+        ("f'{s0}'", False),
+    ],
+)
+def test_sizes_of_an_export_are_arithmetic(text: str, fine: bool) -> None:
+    assert exported._is_arithmetic(text) == fine
+
+
+def test_an_export_of_attention_is_opened(tmp_path: Path) -> None:
+    network = Attending().eval()
+    dresses.export(network, tmp_path / "small.pt2")
+    found = given.open_card(Card(f"pt2:{tmp_path / 'small.pt2'}", outputs=OUTPUTS))
+    assert dresses.same(found(PICTURES), network(PICTURES))
+
+
+@pytest.mark.parametrize("kind", ["pt2", "onnx"])
+def test_a_transformer_is_looked_at_where_it_is_in_every_dress(kind: str, tmp_path: Path) -> None:
+    dresses.let_torchvision_import()
+    network = Attending().eval()
+    dresses.export(network, tmp_path / f"small.{kind}", opset=17)
+    found = given.open_card(Card(f"{kind}:{tmp_path / f'small.{kind}'}", outputs=OUTPUTS))
+    assert dresses.same(found(PICTURES), network(PICTURES))
+    wanted = listing.chosen(listing.listed(network, PICTURES))
+    assert wanted == "blocks.2.act"
+    layer = listing.chosen(listing.listed(found, PICTURES))
+    values = [
+        units.responses(*asked, [PICTURES], "signed").value
+        for asked in ((network, wanted), (found, layer))
+    ]
+    np.testing.assert_allclose(values[0], values[1], atol=1e-5)
+
+
+def test_operations_of_onnx_that_are_too_new_are_told_with_the_version(tmp_path: Path) -> None:
+    dresses.let_torchvision_import()
+    dresses.export(Attending().eval(), tmp_path / "new.onnx", opset=20)
+    with pytest.raises(InputError, match=r"new.onnx: .* export it with opset_version=17 instead"):
+        given.open_card(Card(f"onnx:{tmp_path / 'new.onnx'}", outputs=OUTPUTS))
+
+
+def test_a_file_of_onnx_for_one_picture_alone_is_told_in_a_line(tmp_path: Path) -> None:
+    dresses.let_torchvision_import()
+    file = tmp_path / "one.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = (PICTURES[:1],)
+        torch.onnx.export(Attending().eval(), one, file, dynamo=False, opset_version=17)
+    with pytest.raises(InputError, match=r"one.onnx: was exported for one picture.*dynamic_axes"):
+        given.open_card(Card(f"onnx:{file}", outputs=OUTPUTS))
 
 
 def test_an_exports_pickled_object_is_refused(made: Path, tmp_path: Path, harm: Path) -> None:
@@ -487,6 +680,29 @@ def test_weights_that_do_not_fit_say_which(made: Path) -> None:
 
 
 # Who may run code
+
+
+def test_layers_whose_sizes_are_not_set_are_told_in_a_line() -> None:
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(7))
+    with pytest.raises(InputError, match="sizes are not set yet; run it on a picture"):
+        given.given_module(lazy, OUTPUTS, "net.py:Net")
+
+
+def test_what_lies_beside_weights_in_a_checkpoint_is_left_out(made: Path, tmp_path: Path) -> None:
+    kept = load_file(made / "weights.safetensors")
+    file = tmp_path / "checkpoint.ckpt"
+    wrapped = {f"model.{name}": each for name, each in kept.items()}
+    torch.save({"state_dict": wrapped | {"criterion.weight": torch.ones(7)}}, file)
+    network = dresses.plain(seed=1)
+    with pytest.warns(UserWarning, match="1 tensors that are not the network's were left out"):
+        weights.load(network, weights.read(file), str(file))
+    assert dresses.same(network(PICTURES), dresses.plain()(PICTURES))
+    torch.save(kept | {"epoch": 3, "name": "mine", "best": None}, file)
+    assert list(weights.read(file)) == list(kept)
+    inner = nn.Sequential()
+    inner.add_module("model", dresses.plain(seed=1))
+    weights.load(inner, {f"module.{name}": each for name, each in wrapped.items()}, "it")
+    assert dresses.same(inner(PICTURES), dresses.plain()(PICTURES))
 
 
 def test_code_that_was_not_named_here_is_not_run(tmp_path: Path) -> None:

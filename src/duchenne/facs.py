@@ -10,6 +10,7 @@ shapes are those that the packaged head knows, named as in ARKit, and two that
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -51,8 +52,28 @@ SPELLINGS = {
     "disgusted": "disgust",
     "contemptuous": "contempt",
     "calm": "neutral",
+    "normal": "neutral",
+    "neutrality": "neutral",
+    "suprise": "surprise",
 } | {name: name for name in EXPRESSIONS}
 """Names of expressions that are understood, lower case."""
+
+
+def nearest_expression(name: str) -> str | None:
+    """Find the expression that a name which is not understood may mean.
+
+    Args:
+        name: As in ``happyness``.
+
+    Returns:
+        The expression; nothing where the name is near none.
+
+    >>> nearest_expression("happyness"), nearest_expression("awake")
+    ('happiness', None)
+    """
+    near = difflib.get_close_matches(name.lower(), SPELLINGS, 1, cutoff=0.75)
+    return SPELLINGS[near[0]] if near else None
+
 
 SUPERSETS = {
     "positive": ("happiness", "surprise"),

@@ -79,11 +79,13 @@ class Inspection:
         about: The network in a line: what it takes and gives, its layer.
         faces: A row a face: ``shown``, what it is ``read_as``, ``share``.
         checked: By the name of the faces, what was tried on them.
+        unshown: The classes that no rendered face shows.
     """
 
     about: str
     faces: pd.DataFrame
     checked: dict[str, Checked]
+    unshown: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> list[str]:
@@ -91,6 +93,11 @@ class Inspection:
         lines = []
         for name, found in self.checked.items():
             lines += _verdicts(name, found)
+        if self.unshown:
+            unshown = ", ".join(self.unshown)
+            lines.append(
+                f"No rendered face shows {unshown}; nothing is said of these"
+            )
         return lines
 
 
@@ -126,9 +133,12 @@ def inspect(
         name: _checked(recipe, opened, faces)
         for name, faces in ({"avatars": avatars} | shown).items()
     }
-    return Inspection(
-        _about(recipe, opened), _read(recipe, opened, avatars), checked
+    present = set(avatars.shown.tolist())
+    unshown = tuple(
+        name for place, name in enumerate(classes) if place not in present
     )
+    read = _read(recipe, opened, avatars)
+    return Inspection(_about(recipe, opened), read, checked, unshown)
 
 
 def _checked(recipe: Recipe, opened: nn.Module, faces: Faces) -> Checked:

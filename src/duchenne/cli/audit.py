@@ -84,9 +84,8 @@ def audit(
             wanted.append(f"units.layer={json.dumps(layer)}")
         if data and not check:
             wanted.append(f"faces.photographs={json.dumps(data)}")
-        if layers and check:
-            raise InputError("--layers and --check: one at a time")
         if layers or check:
+            _refuse_unused(layers, check, data, resume or out is not None)
             _looked_at(card, tuple(wanted), data, layers)
             return
         study = audited(
@@ -95,6 +94,19 @@ def audit(
         for line in study.summary_lines():
             typer.echo(line)
         typer.echo(study.report.resolve())
+
+
+def _refuse_unused(
+    layers: bool, check: bool, data: str | None, writes: bool
+) -> None:
+    """Refuse options that say nothing where no study is written."""
+    if layers and check:
+        raise InputError("--layers and --check: one at a time")
+    only = "--layers" if layers else "--check"
+    if writes:
+        raise InputError(f"--out, --resume: {only} writes no study")
+    if layers and data:
+        raise InputError("--data: --layers shows the network no photographs")
 
 
 def _looked_at(

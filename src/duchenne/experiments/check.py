@@ -167,8 +167,7 @@ def changes(stated: Input) -> list[Change]:
     ['network.input.range=[-1, 1]', 'network.input.range=[0, 255]']
     """
     found = []
-    if stated.channels == 3:
-        other = "rgb" if stated.colours == "bgr" else "bgr"
+    for other in _OTHER_COLOURS.get(stated.colours, ()):
         found.append(
             Change(
                 f'network.input.colours="{other}"',
@@ -187,6 +186,14 @@ def changes(stated: Input) -> list[Change]:
                 )
             )
     return found
+
+
+_OTHER_COLOURS = {
+    "rgb": ("bgr", "grey3"),
+    "bgr": ("rgb", "grey3"),
+    "grey3": ("rgb",),
+}
+"""Colours that are tried beside those of a card."""
 
 
 def _of_numbers(stated: Input) -> list[Change]:

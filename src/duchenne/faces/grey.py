@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 # ITU-R BT.601, as OpenCV and Pillow turn colour into grey
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def grey(picture: Floats) -> Floats:
@@ -26,5 +26,5 @@ def grey(picture: Floats) -> Floats:
     """
     if len(picture) < 3:
         return picture[:1]
-    mixed: Floats = np.tensordot(_LUMA, picture[:3], 1)[None]
+    mixed: Floats = np.tensordot(LUMA, picture[:3], 1)[None]
     return mixed

@@ -5,7 +5,7 @@ is: every stage from a card, or from a module as it stands.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,15 +36,16 @@ def audit(
         network: A card's path; a source alone, as in ``hf:FOLDER``; or a
             module as it stands, which is not changed.
         out: A folder, ``runs/<card>-<date>`` by default.
-        classes: Of a module, in its own order.
+        classes: In the network's order.
         data: Labelled photographs beside avatars, as in ``folder:PATH``.
         changes: Single keys of a card, as in ``("network.input.size=64",)``.
         resume: Go on with the study that ``out`` holds.
         until: The stage to get to, by those that it follows from.
         announce: Is given a line for each stage that ends.
-        takes: What a module takes and gives, by the names of a card's keys:
-            ``size``, ``colours``, ``range``, ``mean``, ``std``, ``crop`` and
-            ``margin``; ``gives``, ``take`` and ``values``.
+        takes: What the network takes and gives, instead of what its card
+            says, by the names of a card's keys: ``size``, ``colours``,
+            ``range``, ``mean``, ``std``, ``crop`` and ``margin``; ``gives``,
+            ``take`` and ``values``.
 
     Returns:
         The study.
@@ -57,32 +58,39 @@ def audit(
 
     if data is not None:
         changes = (*changes, f"faces.photographs={json.dumps(data)}")
+    told = _keys(classes, takes)
     if isinstance(network, nn.Module):
-        card = _of_module(network, classes, takes, changes)
+        card = _of_module(network, told, changes)
     else:
-        card = read_card(str(network), changes)
+        card = read_card(str(network), changes, {"network": told})
     return pipeline.run(
         card, out=out, resume=resume, until=until, announce=announce
     )
 
 
+_OF_OUTPUT = ("gives", "take", "values")
+
+
+def _keys(
+    classes: Sequence[str], takes: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What a network takes and gives, as keys of a card."""
+    wanted = {
+        name: told for name, told in takes.items() if name not in _OF_OUTPUT
+    }
+    output = {name: takes[name] for name in _OF_OUTPUT if name in takes}
+    if classes:
+        output["classes"] = list(classes)
+    return {"input": wanted, "output": output}
+
+
 def _of_module(
     network: nn.Module,
-    classes: Sequence[str],
-    takes: dict[str, Any],
+    told: Mapping[str, Any],
     changes: Sequence[str],
 ) -> recipes.Recipe:
     """The recipe of a module as it stands."""
     from duchenne.networks.given import hold
 
-    output = {"classes": list(classes)}
-    for name in ("gives", "take", "values"):
-        if name in takes:
-            output[name] = takes.pop(name)
-    network_keys = {
-        "source": f"python:{hold(network)}",
-        "input": takes,
-        "output": output,
-    }
-    name = type(network).__name__
-    return from_keys(name, {"network": network_keys}, changes)
+    keys = {"source": f"python:{hold(network)}", **told}
+    return from_keys(type(network).__name__, {"network": keys}, changes)

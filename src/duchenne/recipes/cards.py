@@ -6,10 +6,13 @@ not be repeated.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from duchenne import facs
 from duchenne.errors import InputError
 from duchenne.networks import GIVEN
 from duchenne.networks.given import refuse_code_not_allowed, said_of_itself
@@ -20,13 +23,18 @@ _BASE = "audit"
 _ABOUT = "a network that was made elsewhere"
 
 
-def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
+def read_card(
+    told: str,
+    changes: Sequence[str] = (),
+    above: Mapping[str, Any] = MappingProxyType({}),
+) -> Recipe:
     """Read a card, and change some keys.
 
     Args:
         told: A TOML file, which extends ``audit`` unless it says otherwise, or
             the source of a network alone, as in ``hf:FOLDER``.
         changes: Single keys, as in ``network.input.size=64``.
+        above: Keys that stand in place of the card's, group by group.
 
     Returns:
         The recipe of an audit.
@@ -45,7 +53,9 @@ def read_card(told: str, changes: Sequence[str] = ()) -> Recipe:
         keys["network"] |= {"source": told}
     if keys.get("about") == loading.merged(_BASE)["about"]:
         keys["about"] = _ABOUT
-    card = _completed({"name": _name(told)} | keys, changes)
+    keys = loading.over({"name": _name(told)} | keys, above)
+    card = _completed(keys, changes)
+    _remark_on(card.network.output.classes)
     if loading.is_of_a_study(told):
         refuse_code_not_allowed(card.network.source, card.network.options)
     return card
@@ -79,6 +89,17 @@ def _completed(keys: dict[str, Any], changes: Sequence[str]) -> Recipe:
     if network.get("name") == GIVEN and isinstance(source, str):
         keys["network"] = loading.over(said_of_itself(source), network)
     return loading.validated(keys)
+
+
+def _remark_on(classes: Sequence[str]) -> None:
+    """Say of classes that no face shows which expression may be meant."""
+    for name in classes:
+        near = facs.nearest_expression(name)
+        if near and near not in classes and name not in facs.SUPERSETS:
+            warnings.warn(
+                f"network.output.classes {name!r}: no face shows it; is {near} meant?",
+                stacklevel=3,
+            )
 
 
 def _name(told: str) -> str:

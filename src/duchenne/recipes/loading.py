@@ -138,6 +138,7 @@ def _own(name: str, file: Path) -> dict[str, Any]:
     keys = _from_file(file)
     _refuse_other_kinds(keys, Recipe, "")
     _begin_at(file.parent, keys.get("network", {}))
+    _faces_begin_at(file.parent, keys)
     units = keys.get("units", {})
     if isinstance(units.get("layer"), str):
         units["layer"] = _file_of_features(units["layer"], file.parent)
@@ -163,6 +164,21 @@ def _begin_at(folder: Path, network: dict[str, Any]) -> None:
     for name in ("source", "weights"):
         if network.get(name) and isinstance(network[name], str):
             network[name] = getattr(card, name)
+
+
+def _faces_begin_at(folder: Path, keys: Mapping[str, Any]) -> None:
+    """Let the relative paths of photographs, of what a detector said of them
+    and of a face detector begin at a recipe's folder.
+    """
+    faces = keys.get("faces", {})
+    if isinstance(faces.get("action_units"), str) and faces["action_units"]:
+        file = Path(faces["action_units"]).expanduser()
+        faces["action_units"] = str(folder / file)
+    wanted = keys.get("network", {}).get("input", {})
+    for group, name in ((faces, "photographs"), (wanted, "crop")):
+        kind, colon, path = str(group.get(name, "")).partition(":")
+        if path:
+            group[name] = kind + colon + str(folder / Path(path).expanduser())
 
 
 def _path(name: str, beside: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -136,14 +137,15 @@ class Folds(_Part):
 
 class Input(_Part):
     """What a network that was made elsewhere takes: a square of ``size``
-    pixels in these ``colours``, of which 0 … 1 becomes ``range``, ``mean`` is
-    taken off and what is left is divided by ``std``, one number or one a
-    channel. Photographs are cut by ``crop``, with ``margin``, a share of the
-    side, added all round.
+    pixels in these ``colours`` (grey3 is grey, once for each of three
+    channels), of which 0 … 1 becomes ``range``, ``mean`` is taken off and what
+    is left is divided by ``std``, one number or one a channel.
+    Photographs are cut by ``crop``, with ``margin``, a share of the side, added
+    all round.
     """
 
     size: int = Field(96, ge=SMALLEST, le=LARGEST)
-    colours: Literal["grey", "rgb", "bgr"] = "grey"
+    colours: Literal["grey", "rgb", "bgr", "grey3"] = "grey"
     range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -163,6 +165,14 @@ class Input(_Part):
                 )
         if any(number <= 0 for number in self.std):
             raise ValueError(f"std {list(self.std)}: must be above 0")
+        if any(
+            not min(self.range) <= each <= max(self.range)
+            for each in self.mean
+        ):
+            raise ValueError(
+                f"mean {list(self.mean)}: lies outside of range {list(self.range)}; those of "
+                "pictures in 0 to 255 need range = [0, 255]"
+            )
         return self
 
     @property
@@ -173,9 +183,8 @@ class Input(_Part):
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps of preparation from pictures in 0 … 1 to such an input."""
-        found = []
-        if self.colours == "bgr":
-            found.append("bgr")
+        colours: str = self.colours
+        found = [colours] if colours in STEPS else []
         if self.range != (0.0, 1.0):
             found.append(f"range:{_joined(self.range)}")
         if self.mean:
@@ -187,6 +196,16 @@ class Input(_Part):
 
 def _joined(numbers: tuple[float, ...]) -> str:
     return ",".join(f"{number:.9g}" for number in numbers)
+
+
+def _no_other_number(told: object) -> object:
+    if isinstance(told, bool | float):
+        raise ValueError(f"{told!r}: a key, an attribute or a place is wanted")
+    return told
+
+
+Place = Annotated[str | int, BeforeValidator(_no_other_number)]
+"""Where something lies in what a network gives."""
 
 
 class Output(_Part):
@@ -201,8 +220,8 @@ class Output(_Part):
 
     classes: tuple[str, ...] = ()
     gives: Literal[GIVES] = "logits"  # type: ignore[valid-type]
-    take: str | int = ""
-    values: dict[str, int | str] = {}
+    take: Place = ""
+    values: dict[str, Place] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -216,7 +235,10 @@ class Output(_Part):
             raise ValueError("values: names, or a table of names and columns")
         if len(set(names)) < len(names):
             raise ValueError("values: one is named twice")
-        columns = range(len(told.get("classes", ())), 10**6)
+        classes = told.get("classes", ())
+        if not isinstance(classes, list | tuple):
+            return told  # which is told of where it is read
+        columns = range(len(classes), 10**6)
         return told | {"values": dict(zip(names, columns, strict=False))}
 
     @field_validator("classes")

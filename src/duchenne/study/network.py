@@ -328,6 +328,7 @@ def rehearse(recipe: Recipe) -> nn.Module:
     doubt = given.doubts(card(recipe).outputs, shown)
     if doubt:
         raise InputError(doubt)
+    _refuse_without_gradients(recipe, network)
     return network
 
 
@@ -409,6 +410,18 @@ def _refuse_others_of_one(
     if not torch.allclose(alone, among_others, rtol=0, atol=close):
         raise InputError(
             "network.output: what it gives of a picture depends on the pictures beside it"
+        )
+
+
+def _refuse_without_gradients(recipe: Recipe, network: nn.Module) -> None:
+    """Refuse a network through which no signal comes back."""
+    pictures = noise_for(recipe)[:1].requires_grad_()
+    with torch.enable_grad():
+        given_rows = network.eval()(pictures)
+    if not given_rows.requires_grad:
+        raise InputError(
+            f"{recipe.network.source}: gives no gradients, as under torch.no_grad or after "
+            "detach(), so that units cannot be projected"
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from duchenne.errors import InputError
 from duchenne.units import layers
@@ -25,6 +26,12 @@ _ACTIVATIONS = (
     nn.Mish,
     nn.Tanh,
 )
+_OPERATION = re.compile(
+    r"aten\.(relu|leaky_relu|elu|gelu|silu|hardswish|mish|tanh|hardtanh)_?\.\w+"
+)
+"""Those functions as an exported network calls them."""
+
+_CALL = "call_function"
 _ACTIVATION_NAMES = ("activation", "gelu", "relu", "silu", "swish")
 
 
@@ -79,7 +86,23 @@ def listed(network: nn.Module, pictures: Tensor) -> pd.DataFrame:
         )
     if not rows:
         raise InputError("the network has no layer that gives a row a picture")
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    found["activation"] |= _ends_an_activation(found["layer"])
+    return found
+
+
+def _ends_an_activation(names: pd.Series) -> pd.Series:
+    """Which layers are the last operation of an activation function that an
+    export took apart, as ``mlp/act/Mul_1``.
+    """
+    scopes = names.str.rpartition("/")[0]
+    last = ~scopes.duplicated(keep="last")
+    own = scopes.str.rpartition("/")[2].str.lower()
+    return last & own.str.fullmatch(_SCOPES)
+
+
+_SCOPES = r"act\d*|\w*act_fn|activation\w*|gelu\w*|relu\w*|silu\w*"
+"""Names of modules that are activation functions."""
 
 
 _KINDS = {2: "neurons", 3: "tokens", 4: "maps"}
@@ -119,6 +142,10 @@ def _is_activation(module: nn.Module) -> bool:
     """
     if isinstance(module, _ACTIVATIONS):
         return True
+    graph = getattr(module, "graph", None)
+    if isinstance(graph, fx.Graph):
+        called = [str(each.target) for each in graph.nodes if each.op == _CALL]
+        return len(called) == 1 and bool(_OPERATION.fullmatch(called[0]))
     name = type(module).__name__.lower()
     return not any(module.children()) and any(
         each in name for each in _ACTIVATION_NAMES
@@ -147,6 +174,8 @@ def chosen(found: pd.DataFrame) -> str:
         (enough["gives"] == "maps") & (enough["rows"] * enough["columns"] > 1)
     ]
     tokens = enough[enough["gives"] == "tokens"]
+    if len(tokens) > len(maps):
+        maps = maps[:0]  # those of attention, of heads and of pairs of tokens
     within = tokens[tokens["activation"]]
     if len(within) >= 2:
         place = round(len(within) * 5 / 6) - 1

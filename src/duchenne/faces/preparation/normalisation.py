@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from duchenne.faces.grey import LUMA
+
 _PATCH = 5
 # of the local standard deviation: keeps flat skin from being blown up to full
 # contrast
@@ -48,6 +50,27 @@ def local_contrast(pictures: Tensor) -> Tensor:
     """
     deviation = local_mean(pictures)
     return deviation / (_patch_mean(deviation**2) + _EPSILON**2).sqrt()
+
+
+def grey(pictures: Tensor) -> Tensor:
+    """Turn pictures of three channels grey, and keep three: 0.299 R + 0.587 G
+    + 0.114 B in each (ITU-R BT.601).
+
+    Args:
+        pictures: (n, 3, H, W), red, green and blue.
+
+    Returns:
+        (n, 3, H, W).
+
+    >>> import torch
+    >>> red = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
+    >>> grey(red).flatten().tolist() == [0.29899999499320984] * 3
+    True
+    """
+    luma = torch.from_numpy(LUMA).to(pictures)
+    return torch.einsum("nchw,c->nhw", pictures, luma)[:, None].expand_as(
+        pictures
+    )
 
 
 def standardise(pictures: Tensor) -> Tensor:

@@ -55,6 +55,7 @@ STEPS: dict[str, Step] = {
     "bgr": _alone(
         lambda pictures: pictures.flip(1), lambda prepared: prepared.flip(1)
     ),
+    "grey3": _alone(normalisation.grey, lambda prepared: prepared),
     "scale": _alone(normalisation.scale, lambda prepared: (prepared + 1) / 2),
     "mean_picture": Step(
         lambda pictures, learned: pictures - learned["mean"],

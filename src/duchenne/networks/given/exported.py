@@ -9,6 +9,7 @@ refused.
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 import re
@@ -48,17 +49,21 @@ _TARGETS = re.compile(
     r"|math\.(ceil|floor|trunc|sqrt)|torch\.sym_(int|float|not|max|min|ite|sum)"
     r"|torch\._sym_sqrt)?"
 )
-_EXPRESSION = re.compile(r"[\w\s+\-*/%(),.<>=&|~!]*")
-_NAME = re.compile(r"'\w+'")
-_CALLED = re.compile(r"([A-Za-z_]\w*)\s*\(")
-_ATTRIBUTE = re.compile(r"[A-Za-z_)\]]\s*\.")
 _FUNCTIONS = frozenset(
     [
         *("Symbol", "Integer", "Float", "Rational", "Eq", "Ne", "Lt", "Le"),
         *("Gt", "Ge", "And", "Or", "Not", "Max", "Min", "Mod", "Piecewise"),
-        *("FloorDiv", "ModularIndexing", "Where", "PythonMod", "CleanDiv"),
+        *(
+            "Mul",
+            "Add",
+            "FloorDiv",
+            "ModularIndexing",
+            "Where",
+            "PythonMod",
+            "CleanDiv",
+        ),
         *("CeilDiv", "CeilToInt", "FloorToInt", "ToFloat", "TruncToInt"),
-        *("IntTrueDiv", "FloatTrueDiv", "PowByNatural", "FloatPow", "Abs"),
+        *("IntTrueDiv", "FloatTrueDiv", "Abs"),
         *("RoundToInt", "RoundDecimal", "IsNonOverlappingAndDenseIndicator"),
         *("TruncToFloat", "Identity", "LShift", "RShift", "floor", "ceiling"),
     ]
@@ -160,13 +165,57 @@ def _is_arithmetic(text: str) -> bool:
     >>> _is_arithmetic("FloorDiv(Symbol('s0') + 1, 2)"), _is_arithmetic("exit(1)")
     (True, False)
     """
-    text = _NAME.sub("name", text)
-    return (
-        bool(_EXPRESSION.fullmatch(text))
-        and "__" not in text
-        and not _ATTRIBUTE.search(text)
-        and _FUNCTIONS.issuperset(_CALLED.findall(text))
-    )
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return all(map(_is_part_of_arithmetic, ast.walk(tree)))
+
+
+def _is_part_of_arithmetic(node: ast.AST) -> bool:
+    """Whether one node of an expression computes sizes and nothing else."""
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=[_, exponent]) if (
+            name in _POWERS
+        ):
+            return _is_small(exponent)
+        case ast.Call(func=ast.Name(id=name)):
+            return name in _FUNCTIONS
+        case ast.BinOp(op=ast.Pow(), right=exponent):
+            return _is_small(exponent)
+        case ast.Name(id=name) | ast.Constant(value=str(name)):
+            return bool(_NAME.fullmatch(name)) and "__" not in name
+        case ast.Constant(value=number):
+            return isinstance(number, int | float)
+    return isinstance(node, _ARITHMETIC)
+
+
+def _is_small(exponent: ast.expr) -> bool:
+    """Whether an exponent is a size, or a number that a power stays small
+    with.
+    """
+    match exponent:
+        case ast.Call(func=ast.Name(id="Symbol")) | ast.Name():
+            return True
+        case (
+            ast.UnaryOp(operand=inner)
+            | ast.Call(func=ast.Name(id="Integer"), args=[inner])
+        ):
+            return _is_small(inner)
+        case ast.Constant(value=int(number)):
+            return number <= _LARGEST_EXPONENT
+    return False
+
+
+_LARGEST_EXPONENT = 16
+_NAME = re.compile(r"\w+")
+_POWERS = ("Pow", "PowByNatural", "FloatPow")
+_ARITHMETIC = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare),
+    *(ast.keyword, ast.expr_context, ast.operator, ast.unaryop),
+    *(ast.boolop, ast.cmpop),
+)
+"""Nodes of expressions that hold others and run nothing themselves."""
 
 
 def _leaves(held: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -185,7 +185,29 @@ def _input(
     size = next((side for side in map(_side, sizes) if side), None)
     if size:
         found["size"] = size
+    kept = _kept_of_the_middle(processor)
+    if kept < 1:
+        found["margin"] = round((kept - 1) / 2, 6)
     return found | _numbers(processor, channels)
+
+
+def _kept_of_the_middle(processor: Mapping[str, Any]) -> float:
+    """Which share of a picture's side is left where its middle is cut out."""
+    kind = str(processor.get("image_processor_type", ""))
+    resized = _side(processor.get("size"))
+    if kind.startswith("Levit"):  # 224 of the 256 that 224 is resized to
+        return 224 / 256
+    if kind.startswith("ConvNext") and resized and resized >= _UNCUT:
+        return 1.0
+    if "crop_pct" in processor:
+        return float(processor["crop_pct"] or 1)
+    cropped = _side(processor.get("crop_size"))
+    if not processor.get("do_center_crop") or not cropped or not resized:
+        return 1.0
+    return cropped / resized
+
+
+_UNCUT = 384  # pixels, from which ConvNeXt's pictures are not cut
 
 
 def _colours(processor: Mapping[str, Any], channels: int) -> Any:
@@ -204,7 +226,9 @@ def _numbers(processor: Mapping[str, Any], channels: int) -> dict[str, Any]:
     lowest, highest = _range(processor)
     if lowest or abs(highest - 1) > _ROUNDING:
         found["range"] = [lowest, highest]
-    if not processor.get("do_normalize", bool(processor)):
+    kind = str(processor.get("image_processor_type", ""))
+    usual = bool(processor) and not kind.startswith("MobileViT")
+    if not processor.get("do_normalize", usual):
         return found
     for key, name in (("image_mean", "mean"), ("image_std", "std")):
         numbers = processor.get(key)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from duchenne.errors import InputError
@@ -42,11 +44,16 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
         onnx.checker.check_model(described)
         _fold_identities(described)
         _put_channels_first(described, onnx)
-        _free_the_number_of_pictures(described, onnx)
+        for_one = _free_the_number_of_pictures(described, onnx)
         network = _converted(described, onnx, onnx2torch)
     except Exception as error:
         raise InputError(f"{file}: {said(error)}") from None
+    # of PyTorch, at how onnx2torch cuts tensors whenever the network is run
+    warnings.filterwarnings("ignore", message="Using a non-tuple sequence")
     _let_weights_be_parameters(network)
+    _let_norms_have_their_sizes(network)
+    if for_one:
+        _refuse_one_at_a_time(file, described, network)
     return network
 
 
@@ -85,17 +92,26 @@ def _set_sides(sides: Sequence[Any], lengths: Sequence[int]) -> None:
             side.dim_value = length
 
 
-def _free_the_number_of_pictures(described: Any, onnx: ModuleType) -> None:
+def _free_the_number_of_pictures(described: Any, onnx: ModuleType) -> bool:
     """Let a graph that was exported for one picture take several: shapes that
-    it is turned into for one keep the number that there is.
+    it is turned into for one keep the number that there is. Tells whether it
+    was.
     """
     graph = described.graph
     pictures = _pictures(described)
     number = pictures.type.tensor_type.shape.dim[0]
     if number.dim_value != 1:
-        return
+        return False
     for tensor in (pictures, *graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = "pictures"
+    _free_shapes(described, onnx)
+    return True
+
+
+def _free_shapes(described: Any, onnx: ModuleType) -> None:
+    """Let shapes of one picture be of as many as there are."""
+    graph = described.graph
+    pictures = _pictures(described)
     shapes = _constants(described, onnx)
     for node in _reshapes_of(graph, pictures.name):
         shape = shapes.get(node.input[1])
@@ -107,6 +123,35 @@ def _free_the_number_of_pictures(described: Any, onnx: ModuleType) -> None:
         tensor = onnx.numpy_helper.from_array(freed, name)
         graph.initializer.append(tensor)
         node.input[1] = name
+
+
+def _refuse_one_at_a_time(
+    file: Path, described: Any, network: nn.Module
+) -> None:
+    """Refuse a network that was exported for one picture and does not take
+    two.
+    """
+    sides = _pictures(described).type.tensor_type.shape.dim[1:]
+    lengths = [side.dim_value for side in sides]
+    if not all(lengths):
+        return
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *lengths))
+    except Exception:
+        raise InputError(
+            f"{file}: was exported for one picture, and does not take several; export it with "
+            "dynamic_axes={'INPUT': {0: 'pictures'}}"
+        ) from None
+
+
+def _let_norms_have_their_sizes(network: nn.Module) -> None:
+    """Give layer norms the size of their weights, where the graph does not
+    say that of what they take.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm) and 0 in module.normalized_shape:
+            module.normalized_shape = tuple(module.weight.shape)
 
 
 def _reshapes_of(graph: Any, pictures: str) -> list[Any]:
@@ -222,6 +267,11 @@ def _converted(
             failed = failed or error
         else:
             return network
+    stated = described.opset_import[0].version
+    if stated > _SAFE:
+        raise NotImplementedError(
+            f"{failed}; export it with opset_version={_SAFE} instead of {stated}"
+        )
     raise failed or NotImplementedError("no version is known")
 
 
@@ -245,6 +295,7 @@ def _as_of_other_versions(described: Any, onnx: ModuleType) -> Iterator[Any]:
                 continue
 
 
+_SAFE = 17  # whose operations are all known, as far as networks have them
 _NEWEST = 18
 _OLDEST = 10  # of the operations' versions that are tried
 _REWRITTEN = (17, 13)  # before axes of sums, and of reductions, were inputs

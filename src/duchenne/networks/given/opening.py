@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from duchenne.errors import InputError
 from duchenne.networks.given import (
@@ -303,6 +304,11 @@ def _regular(network: object, whence: str) -> nn.Module:
             "export the network by torch.export.save and name it as pt2:FILE"
         )
     inner = _unwrapped(network)
+    if any(map(is_lazy, inner.parameters())):
+        raise InputError(
+            f"{whence}: has layers whose sizes are not set yet; run it on a picture before it is "
+            "returned"
+        )
     for name, module in inner.named_modules():
         if "quantized" in type(module).__module__:
             raise InputError(

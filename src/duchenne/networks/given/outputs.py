@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from duchenne.errors import InputError
 
-GIVES = ("logits", "probabilities", "log-probabilities", "scores")
-"""What numbers of classes are: before softmax, after it, its logarithm, or
-numbers of their own that no softmax belongs to.
+GIVES = ("logits", "probabilities", "log-probabilities", "sigmoid", "scores")
+"""What numbers of classes are: before softmax, after it, its logarithm, each
+after a sigmoid of its own, or numbers that none of these belongs to.
 """
 
 _CLOSE = 1e-3  # to 1, of probabilities that are to sum to it
@@ -184,12 +184,24 @@ def doubts(outputs: Outputs, given: Tensor) -> str:
     if len(outputs.classes) < 2:
         return ""
     says = f"network.output.gives: {outputs.gives!r}, but they"
-    if outputs.gives == "logits" and _sum_to_one(logits):
-        return f"{says} sum to 1 on every picture, as probabilities do"
+    if outputs.gives == "logits":
+        as_what = _no_logits(logits)
+        return f"{says} {as_what}" if as_what else ""
     if outputs.gives in ("probabilities", "log-probabilities"):
         shares = logits.exp()
         if not _sum_to_one(shares):
             return f"{says} sum to {float(shares.sum(1)[0]):.3g}, not to 1"
+    return ""
+
+
+def _no_logits(numbers: Tensor) -> str:
+    """As what numbers (n, classes) look, if not as logits."""
+    if _sum_to_one(numbers):
+        return "sum to 1 on every picture, as probabilities do"
+    if _sum_to_one(numbers / 100):
+        return "sum to 100 on every picture, as probabilities in percent do"
+    if (numbers >= 0).all() and (numbers <= 1).all():
+        return "all lie between 0 and 1, as after a sigmoid each"
     return ""
 
 
@@ -207,17 +219,28 @@ def _as_logits(numbers: Tensor, gives: str) -> Tensor:
     smallest = torch.finfo(numbers.dtype).tiny
     if gives == "log-probabilities":
         return numbers.clamp_min(math.log(smallest))
-    if gives != "probabilities":
+    if gives not in _UP_TO_ONE:
         return numbers
-    if (numbers < 0).any():
+    odd = numbers[(numbers < 0) | (numbers > _UP_TO_ONE[gives])]
+    if len(odd):
         raise InputError(
-            f"network.output.gives: 'probabilities', but one is {float(numbers.min()):.3g}"
+            f"network.output.gives: {gives!r}, but one is {float(odd[0]):.3g}"
         )
+    if gives == "sigmoid":
+        return numbers.double().logit(_LEAST_SHARE).float()
     return numbers.clamp_min(smallest).log()
+
+
+_UP_TO_ONE = {"probabilities": math.inf, "sigmoid": 1.0}
+"""What lies between 0 and some number, which rounding may pass."""
+
+_LEAST_SHARE = 1e-9  # of what a sigmoid gives, to either end
 
 
 def _as_rows(given: Tensor) -> Tensor:
     """A row a picture, of what may have further dimensions of one."""
+    if given.is_complex():
+        raise InputError("network.output: gives complex numbers")
     if given.ndim == 1:
         return given[:, None].float()
     if given.ndim > 2 and given[0, :].numel() == given.shape[1]:
@@ -232,13 +255,16 @@ def _as_rows(given: Tensor) -> Tensor:
 def _member(given: Any, name: str | int, key: str) -> Tensor:
     """One of the tensors that a network gave, by its key, attribute or place."""
     members = dict(_members(given))
-    wanted = str(name)
-    if isinstance(name, int) and name < 0:
-        wanted = str(len(members) + name)
-    if wanted not in members:
+    if isinstance(name, int) and isinstance(given, Sequence):
+        held = dict(enumerate(given)).get(name % max(1, len(given)))
+        within = -len(given) <= name < len(given)
+        found = held if within and isinstance(held, Tensor) else None
+    else:
+        found = members.get(str(name))
+    if found is None:
         there = ", ".join(members) or "one tensor alone"
         raise InputError(f"{key}: {name!r} is not there; there are {there}")
-    return members[wanted]
+    return found
 
 
 def _members(given: Any) -> Iterator[tuple[str, Tensor]]:

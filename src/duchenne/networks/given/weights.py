@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def read(file: Path, inside: str = "") -> Weights:
     held: Any = (
         _safetensors(file) if file.suffix == ".safetensors" else _pytorch(file)
     )
-    held = _inside(held, inside, file) if inside else _usual(held)
+    held = _without_numbers(
+        _inside(held, inside, file) if inside else _usual(held)
+    )
     if not _are_weights(held):
         keys = ", ".join(map(str, held)) if isinstance(held, Mapping) else ""
         what = f"its keys are {printable(keys)}" if keys else "no weights"
@@ -126,6 +129,19 @@ def _usual(held: Any) -> Any:
     )
 
 
+def _without_numbers(held: Any) -> Any:
+    """Weights without the numbers and texts that were kept among them, as the
+    epoch.
+    """
+    if not isinstance(held, Mapping):
+        return held
+    return {
+        name: each
+        for name, each in held.items()
+        if not isinstance(each, int | float | str) and each is not None
+    }
+
+
 def _are_weights(held: Any) -> bool:
     return (
         isinstance(held, Mapping)
@@ -135,26 +151,36 @@ def _are_weights(held: Any) -> bool:
     )
 
 
-def unprefixed(weights: Mapping[str, Tensor]) -> Weights:
-    """Take the prefixes of wrappers off names that all begin with one.
+def unprefixed(weights: Mapping[str, Tensor]) -> Iterator[Weights]:
+    """Take the prefixes of wrappers off names, one after the other; what has
+    none of a prefix, as a loss that was trained beside the network, is left
+    out with it.
 
     Args:
         weights: By their names.
 
-    Returns:
-        The same, by shorter names.
+    Yields:
+        The same as they are, and by ever shorter names.
 
-    >>> list(unprefixed({"module.a": torch.zeros(1), "module.b": torch.zeros(1)}))
-    ['a', 'b']
+    >>> given = {"module.model.a": torch.zeros(1), "loss.b": torch.zeros(1)}
+    >>> [list(each) for each in unprefixed(given)]
+    [['module.model.a', 'loss.b'], ['model.a'], ['a']]
     """
-    for prefix in PREFIXES:
-        if all(name.startswith(prefix) for name in weights):
-            shorter = {
-                name.removeprefix(prefix): each
-                for name, each in weights.items()
-            }
-            return unprefixed(shorter)
-    return dict(weights)
+    left: Weights | None = dict(weights)
+    while left:
+        yield left
+        left = next(
+            filter(None, map(partial(_stripped, left), PREFIXES)), None
+        )
+
+
+def _stripped(weights: Weights, prefix: str) -> Weights:
+    """Those whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): each
+        for name, each in weights.items()
+        if name.startswith(prefix)
+    }
 
 
 def load(
@@ -179,39 +205,46 @@ def load(
             "before quantisation"
         )
     fitting = min(
-        (dict(weights), unprefixed(weights)),
-        key=lambda some: len(_differences(wanted, some)),
+        unprefixed(weights), key=partial(_count_of_differences, wanted)
     )
     differences = _differences(wanted, fitting)
     if differences:
-        told = "; ".join(differences)
+        told = "; ".join(kind + _some(names) for kind, names in differences)
         raise InputError(f"{whence}: does not fit the network: {told}")
     network.load_state_dict(fitting, strict=False)
+    left_out = len(weights) - len(fitting)
+    if left_out:
+        warnings.warn(
+            f"{whence}: {left_out} tensors that are not the network's were left out",
+            stacklevel=2,
+        )
+
+
+def _count_of_differences(
+    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]
+) -> int:
+    return sum(len(names) for _, names in _differences(wanted, given))
 
 
 def _differences(
     wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]
-) -> list[str]:
-    """In what weights differ from those that a network has, a line a kind."""
+) -> list[tuple[str, list[str]]]:
+    """In what weights differ from those that a network has: each kind of
+    difference, and the names.
+    """
     # counters that old checkpoints lack, and that nothing is computed with
     counted = [name for name in wanted if name.endswith("num_batches_tracked")]
-    missing = wanted.keys() - given.keys() - set(counted)
-    unknown = given.keys() - wanted.keys()
     other = {
         f"{name} {tuple(given[name].shape)} for {tuple(wanted[name].shape)}"
         for name in wanted.keys() & given.keys()
         if wanted[name].shape != given[name].shape
     }
     kinds = {
-        "it lacks": missing,
-        "the network lacks": unknown,
-        "shapes": other,
+        "it lacks ": wanted.keys() - given.keys() - set(counted),
+        "the network lacks ": given.keys() - wanted.keys(),
+        "shapes ": other,
     }
-    return [
-        f"{kind} {_some(sorted(names))}"
-        for kind, names in kinds.items()
-        if names
-    ]
+    return [(kind, sorted(names)) for kind, names in kinds.items() if names]
 
 
 def _some(names: list[str]) -> str:
