@@ -20,6 +20,8 @@ from duchenne.analyses.compare import Comparison, compare
 from duchenne.errors import InputError
 from duchenne.evidence import detections
 from duchenne.evidence.counterparts import counterparts
+from duchenne.evidence.reactions import LEAST, drivers, unheeded
+from duchenne.report.page import answers
 from duchenne.study.record import Study, read_state, state_checksum
 
 from .browser import opened
@@ -162,6 +164,52 @@ def test_reactions_of_other_classes_are_those_that_both_have(avatar_study: Study
 
 
 BOUNDS = ("logit_change", "logit_low", "logit_high")
+
+
+def test_what_raises_a_class_by_hardly_anything_does_not_count() -> None:
+    found = pd.DataFrame(
+        {
+            "au": ["AU01", "AU06", "AU12"],
+            "expression": "happiness",
+            "change": [0.0, 0.02, 0.4],
+            "logit_change": [0.0003, LEAST - 1e-9, LEAST],
+            "logit_low": [0.0002, 0.09, 0.01],
+        }
+    )
+    prototype = {("AU06", "happiness"), ("AU12", "happiness")}
+    assert drivers(found, prototype)["au"].tolist() == ["AU12"]
+    assert unheeded(found, prototype)["au"].tolist() == ["AU06"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """As much of a study of a network from elsewhere as tells what drives it."""
+
+    reactions: pd.DataFrame
+    scores: dict[str, object]
+    has_classes: bool = True
+    trained_here: bool = False
+
+    def people(self, count: int) -> str:
+        return f"{count} people"
+
+
+def test_the_first_screen_says_where_nothing_is_read() -> None:
+    names = ["AU12", "AU04"]
+    still = pd.DataFrame({"au": names, "expression": ["happiness", "anger"]})
+    still = still.assign(change=0.0, logit_change=0.001, logit_low=0.0005, logit_high=0.002)
+    scores = {"pictures": 90, "people": 9, "leaked": 0, "accuracy": 0.12, "majority": 0.28}
+    study = Reading(still, scores | {"interval": (0.12, 0.12)})
+    (driven,) = answers._driven(study)  # type: ignore[arg-type]
+    assert driven.figure == "no class"
+    assert "by none 0.1 in log-odds" in driven.says
+    told = answers._reading(study).says  # type: ignore[arg-type]
+    assert "That is not clearly better" in told
+    better = Reading(still, scores | {"interval": (0.29, 0.4)})
+    assert "not clearly better" not in answers._reading(better).says  # type: ignore[arg-type]
+    moved = still.assign(logit_change=2.0, logit_low=1.0)
+    (driven,) = answers._driven(Reading(moved, {}))  # type: ignore[arg-type]
+    assert driven.figure == "2 of 2 classes"
 
 
 def test_what_cannot_be_compared_is_named(avatar_study: Study, tmp_path: Path) -> None:

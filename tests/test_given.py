@@ -386,6 +386,19 @@ def test_networks_of_the_same_weights_are_held_apart() -> None:
     )
 
 
+def test_poolings_at_the_end_are_passed_over() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(64, 7)
+    )
+    assert listing.chosen(listing.listed(network, PICTURES)) == "1"
+
+
+def test_a_network_that_timm_does_not_know_is_told_with_the_nearest() -> None:
+    dresses.let_torchvision_import()
+    with pytest.raises(InputError, match="timm:resnet18x: is not known; the nearest are resnet18"):
+        given.open_card(Card("timm:resnet18x", outputs=OUTPUTS))
+
+
 class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -600,7 +613,9 @@ def test_an_exports_pickled_object_is_refused(made: Path, tmp_path: Path, harm: 
         ("Plain", "small.pt2", {}, "small.pt2"),
         ("raises", "", {}, "raised ValueError: no such backbone$"),
         ("not_a_network", "", {}, "gives int, not a torch.nn.Module"),
-        ("Nothing", "", {}, "has no callable 'Nothing'"),
+        ("Nothing", "", {}, "has no callable 'Nothing'; the nearest are .*"),
+        ("plain", "", {}, "has no callable 'plain'; the nearest are Plain, "),
+        ("Plain", "weights.pt", {"take": "x"}, "'x' is not there; it gives one tensor alone"),
         ("Mapping", "weights.pt", {"take": "scores"}, "network.output.take: 'scores' is not there"),
         ("Whole", "weights.pt", {}, "gives 1 numbers a picture"),
         ("Values", "weights.pt", {}, "does not fit the network: it lacks plain"),

@@ -6,6 +6,7 @@ import pytest
 
 from duchenne import recipes
 from duchenne.errors import InputError
+from duchenne.recipes.schema import Input
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -210,7 +211,8 @@ def test_recipes_of_one_name_in_two_folders_are_not_a_circle(tmp_path: Path) -> 
         ('extends = "quack"', "'quack' is not known; the nearest is 'quick'"),
         ('extends = "gone.toml"', r"recipe .*gone\.toml: No such file"),
         ("training.epoch = 3", "nearest is 'training.epochs'"),
-        ("training = 3", "'training': 3"),
+        ("training = 3", "'training': 3: it is a group of keys, not a value; there are .*epochs"),
+        ("[network.inputs]\nsize = 3", "the nearest is 'network.input'"),
     ],
 )
 def test_a_recipe_of_ones_own_that_is_wrong_is_refused_in_one_line(
@@ -242,3 +244,8 @@ def test_what_is_described_of_a_recipe_says_what_keys_mean_and_can_be() -> None:
     )
     assert "# faces.probable is not set" in told
     assert any(line.startswith("# folds: ") and "all where it is empty" in line for line in told)
+
+
+def test_one_number_stands_for_every_channel() -> None:
+    found = Input(mean=0.5, std=2)  # type: ignore[arg-type]
+    assert (found.mean, found.std) == ((0.5,), (2,))

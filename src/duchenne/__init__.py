@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         training,
         units,
     )
+    from duchenne.analyses.compare import compare
     from duchenne.analyses.transfer import evaluate
     from duchenne.errors import InputError
     from duchenne.pipeline.audit import audit
@@ -34,6 +35,7 @@ __all__ = [
     "InputError",
     "Study",
     "audit",
+    "compare",
     "evaluate",
     "evidence",
     "faces",
@@ -61,6 +63,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "units",
     ],
     submod_attrs={
+        "analyses.compare": ["compare"],
         "analyses.transfer": ["evaluate"],
         "errors": ["InputError"],
         "pipeline.audit": ["audit"],

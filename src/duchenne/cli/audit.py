@@ -76,7 +76,8 @@ def audit(
     """Audit a network that was made elsewhere: what it reads, which action
     units drive it, and which units carry them.
     """
-    with explained("; the same command with --resume and --out goes on"):
+    goes_on = "; the same command with --resume and --out goes on"
+    with explained("" if check or layers else goes_on):
         from duchenne.pipeline.audit import audit as audited
 
         wanted = [*(changes or [])]

@@ -11,11 +11,18 @@ import pandas as pd
 Pairs = Set[tuple[str, str]]
 
 
+LEAST = 0.1
+"""Log-odds by which an action unit must raise a class to count: a probability
+rises by 2.5 points at the most with it (p(1 − p) is at most 1/4).
+"""
+
+
 def drivers(
     reactions: pd.DataFrame, prototypes: Pairs, count: int = 3
 ) -> pd.DataFrame:
     """Find the action units that raise each class most, of those whose own
-    95 % interval over people lies above 0.
+    95 % interval over people lies above 0, and that raise its log-odds by
+    ``LEAST`` or more.
 
     Args:
         reactions: A row an action unit and class: ``au, expression, change,
@@ -42,7 +49,7 @@ def drivers(
          au  rank  prototype
     0  AU12     1       True
     """
-    surely = reactions[reactions["logit_low"] > 0]
+    surely = reactions[_raises(reactions)]
     inorder = surely.sort_values("logit_change", ascending=False)
     found = inorder.groupby("expression", sort=False).head(count)
     order = {name: place for place, name in enumerate(_classes(reactions))}
@@ -62,7 +69,7 @@ def drivers(
 
 def unheeded(reactions: pd.DataFrame, prototypes: Pairs) -> pd.DataFrame:
     """Find the action units of published prototypes that do not raise their
-    class: whose own 95 % interval does not lie above 0.
+    class, as ``drivers`` counts it.
 
     Args:
         reactions: As ``drivers`` takes them.
@@ -75,8 +82,13 @@ def unheeded(reactions: pd.DataFrame, prototypes: Pairs) -> pd.DataFrame:
     held = pd.Series(
         [pair in prototypes for pair in pairs], reactions.index, bool
     )
-    surely = reactions["logit_low"] > 0
-    return reactions[held & ~surely].reset_index(drop=True)
+    return reactions[held & ~_raises(reactions)].reset_index(drop=True)
+
+
+def _raises(reactions: pd.DataFrame) -> pd.Series:
+    """Which action units raise which class, row by row."""
+    enough = reactions["logit_change"] >= LEAST
+    return enough & (reactions["logit_low"] > 0)
 
 
 def _classes(reactions: pd.DataFrame) -> list[str]:

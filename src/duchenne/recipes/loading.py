@@ -282,9 +282,10 @@ def _refuse_other_kinds(
             and issubclass(inner, BaseModel)
         ):
             if not isinstance(told[name], Mapping):
+                keys = ", ".join(inner.model_fields)
                 raise InputError(
                     f"recipe key '{prefix}{name}': {shortened(told[name])}: it is a group of "
-                    "keys, not a value"
+                    f"keys, not a value; there are {keys}"
                 )
             _refuse_other_kinds(told[name], inner, f"{prefix}{name}.")
 
@@ -494,11 +495,21 @@ def _explained(error: ValidationError) -> str:
     key = ".".join(part for part in first["loc"] if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(
-            key, _schema_keys(Recipe), n=1, cutoff=0.0
+            key, [*_schema_keys(Recipe), *_groups(Recipe)], n=1, cutoff=0.0
         )
         return f"recipe key {shortened(key)} is not known; the nearest is {near[0]!r}"
     where = f"recipe key {shortened(key)}" if key else "recipe"
     return f"{where}: {refused_value(first)}"
+
+
+def _groups(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """The names of groups of keys, and of those within them."""
+    found = []
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += [prefix + name, *_groups(inner, f"{prefix}{name}.")]
+    return found
 
 
 def _schema_keys(model: type[BaseModel], prefix: str = "") -> list[str]:

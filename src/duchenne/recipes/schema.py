@@ -152,6 +152,14 @@ class Input(_Part):
     crop: Annotated[str, OneOf(_CROPS)] = "haar"
     margin: float = Field(0.0, ge=-0.3, le=1.0)
 
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _one_for_all(cls, told: Any) -> Any:
+        is_number = isinstance(told, int | float) and not isinstance(
+            told, bool
+        )
+        return (told,) if is_number else told
+
     @model_validator(mode="after")
     def _of_its_channels(self) -> Input:
         if self.range[0] == self.range[1]:

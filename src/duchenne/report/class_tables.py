@@ -31,8 +31,7 @@ TRAITS = {
 
 def driven(study: Study) -> pd.DataFrame:
     """What makes the network say each class: the three action units that raise
-    its log-odds most when they alone are stimulated, of those whose own 95 %
-    interval lies above 0.
+    its log-odds most when they alone are stimulated (``drivers``).
 
     Args:
         study: The study.

@@ -439,7 +439,8 @@ def _answers(recipe: Recipe, network: nn.Module, prepared: Tensor) -> Tensor:
     except Exception as error:
         size = f"{wanted.colours} pictures of {wanted.size}×{wanted.size}"
         raise InputError(
-            f"network.input: the network refuses {size}: {code.said(error)}"
+            f"network.input: the network refuses {size} (network.input.size, .colours): "
+            f"{code.said(error)}"
         ) from None
     return found
 

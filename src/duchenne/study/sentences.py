@@ -81,15 +81,27 @@ def accuracy(scores: Mapping[str, Any], known: bool) -> str:
         parts.append(
             "The epoch was chosen by these very pictures: the figure is too high."
         )
-    lowest = (
-        scores["interval"][0] if scores["interval"] else scores["accuracy"]
-    )
-    if lowest <= scores["majority"]:
+    if is_no_better(scores):
         parts.append(
             "That is not clearly better than the majority baseline: its units say little about "
             "expressions."
         )
     return " ".join(parts)
+
+
+def is_no_better(scores: Mapping[str, Any]) -> bool:
+    """Tell whether faces are not clearly read better than by naming the most
+    frequent class.
+
+    Args:
+        scores: Of a study.
+
+    Returns:
+        Whether the interval of the accuracy reaches down to that.
+    """
+    interval = scores["interval"]
+    lowest = interval[0] if interval else scores["accuracy"]
+    return bool(lowest <= scores["majority"])
 
 
 def trained_here(scores: Mapping[str, Any]) -> bool:

@@ -156,7 +156,8 @@ def chosen(found: pd.DataFrame) -> str:
     """Choose the layer that is most worth looking at.
 
     Of a convolutional network the last activation function that gives maps at
-    the last resolution but a single place, else the last layer that does; of a
+    the last resolution but a single place, else the last layer that does;
+    poolings at the end, of what an activation gave, are passed over. Of a
     transformer the activation of a block's hidden layer at five sixths of its
     depth, whose neurons are a basis that the network itself uses.
 
@@ -189,8 +190,11 @@ def chosen(found: pd.DataFrame) -> str:
 
 
 def _last(some: pd.DataFrame) -> str:
-    """The last activation function among layers of the last extent."""
-    last = some.iloc[-1]
+    """The last activation function among layers of the last extent that is not
+    poolings' alone.
+    """
+    unpooled = some[~some["kind"].str.contains("Pool")]
+    last = (unpooled if len(unpooled) else some).iloc[-1]
     same = some[
         (some["rows"] == last["rows"]) & (some["columns"] == last["columns"])
     ]

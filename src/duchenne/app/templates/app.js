@@ -79,7 +79,9 @@
     get("units").replaceChildren(...made);
     if (focused >= 0) document.querySelectorAll("#units button")[Math.min(focused, made.length - 1)]?.focus();
     lay();
-    get("took").textContent = `The network took ${told.network_ms.toFixed(0)} ms, all of it ${took.toFixed(0)} ms.`;
+    get("took").textContent = told.network_ms > took
+      ? `The network took ${told.network_ms.toFixed(0)} ms when it was first asked for this face.`
+      : `The network took ${told.network_ms.toFixed(0)} ms, all of it ${took.toFixed(0)} ms.`;
     get("took").dataset.network = told.network_ms;
     get("took").dataset.all = took;
   };

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import sys
@@ -149,9 +150,21 @@ def _named(source: str) -> Callable[..., Any]:
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise InputError(f"{source}: {where} has no callable {name!r}")
+        there = f"{where} has no callable {name!r}"
+        raise InputError(f"{source}: {there}{_nearest(module, name)}")
     called: Callable[..., Any] = found
     return called
+
+
+def _nearest(module: Any, name: str) -> str:
+    """The callables of a module whose names are nearest to one."""
+    own = [
+        each
+        for each, held in vars(module).items()
+        if callable(held) and not each.startswith("_")
+    ]
+    near = difflib.get_close_matches(name, own, n=3, cutoff=0.0)
+    return f"; the nearest are {', '.join(near)}" if near else ""
 
 
 def _module(name: str, source: str) -> Any:

@@ -262,8 +262,9 @@ def _member(given: Any, name: str | int, key: str) -> Tensor:
     else:
         found = members.get(str(name))
     if found is None:
-        there = ", ".join(members) or "one tensor alone"
-        raise InputError(f"{key}: {name!r} is not there; there are {there}")
+        there = ", ".join(members)
+        holds = f"there are {there}" if there else "it gives one tensor alone"
+        raise InputError(f"{key}: {name!r} is not there; {holds}")
     return found
 
 

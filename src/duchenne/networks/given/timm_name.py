@@ -4,6 +4,7 @@ downloaded.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,13 @@ def make(place: str, options: Mapping[str, Any]) -> nn.Module:
             not installed.
     """
     timm = extra("timm", "timm")
+    if not timm.is_model(place):
+        near = difflib.get_close_matches(
+            place, timm.list_models(), n=3, cutoff=0
+        )
+        raise InputError(
+            f"timm:{place}: is not known; the nearest are {', '.join(near)}"
+        )
     try:
         network: nn.Module = timm.create_model(
             place, **{**options, "pretrained": False}

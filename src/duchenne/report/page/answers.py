@@ -11,7 +11,7 @@ import pandas as pd
 
 from duchenne import facs
 from duchenne.evidence import beside_dealt, detections, differences
-from duchenne.evidence.reactions import drivers
+from duchenne.evidence.reactions import LEAST, drivers
 from duchenne.report import class_tables
 from duchenne.study import sentences
 from duchenne.study.record import Study
@@ -60,6 +60,8 @@ def _reading(study: Study) -> Answer:
         f"of {scores['pictures']} {test}pictures of {study.people(scores['people'])}{leaked} are "
         f"read as labelled; {sure}majority baseline {percent(scores['majority'], 0)}."
     )
+    if sentences.is_no_better(scores):
+        says += " That is not clearly better: what follows says little about expressions."
     return Answer(
         "How well does it read expressions?",
         percent(scores["accuracy"], 0),
@@ -78,7 +80,13 @@ def _driven(study: Study) -> list[Answer]:
     driven = drivers(study.reactions, prototypes, 1)
     held = {expression for _, expression in prototypes}
     of_prototypes = driven[driven["expression"].isin(held)]
-    if of_prototypes.empty:
+    if driven.empty:
+        says = (
+            "is raised by any action unit, each stimulated alone on rendered faces: by none "
+            f"{LEAST} in log-odds, with a 95 % interval above 0."
+        )
+        return [Answer("What makes it say so?", "no class", says, "reactions")]
+    if not held:
         return []
     says = (
         "with a published prototype are raised most by an action unit that it holds, each action "
