@@ -462,7 +462,6 @@ def test_a_card_that_is_wrong_is_told_in_a_line(
         ("network.output.values={valence=7, arousal=-2}", "arousal -2: is the column of valence"),
         ("network.output.take=true", "True: a key, an attribute or a place is wanted"),
         ("network.output.take=1.5", "1.5: a key, an attribute or a place is wanted"),
-        ("network.input.mean=[123.7]", r"mean \[123.7\]: lies outside of range \[0.0, 1.0\]"),
         ("faces.size=48", "faces.size 48: follows network.input, which says 32"),
         ('network.name="zero_bias"', "network.source: belongs to 'given', not to .* 'zero_bias'"),
         ('network.prepare=["scale"]', "network.prepare: belongs to a network that is trained here"),

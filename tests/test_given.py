@@ -105,7 +105,6 @@ def test_what_sigmoids_give_is_read_as_log_odds() -> None:
 @pytest.mark.parametrize(
     ("numbers", "doubt"),
     [
-        (torch.rand(3, 7), "lie between 0 and 1, as after a sigmoid each"),
         (100 * torch.randn(3, 7).softmax(1), "sum to 100 on every picture"),
         (torch.randn(3, 7).softmax(1), "sum to 1 on every picture"),
         (torch.full((3, 7), 2.0), ""),
@@ -116,6 +115,13 @@ def test_numbers_that_are_no_logits_are_doubted(numbers: Tensor, doubt: str) -> 
     found = given.doubts(OUTPUTS, numbers)
     assert doubt in found
     assert bool(found) == bool(doubt)
+
+
+def test_numbers_as_of_sigmoids_are_remarked_on() -> None:
+    assert "is it 'sigmoid'?" in given.remark(OUTPUTS, torch.rand(3, 7))
+    assert not given.remark(OUTPUTS, torch.rand(3, 7) * 2)
+    assert not given.remark(Outputs(tuple("abcdefg"), gives="scores"), torch.rand(3, 7))
+    assert not given.remark(Outputs(("a", "b")), torch.rand(3, 2))
 
 
 def test_layers_keep_their_names_and_give_what_they_gave(made: Path) -> None:
@@ -638,7 +644,7 @@ def test_what_cannot_be_opened_is_told_in_a_line(
         ("pt2:weights.pt", "weights.pt"),
         ("onnx:none.onnx", "none.onnx: no such file"),
         ("hf:none", "config.json: no such file"),
-        ("timm:no_such_network", "timm:no_such_network: RuntimeError"),
+        ("timm:no_such_network", "timm:no_such_network: is not known; the nearest are "),
     ],
 )
 def test_a_source_that_is_not_there_is_told_in_a_line(

@@ -173,14 +173,6 @@ class Input(_Part):
                 )
         if any(number <= 0 for number in self.std):
             raise ValueError(f"std {list(self.std)}: must be above 0")
-        if any(
-            not min(self.range) <= each <= max(self.range)
-            for each in self.mean
-        ):
-            raise ValueError(
-                f"mean {list(self.mean)}: lies outside of range {list(self.range)}; those of "
-                "pictures in 0 to 255 need range = [0, 255]"
-            )
         return self
 
     @property

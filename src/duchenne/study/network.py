@@ -4,6 +4,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -328,6 +329,9 @@ def rehearse(recipe: Recipe) -> nn.Module:
     doubt = given.doubts(card(recipe).outputs, shown)
     if doubt:
         raise InputError(doubt)
+    odd = given.remark(card(recipe).outputs, shown)
+    if odd:
+        warnings.warn(odd, stacklevel=2)
     _refuse_without_gradients(recipe, network)
     return network
 

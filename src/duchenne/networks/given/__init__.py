@@ -19,7 +19,7 @@ from duchenne.networks.given.opening import (
     reopen,
     said_of_itself,
 )
-from duchenne.networks.given.outputs import GIVES, Outputs, doubts
+from duchenne.networks.given.outputs import GIVES, Outputs, doubts, remark
 from duchenne.networks.given.permission import allow
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "is_made_anew",
     "open_card",
     "refuse_code_not_allowed",
+    "remark",
     "reopen",
     "said_of_itself",
     "statistics",

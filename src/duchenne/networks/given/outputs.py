@@ -200,9 +200,31 @@ def _no_logits(numbers: Tensor) -> str:
         return "sum to 1 on every picture, as probabilities do"
     if _sum_to_one(numbers / 100):
         return "sum to 100 on every picture, as probabilities in percent do"
-    if (numbers >= 0).all() and (numbers <= 1).all():
-        return "all lie between 0 and 1, as after a sigmoid each"
     return ""
+
+
+def remark(outputs: Outputs, given: Tensor) -> str:
+    """Tell what is odd about what a network gave, and may be right.
+
+    Args:
+        outputs: The description.
+        given: As ``doubts`` takes it.
+
+    Returns:
+        A sentence; empty where nothing is.
+    """
+    numbers = given[:, : len(outputs.classes)]
+    within = bool((numbers >= 0).all() and (numbers <= 1).all())
+    if outputs.gives != "logits" or len(outputs.classes) < _SEVERAL:
+        return ""
+    return (
+        "network.output.gives: 'logits', but they all lie between 0 and 1; is it 'sigmoid'?"
+        if within
+        else ""
+    )
+
+
+_SEVERAL = 3  # classes, whose logits hardly all lie between 0 and 1
 
 
 def _sum_to_one(shares: Tensor) -> bool:
