@@ -171,14 +171,22 @@ def _faces_begin_at(folder: Path, keys: Mapping[str, Any]) -> None:
     and of a face detector begin at a recipe's folder.
     """
     faces = keys.get("faces", {})
-    if isinstance(faces.get("action_units"), str) and faces["action_units"]:
-        file = Path(faces["action_units"]).expanduser()
-        faces["action_units"] = str(folder / file)
+    detected = faces.get("action_units")
+    if isinstance(detected, str) and detected:
+        faces["action_units"] = str(folder / Path(detected).expanduser())
     wanted = keys.get("network", {}).get("input", {})
     for group, name in ((faces, "photographs"), (wanted, "crop")):
-        kind, colon, path = str(group.get(name, "")).partition(":")
-        if path:
-            group[name] = kind + colon + str(folder / Path(path).expanduser())
+        told = group.get(name)
+        if isinstance(told, str):
+            group[name] = _named_below(folder, told)
+
+
+def _named_below(folder: Path, told: str) -> str:
+    """What is named as in ``folder:PATH``, its relative path below a folder."""
+    kind, colon, path = told.partition(":")
+    return (
+        kind + colon + str(folder / Path(path).expanduser()) if path else told
+    )
 
 
 def _path(name: str, beside: Path) -> Path:
